@@ -1,0 +1,9 @@
+//! The border: everything that Python can reach of the native data plane, and nothing that decides anything.
+//!
+//! One file per concept; each converts arguments, releases the GIL, calls the crate that owns the work and converts the
+//! answer. Logic found here is in the wrong room.
+
+use pyo3::prelude::*;
+
+#[pymodule]
+mod _native {}
