@@ -5,5 +5,10 @@
 
 use pyo3::prelude::*;
 
+mod toml;
+
 #[pymodule]
-mod _native {}
+mod _native {
+    #[pymodule_export]
+    use super::toml::{TomlSpans, TomlSyntaxError, parse_toml};
+}
