@@ -1,1 +1,30 @@
-//! fields
+//! The fields of the rules language: which there are ([`TABLE`]), and their values for one request ([`View`]).
+//!
+//! A [`View`] borrows the request as the HTTP codec left it and computes a field when it is first read, once. Reading a
+//! field that stands in the request as it is (method, header, path in normal form) allocates nothing; what must be
+//! derived goes into buffers that are used again for the next request ([`Spare`]).
+//!
+//! * [`table`]: names, types, availability and meaning of every field, the only place where they are declared.
+//! * [`request`]: what a view is made of.
+//! * [`view`]: how each field is computed.
+//! * [`value`], [`pairs`]: what values look like.
+//! * [`normalize`]: one spelling for every URL that means the same.
+//! * [`columns`]: the event tables that every request leaves a row in.
+
+pub mod columns;
+pub mod normalize;
+pub mod pairs;
+pub mod request;
+pub mod spare;
+pub mod table;
+pub mod value;
+pub mod view;
+
+mod media;
+
+pub use normalize::Normalization;
+pub use request::{Body, Connection, Request, Response, Tls};
+pub use spare::{Buffer, Spare};
+pub use table::{Available, Field, FieldId, FieldSet, Presence, TABLE, Type, by_name};
+pub use value::{Array, Map, Value};
+pub use view::{View, host_name};

@@ -1,1 +1,36 @@
-//! rules
+//! The rules language: expressions over the fields of a request, as Cloudflare documents them
+//! (`cloudflare/cloudflare-docs`, `ruleset-engine/rules-language`).
+//!
+//! ```text
+//! text ─► parse ─► tree (Ast) ─► check types, resolve names ─► plan ─► Expression
+//!                    └─► print                                          └─► matches(&View) -> bool
+//! ```
+//!
+//! * [`parse`] knows the grammar and nothing of fields; the tree prints itself in canonical form.
+//! * [`compile`] and [`compile_value`] know fields, functions and lists, and make a plan that runs without
+//!   allocation as long as nothing must be built.
+//! * [`Cache`] lets equal expressions and equal regular expressions of many zones and versions be one in memory.
+//!
+//! ```
+//! use rules::{Cache, Context, Lists, Phase};
+//!
+//! let lists = Lists::default();
+//! let cache = Cache::default();
+//! let context = Context { phase: Phase::RequestFirewallCustom, lists: &lists, cache: &cache };
+//! let expression = rules::compile("http.host == \"shop.example\" && !ssl", &context).unwrap();
+//! assert_eq!(expression.to_string(), "http.host eq \"shop.example\" and not ssl");
+//!
+//! let error = rules::compile("http.hots eq \"shop.example\"", &context).unwrap_err();
+//! assert_eq!(error.column, 1);
+//! assert_eq!(error.suggestion.as_deref(), Some("http.host"));
+//! ```
+
+pub mod error;
+pub mod expression;
+pub mod list;
+pub mod phase;
+
+pub use error::Error;
+pub use expression::{Cache, Context, Expression, ValueExpression, compile, compile_value};
+pub use list::{List, ListError, ListKind, Lists};
+pub use phase::Phase;

@@ -1,0 +1,398 @@
+//! The view of one request: every field, computed when it is first read and once.
+//!
+//! Slots hold what had to be derived; everything else is read where it stands in the request. The slots are per view:
+//! a rewrite of the URL begins a new one ([`View::rewritten`]), so that no field keeps a value of the old URL, while
+//! `raw.*` still reads the request as it was sent.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::time::{Duration, UNIX_EPOCH};
+
+use http1::{Headers, Version};
+
+use crate::media;
+use crate::normalize::normalize;
+use crate::pairs::{PairIndex, Pairs};
+use crate::request::{Body, Request, Response};
+use crate::spare::Spare;
+use crate::table::FieldId;
+use crate::value::{Array, Map, Value};
+
+/// The fields of one request.
+#[derive(Debug)]
+pub struct View<'r> {
+    request: Request<'r>,
+    response: Option<Response<'r>>,
+    rewritten: Option<&'r [u8]>,
+    uri: OnceCell<Cow<'r, [u8]>>,
+    host: OnceCell<Cow<'r, [u8]>>,
+    full_uri: OnceCell<Vec<u8>>,
+    raw_full_uri: OnceCell<Vec<u8>>,
+    extension: OnceCell<Vec<u8>>,
+    media_type: OnceCell<Vec<u8>>,
+    user_agent: OnceCell<&'r [u8]>,
+    referer: OnceCell<&'r [u8]>,
+    cookie: OnceCell<Cow<'r, [u8]>>,
+    x_forwarded_for: OnceCell<Cow<'r, [u8]>>,
+    args: OnceCell<PairIndex>,
+    raw_args: OnceCell<PairIndex>,
+    cookies: OnceCell<PairIndex>,
+    form: OnceCell<PairIndex>,
+    languages: OnceCell<PairIndex>,
+    spare: Spare,
+}
+
+impl<'r> View<'r> {
+    /// A view of a request.
+    pub fn new(request: Request<'r>) -> Self {
+        Self::with_spare(request, Spare::default())
+    }
+
+    /// A view that uses the buffers which an earlier one has left.
+    pub fn with_spare(request: Request<'r>, spare: Spare) -> Self {
+        Self {
+            request,
+            response: None,
+            rewritten: None,
+            uri: OnceCell::new(),
+            host: OnceCell::new(),
+            full_uri: OnceCell::new(),
+            raw_full_uri: OnceCell::new(),
+            extension: OnceCell::new(),
+            media_type: OnceCell::new(),
+            user_agent: OnceCell::new(),
+            referer: OnceCell::new(),
+            cookie: OnceCell::new(),
+            x_forwarded_for: OnceCell::new(),
+            args: OnceCell::new(),
+            raw_args: OnceCell::new(),
+            cookies: OnceCell::new(),
+            form: OnceCell::new(),
+            languages: OnceCell::new(),
+            spare,
+        }
+    }
+
+    /// The buffers of this view, for the next one.
+    pub fn into_spare(self) -> Spare {
+        let spare = self.spare;
+        for bytes in [self.uri, self.host, self.cookie, self.x_forwarded_for] {
+            if let Some(Cow::Owned(bytes)) = bytes.into_inner() {
+                spare.keep(bytes);
+            }
+        }
+        for bytes in [self.full_uri, self.raw_full_uri, self.extension, self.media_type] {
+            if let Some(bytes) = bytes.into_inner() {
+                spare.keep(bytes);
+            }
+        }
+        for index in [self.args, self.raw_args, self.cookies, self.form, self.languages] {
+            if let Some(index) = index.into_inner() {
+                spare.keep_index(index);
+            }
+        }
+        spare
+    }
+
+    /// Gives the view the body, once it is held.
+    pub fn set_body(&mut self, body: Body<'r>) {
+        self.request.body = Some(body);
+        self.form = OnceCell::new();
+    }
+
+    /// Gives the view the response, once its head is there.
+    pub fn set_response(&mut self, response: Response<'r>) {
+        self.response = Some(response);
+        self.media_type = OnceCell::new();
+    }
+
+    /// A view of the same request under another URL, which is path and query. Only `raw.*` still sees what was sent.
+    pub fn rewritten(&self, target: &'r [u8]) -> Self {
+        let mut view = Self::new(self.request);
+        view.response = self.response;
+        view.rewritten = Some(target);
+        view
+    }
+
+    /// The request that the view was made of.
+    pub fn request(&self) -> &Request<'r> {
+        &self.request
+    }
+
+    /// Buffers for whoever computes with this view's values.
+    pub fn spare(&self) -> &Spare {
+        &self.spare
+    }
+
+    /// `http.host`: the host name, lower-cased, without port and final dot.
+    pub fn host(&self) -> &[u8] {
+        self.host.get_or_init(|| host_name(self.request.head.host()))
+    }
+
+    /// `http.request.uri`: path and query after normalisation and rewrites.
+    pub fn uri(&self) -> &[u8] {
+        self.uri.get_or_init(|| match self.rewritten {
+            Some(target) => Cow::Borrowed(target),
+            None => normalize(self.raw_uri(), self.request.normalize),
+        })
+    }
+
+    /// `http.request.uri.path`.
+    pub fn path(&self) -> &[u8] {
+        split_target(self.uri()).0
+    }
+
+    /// `http.request.uri.query`.
+    pub fn query(&self) -> &[u8] {
+        split_target(self.uri()).1
+    }
+
+    /// `http.request.full_uri`.
+    pub fn full_uri(&self) -> &[u8] {
+        self.full_uri.get_or_init(|| {
+            let mut full = self.spare.take();
+            full.extend_from_slice(self.scheme());
+            full.extend_from_slice(self.host());
+            if let Some(port) = port(self.request.head.host()).filter(|port| *port != self.scheme_port()) {
+                full.push(b':');
+                full.extend_from_slice(port);
+            }
+            full.extend_from_slice(self.uri());
+            full
+        })
+    }
+
+    /// `http.user_agent`.
+    pub fn user_agent(&self) -> &'r [u8] {
+        self.user_agent.get_or_init(|| self.headers().get("user-agent").unwrap_or_default())
+    }
+
+    /// `http.referer`.
+    pub fn referer(&self) -> &'r [u8] {
+        self.referer.get_or_init(|| self.headers().get("referer").unwrap_or_default())
+    }
+
+    /// `http.cookie`.
+    pub fn cookie(&self) -> &[u8] {
+        self.cookie.get_or_init(|| self.joined("cookie", b"; "))
+    }
+
+    /// The value of a field, `None` where the field is not yet known: a response field before there is a response.
+    pub fn value(&self, field: FieldId) -> Option<Value<'_>> {
+        let connection = self.request.connection;
+        Some(match field {
+            FieldId::RequestMethod => Value::Bytes(self.request.head.method()),
+            FieldId::RequestVersion => Value::Bytes(match self.request.head.version() {
+                Version::Http10 => &b"HTTP/1.0"[..],
+                Version::Http11 => b"HTTP/1.1",
+                Version::Http2 => b"HTTP/2",
+            }),
+            FieldId::Host => Value::Bytes(self.host()),
+            FieldId::RequestUri => Value::Bytes(self.uri()),
+            FieldId::RequestUriPath => Value::Bytes(self.path()),
+            FieldId::RequestUriPathExtension => Value::Bytes(self.extension.get_or_init(|| {
+                let mut lower = self.spare.take();
+                lower.extend_from_slice(extension(self.path()));
+                lower.make_ascii_lowercase();
+                lower
+            })),
+            FieldId::RequestUriQuery => Value::Bytes(self.query()),
+            FieldId::RequestUriArgs => Value::Map(Map::Pairs(self.args())),
+            FieldId::RequestUriArgsNames => Value::Array(Array::PairNames(self.args())),
+            FieldId::RequestUriArgsValues => Value::Array(Array::PairValues(self.args())),
+            FieldId::RequestFullUri => Value::Bytes(self.full_uri()),
+            FieldId::RequestHeaders => Value::Map(Map::Headers(self.headers())),
+            FieldId::RequestHeadersNames => Value::Array(Array::HeaderNames(self.headers())),
+            FieldId::RequestHeadersValues => Value::Array(Array::HeaderValues(self.headers())),
+            FieldId::RequestHeadersTruncated => Value::Boolean(false),
+            FieldId::RequestCookies => Value::Map(Map::Pairs(self.cookies())),
+            FieldId::Cookie => Value::Bytes(self.cookie()),
+            FieldId::Referer => Value::Bytes(self.referer()),
+            FieldId::UserAgent => Value::Bytes(self.user_agent()),
+            FieldId::XForwardedFor => {
+                Value::Bytes(self.x_forwarded_for.get_or_init(|| self.joined("x-forwarded-for", b", ")))
+            }
+            FieldId::RequestAcceptedLanguages => Value::Array(Array::PairNames(self.languages())),
+            FieldId::RequestTimestampSec => Value::Integer(self.since_epoch().as_secs() as i64),
+            FieldId::RequestTimestampMsec => Value::Integer(i64::from(self.since_epoch().subsec_millis())),
+            FieldId::RequestBodyRaw => Value::Bytes(self.body().bytes),
+            FieldId::RequestBodyTruncated => Value::Boolean(self.body().truncated),
+            FieldId::RequestBodySize => Value::Integer(i64::try_from(self.body().size).unwrap_or(i64::MAX)),
+            FieldId::RequestBodyForm => Value::Map(Map::Pairs(self.form())),
+            FieldId::RequestBodyFormNames => Value::Array(Array::PairNames(self.form())),
+            FieldId::RequestBodyFormValues => Value::Array(Array::PairValues(self.form())),
+            FieldId::RequestBodyMime => Value::Bytes(media::detect(self.body().bytes).as_bytes()),
+            FieldId::RawRequestFullUri => Value::Bytes(self.raw_full_uri.get_or_init(|| {
+                let mut full = self.spare.take();
+                full.extend_from_slice(self.scheme());
+                full.extend_from_slice(self.request.head.host());
+                full.extend_from_slice(self.raw_uri());
+                full
+            })),
+            FieldId::RawRequestUri => Value::Bytes(self.raw_uri()),
+            FieldId::RawRequestUriPath => Value::Bytes(split_target(self.raw_uri()).0),
+            FieldId::RawRequestUriPathExtension => Value::Bytes(extension(split_target(self.raw_uri()).0)),
+            FieldId::RawRequestUriQuery => Value::Bytes(split_target(self.raw_uri()).1),
+            FieldId::RawRequestUriArgs => Value::Map(Map::Pairs(self.raw_args())),
+            FieldId::RawRequestUriArgsNames => Value::Array(Array::PairNames(self.raw_args())),
+            FieldId::RawRequestUriArgsValues => Value::Array(Array::PairValues(self.raw_args())),
+            FieldId::IpSource => Value::Ip(connection.client_ip.to_canonical()),
+            FieldId::TcpSourcePort => Value::Integer(i64::from(connection.client_port)),
+            FieldId::TcpDestinationPort | FieldId::EdgeServerPort => Value::Integer(i64::from(connection.server_port)),
+            FieldId::Ssl => Value::Boolean(connection.scheme_https),
+            FieldId::EdgeClientTcp => Value::Boolean(true),
+            FieldId::ThreatScore => Value::Integer(0),
+            FieldId::TlsVersion => Value::Bytes(connection.tls.as_ref().map_or("", |tls| tls.version).as_bytes()),
+            FieldId::TlsCipher => Value::Bytes(connection.tls.as_ref().map_or("", |tls| tls.cipher).as_bytes()),
+            FieldId::RayId => Value::Bytes(self.request.ray_id.as_bytes()),
+            FieldId::ZoneName => Value::Bytes(self.request.zone.as_bytes()),
+            FieldId::Ja3Hash => optional(connection.tls.as_ref().and_then(|tls| tls.ja3.as_deref())),
+            FieldId::Ja4 => optional(connection.tls.as_ref().and_then(|tls| tls.ja4.as_deref())),
+            FieldId::TlsServerName => optional(connection.tls.as_ref().and_then(|tls| tls.sni.as_deref())),
+            FieldId::Http2Fingerprint => optional(connection.http2_fingerprint.as_deref()),
+            FieldId::ResponseCode => Value::Integer(i64::from(self.response?.status)),
+            FieldId::ResponseHeaders | FieldId::RawResponseHeaders => Value::Map(Map::Headers(self.response?.headers)),
+            FieldId::ResponseHeadersNames | FieldId::RawResponseHeadersNames => {
+                Value::Array(Array::HeaderNames(self.response?.headers))
+            }
+            FieldId::ResponseHeadersValues | FieldId::RawResponseHeadersValues => {
+                Value::Array(Array::HeaderValues(self.response?.headers))
+            }
+            FieldId::ResponseContentTypeMediaType => {
+                let headers = self.response?.headers;
+                Value::Bytes(self.media_type.get_or_init(|| {
+                    let mut lower = self.spare.take();
+                    lower.extend_from_slice(media_type(headers));
+                    lower.make_ascii_lowercase();
+                    lower
+                }))
+            }
+            FieldId::ResponseErrorType => Value::Bytes(self.response?.error_type.as_bytes()),
+        })
+    }
+
+    /// The value of a String or Bytes field, empty for any other.
+    pub fn bytes(&self, field: FieldId) -> &[u8] {
+        match self.value(field) {
+            Some(Value::Bytes(bytes)) => bytes,
+            _ => b"",
+        }
+    }
+
+    fn headers(&self) -> &'r Headers {
+        self.request.head.headers()
+    }
+
+    fn raw_uri(&self) -> &'r [u8] {
+        self.request.head.path_and_query()
+    }
+
+    fn scheme(&self) -> &'static [u8] {
+        if self.request.connection.scheme_https { b"https://" } else { b"http://" }
+    }
+
+    fn scheme_port(&self) -> &'static [u8] {
+        if self.request.connection.scheme_https { b"443" } else { b"80" }
+    }
+
+    fn body(&self) -> Body<'r> {
+        self.request.body.unwrap_or_default()
+    }
+
+    fn since_epoch(&self) -> Duration {
+        self.request.received.duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+
+    fn joined(&self, name: &str, separator: &[u8]) -> Cow<'r, [u8]> {
+        let mut values = self.headers().get_all(name);
+        let Some(first) = values.next() else { return Cow::Borrowed(b"") };
+        let Some(second) = values.next() else { return Cow::Borrowed(first) };
+        let mut joined = self.spare.take();
+        joined.extend_from_slice(first);
+        for value in std::iter::once(second).chain(values) {
+            joined.extend_from_slice(separator);
+            joined.extend_from_slice(value);
+        }
+        Cow::Owned(joined)
+    }
+
+    fn index<'v>(
+        &'v self,
+        slot: &'v OnceCell<PairIndex>,
+        text: &'v [u8],
+        find: impl FnOnce(&mut PairIndex, &[u8]),
+    ) -> Pairs<'v> {
+        let index = slot.get_or_init(|| {
+            let mut index = self.spare.take_index();
+            find(&mut index, text);
+            index
+        });
+        index.pairs(text)
+    }
+
+    fn args(&self) -> Pairs<'_> {
+        self.index(&self.args, self.query(), PairIndex::find_arguments)
+    }
+
+    fn raw_args(&self) -> Pairs<'_> {
+        self.index(&self.raw_args, split_target(self.raw_uri()).1, PairIndex::find_arguments)
+    }
+
+    fn cookies(&self) -> Pairs<'_> {
+        self.index(&self.cookies, self.cookie(), PairIndex::find_cookies)
+    }
+
+    fn form(&self) -> Pairs<'_> {
+        let is_form = media_type(self.headers()).eq_ignore_ascii_case(b"application/x-www-form-urlencoded");
+        self.index(&self.form, if is_form { self.body().bytes } else { b"" }, PairIndex::find_arguments)
+    }
+
+    fn languages(&self) -> Pairs<'_> {
+        let header = self.headers().get("accept-language").unwrap_or_default();
+        self.index(&self.languages, header, PairIndex::find_languages)
+    }
+}
+
+/// The host name of an authority: lower-cased, without port and without a final dot. Borrowed where it already is that.
+pub fn host_name(authority: &[u8]) -> Cow<'_, [u8]> {
+    let name = match port(authority) {
+        Some(port) => &authority[..authority.len() - port.len() - 1],
+        None => authority,
+    };
+    let name = name.strip_suffix(b".").unwrap_or(name);
+    if name.iter().any(u8::is_ascii_uppercase) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    }
+}
+
+/// The port of an authority, which follows its last colon unless that is part of an IPv6 address in brackets.
+fn port(authority: &[u8]) -> Option<&[u8]> {
+    let colon = memchr::memrchr(b':', authority)?;
+    (memchr::memchr(b']', &authority[colon..]).is_none()).then(|| &authority[colon + 1..])
+}
+
+fn split_target(target: &[u8]) -> (&[u8], &[u8]) {
+    match memchr::memchr(b'?', target) {
+        Some(mark) => (&target[..mark], &target[mark + 1..]),
+        None => (target, b""),
+    }
+}
+
+fn extension(path: &[u8]) -> &[u8] {
+    let name = memchr::memrchr(b'/', path).map_or(path, |slash| &path[slash + 1..]);
+    match memchr::memrchr(b'.', name) {
+        Some(0) | None => b"",
+        Some(dot) => &name[dot + 1..],
+    }
+}
+
+fn media_type(headers: &Headers) -> &[u8] {
+    let value = headers.get("content-type").unwrap_or_default();
+    memchr::memchr(b';', value).map_or(value, |end| &value[..end]).trim_ascii()
+}
+
+fn optional(text: Option<&str>) -> Value<'_> {
+    Value::Bytes(text.unwrap_or_default().as_bytes())
+}
