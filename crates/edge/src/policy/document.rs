@@ -1,0 +1,297 @@
+//! The policy document: the JSON that Python writes and this crate reads.
+//!
+//! Each part is a type of its own and refuses keys that it does not know, so that a misspelt setting is an error and not a
+//! silence. Values are read into the types that the edge works with (a port is a `u16`, an address a `SocketAddr`); what
+//! only makes sense between parts is checked in [`super::compile`]. Units stand in the names: `_s` seconds, `_ms`
+//! milliseconds, `_bytes` bytes.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::limits::Limits;
+
+type OriginSettings = serde_json::Value;
+
+/// The version of the document's form that this build reads.
+pub const FORMAT: u64 = 1;
+
+/// The whole document, with the parts that are compared before they are read still as text.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Document<'a> {
+    pub format: u64,
+    pub version: u64,
+    #[serde(borrow)]
+    pub edge: &'a RawValue,
+    #[serde(borrow, default)]
+    pub lists: BTreeMap<std::borrow::Cow<'a, str>, &'a RawValue>,
+    #[serde(borrow, default)]
+    pub rulesets: BTreeMap<std::borrow::Cow<'a, str>, &'a RawValue>,
+    #[serde(borrow, default)]
+    pub account: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub zones: Vec<&'a RawValue>,
+}
+
+/// What belongs to the edge as a whole and not to a zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EdgeSettings {
+    /// The addresses to listen on.
+    pub listen: Vec<Listen>,
+    /// Networks whose `X-Forwarded-For` and PROXY headers are believed, as CIDR prefixes or addresses.
+    #[serde(default)]
+    pub trusted_proxies: Vec<String>,
+    /// The code after the dash of a Ray ID, and `cf.edge.colo`-like columns: three letters naming the place.
+    #[serde(default = "default_colo")]
+    pub colo: String,
+    /// Worker threads; 0 is one for each core.
+    #[serde(default)]
+    pub threads: usize,
+    /// Every deadline and cap.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Where events go.
+    pub spool: SpoolSettings,
+}
+
+/// One listening socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// Address and port; port 0 asks the system for a free one.
+    pub address: SocketAddr,
+    /// Whether TLS is spoken here.
+    #[serde(default)]
+    pub tls: bool,
+    /// Whether each connection must begin with a PROXY protocol header.
+    #[serde(default)]
+    pub proxy_protocol: bool,
+}
+
+/// Where and in what portions events are written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpoolSettings {
+    /// The directory of the segments.
+    pub dir: String,
+    /// A segment is closed at this size.
+    #[serde(default = "default_segment_bytes")]
+    pub segment_bytes: u64,
+    /// A segment is closed at this age.
+    #[serde(default = "default_segment_s")]
+    pub segment_seconds: u64,
+}
+
+/// A named list that expressions reach as `$name`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct List<'a> {
+    pub kind: ListKind,
+    #[serde(borrow)]
+    pub items: Vec<std::borrow::Cow<'a, str>>,
+}
+
+/// What a list holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ListKind {
+    /// Addresses and prefixes.
+    Ip,
+    /// Strings, compared whole.
+    String,
+}
+
+/// A ruleset that `execute` reaches by its id.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ruleset {
+    pub name: String,
+    pub phase: String,
+    pub rules: Vec<Rule>,
+}
+
+/// The account's rules, by phase.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Account {
+    #[serde(default)]
+    pub phases: BTreeMap<String, Vec<Rule>>,
+}
+
+/// One rule.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rule {
+    pub id: String,
+    #[serde(default, rename = "ref")]
+    pub reference: Option<String>,
+    #[serde(default)]
+    pub description: String,
+    pub expression: String,
+    pub action: String,
+    #[serde(default)]
+    pub action_parameters: Option<serde_json::Value>,
+    #[serde(default = "yes")]
+    pub enabled: bool,
+}
+
+/// One zone as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ZoneSource {
+    pub name: String,
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    #[serde(default)]
+    pub default: bool,
+    pub origin: OriginSettings,
+    #[serde(default)]
+    pub tls: TlsSettings,
+    #[serde(default)]
+    pub normalization: NormalizationSettings,
+    #[serde(default)]
+    pub body: BodySettings,
+    #[serde(default)]
+    pub compression: CompressionSettings,
+    #[serde(default)]
+    pub phases: BTreeMap<String, Vec<Rule>>,
+}
+
+/// TLS towards clients.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsSettings {
+    /// PEM files; the zone's hosts are served with the first that covers them.
+    pub certificates: Vec<CertificateFiles>,
+    /// The oldest version accepted.
+    pub min_version: TlsVersion,
+    /// Whether plain HTTP is answered with a redirect to HTTPS.
+    pub https_redirect: bool,
+    /// HTTP Strict Transport Security (RFC 6797); not sent where absent.
+    pub hsts: Option<Hsts>,
+}
+
+/// A certificate chain and its key, by path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateFiles {
+    /// PEM, leaf first.
+    pub certificate_file: String,
+    /// PEM.
+    pub key_file: String,
+}
+
+/// A TLS version.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    #[default]
+    #[serde(rename = "1.2")]
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    #[serde(rename = "1.3")]
+    Tls13,
+}
+
+/// The parameters of `Strict-Transport-Security`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hsts {
+    /// How long a browser remembers.
+    pub max_age_s: u64,
+    /// Whether it holds for all hosts below.
+    #[serde(default)]
+    pub include_subdomains: bool,
+    /// Whether the owner agrees to the browsers' preload lists.
+    #[serde(default)]
+    pub preload: bool,
+}
+
+/// URL normalisation of a zone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NormalizationSettings {
+    /// What rules and routing see.
+    pub incoming: NormalizationKind,
+    /// Whether the origin gets the normalised form too.
+    pub to_origin: bool,
+}
+
+/// The ways to normalise a URL.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NormalizationKind {
+    /// RFC 3986, and also: backslashes become slashes, successive slashes become one.
+    #[default]
+    Cloudflare,
+    /// RFC 3986 §6.2.2.
+    Rfc3986,
+    /// As it came.
+    None,
+}
+
+/// How a zone holds request bodies for inspection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BodySettings {
+    /// Bytes held at most.
+    pub inspection_limit: usize,
+    /// Time waited for the body at most.
+    pub wait_ms: u64,
+    /// What happens to a body that is longer.
+    pub past_limit: PastLimit,
+}
+
+/// What happens to a body past the inspection limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PastLimit {
+    /// Rules see the beginning, and `http.request.body.truncated` is true.
+    #[default]
+    InspectPrefix,
+    /// 413.
+    Reject,
+}
+
+/// Compression of responses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CompressionSettings {
+    /// Whether the edge compresses at all.
+    pub enabled: bool,
+    /// Responses known to be shorter are left alone.
+    pub min_bytes: u64,
+}
+
+impl Default for BodySettings {
+    fn default() -> Self {
+        Self { inspection_limit: 128 << 10, wait_ms: 1_000, past_limit: PastLimit::default() }
+    }
+}
+
+impl Default for CompressionSettings {
+    fn default() -> Self {
+        Self { enabled: true, min_bytes: 1_024 }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+
+fn default_colo() -> String {
+    "LOC".to_owned()
+}
+
+fn default_segment_bytes() -> u64 {
+    64 << 20
+}
+
+fn default_segment_s() -> u64 {
+    60
+}
