@@ -1,0 +1,132 @@
+"""The table of commands: the one source of parsing, help, completions and the reference page.
+
+To add a command: one entry here, one file `src/bartizan/cli/NAME.py` with its function. The function is called with keyword
+arguments named as here (`--since` becomes `since`); tests/cli/test_commands.py holds both to each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from bartizan.layout import SITE_FILE, STATE_VARIABLE
+
+
+class Positional(NamedTuple):
+    """An argument given by its place."""
+
+    name: str
+    help: str
+    parse: Callable[[str], object] = str
+    default: object = None
+    required: bool = False
+    choices: tuple[str, ...] = ()
+
+
+class Option(NamedTuple):
+    """`--name VALUE`; with `many` it may be repeated and gives a list."""
+
+    name: str
+    help: str
+    metavar: str
+    parse: Callable[[str], object] = str
+    default: object = None
+    choices: tuple[str, ...] = ()
+    many: bool = False
+
+
+class Flag(NamedTuple):
+    """`--name`, off unless given."""
+
+    name: str
+    help: str
+
+
+Argument = Positional | Option | Flag
+
+
+class Command(NamedTuple):
+    """One command: `function` is "module:function" below `bartizan.cli`, imported when the command runs."""
+
+    name: str
+    summary: str
+    detail: str
+    examples: tuple[str, ...]
+    function: str
+    arguments: tuple[Argument, ...]
+
+
+def keyword(argument: Argument) -> str:
+    """The name under which a command function receives `argument`."""
+    return argument.name.lstrip("-").replace("-", "_")
+
+
+_SITE: Final = Positional("site", f"site file (default: {SITE_FILE})", Path, Path(SITE_FILE))
+_STATE: Final = Option(
+    "--state", f"state directory (default: ${STATE_VARIABLE}, else .bartizan beside the site file)", "DIR", Path
+)
+_JSON: Final = Flag("--json", "print JSON for programs instead of text for people")
+
+COMMANDS: Final[tuple[Command, ...]] = (
+    Command(
+        "init",
+        "write a commented site file for an application",
+        "Writes a site file that puts Bartizan in front of the origin, with a first set of rules to edit. "
+        "It contacts nothing: `bartizan up` is what first reaches the origin.",
+        ("bartizan init http://127.0.0.1:8001", "bartizan init https://app.internal --host shop.example --file shop.toml"),
+        "init:init",
+        (
+            Positional("origin", "address of the application: http://, https:// or unix:/path", required=True),
+            Option("--host", "host name to serve; repeat for several (default: every name)", "NAME", many=True),
+            Option("--file", f"site file to write (default: {SITE_FILE})", "FILE", Path, Path(SITE_FILE)),
+            Flag("--force", "replace a site file that exists"),
+        ),
+    ),
+    Command(
+        "up",
+        "check and apply the site file, then run everything",
+        "Starts the edge and the event owner, restarts what dies, renews certificates and prints one log of all. "
+        "SIGHUP applies the site file again; SIGTERM and Ctrl-C finish the requests in hand, then stop.",
+        ("bartizan up", "bartizan up shop.toml --state /var/lib/bartizan --json"),
+        "up:up",
+        (_SITE, _STATE, Flag("--json", "one JSON object per log line")),
+    ),
+    Command(
+        "demo",
+        "protect a sample application and show what happens",
+        "Starts datasette with a sample database, puts Bartizan in front of it with TLS and a few rules, sends benign and "
+        "hostile requests and shows each verdict beside the stored event. Keeps running until Ctrl-C.",
+        ("bartizan demo", "bartizan demo --once"),
+        "demo:demo",
+        (
+            Flag("--once", "stop after the table; exit code 0 only if every verdict was as expected"),
+            Option("--state", "state directory (default: a temporary one)", "DIR", Path),
+        ),
+    ),
+    Command(
+        "doctor",
+        "examine this installation and say how to mend it",
+        "Looks at Python and the native module, the state directory, ports, certificates, disk space, the analytics "
+        "engine and the running processes. Each finding names the way out.",
+        ("bartizan doctor", "bartizan doctor shop.toml --json"),
+        "doctor:doctor",
+        (_SITE, _STATE, _JSON),
+    ),
+    Command(
+        "completions",
+        "print a completion script for your shell",
+        "The script completes commands, options and files.",
+        (
+            "bartizan completions bash > /etc/bash_completion.d/bartizan",
+            "bartizan completions fish > ~/.config/fish/completions/bartizan.fish",
+        ),
+        "completions:completions",
+        (Positional("shell", "your shell", choices=("bash", "zsh", "fish"), required=True),),
+    ),
+)
+
+
+def find(name: str) -> Command | None:
+    """The command called `name`."""
+    return next((command for command in COMMANDS if command.name == name), None)

@@ -1,0 +1,410 @@
+"""The settings of a site file, in the order in which a person writes them.
+
+This is the one table of settings: the site file is read through these types, `docs/reference/site-file.md` and the JSON
+Schema are made from them, and a test fails when a setting has no description. Units stand in the names (`_s` seconds,
+`_ms` milliseconds, `_bytes` or "limit" in bytes) and descriptions say what the default means. Tables that the policy
+document has in the same form (`Body`, `Hsts`, …) are written into it as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+__all__ = [
+    "Account",
+    "Acme",
+    "ActiveHealth",
+    "Body",
+    "CertificateFiles",
+    "Compression",
+    "Edge",
+    "Hsts",
+    "ListSource",
+    "Listener",
+    "Normalization",
+    "OriginServer",
+    "OriginTls",
+    "PassiveHealth",
+    "Pool",
+    "Rule",
+    "Ruleset",
+    "Site",
+    "Spool",
+    "Tls",
+    "Zone",
+]
+
+Phase = Literal[
+    "http_request_sanitize",
+    "http_request_dynamic_redirect",
+    "http_request_transform",
+    "http_config_settings",
+    "http_request_origin",
+    "ddos_l7",
+    "http_request_firewall_custom",
+    "http_ratelimit",
+    "http_request_api_gateway_late",
+    "http_request_firewall_managed",
+    "http_request_sbfm",
+    "http_request_redirect",
+    "http_request_late_transform",
+    "http_custom_errors",
+    "http_response_headers_transform",
+    "http_response_compression",
+    "http_response_firewall_managed",
+    "http_log_custom_fields",
+]
+"""The phases in the documented order. Which of them do something yet is for the edge to say."""
+
+Action = Literal[
+    "block",
+    "challenge",
+    "compress_response",
+    "execute",
+    "js_challenge",
+    "log",
+    "log_custom_field",
+    "managed_challenge",
+    "redirect",
+    "rewrite",
+    "route",
+    "score",
+    "serve_error",
+    "set_config",
+    "skip",
+]
+"""The documented actions. Which of them do something yet, and in which phase, is for the edge to say."""
+
+Seconds = Annotated[int, Meta(ge=1, le=86_400)] | Annotated[float, Meta(ge=0.001, le=86_400)]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+ListName = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,50}$")]
+RuleRef = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
+RuleId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
+
+
+class Settings(Struct, forbid_unknown_fields=True):
+    """What all tables of the site file share: a key that nobody knows is an error."""
+
+
+class Listener(Settings):
+    """The long form of an address to listen on."""
+
+    address: Annotated[str, Meta(description="Numeric address and port, as in `0.0.0.0:443` or `[::]:443`.")]
+    proxy_protocol: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Every connection must begin with a PROXY protocol header (version 1 or 2), as a load balancer in front "
+                "sends it. Only peers in `trusted_proxies` are believed."
+            )
+        ),
+    ] = False
+
+
+class Spool(Settings):
+    """Where the edge writes events before they reach the event store."""
+
+    dir: Annotated[
+        str | None, Meta(description="Directory of the segments. Unset: `spool/` in the state directory.")
+    ] = None
+    segment_bytes: Annotated[
+        int, Meta(ge=65_536, le=4_294_967_296, description="A segment is closed at this size, in bytes.")
+    ] = 67_108_864
+    segment_seconds: Annotated[int, Meta(ge=1, le=86_400, description="A segment is closed at this age, in seconds.")] = 60
+
+
+class Edge(Settings):
+    """What belongs to the machine and not to one site: addresses, threads, limits."""
+
+    listen: Annotated[
+        list[str | Listener],
+        Meta(
+            description=(
+                "Addresses for plain HTTP: strings as in `0.0.0.0:80`, or tables with `address` and `proxy_protocol`. "
+                "Where neither `listen` nor `listen_tls` is set: `127.0.0.1:8080`."
+            )
+        ),
+    ] = []
+    listen_tls: Annotated[
+        list[str | Listener],
+        Meta(
+            description=(
+                "Addresses for HTTPS (HTTP/1.1 and HTTP/2). Zones without a certificate get one from the development "
+                "CA of this installation."
+            )
+        ),
+    ] = []
+    trusted_proxies: Annotated[
+        list[str],
+        Meta(
+            description=(
+                "Networks whose PROXY header and `X-Forwarded-For` are believed, as addresses or CIDR prefixes. "
+                "Everybody else is taken for the client itself."
+            )
+        ),
+    ] = []
+    colo: Annotated[
+        str, Meta(pattern=r"^[A-Z]{3}$", description="Three capital letters that name this place; the end of every Ray ID.")
+    ] = "LOC"
+    threads: Annotated[int, Meta(ge=0, le=1024, description="Worker threads. 0: one for each core.")] = 0
+    limits: Annotated[
+        dict[str, int],
+        Meta(description="Deadlines and caps by name; those not named keep their default. See the table of limits."),
+    ] = {}
+    spool: Annotated[Spool, Meta(description="Where the edge writes events.")] = field(default_factory=Spool)
+
+
+class OriginServer(Settings):
+    """The long form of an origin server."""
+
+    url: Annotated[
+        str,
+        Meta(description="`http://host[:port]`, `https://host[:port]` or `unix:/path/to/socket`; no path, no query."),
+    ]
+    weight: Annotated[
+        int,
+        Meta(ge=0, le=1000, description="Share of the requests, relative to the other servers. 0: only when all others are down."),
+    ] = 1
+
+
+class OriginTls(Settings):
+    """TLS towards `https://` origins."""
+
+    verify: Annotated[
+        bool, Meta(description="Whether the certificate must be valid. Off accepts anything: for private networks only.")
+    ] = True
+    ca_file: Annotated[
+        str | None, Meta(description="PEM file of the authorities to trust. Unset: those of the system.")
+    ] = None
+    server_name: Annotated[
+        str | None, Meta(description="Name to ask for (SNI) and to verify. Unset: the host of the URL.")
+    ] = None
+
+
+class ActiveHealth(Settings):
+    """Probes that the edge sends to each origin server by itself."""
+
+    path: Annotated[str, Meta(description="Path that is asked for with GET.")] = "/"
+    interval_s: Annotated[Seconds, Meta(description="Seconds between two probes of a server.")] = 10
+    timeout_s: Annotated[Seconds, Meta(description="Seconds that a probe may take.")] = 2
+    healthy: Annotated[int, Meta(ge=1, le=100, description="Good probes in a row that bring a server back.")] = 2
+    unhealthy: Annotated[int, Meta(ge=1, le=100, description="Failed probes in a row that take a server out.")] = 3
+    status: Annotated[
+        str, Meta(description="Statuses that count as good: `200`, `200-399`, or a list as in `200-299,404`.")
+    ] = "200-399"
+
+
+class PassiveHealth(Settings):
+    """What failed requests teach about an origin server."""
+
+    failures: Annotated[
+        int, Meta(ge=0, le=1000, description="Failures in a row after which a server rests. 0: it never rests.")
+    ] = 3
+    cooldown_s: Annotated[Seconds, Meta(description="Seconds of the first rest; it doubles while the server keeps failing.")] = 10
+
+
+class Pool(Settings):
+    """How the edge chooses among the origins of a zone and speaks to them."""
+
+    stickiness: Annotated[
+        Literal["none", "cookie", "ip"],
+        Meta(description="How a returning client finds the same server: not at all, by a cookie of the edge, by its address."),
+    ] = "none"
+    host_header: Annotated[str | None, Meta(description="`Host` sent to the origin. Unset: the client's own.")] = None
+    http_version: Annotated[
+        Literal["1.1", "2", "auto"],
+        Meta(description="HTTP version spoken to the origin; `auto` is what ALPN agrees on, and 1.1 without TLS."),
+    ] = "1.1"
+    retries: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10,
+            description="How often a request that got no answer at all is tried again, where its body can be sent again.",
+        ),
+    ] = 1
+    connect_timeout_s: Annotated[Seconds, Meta(description="Seconds to connect to an origin, TLS included.")] = 5
+    tls: Annotated[OriginTls, Meta(description="TLS towards `https://` origins.")] = field(default_factory=OriginTls)
+    active_health: Annotated[
+        ActiveHealth | None, Meta(description="Probes of the origins; `{}` takes every default. Unset: none are sent.")
+    ] = None
+    passive_health: Annotated[PassiveHealth, Meta(description="What failed requests teach about a server.")] = field(
+        default_factory=PassiveHealth
+    )
+
+
+class CertificateFiles(Settings):
+    """A certificate and its key."""
+
+    certificate_file: Annotated[str, Meta(description="PEM file: the certificate, then its chain. Reread when it changes.")]
+    key_file: Annotated[str, Meta(description="PEM file of the private key. Only its path is stored.")]
+
+
+class Hsts(Settings):
+    """`Strict-Transport-Security` (RFC 6797) on HTTPS responses."""
+
+    max_age_s: Annotated[int, Meta(ge=0, le=315_360_000, description="Seconds that a browser remembers.")] = 31_536_000
+    include_subdomains: Annotated[bool, Meta(description="Whether it holds for all names below the host.")] = False
+    preload: Annotated[bool, Meta(description="Whether the owner agrees to the preload lists of browsers.")] = False
+
+
+class Acme(Settings):
+    """A certificate from an ACME authority (RFC 8555), proved by HTTP-01. Setting it accepts the authority's terms."""
+
+    email: Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+$", description="Address of the account, for the authority's notices.")]
+    directory_url: Annotated[str, Meta(description="Directory of the authority.")] = (
+        "https://acme-v02.api.letsencrypt.org/directory"
+    )
+    ca_file: Annotated[
+        str | None,
+        Meta(description="PEM file to trust for the authority's own HTTPS (a private authority). Unset: the public ones."),
+    ] = None
+
+
+class Tls(Settings):
+    """TLS towards the clients of a zone."""
+
+    certificates: Annotated[
+        list[CertificateFiles],
+        Meta(description="Certificates by file, the first that covers the name is served. Unset: the development CA's."),
+    ] = []
+    acme: Annotated[Acme | None, Meta(description="Have the certificate issued and renewed by an ACME authority.")] = None
+    min_version: Annotated[Literal["1.2", "1.3"], Meta(description="Oldest TLS version accepted.")] = "1.2"
+    https_redirect: Annotated[bool, Meta(description="Answer plain HTTP with a redirect to HTTPS.")] = False
+    hsts: Annotated[
+        Hsts | None, Meta(description="`Strict-Transport-Security`; `{}` takes every default. Unset: not sent.")
+    ] = None
+
+
+class Normalization(Settings):
+    """URL normalisation: what rules see is the one spelling of a path, not the one that an attacker chose."""
+
+    incoming: Annotated[
+        Literal["cloudflare", "rfc3986", "none"],
+        Meta(description="`rfc3986`: RFC 3986 §6.2.2; `cloudflare`: also backslashes and repeated slashes; `none`: as it came."),
+    ] = "cloudflare"
+    to_origin: Annotated[bool, Meta(description="Whether the origin gets the normalised URL too.")] = False
+
+
+class Body(Settings):
+    """How request bodies are held for rules that read them. Nothing is held in a zone whose rules do not."""
+
+    inspection_limit: Annotated[int, Meta(ge=0, le=134_217_728, description="Bytes of a body that rules can see.")] = 131_072
+    wait_ms: Annotated[int, Meta(ge=0, le=600_000, description="Milliseconds to wait for that much of a body.")] = 1000
+    past_limit: Annotated[
+        Literal["inspect_prefix", "reject"],
+        Meta(description="A longer body: rules see its beginning, or the request is refused with 413."),
+    ] = "inspect_prefix"
+
+
+class Compression(Settings):
+    """Compression of responses (gzip, brotli) that the origin sent uncompressed."""
+
+    enabled: Annotated[bool, Meta(description="Whether responses are compressed.")] = True
+    min_bytes: Annotated[int, Meta(ge=0, le=1_073_741_824, description="Shorter responses are left as they are, in bytes.")] = 1024
+
+
+class Rule(Settings):
+    """An expression over fields, and what to do with the requests for which it is true."""
+
+    expression: Annotated[
+        str, Meta(min_length=1, max_length=65_536, description="Condition in the rules language; `true` for every request.")
+    ]
+    action: Annotated[Action, Meta(description="What happens to a request for which the expression is true.")]
+    action_parameters: Annotated[
+        dict[str, Any] | None,
+        Meta(description="Parameters of the action, as documented for it. `execute`: `id` is the name or the id of a ruleset."),
+    ] = None
+    phase: Annotated[Phase, Meta(description="Phase in which the rule runs.")] = "http_request_firewall_custom"
+    description: Annotated[str, Meta(max_length=500, description="What the rule is for; shown with its events.")] = ""
+    ref: Annotated[
+        RuleRef | None,
+        Meta(description="A name that stays: with it the id of the rule outlives changes of its expression."),
+    ] = None
+    id: Annotated[
+        RuleId | None,
+        Meta(
+            description=(
+                "32 hexadecimal digits, as events name the rule. Unset: derived from the zone and `ref`, or without `ref` from "
+                "phase, expression and action."
+            )
+        ),
+    ] = None
+    enabled: Annotated[bool, Meta(description="Whether the rule runs.")] = True
+
+
+class Zone(Settings, kw_only=True):
+    """One site: the host names it answers to, the servers behind it, its certificates and its rules."""
+
+    hosts: Annotated[
+        list[str],
+        Meta(description="Host names, exact (`shop.example`) or with one leading wildcard (`*.shop.example`)."),
+    ] = []
+    default: Annotated[
+        bool, Meta(description="Takes every host name that no other zone claims. At most one zone can.")
+    ] = False
+    origins: Annotated[
+        list[str | OriginServer],
+        Meta(
+            description=(
+                "Servers behind the edge, at least one: URLs as in `http://127.0.0.1:8000`, `https://app.internal` or "
+                "`unix:/run/app.sock`, or tables with `url` and `weight`."
+            )
+        ),
+    ]
+    pool: Annotated[Pool, Meta(description="How the edge chooses among the origins and speaks to them.")] = field(
+        default_factory=Pool
+    )
+    tls: Annotated[Tls, Meta(description="Certificates and TLS towards clients.")] = field(default_factory=Tls)
+    normalization: Annotated[Normalization, Meta(description="URL normalisation.")] = field(default_factory=Normalization)
+    body: Annotated[Body, Meta(description="Holding of request bodies for rules that read them.")] = field(
+        default_factory=Body
+    )
+    compression: Annotated[Compression, Meta(description="Compression of responses.")] = field(default_factory=Compression)
+    rules: Annotated[list[Rule], Meta(description="Rules of the zone, run phase by phase in the order written.")] = []
+
+
+class ListSource(Settings):
+    """A list that expressions name as `$name`."""
+
+    kind: Annotated[
+        Literal["ip", "string"],
+        Meta(description="What it holds: IP addresses and CIDR prefixes, or strings that are compared whole."),
+    ]
+    items: Annotated[list[str] | UnsetType, Meta(description="The items themselves.")] = UNSET
+    file: Annotated[
+        str | None,
+        Meta(description="A UTF-8 file with one item on each line; `#` begins a comment. Read again by every apply."),
+    ] = None
+
+
+class Ruleset(Settings):
+    """Rules under a name, run where a rule with the action `execute` names them."""
+
+    phase: Annotated[Phase, Meta(description="Phase whose rules may execute it.")] = "http_request_firewall_custom"
+    id: Annotated[RuleId | None, Meta(description="32 hexadecimal digits. Unset: derived from the name.")] = None
+    rules: Annotated[list[Rule], Meta(description="The rules, in order. Their `phase` is that of the ruleset.")] = []
+
+
+class Account(Settings):
+    """What holds for all zones."""
+
+    rules: Annotated[list[Rule], Meta(description="Rules that run before those of the zone, in every zone.")] = []
+
+
+class Site(Settings, kw_only=True):
+    """A whole site file."""
+
+    edge: Annotated[Edge, Meta(description="The machine: addresses, threads, limits.")] = field(default_factory=Edge)
+    zones: Annotated[
+        dict[Name, Zone],
+        Meta(min_length=1, description="The sites, by a name of small letters, digits, `-` and `_`."),
+    ]
+    lists: Annotated[
+        dict[ListName, ListSource],
+        Meta(description="Lists for expressions, by a name of small letters, digits and `_`."),
+    ] = {}
+    rulesets: Annotated[dict[Name, Ruleset], Meta(description="Rulesets for `execute`, by name.")] = {}
+    account: Annotated[Account, Meta(description="What holds for all zones.")] = field(default_factory=Account)

@@ -1,0 +1,117 @@
+"""Where a running Bartizan keeps its files.
+
+One directory, the *state directory*, holds everything that one installation writes: the policy store, the last good
+policy, the spool, certificates and the control sockets. Every process is told this directory and nothing else, so this
+page is the only place that knows the names inside it. Standard library only: the edge process imports it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+SITE_FILE: Final = "bartizan.toml"
+"""Name of the site file that commands read when none is named."""
+
+STATE_VARIABLE: Final = "BARTIZAN_STATE"
+"""Environment variable that names the state directory."""
+
+_OWNER_ONLY: Final = 0o700
+
+
+class StateDirectory:
+    """The files of one installation, by what they are for.
+
+    Directories are created by `create`, files by whoever owns them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def locate(cls, *, state: Path | None = None, site: Path | None = None) -> StateDirectory:
+        """The state directory that a command means.
+
+        `state` (the option `--state`) wins over the variable `BARTIZAN_STATE`, which wins over `.bartizan` beside the
+        site file, by default the one in the working directory.
+        """
+        if state is not None:
+            return cls(state.absolute())
+        if named := os.environ.get(STATE_VARIABLE):
+            return cls(Path(named).absolute())
+        beside = site.absolute().parent if site is not None else Path.cwd()
+        return cls(beside / ".bartizan")
+
+    def create(self) -> None:
+        """Make the directories, readable by their owner only: they hold keys and requests of visitors.
+
+        Raises OSError where the parent is missing its rights or its space.
+        """
+        for directory in (self.path, self.policy, self.spool, self.run, self.ca, self.acme):
+            directory.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
+
+    @property
+    def store(self) -> Path:
+        """SQLite database of the policy versions."""
+        return self.path / "store.sqlite3"
+
+    @property
+    def policy(self) -> Path:
+        """Directory of the policy that the edge starts from."""
+        return self.path / "policy"
+
+    @property
+    def current_policy(self) -> Path:
+        """The last good policy, canonical JSON, mode 0600; replaced by rename only."""
+        return self.policy / "current.json"
+
+    @property
+    def spool(self) -> Path:
+        """Segment files of events, written by the edge."""
+        return self.path / "spool"
+
+    @property
+    def analytics(self) -> Path:
+        """Data of the embedded analytics engine; one process at a time, the event owner."""
+        return self.path / "analytics"
+
+    @property
+    def ca(self) -> Path:
+        """The development certificate authority and the leaves it signed."""
+        return self.path / "ca"
+
+    @property
+    def acme(self) -> Path:
+        """ACME account key, certificates and open challenges."""
+        return self.path / "acme"
+
+    @property
+    def run(self) -> Path:
+        """Control sockets and lock files; nothing in it outlives the processes."""
+        return self.path / "run"
+
+    @property
+    def edge_socket(self) -> Path:
+        """Control socket of the edge process."""
+        return self.run / "edge.sock"
+
+    @property
+    def events_socket(self) -> Path:
+        """Control socket of the event owner."""
+        return self.run / "events.sock"
+
+    @property
+    def supervisor_socket(self) -> Path:
+        """Control socket of the supervisor."""
+        return self.run / "supervisor.sock"
+
+    @property
+    def supervisor_lock(self) -> Path:
+        """Held by the supervisor for as long as it lives; contains its process id."""
+        return self.run / "supervisor.pid"
+
+    @property
+    def edge_lock(self) -> Path:
+        """Held by the edge process for as long as it lives; contains its process id."""
+        return self.run / "edge.pid"
