@@ -27,7 +27,7 @@
 //! let (spool, mut producers) = Spool::open(dir.path(), Options::default(), &schema, 1)?;
 //! let mut buffer = Vec::new();
 //! let mut row = RowWriter::<Visits>::new(&mut buffer);
-//! row.set(STATUS, 200);
+//! row.set(STATUS, 200u16);
 //! row.set(PATH, "/index.html");
 //! assert!(producers[0].push(row.finish()));
 //! spool.close();
@@ -52,7 +52,7 @@ mod writer;
 
 pub use columnar::native_block;
 pub use error::Error;
-pub use reader::{Batch, Place, Position, Range, Reader, Trouble, TroubleKind};
+pub use reader::{Batch, Gap, GapReason, Place, Position, Range, Reader, Trouble, TroubleKind};
 pub use record::MAX_PAYLOAD;
 pub use ring::Producer;
 pub use row::{Encode, Index, Row, RowRef, RowWriter, TEXT_LIMIT, TableMarker, Value};

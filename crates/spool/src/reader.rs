@@ -1,11 +1,20 @@
 //! Reading a spool: from any place, live or long after, past whatever a crash or a bad disk left.
+//!
+//! A segment is append-only and its records are whole or not there, so a reader needs no word from the writer: bytes that
+//! end within a record are waited for while the segment is the newest, and stepped over when a newer one exists.
 
-use std::path::Path;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::Error;
+use crate::error::Context;
+use crate::record::{self, Kind, Parsed};
 use crate::row::RowRef;
 use crate::schema::Schema;
+use crate::segment::{self, Header, Opening};
 
 /// A place in a spool: between two records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +49,57 @@ pub struct Range {
     pub end: u64,
 }
 
+/// Why rows are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GapReason {
+    /// A ring was full: the writer did not keep up.
+    RingFull,
+    /// The disk refused.
+    Disk,
+    /// A reason that a newer release wrote.
+    Other(u8),
+}
+
+/// Rows that were dropped, as the writer noted it where they would have stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Why.
+    pub reason: GapReason,
+    /// How many.
+    pub count: u64,
+    /// The sequence of the first; the last is `first_sequence + count - 1`.
+    pub first_sequence: u64,
+}
+
+impl Gap {
+    pub(crate) fn encode(self) -> [u8; 25] {
+        let mut payload = [0; 25];
+        payload[0] = match self.reason {
+            GapReason::RingFull => 1,
+            GapReason::Disk => 2,
+            GapReason::Other(byte) => byte,
+        };
+        payload[1..9].copy_from_slice(&self.count.to_le_bytes());
+        payload[9..17].copy_from_slice(&self.first_sequence.to_le_bytes());
+        let last = self.first_sequence.saturating_add(self.count).saturating_sub(1);
+        payload[17..25].copy_from_slice(&last.to_le_bytes());
+        payload
+    }
+
+    fn decode(payload: &[u8]) -> Option<Self> {
+        let (&reason, rest) = payload.split_first()?;
+        let (count, rest) = rest.split_first_chunk::<8>()?;
+        let first = rest.first_chunk::<8>()?;
+        let reason = match reason {
+            1 => GapReason::RingFull,
+            2 => GapReason::Disk,
+            other => GapReason::Other(other),
+        };
+        Some(Self { reason, count: u64::from_le_bytes(*count), first_sequence: u64::from_le_bytes(*first) })
+    }
+}
+
 /// What a reader found that should not be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
@@ -53,21 +113,51 @@ pub struct Trouble {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TroubleKind {
-    /// The last record of a finished segment is not whole: its writer died.
+    /// The segment ends within a record: its writer died. Nothing that was written whole is missing.
     Torn,
-    /// A record or header is damaged.
-    Damaged,
+    /// One record is damaged; reading goes on behind it.
+    DamagedRecord,
+    /// The rest of the segment cannot be read; reading goes on at the next.
+    DamagedSegment,
+    /// Segments from here up to the one named were removed before they were read.
+    Removed {
+        /// The segment at which reading goes on.
+        resumed_at: u64,
+    },
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Place { segment, offset } = self.place;
+        match self.kind {
+            TroubleKind::Torn => write!(f, "segment {segment} ends within a record at byte {offset}: its writer died"),
+            TroubleKind::DamagedRecord => {
+                write!(f, "segment {segment}: the record at byte {offset} is damaged and left out")
+            }
+            TroubleKind::DamagedSegment => {
+                write!(f, "segment {segment} is damaged at byte {offset}; reading goes on at the next segment")
+            }
+            TroubleKind::Removed { resumed_at } => write!(
+                f,
+                "segment {segment} was removed before it was read (byte {offset}); reading goes on at segment {resumed_at}"
+            ),
+        }
+    }
 }
 
 /// Rows of one range of one segment.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Batch {
     range: Range,
     schema: Arc<Schema>,
+    bytes: Vec<u8>,
+    /// Where the payloads of the rows stand in `bytes`.
+    rows: Vec<(usize, usize)>,
+    gaps: Vec<Gap>,
 }
 
 impl Batch {
-    /// Where they stand.
+    /// Where the rows stand.
     pub fn range(&self) -> &Range {
         &self.range
     }
@@ -77,24 +167,346 @@ impl Batch {
         &self.schema
     }
 
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is no row (there may be a gap).
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// The rows in the order in which they were written.
-    pub fn rows(&self) -> impl Iterator<Item = RowRef<'_>> {
-        std::iter::empty()
+    pub fn rows(&self) -> impl DoubleEndedIterator<Item = RowRef<'_>> {
+        self.rows.iter().filter_map(|&(start, end)| RowRef::checked(self.schema.tables(), &self.bytes[start..end]))
+    }
+
+    /// What was dropped where these rows stand.
+    pub fn gaps(&self) -> &[Gap] {
+        &self.gaps
     }
 }
 
-/// Follows a spool directory.
+/// Follows a spool directory. Opening one that does not exist yet is not an error: there is nothing in it.
 #[derive(Debug)]
-pub struct Reader {}
+pub struct Reader {
+    dir: PathBuf,
+    next: Place,
+    current: Option<Current>,
+    troubles: Vec<Trouble>,
+}
+
+#[derive(Debug)]
+struct Current {
+    file: File,
+    path: PathBuf,
+    edge: String,
+    schema: Arc<Schema>,
+}
+
+/// What came of looking for the next batch in the current segment.
+enum Found {
+    Batch(Batch),
+    /// Something was stepped over; look again.
+    Again,
+    /// No whole record more; whether bytes of one stand there.
+    End {
+        partial: bool,
+    },
+    /// What stands there is damaged and cannot be stepped over.
+    Damaged,
+}
 
 impl Reader {
-    /// Opens a directory.
-    pub fn open(_dir: &Path, _position: Position) -> Result<Self, Error> {
-        Ok(Self {})
+    /// Opens a directory at a position.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the directory or a segment cannot be read; [`Error::NewerVersion`].
+    pub fn open(dir: &Path, position: Position) -> Result<Self, Error> {
+        let segments = list(dir)?;
+        let next = match position {
+            Position::At(place) => place,
+            Position::Oldest => Place { segment: segments.first().copied().unwrap_or(0), offset: 0 },
+            Position::Latest => match segments.last() {
+                Some(&segment) => Place { segment, offset: end_of(dir, segment)? },
+                None => Place { segment: 0, offset: 0 },
+            },
+        };
+        Ok(Self { dir: dir.to_path_buf(), next, current: None, troubles: Vec::new() })
     }
 
-    /// The next rows.
-    pub fn next_batch(&mut self, _max_rows: usize, _max_bytes: usize) -> Result<Option<Batch>, Error> {
-        Ok(None)
+    /// The numbers of the segments that are kept, ascending.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the directory cannot be listed.
+    pub fn segments(dir: &Path) -> Result<Vec<u64>, Error> {
+        list(dir)
+    }
+
+    /// Where the next batch will start.
+    pub fn place(&self) -> Place {
+        self.next
+    }
+
+    /// What was found since this was last asked.
+    pub fn take_troubles(&mut self) -> Vec<Trouble> {
+        std::mem::take(&mut self.troubles)
+    }
+
+    /// The next rows and gaps: at most so many rows of at most so many bytes together (but at least one). `None` when there
+    /// is nothing more yet; ask again later.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a segment cannot be read, [`Error::NewerVersion`] if it is of a newer format.
+    pub fn next_batch(&mut self, max_rows: usize, max_bytes: usize) -> Result<Option<Batch>, Error> {
+        loop {
+            if self.current.is_none() && !self.open_segment()? {
+                return Ok(None);
+            }
+            // Asked before the bytes are read: whoever begins a segment has finished with the one before.
+            let following = self.following()?;
+            match self.look(max_rows.max(1), max_bytes, following.is_some())? {
+                Found::Batch(batch) => return Ok(Some(batch)),
+                Found::Again => {}
+                Found::End { .. } | Found::Damaged if following.is_none() => return Ok(None),
+                Found::End { partial } => self.leave(following, partial.then_some(TroubleKind::Torn)),
+                Found::Damaged => self.leave(following, Some(TroubleKind::DamagedSegment)),
+            }
+        }
+    }
+
+    /// The rows of a range that a batch came from, exactly.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the segment is gone or no longer holds the range whole.
+    pub fn read_range(dir: &Path, range: &Range) -> Result<Batch, Error> {
+        let path = segment::path(dir, range.segment);
+        let mut file = File::open(&path).context("open the segment", &path)?;
+        let doing = "read a range again from";
+        let not_whole = |why: &str| Error::Io { doing, path: path.clone(), source: io::Error::other(why.to_owned()) };
+        let header = match segment::opening(&mut file).context(doing, &path)? {
+            Opening::Sound(header, _) => header,
+            Opening::Newer(version) => return Err(Error::NewerVersion { path, version }),
+            Opening::Partial | Opening::Damaged => return Err(not_whole("its header is damaged")),
+        };
+        if header.edge != range.edge {
+            return Err(not_whole("it was written by another edge"));
+        }
+        let length = range.end.checked_sub(range.start).ok_or_else(|| not_whole("the range ends before it starts"))?;
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+        file.read_exact_at(&mut bytes, range.start).context(doing, &path)?;
+        let records = Records::parse(header.schema.tables(), &bytes, usize::MAX);
+        if records.end != bytes.len() {
+            return Err(not_whole("a record in the range is damaged"));
+        }
+        let Records { rows, gaps, .. } = records;
+        Ok(Batch { range: range.clone(), schema: Arc::new(header.schema), bytes, rows, gaps })
+    }
+
+    /// Opens the segment of the next place, or the first behind it; whether there is one.
+    fn open_segment(&mut self) -> Result<bool, Error> {
+        loop {
+            let Some(segment) = list(&self.dir)?.into_iter().find(|&segment| segment >= self.next.segment) else {
+                return Ok(false);
+            };
+            if segment != self.next.segment {
+                // 0 is where a reader stands that was opened before there was any segment.
+                if self.next.segment != 0 {
+                    self.trouble(TroubleKind::Removed { resumed_at: segment });
+                }
+                self.next = Place { segment, offset: 0 };
+            }
+            let path = segment::path(&self.dir, segment);
+            let mut file = match File::open(&path) {
+                Ok(file) => file,
+                // Removed since it was listed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(Error::Io { doing: "open the segment", path, source }),
+            };
+            let following = self.following()?;
+            match segment::opening(&mut file).context("read the header of", &path)? {
+                Opening::Sound(header, first) => {
+                    let Header { edge, schema, .. } = *header;
+                    self.next.offset = self.next.offset.max(first);
+                    self.current = Some(Current { file, path, edge, schema: Arc::new(schema) });
+                    return Ok(true);
+                }
+                Opening::Newer(version) => return Err(Error::NewerVersion { path, version }),
+                Opening::Partial | Opening::Damaged if following.is_none() => return Ok(false),
+                Opening::Partial => self.leave(following, Some(TroubleKind::Torn)),
+                Opening::Damaged => self.leave(following, Some(TroubleKind::DamagedSegment)),
+            }
+        }
+    }
+
+    fn look(&mut self, max_rows: usize, max_bytes: usize, finished: bool) -> Result<Found, Error> {
+        let Some(current) = &self.current else { return Ok(Found::End { partial: false }) };
+        // Room for the largest record, so that what ends within one ends with the file.
+        let wanted = max_bytes.max(record::HEAD + record::MAX_PAYLOAD);
+        let mut bytes = read_at_most(&current.file, self.next.offset, wanted).context("read", &current.path)?;
+        let records = Records::parse(current.schema.tables(), &bytes, max_rows);
+        let start = self.next.offset;
+        if records.end > 0 {
+            self.next.offset += records.end as u64;
+            if records.rows.is_empty() && records.gaps.is_empty() {
+                return Ok(Found::Again);
+            }
+            bytes.truncate(records.end);
+            let range = Range { edge: current.edge.clone(), segment: self.next.segment, start, end: self.next.offset };
+            let schema = Arc::clone(&current.schema);
+            return Ok(Found::Batch(Batch { range, schema, bytes, rows: records.rows, gaps: records.gaps }));
+        }
+        if !records.damaged {
+            return Ok(Found::End { partial: !bytes.is_empty() });
+        }
+        let Some(size) = behind_damage(&bytes, finished) else { return Ok(Found::Damaged) };
+        self.trouble(TroubleKind::DamagedRecord);
+        self.next.offset += size as u64;
+        Ok(Found::Again)
+    }
+
+    /// The first segment behind the next place's.
+    fn following(&self) -> Result<Option<u64>, Error> {
+        Ok(list(&self.dir)?.into_iter().find(|&segment| segment > self.next.segment))
+    }
+
+    fn leave(&mut self, following: Option<u64>, trouble: Option<TroubleKind>) {
+        if let Some(kind) = trouble {
+            self.trouble(kind);
+        }
+        if let Some(segment) = following {
+            self.next = Place { segment, offset: 0 };
+        }
+        self.current = None;
+    }
+
+    fn trouble(&mut self, kind: TroubleKind) {
+        self.troubles.push(Trouble { place: self.next, kind });
+    }
+}
+
+/// The records at the start of some bytes.
+struct Records {
+    rows: Vec<(usize, usize)>,
+    gaps: Vec<Gap>,
+    /// Behind the last whole record.
+    end: usize,
+    /// What stands there is damaged, not merely unfinished.
+    damaged: bool,
+}
+
+impl Records {
+    fn parse(tables: &[crate::Table], bytes: &[u8], max_rows: usize) -> Self {
+        let mut records = Records { rows: Vec::new(), gaps: Vec::new(), end: 0, damaged: false };
+        while records.rows.len() < max_rows {
+            let at = records.end;
+            match record::parse(&bytes[at..]) {
+                Parsed::Record { kind, payload, size } => {
+                    match kind {
+                        Kind::Row if RowRef::parse(tables, payload).is_some() => {
+                            records.rows.push((at + record::HEAD, at + size));
+                        }
+                        Kind::Gap if Gap::decode(payload).is_some() => records.gaps.extend(Gap::decode(payload)),
+                        Kind::Row | Kind::Gap => {
+                            records.damaged = true;
+                            return records;
+                        }
+                        Kind::Close | Kind::Other(_) => {}
+                    }
+                    records.end += size;
+                }
+                Parsed::Partial => return records,
+                Parsed::Damaged => {
+                    records.damaged = true;
+                    return records;
+                }
+            }
+        }
+        records
+    }
+}
+
+/// How many bytes to step over to get behind a damaged record: its length, if that leads to a sound record or to the end
+/// of a finished segment.
+fn behind_damage(bytes: &[u8], finished: bool) -> Option<usize> {
+    let size = record::size(bytes)?;
+    match record::parse(bytes.get(size..)?) {
+        Parsed::Record { .. } => Some(size),
+        Parsed::Partial if finished && size == bytes.len() => Some(size),
+        Parsed::Partial | Parsed::Damaged => None,
+    }
+}
+
+fn read_at_most(file: &File, offset: u64, wanted: usize) -> io::Result<Vec<u8>> {
+    let left = file.metadata()?.len().saturating_sub(offset);
+    let mut bytes = vec![0; wanted.min(usize::try_from(left).unwrap_or(usize::MAX))];
+    let mut read = 0;
+    while read < bytes.len() {
+        match file.read_at(&mut bytes[read..], offset + read as u64) {
+            Ok(0) => break,
+            Ok(count) => read += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(read);
+    Ok(bytes)
+}
+
+/// The segments of a directory, none if it does not exist.
+fn list(dir: &Path) -> Result<Vec<u64>, Error> {
+    match segment::list(dir) {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed,
+    }
+}
+
+/// The offset behind the last whole record of a segment; 0 if it has none.
+fn end_of(dir: &Path, segment: u64) -> Result<u64, Error> {
+    let mut end = 0;
+    scan(dir, segment, |offset, _, _| end = offset)?;
+    Ok(end)
+}
+
+/// The sequence that the next row gets: one more than the last that the directory knows of.
+pub(crate) fn next_sequence(dir: &Path) -> Result<u64, Error> {
+    for segment in segment::list(dir)?.into_iter().rev() {
+        let mut next = 0;
+        let header = scan(dir, segment, |_, kind, payload| match kind {
+            Kind::Row => next += 1,
+            Kind::Gap => next += Gap::decode(payload).map_or(0, |gap| gap.count),
+            Kind::Close | Kind::Other(_) => {}
+        });
+        match header {
+            Ok(Some(header)) => return Ok(header.first_sequence + next),
+            // Written by a newer release before a downgrade, or never begun: the number of an older one will do.
+            Ok(None) | Err(Error::NewerVersion { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(0)
+}
+
+/// Walks the sound records of a segment, telling for each the offset behind it; its header, if that is sound.
+fn scan(dir: &Path, segment: u64, mut record: impl FnMut(u64, Kind, &[u8])) -> Result<Option<Header>, Error> {
+    let path = segment::path(dir, segment);
+    let mut file = File::open(&path).context("open the segment", &path)?;
+    let (header, mut offset) = match segment::opening(&mut file).context("read the header of", &path)? {
+        Opening::Sound(header, first) => (header, first),
+        Opening::Newer(version) => return Err(Error::NewerVersion { path, version }),
+        Opening::Partial | Opening::Damaged => return Ok(None),
+    };
+    loop {
+        let bytes = read_at_most(&file, offset, 1 << 20).context("read", &path)?;
+        let mut at = 0;
+        while let Parsed::Record { kind, payload, size } = record::parse(&bytes[at..]) {
+            at += size;
+            record(offset + at as u64, kind, payload);
+        }
+        if at == 0 {
+            return Ok(Some(*header));
+        }
+        offset += at as u64;
     }
 }

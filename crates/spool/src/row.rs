@@ -171,7 +171,7 @@ impl<S: AsRef<[u8]>> Encode<kind::Labels> for &[S] {
 }
 
 #[inline]
-fn write_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn write_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -299,18 +299,23 @@ pub struct RowRef<'a> {
 impl<'a> RowRef<'a> {
     /// Reads the payload of a row record, all of it: `None` if any of it does not fit the schema.
     pub(crate) fn parse(tables: &'a [Table], payload: &'a [u8]) -> Option<Self> {
-        let (&table_position, rest) = payload.split_first()?;
-        let table_position = usize::from(table_position);
-        let table = tables.get(table_position)?;
-        let (bitmap, values) = rest.split_at_checked(table.columns.len().div_ceil(8))?;
-        let row = Self { table, table_position, bitmap, values };
-        let mut rest = values;
-        for (position, column) in table.columns.iter().enumerate() {
+        let row = Self::checked(tables, payload)?;
+        let mut rest = row.values;
+        for (position, column) in row.table.columns.iter().enumerate() {
             if row.has(position) {
                 rest = read(&column.column_type, rest)?.1;
             }
         }
         rest.is_empty().then_some(row)
+    }
+
+    /// The row of a payload that [`RowRef::parse`] has accepted before.
+    pub(crate) fn checked(tables: &'a [Table], payload: &'a [u8]) -> Option<Self> {
+        let (&table_position, rest) = payload.split_first()?;
+        let table_position = usize::from(table_position);
+        let table = tables.get(table_position)?;
+        let (bitmap, values) = rest.split_at_checked(table.columns.len().div_ceil(8))?;
+        Some(Self { table, table_position, bitmap, values })
     }
 
     /// The table that the row is of.
@@ -379,10 +384,10 @@ impl Value<'_> {
                 push_json_string(out, value);
                 Ok(())
             }
-            Value::Json(value) => match serde_json::from_slice::<serde::de::IgnoredAny>(value) {
-                // Valid JSON is valid UTF-8, so nothing is replaced here.
-                Ok(_) => out.write_str(&String::from_utf8_lossy(value)),
-                Err(_) => {
+            // What is not JSON after all is shown as the string that it is.
+            Value::Json(value) => match std::str::from_utf8(value) {
+                Ok(text) if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() => out.write_str(text),
+                _ => {
                     push_json_string(out, value);
                     Ok(())
                 }

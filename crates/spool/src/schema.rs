@@ -206,7 +206,10 @@ impl Schema {
             }
             if table.columns.is_empty() || table.columns.len() > 4096 {
                 let columns = table.columns.len();
-                return Err(Error::Schema(format!("table {} has {columns} columns; 1 to 4096 are possible", table.name)));
+                return Err(Error::Schema(format!(
+                    "table {} has {columns} columns; 1 to 4096 are possible",
+                    table.name
+                )));
             }
             let mut columns = HashSet::new();
             for column in table.columns.iter() {

@@ -1,18 +1,34 @@
 //! The writer: one thread that takes rows out of all rings and appends them to the current segment.
+//!
+//! It looks at the rings every [`Options::latency`], or earlier when one is half full, and writes what it finds in calls of
+//! up to 256 KiB. Forcing to disk on an interval is done by a second thread, because an fsync can take longer than the
+//! rings can wait. A disk that refuses costs rows, which are counted and leave a gap; it never stops the writer.
 
-use std::path::Path;
-use std::time::Duration;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::Error;
-use crate::ring::Producer;
+use crate::error::Context;
+use crate::reader::{Gap, GapReason};
+use crate::record::{self, Kind};
+use crate::ring::{Bell, Lane, Producer};
 use crate::schema::Schema;
+use crate::segment::{self, Header};
 
 /// When rows are forced to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fsync {
     /// After every write, before the next. Nothing that was written is lost when the machine loses power.
     Always,
-    /// Once per interval, off the writer's way. At most that much is lost when the machine loses power.
+    /// Once per interval, off the writer's way. At most that much, and the time that forcing takes, is lost when the
+    /// machine loses power.
     Every(Duration),
     /// Left to the system. A killed process still loses nothing that was written.
     Never,
@@ -21,7 +37,7 @@ pub enum Fsync {
 /// How a spool is kept.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A segment is finished when it is at least this large.
+    /// A segment is finished when it is at least this large. Never more than a quarter of `max_bytes`.
     pub segment_bytes: u64,
     /// A segment with rows in it is finished when it is this old.
     pub segment_age: Duration,
@@ -31,17 +47,18 @@ pub struct Options {
     pub ring_bytes: usize,
     /// When rows are forced to the disk.
     pub fsync: Fsync,
-    /// How long a row may wait in a ring before it is written.
+    /// How long a row may wait in a ring before it is written. After a second without rows the writer looks only every
+    /// 100 ms until the next one.
     pub latency: Duration,
 }
 
 impl Default for Options {
-    /// 64 MiB or 60 s per segment, 8 GiB in all, rings of 2 MiB, fsync every second, written within 20 ms.
+    /// 64 MiB or 60 s per segment, 4 GiB in all, rings of 2 MiB, fsync every second, written within 20 ms.
     fn default() -> Self {
         Self {
             segment_bytes: 64 << 20,
-            segment_age: Duration::from_mins(1),
-            max_bytes: 8 << 30,
+            segment_age: Duration::from_secs(60),
+            max_bytes: 4 << 30,
             ring_bytes: 2 << 20,
             fsync: Fsync::Every(Duration::from_secs(1)),
             latency: Duration::from_millis(20),
@@ -78,27 +95,615 @@ pub struct Counters {
     pub bytes_kept: u64,
 }
 
-/// An open spool: the writer thread and what it counts.
+/// An open spool: the writer thread and what it counts. Dropping it is [`Spool::close`].
 #[derive(Debug)]
-pub struct Spool {}
+pub struct Spool {
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+    /// Held, with its lock, as long as the spool is open.
+    _lock: File,
+}
 
 impl Spool {
-    /// Opens a directory for writing, making it if need be, and starts the writer.
+    /// Opens a directory for writing, making it if need be, and starts the writer. A segment is begun at once, so that a
+    /// directory that cannot be written to is known before the first request.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if another process writes there, [`Error::Io`] if the directory cannot be used.
     pub fn open(
-        _dir: &Path,
+        dir: &Path,
         options: Options,
-        _schema: &Schema,
+        schema: &Schema,
         producers: usize,
     ) -> Result<(Self, Vec<Producer>), Error> {
-        let bell = std::sync::Arc::default();
-        Ok((Self {}, (0..producers).map(|_| Producer::new(options.ring_bytes, &bell).0).collect()))
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).context("create the spool directory", dir)?;
+        let lock = lock(dir)?;
+        let edge = edge_id(dir)?;
+        let bell = Arc::new(Bell::default());
+        let (mut ends, mut lanes, mut rings) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..producers {
+            let (producer, ring, lane) = Producer::new(options.ring_bytes, &bell);
+            ends.push(producer);
+            rings.push(Ring { bytes: ring, lane: Arc::clone(&lane), reported: 0 });
+            lanes.push(lane);
+        }
+        let shared = Arc::new(Shared { tally: Tally::default(), lanes, bell, stopping: AtomicBool::new(false) });
+        let mut writer = Writer::new(dir, options, edge, schema, rings, Arc::clone(&shared))?;
+        writer.begin_segment()?;
+        writer.remove_oldest();
+        let handle = thread::Builder::new()
+            .name("spool".into())
+            .spawn(move || writer.run())
+            .context("start the writer thread of the spool", dir)?;
+        // Nothing can have set it before: the bell was made above.
+        let _ = shared.bell.writer.set(handle.thread().clone());
+        Ok((Self { shared, writer: Some(handle), _lock: lock }, ends))
     }
 
     /// What has happened so far.
     pub fn counters(&self) -> Counters {
-        Counters::default()
+        let tally = &self.shared.tally;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counters {
+            rows_written: read(&tally.rows_written),
+            bytes_written: read(&tally.bytes_written),
+            rows_dropped_full: self.shared.lanes.iter().map(|lane| read(&lane.dropped)).sum(),
+            rows_dropped_disk: read(&tally.rows_dropped_disk),
+            rows_synced: read(&tally.rows_synced),
+            disk_errors: read(&tally.disk_errors),
+            last_disk_error: tally.last_disk_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            segments_opened: read(&tally.segments_opened),
+            segments_removed: read(&tally.segments_removed),
+            bytes_removed: read(&tally.bytes_removed),
+            segment: read(&tally.segment),
+            bytes_kept: read(&tally.bytes_kept),
+        }
     }
 
-    /// Writes what is in the rings, finishes the segment, forces it to the disk and stops the writer.
-    pub fn close(self) {}
+    /// Writes what is in the rings, finishes the segment, forces it to the disk and stops the writer. Returns the final
+    /// counts. What is pushed after this is never written.
+    pub fn close(mut self) -> Counters {
+        self.stop();
+        self.counters()
+    }
+
+    fn stop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        if let Some(writer) = self.writer.take() {
+            writer.thread().unpark();
+            // A writer that panicked has nothing more to write.
+            let _ = writer.join();
+        }
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// What the writer thread counts and others read.
+#[derive(Debug, Default)]
+struct Tally {
+    rows_written: AtomicU64,
+    bytes_written: AtomicU64,
+    rows_dropped_disk: AtomicU64,
+    rows_synced: AtomicU64,
+    disk_errors: AtomicU64,
+    last_disk_error: Mutex<String>,
+    segments_opened: AtomicU64,
+    segments_removed: AtomicU64,
+    bytes_removed: AtomicU64,
+    segment: AtomicU64,
+    bytes_kept: AtomicU64,
+}
+
+impl Tally {
+    fn disk_error(&self, error: &dyn std::fmt::Display) {
+        self.disk_errors.fetch_add(1, Ordering::Relaxed);
+        *self.last_disk_error.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    tally: Tally,
+    lanes: Vec<Arc<Lane>>,
+    bell: Arc<Bell>,
+    stopping: AtomicBool,
+}
+
+struct Ring {
+    bytes: rtrb::Consumer<u8>,
+    lane: Arc<Lane>,
+    /// Drops for which a gap has been written.
+    reported: u64,
+}
+
+struct Current {
+    file: Arc<File>,
+    path: PathBuf,
+    /// Bytes that are known to be whole records.
+    length: u64,
+    begun: Instant,
+    has_records: bool,
+}
+
+/// What one write will hold.
+struct Pending {
+    bytes: Vec<u8>,
+    rows: u64,
+    /// Sequence of the first row, written or dropped, that the bytes account for.
+    first_sequence: u64,
+}
+
+const WRITE_BYTES: usize = 256 * 1024;
+const IDLE_LATENCY: Duration = Duration::from_millis(100);
+const IDLE_AFTER: Duration = Duration::from_secs(1);
+
+struct Writer {
+    dir: PathBuf,
+    options: Options,
+    edge: String,
+    schema: Schema,
+    rings: Vec<Ring>,
+    shared: Arc<Shared>,
+    syncer: Option<Syncer>,
+    /// The segments that are kept, oldest first, with their bytes; the last is the current one.
+    kept: Vec<(u64, u64)>,
+    current: Option<Current>,
+    next_segment: u64,
+    next_sequence: u64,
+    /// First sequence of what the disk refused and no gap has told of yet.
+    lost_from: Option<u64>,
+    pending: Pending,
+    /// Finished segments that were not forced to the disk yet.
+    unsynced: Vec<Arc<File>>,
+    dirty: bool,
+    synced_at: Instant,
+}
+
+impl Writer {
+    fn new(
+        dir: &Path,
+        mut options: Options,
+        edge: String,
+        schema: &Schema,
+        rings: Vec<Ring>,
+        shared: Arc<Shared>,
+    ) -> Result<Self, Error> {
+        options.segment_bytes = options.segment_bytes.min(options.max_bytes / 4).max(1);
+        let mut kept = Vec::new();
+        for number in segment::list(dir)? {
+            let path = segment::path(dir, number);
+            kept.push((number, fs::metadata(&path).context("look at", &path)?.len()));
+        }
+        let syncer = match options.fsync {
+            Fsync::Every(_) => Some(Syncer::start(Arc::clone(&shared)).context("start the sync thread of", dir)?),
+            Fsync::Always | Fsync::Never => None,
+        };
+        let next_sequence = crate::reader::next_sequence(dir)?;
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            options,
+            edge,
+            schema: schema.clone(),
+            rings,
+            shared,
+            syncer,
+            next_segment: kept.last().map_or(1, |(number, _)| number + 1),
+            kept,
+            current: None,
+            next_sequence,
+            lost_from: None,
+            pending: Pending { bytes: Vec::with_capacity(WRITE_BYTES), rows: 0, first_sequence: next_sequence },
+            unsynced: Vec::new(),
+            dirty: false,
+            synced_at: Instant::now(),
+        })
+    }
+
+    fn run(mut self) {
+        let mut last_row = Instant::now();
+        loop {
+            // Read before draining, so that what was pushed before `close` was called is written.
+            let stopping = self.shared.stopping.load(Ordering::Acquire);
+            self.shared.bell.rung.store(false, Ordering::Release);
+            let found = self.drain();
+            if found {
+                last_row = Instant::now();
+            }
+            self.finish_old_segment();
+            self.sync_if_due();
+            if stopping {
+                break;
+            }
+            let idle = !found && last_row.elapsed() >= IDLE_AFTER;
+            let pause = if idle { self.options.latency.max(IDLE_LATENCY) } else { self.options.latency };
+            thread::park_timeout(pause);
+        }
+        self.finish();
+    }
+
+    /// Takes what the rings hold now and writes it; whether there was anything.
+    fn drain(&mut self) -> bool {
+        let mut found = false;
+        for nth in 0..self.rings.len() {
+            let mut waiting = self.rings[nth].bytes.slots();
+            // Read before the rows are taken: drops counted by then happened before what follows them in the file.
+            let dropped = self.rings[nth].lane.dropped.load(Ordering::Acquire);
+            found |= waiting > 0;
+            while waiting > 0 {
+                let (taken, rows) = self.take(nth, waiting);
+                if taken == 0 {
+                    if self.pending.bytes.is_empty() {
+                        // Cannot happen: a producer pushes whole records only, and each fits an empty buffer.
+                        break;
+                    }
+                    self.write();
+                    continue;
+                }
+                self.pending.rows += rows;
+                self.next_sequence += rows;
+                waiting -= taken;
+            }
+            let new = dropped - self.rings[nth].reported;
+            if new > 0 {
+                found = true;
+                self.rings[nth].reported = dropped;
+                self.start_pending();
+                self.gap(GapReason::RingFull, self.next_sequence, new);
+                self.next_sequence += new;
+            }
+        }
+        if !self.pending.bytes.is_empty() {
+            self.write();
+        }
+        found
+    }
+
+    /// Moves whole records of a ring to the pending bytes, as far as there is room; their bytes and number.
+    fn take(&mut self, nth: usize, waiting: usize) -> (usize, u64) {
+        self.start_pending();
+        let bytes = &mut self.pending.bytes;
+        let start = bytes.len();
+        let wanted = waiting.min(WRITE_BYTES.saturating_sub(start));
+        let Ok(chunk) = self.rings[nth].bytes.read_chunk(wanted) else { return (0, 0) };
+        let (one, two) = chunk.as_slices();
+        bytes.extend_from_slice(one);
+        bytes.extend_from_slice(two);
+        let (mut end, mut rows) = (start, 0);
+        while let Some(size) = record::size(&bytes[end..])
+            && end + size <= bytes.len()
+        {
+            end += size;
+            rows += 1;
+        }
+        bytes.truncate(end);
+        chunk.commit(end - start);
+        (end - start, rows)
+    }
+
+    /// Opens the pending bytes with the gap that the last failed write left.
+    fn start_pending(&mut self) {
+        if !self.pending.bytes.is_empty() {
+            return;
+        }
+        self.pending.rows = 0;
+        self.pending.first_sequence = self.next_sequence;
+        if let Some(first) = self.lost_from {
+            self.pending.first_sequence = first;
+            self.gap(GapReason::Disk, first, self.next_sequence - first);
+        }
+    }
+
+    fn gap(&mut self, reason: GapReason, first_sequence: u64, count: u64) {
+        let gap = Gap { reason, count, first_sequence };
+        record::append(&mut self.pending.bytes, Kind::Gap, &gap.encode());
+    }
+
+    /// Writes the pending bytes, in a new segment if one is due.
+    fn write(&mut self) {
+        let result = self.append();
+        let tally = &self.shared.tally;
+        match result {
+            Ok(()) => {
+                let (rows, bytes) = (self.pending.rows, self.pending.bytes.len() as u64);
+                tally.rows_written.fetch_add(rows, Ordering::Relaxed);
+                tally.bytes_written.fetch_add(bytes, Ordering::Relaxed);
+                tally.bytes_kept.fetch_add(bytes, Ordering::Relaxed);
+                self.lost_from = None;
+                self.dirty = true;
+            }
+            Err(error) => {
+                tally.rows_dropped_disk.fetch_add(self.pending.rows, Ordering::Relaxed);
+                tally.disk_error(&error);
+                self.lost_from = Some(self.pending.first_sequence);
+            }
+        }
+        self.pending.bytes.clear();
+        self.pending.rows = 0;
+        if self.options.fsync == Fsync::Always {
+            self.sync_here();
+        }
+    }
+
+    fn append(&mut self) -> Result<(), Error> {
+        if self.current.as_ref().is_some_and(|current| current.length >= self.options.segment_bytes) {
+            self.end_segment();
+        }
+        if self.current.is_none() {
+            self.begin_segment()?;
+            self.remove_oldest();
+        }
+        let Some(current) = &mut self.current else { return Ok(()) };
+        if let Err(source) = (&*current.file).write_all(&self.pending.bytes) {
+            let error = Error::Io { doing: "append to", path: current.path.clone(), source };
+            // Half a record must not stay in front of later ones; a file that cannot be cut is given up.
+            if current.file.set_len(current.length).is_err() {
+                self.unsynced.push(Arc::clone(&current.file));
+                self.current = None;
+            }
+            return Err(error);
+        }
+        let bytes = self.pending.bytes.len() as u64;
+        current.length += bytes;
+        current.has_records = true;
+        if let Some((_, size)) = self.kept.last_mut() {
+            *size += bytes;
+        }
+        Ok(())
+    }
+
+    fn begin_segment(&mut self) -> Result<(), Error> {
+        let number = self.next_segment;
+        let path = segment::path(&self.dir, number);
+        let header = Header {
+            edge: self.edge.clone(),
+            segment: number,
+            created_ns: now_ns(),
+            first_sequence: if self.pending.bytes.is_empty() {
+                self.lost_from.unwrap_or(self.next_sequence)
+            } else {
+                self.pending.first_sequence
+            },
+            schema: self.schema.clone(),
+        };
+        let header = header.encode()?;
+        let file = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .context("create the segment", &path)?;
+        // The number is spent from here on, whatever becomes of the file: numbers are never used twice.
+        self.next_segment += 1;
+        let begun = (&file)
+            .write_all(&header)
+            .and_then(|()| file.sync_data())
+            .context("write the header of", &path)
+            .and_then(|()| segment::sync_dir(&self.dir));
+        if let Err(error) = begun {
+            // An empty or headless file is stepped over by readers, but would be one more each time we try.
+            let _ = fs::remove_file(&path);
+            return Err(error);
+        }
+        let length = header.len() as u64;
+        self.kept.push((number, length));
+        self.current = Some(Current { file: Arc::new(file), path, length, begun: Instant::now(), has_records: false });
+        let tally = &self.shared.tally;
+        tally.segments_opened.fetch_add(1, Ordering::Relaxed);
+        tally.bytes_written.fetch_add(length, Ordering::Relaxed);
+        tally.segment.store(number, Ordering::Relaxed);
+        self.count_kept();
+        Ok(())
+    }
+
+    /// Marks the current segment as finished in order.
+    fn end_segment(&mut self) {
+        let Some(current) = self.current.take() else { return };
+        let mut close = Vec::new();
+        record::append(&mut close, Kind::Close, &[]);
+        if let Err(source) = (&*current.file).write_all(&close) {
+            self.shared.tally.disk_error(&source);
+            // As torn as after a crash, which readers step over.
+        } else if let Some((_, size)) = self.kept.last_mut() {
+            *size += close.len() as u64;
+        }
+        self.unsynced.push(current.file);
+        self.dirty = true;
+    }
+
+    fn finish_old_segment(&mut self) {
+        let old = |current: &Current| current.has_records && current.begun.elapsed() >= self.options.segment_age;
+        if self.current.as_ref().is_some_and(old) {
+            self.end_segment();
+            if let Err(error) = self.begin_segment() {
+                self.shared.tally.disk_error(&error);
+            }
+            self.remove_oldest();
+        }
+    }
+
+    fn remove_oldest(&mut self) {
+        let mut total: u64 = self.kept.iter().map(|(_, bytes)| bytes).sum();
+        while total > self.options.max_bytes && self.kept.len() > 1 {
+            let (number, bytes) = self.kept.remove(0);
+            total -= bytes;
+            let path = segment::path(&self.dir, number);
+            match fs::remove_file(&path) {
+                Ok(()) => {
+                    self.shared.tally.segments_removed.fetch_add(1, Ordering::Relaxed);
+                    self.shared.tally.bytes_removed.fetch_add(bytes, Ordering::Relaxed);
+                }
+                // Someone made room by hand.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => self.shared.tally.disk_error(&error),
+            }
+        }
+        self.count_kept();
+    }
+
+    fn count_kept(&self) {
+        let total = self.kept.iter().map(|(_, bytes)| bytes).sum();
+        self.shared.tally.bytes_kept.store(total, Ordering::Relaxed);
+    }
+
+    fn sync_if_due(&mut self) {
+        let Fsync::Every(interval) = self.options.fsync else {
+            if self.options.fsync == Fsync::Never {
+                self.unsynced.clear();
+            }
+            return;
+        };
+        if !self.dirty || self.synced_at.elapsed() < interval {
+            return;
+        }
+        let Some(syncer) = &self.syncer else { return };
+        let files = self.files_to_sync();
+        // While the disk is busy with the last request nothing is sent; the next turn asks again.
+        if syncer.send(SyncRequest { files, rows: self.shared.tally.rows_written.load(Ordering::Relaxed) }).is_ok() {
+            self.unsynced.clear();
+            self.dirty = false;
+            self.synced_at = Instant::now();
+        }
+    }
+
+    fn files_to_sync(&self) -> Vec<Arc<File>> {
+        self.unsynced.iter().chain(self.current.as_ref().map(|current| &current.file)).cloned().collect()
+    }
+
+    fn sync_here(&mut self) {
+        let request =
+            SyncRequest { files: self.files_to_sync(), rows: self.shared.tally.rows_written.load(Ordering::Relaxed) };
+        self.unsynced.clear();
+        self.dirty = false;
+        request.run(&self.shared.tally);
+    }
+
+    fn finish(mut self) {
+        self.start_pending();
+        if !self.pending.bytes.is_empty() {
+            self.write();
+        }
+        self.end_segment();
+        // First the thread, so that two do not sync and count at once.
+        self.syncer = None;
+        if self.options.fsync != Fsync::Never {
+            self.sync_here();
+        }
+    }
+}
+
+/// Files to force to the disk, and how many rows are then safe.
+struct SyncRequest {
+    files: Vec<Arc<File>>,
+    rows: u64,
+}
+
+impl SyncRequest {
+    fn run(&self, tally: &Tally) {
+        for file in &self.files {
+            if let Err(error) = file.sync_data() {
+                tally.disk_error(&error);
+                return;
+            }
+        }
+        tally.rows_synced.store(self.rows, Ordering::Relaxed);
+    }
+}
+
+struct Busy;
+
+/// The thread that waits for the disk so that the writer need not.
+struct Syncer {
+    requests: Option<SyncSender<SyncRequest>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Syncer {
+    fn start(shared: Arc<Shared>) -> io::Result<Self> {
+        let (requests, inbox) = sync_channel::<SyncRequest>(1);
+        let thread = thread::Builder::new().name("spool-sync".into()).spawn(move || {
+            for request in inbox {
+                request.run(&shared.tally);
+            }
+        })?;
+        Ok(Self { requests: Some(requests), thread: Some(thread) })
+    }
+
+    fn send(&self, request: SyncRequest) -> Result<(), Busy> {
+        match self.requests.as_ref().map(|requests| requests.try_send(request)) {
+            Some(Err(TrySendError::Full(_))) => Err(Busy),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Syncer {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(thread) = self.thread.take() {
+            // It ends when the channel does; a panic in it has no more to say.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn now_ns() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos() as u64
+}
+
+fn lock(dir: &Path) -> Result<File, Error> {
+    let path = dir.join("lock");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .context("open the lock file", &path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(Error::Locked(dir.to_path_buf())),
+        Err(fs::TryLockError::Error(source)) => Err(Error::Io { doing: "lock", path, source }),
+    }
+}
+
+/// The edge's identifier: made once, kept beside its segments, gone only with them. So a number is never used twice
+/// under one identifier, even when someone empties the directory.
+fn edge_id(dir: &Path) -> Result<String, Error> {
+    let path = dir.join("edge-id");
+    match fs::read_to_string(&path) {
+        Ok(text) if text.trim().len() == 36 => return Ok(text.trim().to_owned()),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(source) => return Err(Error::Io { doing: "read the edge's identifier", path, source }),
+    }
+    let mut random = [0; 16];
+    let source = Path::new("/dev/urandom");
+    File::open(source).and_then(|mut file| file.read_exact(&mut random)).context("read", source)?;
+    let id = uuid(random);
+    let new = dir.join("edge-id.new");
+    File::create(&new)
+        .and_then(|mut file| file.write_all(id.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&new, &path))
+        .context("keep the edge's identifier", &path)?;
+    segment::sync_dir(dir)?;
+    Ok(id)
+}
+
+/// A version 4 UUID (RFC 9562 §5.4) of sixteen random bytes.
+fn uuid(mut random: [u8; 16]) -> String {
+    random[6] = random[6] & 0x0F | 0x40;
+    random[8] = random[8] & 0x3F | 0x80;
+    let mut text = String::with_capacity(36);
+    for (nth, byte) in random.into_iter().enumerate() {
+        if matches!(nth, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.extend([byte >> 4, byte & 15].into_iter().filter_map(|digit| char::from_digit(digit.into(), 16)));
+    }
+    text
 }
