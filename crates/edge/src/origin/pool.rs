@@ -1,0 +1,384 @@
+//! The connections of one worker thread to all origins.
+//!
+//! HTTP/1.1 connections rest in a last-in-first-out list per server: the one used last is the one most likely still alive,
+//! and those that traffic no longer needs grow old and are swept. HTTP/2 connections are shared by the requests of the
+//! thread. Nothing here is locked or sent: a connection stays on the thread that made it.
+
+use super::connect::{self, ConnectError, ConnectErrorKind, ConnectTimings, Connected, Failure};
+use super::group::{Group, Pick, Turns};
+use super::http2::{Http2, Multiplexed};
+use super::server::{Server, ServerId};
+use super::settings::HttpVersion;
+use super::stream::Stream;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// How many HTTP/2 connections a thread makes to one server when each is full.
+pub const HTTP2_CONNECTIONS_MAX: usize = 8;
+
+/// What a pool may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolLimits {
+    /// Idle HTTP/1.1 connections per server and thread.
+    pub idle_per_server: usize,
+    /// How long an idle connection is kept.
+    pub idle_timeout: Duration,
+}
+
+impl Default for PoolLimits {
+    fn default() -> Self {
+        Self { idle_per_server: 256, idle_timeout: Duration::from_secs(60) }
+    }
+}
+
+/// What a request is sent over.
+#[derive(Debug)]
+pub enum Connection {
+    /// A connection of its own.
+    Http1(Stream),
+    /// A stream on a shared connection.
+    Http2(Http2),
+}
+
+/// A connection to a server, for one request.
+#[derive(Debug)]
+pub struct Checkout {
+    /// The connection.
+    pub connection: Connection,
+    /// The server at its other end.
+    pub server: Arc<Server>,
+    /// Whether requests went over it before: if it ends without an answer, that is no failure of the server.
+    pub reused: bool,
+    /// How long it took to make; zero if reused.
+    pub timings: ConnectTimings,
+    /// Whether the response must carry [`Server::sticky_cookie`].
+    pub assign_cookie: bool,
+    peer: Option<IpAddr>,
+    generation: u64,
+}
+
+/// What a pool did since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolCounters {
+    /// Connections made.
+    pub opened: u64,
+    /// Connections that could not be made.
+    pub failed: u64,
+    /// Requests that went over a connection made for another one.
+    pub reused: u64,
+    /// Idle connections found dead, outdated or unwanted.
+    pub discarded: u64,
+}
+
+/// The pool of one worker thread.
+#[derive(Debug)]
+pub struct Pool {
+    limits: PoolLimits,
+    slots: RefCell<HashMap<ServerId, Slot>>,
+    turns: RefCell<HashMap<u64, (Weak<Group>, Turns)>>,
+    /// The time of the last sweep: exact enough for the age of idle connections, and free.
+    now: Cell<Instant>,
+    counters: Cell<PoolCounters>,
+}
+
+/// What the thread holds towards one server.
+#[derive(Debug, Default)]
+struct Slot {
+    idle: Vec<Idle>,
+    http2: Vec<Multiplexed>,
+    /// A connection that others wait for, since they may share it.
+    connecting: Option<Rc<Connecting>>,
+    /// Whether ALPN last agreed on HTTP/1.1: then waiting for a shared connection is in vain.
+    http1_only: bool,
+}
+
+#[derive(Debug)]
+struct Idle {
+    stream: Stream,
+    since: Instant,
+    peer: Option<IpAddr>,
+    generation: u64,
+}
+
+#[derive(Debug, Default)]
+struct Connecting {
+    done: Notify,
+    failure: RefCell<Option<Failure>>,
+}
+
+impl Pool {
+    /// An empty pool.
+    pub fn new(limits: PoolLimits) -> Self {
+        Self {
+            limits,
+            slots: RefCell::default(),
+            turns: RefCell::default(),
+            now: Cell::new(Instant::now()),
+            counters: Cell::default(),
+        }
+    }
+
+    /// Chooses a server and gives a connection to it.
+    ///
+    /// From the second `attempt` on (they count from 0) HTTP/1.1 connections are fresh: what made the first fail may have
+    /// closed all that were idle.
+    pub async fn checkout(&self, group: &Arc<Group>, pick: &Pick<'_>, attempt: u32) -> Result<Checkout, ConnectError> {
+        let server = self.choose(group, pick);
+        let assign_cookie = group.assigns_cookie(pick, &server);
+        if let Some(name) = &server.addresses {
+            name.touch();
+        }
+        let outcome = match server.http_version {
+            HttpVersion::Http11 => self.http1(&server, attempt).await,
+            HttpVersion::Http2 => self.shared(&server, attempt).await,
+            HttpVersion::Auto if server.is_tls() => self.shared(&server, attempt).await,
+            HttpVersion::Auto => self.http1(&server, attempt).await,
+        };
+        match outcome {
+            Ok(checkout) => Ok(Checkout { assign_cookie, ..checkout }),
+            Err((kind, message)) => {
+                server.health.failed();
+                server.health.remember(message.clone());
+                self.count(|counters| counters.failed += 1);
+                Err(ConnectError { kind, server, message })
+            }
+        }
+    }
+
+    /// Takes back a connection whose response was read to its end and that both sides keep open.
+    pub fn put_back(&self, checkout: Checkout) {
+        let Checkout { connection: Connection::Http1(stream), server, peer, generation, .. } = checkout else { return };
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots.entry(server.id).or_default();
+        if slot.idle.len() < self.limits.idle_per_server {
+            slot.idle.push(Idle { stream, since: self.now.get(), peer, generation });
+        }
+    }
+
+    /// Drops what is too old or dead. Call once a second.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        self.now.set(now);
+        let timeout = self.limits.idle_timeout;
+        let mut discarded = 0;
+        self.slots.borrow_mut().retain(|_, slot| {
+            let before = slot.idle.len() + slot.http2.len();
+            slot.idle.retain_mut(|idle| now.duration_since(idle.since) < timeout && idle.stream.is_quiet());
+            slot.http2.retain(|connection| {
+                let idle = connection.in_flight() == 0 && now.duration_since(connection.last_used) >= timeout;
+                !connection.is_closed() && !idle
+            });
+            let after = slot.idle.len() + slot.http2.len();
+            discarded += (before - after) as u64;
+            after > 0 || slot.connecting.is_some()
+        });
+        self.count(|counters| counters.discarded += discarded);
+        self.turns.borrow_mut().retain(|_, (group, _)| group.strong_count() > 0);
+    }
+
+    /// Drops every idle connection, as at the end of a drain.
+    pub fn clear(&self) {
+        self.slots.borrow_mut().retain(|_, slot| {
+            slot.idle.clear();
+            slot.http2.retain(|connection| connection.in_flight() > 0);
+            slot.connecting.is_some() || !slot.http2.is_empty()
+        });
+    }
+
+    /// What the pool did so far.
+    pub fn counters(&self) -> PoolCounters {
+        self.counters.get()
+    }
+
+    /// How many connections rest idle.
+    pub fn idle(&self) -> usize {
+        self.slots.borrow().values().map(|slot| slot.idle.len()).sum()
+    }
+
+    fn choose(&self, group: &Arc<Group>, pick: &Pick<'_>) -> Arc<Server> {
+        let mut turns = self.turns.borrow_mut();
+        if group.is_single() {
+            return Arc::clone(group.choose(pick, &mut Turns::default()));
+        }
+        let (_, turns) = turns.entry(group.id()).or_insert_with(|| (Arc::downgrade(group), Turns::default()));
+        Arc::clone(group.choose(pick, turns))
+    }
+
+    async fn http1(&self, server: &Arc<Server>, attempt: u32) -> Result<Checkout, Failure> {
+        if attempt == 0
+            && let Some(idle) = self.take_idle(server)
+        {
+            return Ok(self.reused(server, Connection::Http1(idle.stream), idle.peer, idle.generation));
+        }
+        let connected = connect::connect(server).await?;
+        Ok(self.fresh(server, connected))
+    }
+
+    /// A place on a shared HTTP/2 connection; or a connection of its own if ALPN agrees on HTTP/1.1.
+    async fn shared(&self, server: &Arc<Server>, attempt: u32) -> Result<Checkout, Failure> {
+        loop {
+            if let Some(mut place) = self.take_place(server) {
+                if place.ready().await.is_ok() {
+                    return Ok(self.reused(server, Connection::Http2(place), None, 0));
+                }
+                continue;
+            }
+            if self.slot(server, |slot| slot.http1_only) {
+                let checkout = self.http1(server, attempt).await?;
+                if matches!(checkout.connection, Connection::Http1(_)) {
+                    return Ok(checkout);
+                }
+            }
+            if let Some(connecting) = self.slot(server, |slot| slot.connecting.clone()) {
+                connecting.done.notified().await;
+                if let Some(failure) = connecting.failure.borrow().clone() {
+                    return Err(failure);
+                }
+                continue;
+            }
+            return self.connect_shared(server).await;
+        }
+    }
+
+    async fn connect_shared(&self, server: &Arc<Server>) -> Result<Checkout, Failure> {
+        let flight = Flight::begin(self, server);
+        let connected = connect::connect(server).await.inspect_err(|failure| flight.fail(failure))?;
+        if !connected.http2 {
+            self.slot(server, |slot| slot.http1_only = true);
+            return Ok(self.fresh(server, connected));
+        }
+        let Connected { stream, timings, .. } = connected;
+        let shaken = tokio::time::timeout(server.connect_timeout, Multiplexed::start(stream)).await;
+        let started = match shaken {
+            Ok(started) => started.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no answer within {:?}", server.connect_timeout)),
+        };
+        let connection = started
+            .map_err(|reason| (ConnectErrorKind::Protocol, format!("the HTTP/2 handshake failed: {reason}")))
+            .inspect_err(|failure| flight.fail(failure))?;
+        let place = connection.place();
+        self.slot(server, |slot| {
+            slot.http1_only = false;
+            slot.http2.push(connection);
+        });
+        self.count(|counters| counters.opened += 1);
+        let server = Arc::clone(server);
+        let connection = Connection::Http2(place);
+        Ok(Checkout { connection, server, reused: false, timings, assign_cookie: false, peer: None, generation: 0 })
+    }
+
+    /// The connection used last that is still silent and leads to an address that the name still has.
+    fn take_idle(&self, server: &Server) -> Option<Idle> {
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots.get_mut(&server.id)?;
+        let mut discarded = 0;
+        let mut found = None;
+        while let Some(mut idle) = slot.idle.pop() {
+            if idle.stream.is_quiet() && is_current(server, &mut idle) {
+                found = Some(idle);
+                break;
+            }
+            discarded += 1;
+        }
+        if discarded > 0 {
+            self.count(|counters| counters.discarded += discarded);
+        }
+        found
+    }
+
+    /// A place on the least loaded connection; none if another connection should be made.
+    fn take_place(&self, server: &Server) -> Option<Http2> {
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots.get_mut(&server.id)?;
+        slot.http2.retain(|connection| !connection.is_closed());
+        let full = slot.http2.len() >= HTTP2_CONNECTIONS_MAX;
+        let connection = slot.http2.iter_mut().min_by_key(|connection| connection.in_flight())?;
+        if !full && !connection.has_room() {
+            return None;
+        }
+        connection.last_used = self.now.get();
+        Some(connection.place())
+    }
+
+    fn reused(&self, server: &Arc<Server>, connection: Connection, peer: Option<IpAddr>, generation: u64) -> Checkout {
+        self.count(|counters| counters.reused += 1);
+        let timings = ConnectTimings::default();
+        Checkout {
+            connection,
+            server: Arc::clone(server),
+            reused: true,
+            timings,
+            assign_cookie: false,
+            peer,
+            generation,
+        }
+    }
+
+    fn fresh(&self, server: &Arc<Server>, connected: Connected) -> Checkout {
+        self.count(|counters| counters.opened += 1);
+        let Connected { stream, timings, peer, generation, .. } = connected;
+        let connection = Connection::Http1(stream);
+        Checkout {
+            connection,
+            server: Arc::clone(server),
+            reused: false,
+            timings,
+            assign_cookie: false,
+            peer,
+            generation,
+        }
+    }
+
+    fn slot<T>(&self, server: &Server, with: impl FnOnce(&mut Slot) -> T) -> T {
+        with(self.slots.borrow_mut().entry(server.id).or_default())
+    }
+
+    fn count(&self, add: impl FnOnce(&mut PoolCounters)) {
+        let mut counters = self.counters.get();
+        add(&mut counters);
+        self.counters.set(counters);
+    }
+}
+
+/// Whether the address at the other end is still one of the name's.
+fn is_current(server: &Server, idle: &mut Idle) -> bool {
+    let (Some(name), Some(peer)) = (&server.addresses, idle.peer) else { return true };
+    let generation = name.generation();
+    if generation != idle.generation && !name.contains(peer) {
+        return false;
+    }
+    idle.generation = generation;
+    true
+}
+
+/// The making of a shared connection. However it ends, by success, failure or because the request that makes it goes away,
+/// those that wait are woken.
+struct Flight<'a> {
+    pool: &'a Pool,
+    server: &'a Server,
+    connecting: Rc<Connecting>,
+}
+
+impl<'a> Flight<'a> {
+    fn begin(pool: &'a Pool, server: &'a Server) -> Self {
+        let connecting = Rc::new(Connecting::default());
+        pool.slot(server, |slot| slot.connecting = Some(Rc::clone(&connecting)));
+        Self { pool, server, connecting }
+    }
+
+    fn fail(&self, failure: &Failure) {
+        *self.connecting.failure.borrow_mut() = Some(failure.clone());
+    }
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        self.pool.slot(self.server, |slot| slot.connecting = None);
+        self.connecting.done.notify_waiters();
+    }
+}
