@@ -1,0 +1,309 @@
+"""The policy document: the JSON that the edge compiles, made of parts that are compared and stored one by one.
+
+A part is a zone, a list, a ruleset, the account's rules or the edge's settings, in canonical JSON: every default written
+out, keys in one order, zones by name. The digest of the document is made of the digests of its parts, so that of a thousand
+zones only what changed is stored, shown by `diff` and compiled.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bartizan.config import site as settings
+from bartizan.config.identity import rule_ids, ruleset_id
+from bartizan.config.site import CertificateFiles, Edge, Rule, Ruleset, Site, Zone
+
+__all__ = ["FORMAT", "AcmeZone", "Parts", "parts"]
+
+FORMAT = 1
+"""Version of the form of the document."""
+
+DEFAULT_LISTEN = "127.0.0.1:8080"
+
+
+class AcmeZone(msgspec.Struct, frozen=True):
+    """A zone whose certificate an ACME authority issues."""
+
+    hosts: list[str]
+    email: str
+    directory_url: str
+    ca_file: str | None
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """A policy in canonical JSON, part by part; lists, rulesets and zones by name or id, in order.
+
+    `acme` is for the renewal of certificates and is no part of what the edge reads.
+    """
+
+    edge: bytes
+    lists: dict[str, bytes]
+    rulesets: dict[str, bytes]
+    account: bytes
+    zones: dict[str, bytes]
+    acme: dict[str, AcmeZone]
+
+    def document(self, version: int) -> bytes:
+        """The whole document, as the edge reads it."""
+        return b"".join(
+            (
+                b'{"format":%d,"version":%d,"edge":' % (FORMAT, version),
+                self.edge,
+                b',"lists":',
+                _object(self.lists),
+                b',"rulesets":',
+                _object(self.rulesets),
+                b',"account":',
+                self.account,
+                b',"zones":[',
+                b",".join(self.zones.values()),
+                b"]}",
+            )
+        )
+
+
+class _Rule(msgspec.Struct):
+    id: str
+    ref: str | None
+    description: str
+    expression: str
+    action: str
+    action_parameters: dict[str, Any] | None
+    enabled: bool
+
+
+class _Server(msgspec.Struct):
+    url: str
+    weight: int
+
+
+class _Origin(msgspec.Struct):
+    servers: list[_Server]
+    stickiness: str
+    host_header: str | None
+    tls: settings.OriginTls
+    http_version: str
+    active_health: settings.ActiveHealth | None
+    passive_health: settings.PassiveHealth
+    retries: int
+    connect_timeout_s: int | float
+
+
+class _Tls(msgspec.Struct):
+    certificates: list[CertificateFiles]
+    min_version: str
+    https_redirect: bool
+    hsts: settings.Hsts | None
+
+
+class _Zone(msgspec.Struct):
+    name: str
+    hosts: list[str]
+    default: bool
+    origin: _Origin
+    tls: _Tls
+    normalization: settings.Normalization
+    body: settings.Body
+    compression: settings.Compression
+    phases: dict[str, list[_Rule]]
+
+
+class _Listen(msgspec.Struct):
+    address: str
+    tls: bool
+    proxy_protocol: bool
+
+
+class _Edge(msgspec.Struct):
+    listen: list[_Listen]
+    trusted_proxies: list[str]
+    colo: str
+    threads: int
+    limits: dict[str, int]
+    spool: settings.Spool
+
+
+class _List(msgspec.Struct):
+    kind: str
+    items: msgspec.Raw
+
+
+class _Ruleset(msgspec.Struct):
+    name: str
+    phase: str
+    rules: list[_Rule]
+
+
+class _Account(msgspec.Struct):
+    phases: dict[str, list[_Rule]]
+
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def parts(
+    site: Site,
+    *,
+    directory: Path,
+    spool: Path,
+    list_items: dict[str, bytes],
+    certificates: dict[str, CertificateFiles],
+) -> Parts:
+    """The parts of a site's policy.
+
+    Relative paths of the site are relative to `directory`. `spool` is where events go unless the site says otherwise,
+    `list_items` are the items of lists by file as JSON, `certificates` are those of zones that name none.
+    """
+    paths = _Paths(directory)
+    rulesets = {name: ruleset_id(name, ruleset) for name, ruleset in site.rulesets.items()}
+    return Parts(
+        edge=_encode(_edge(site.edge, paths, spool)),
+        lists={name: _list(source, list_items.get(name)) for name, source in sorted(site.lists.items())},
+        rulesets={
+            rulesets[name]: _encode(_ruleset(name, ruleset, rulesets))
+            for name, ruleset in sorted(site.rulesets.items(), key=lambda item: rulesets[item[0]])
+        },
+        account=_encode(_Account(_phases("account", site.account.rules, rulesets))),
+        zones={
+            name: _encode(_zone(name, zone, paths, certificates.get(name), rulesets))
+            for name, zone in sorted(site.zones.items())
+        },
+        acme={
+            name: AcmeZone(_hosts(zone), acme.email, acme.directory_url, paths.optional(acme.ca_file))
+            for name, zone in sorted(site.zones.items())
+            if (acme := zone.tls.acme) is not None
+        },
+    )
+
+
+def digest(part: bytes) -> str:
+    """The digest under which a part is compared and stored."""
+    return sha256(part).hexdigest()
+
+
+class _Paths:
+    """Makes paths of the site file absolute; a string join, because a thousand zones name two thousand files."""
+
+    def __init__(self, directory: Path) -> None:
+        self._prefix = f"{directory}/"
+
+    def of(self, path: str) -> str:
+        return path if path.startswith("/") else self._prefix + path
+
+    def optional(self, path: str | None) -> str | None:
+        return None if path is None else self.of(path)
+
+
+def _edge(edge: Edge, paths: _Paths, spool: Path) -> _Edge:
+    plain = edge.listen if edge.listen or edge.listen_tls else [DEFAULT_LISTEN]
+    return _Edge(
+        listen=[_listen(listener, tls=False) for listener in plain]
+        + [_listen(listener, tls=True) for listener in edge.listen_tls],
+        trusted_proxies=edge.trusted_proxies,
+        colo=edge.colo,
+        threads=edge.threads,
+        limits=edge.limits,
+        spool=settings.Spool(
+            dir=paths.of(edge.spool.dir) if edge.spool.dir is not None else str(spool),
+            segment_bytes=edge.spool.segment_bytes,
+            segment_seconds=edge.spool.segment_seconds,
+        ),
+    )
+
+
+def _listen(listener: str | settings.Listener, *, tls: bool) -> _Listen:
+    if isinstance(listener, str):
+        return _Listen(listener, tls, proxy_protocol=False)
+    return _Listen(listener.address, tls, listener.proxy_protocol)
+
+
+def _list(source: settings.ListSource, items: bytes | None) -> bytes:
+    if items is None:
+        items = msgspec.json.encode([] if source.items is msgspec.UNSET else source.items)
+    return _encode(_List(source.kind, msgspec.Raw(items)))
+
+
+def _zone(
+    name: str, zone: Zone, paths: _Paths, certificate: CertificateFiles | None, rulesets: dict[str, str]
+) -> _Zone:
+    pool = zone.pool
+    certificates = [
+        CertificateFiles(paths.of(files.certificate_file), paths.of(files.key_file)) for files in zone.tls.certificates
+    ]
+    if not certificates and certificate is not None:
+        certificates = [certificate]
+    return _Zone(
+        name=name,
+        hosts=_hosts(zone),
+        default=zone.default,
+        origin=_Origin(
+            servers=[_server(origin) for origin in zone.origins],
+            stickiness=pool.stickiness,
+            host_header=pool.host_header,
+            tls=settings.OriginTls(pool.tls.verify, paths.optional(pool.tls.ca_file), pool.tls.server_name),
+            http_version=pool.http_version,
+            active_health=pool.active_health,
+            passive_health=pool.passive_health,
+            retries=pool.retries,
+            connect_timeout_s=pool.connect_timeout_s,
+        ),
+        tls=_Tls(certificates, zone.tls.min_version, zone.tls.https_redirect, zone.tls.hsts),
+        normalization=zone.normalization,
+        body=zone.body,
+        compression=zone.compression,
+        phases=_phases(f"zone {name}", zone.rules, rulesets),
+    )
+
+
+def _hosts(zone: Zone) -> list[str]:
+    return [host.lower() for host in zone.hosts]
+
+
+def _server(origin: str | settings.OriginServer) -> _Server:
+    if isinstance(origin, str):
+        return _Server(origin, 1)
+    return _Server(origin.url, origin.weight)
+
+
+def _ruleset(name: str, ruleset: Ruleset, rulesets: dict[str, str]) -> _Ruleset:
+    return _Ruleset(name, ruleset.phase, _rules(f"ruleset {name}", ruleset.rules, rulesets))
+
+
+def _phases(scope: str, rules: list[Rule], rulesets: dict[str, str]) -> dict[str, list[_Rule]]:
+    phases: dict[str, list[_Rule]] = {}
+    for rule, written in zip(rules, _rules(scope, rules, rulesets), strict=True):
+        phases.setdefault(rule.phase, []).append(written)
+    return phases
+
+
+def _rules(scope: str, rules: list[Rule], rulesets: dict[str, str]) -> list[_Rule]:
+    return [
+        _Rule(
+            rule_id,
+            rule.ref,
+            rule.description,
+            rule.expression,
+            rule.action,
+            _parameters(rule, rulesets),
+            rule.enabled,
+        )
+        for rule, rule_id in zip(rules, rule_ids(scope, rules), strict=True)
+    ]
+
+
+def _parameters(rule: Rule, rulesets: dict[str, str]) -> dict[str, Any] | None:
+    """The parameters as the edge reads them: `execute` may name a ruleset, the edge knows it by its id."""
+    given = rule.action_parameters
+    if rule.action != "execute" or given is None:
+        return given
+    name = given.get("id")
+    return {**given, "id": rulesets.get(name, name)} if isinstance(name, str) else given
+
+
+def _object(members: dict[str, bytes]) -> bytes:
+    """A JSON object of members that are JSON already. Names are plain by their pattern."""
+    return b"{" + b",".join(b'"%s":%s' % (name.encode(), part) for name, part in members.items()) + b"}"

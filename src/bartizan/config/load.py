@@ -1,0 +1,48 @@
+"""A site file, read whole: settings, lists, and everything wrong with them."""
+
+from __future__ import annotations
+
+from itertools import chain
+from pathlib import Path
+
+import msgspec
+
+from bartizan.config import source as sources
+from bartizan.config.convert import convert
+from bartizan.config.problem import Problem, SiteError
+from bartizan.config.site import Site
+from bartizan.config.source import Source
+from bartizan.config.validate import read_lists, validate
+
+__all__ = ["Loaded", "load"]
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """What a site file says. With `problems` it cannot be applied, and `site` is what is left of it."""
+
+    source: Source
+    site: Site | None
+    list_items: dict[str, bytes]
+    problems: list[Problem]
+
+    @property
+    def judged_whole(self) -> bool:
+        """Whether lists and rulesets are all there, so that the edge can judge rules without taking offence at a gap."""
+        broken = ('list "', 'ruleset "', "lists", "rulesets")
+        return self.site is not None and not any(problem.where.startswith(broken) for problem in self.problems)
+
+
+def load(file: Path) -> Loaded:
+    """Reads a site file and the lists that it names. Never raises for what is in them: that is in `problems`."""
+    try:
+        source = sources.read(str(file))
+    except SiteError as error:
+        empty = sources.parse(str(file), "")
+        return Loaded(empty, None, {}, error.problems)
+    site, findings = convert(source)
+    list_items: dict[str, bytes] = {}
+    if site is not None:
+        list_items, unread = read_lists(site, source.directory)
+        kept = chain(validate(site, source.directory), unread)
+        findings += [msgspec.structs.replace(finding, path=source.original(finding.path)) for finding in kept]
+    return Loaded(source, site, list_items, source.problems(findings))

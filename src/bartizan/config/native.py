@@ -1,0 +1,42 @@
+"""What only the edge can judge, asked of the edge's own code: whether it would take a policy document, and its limits."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import msgspec
+
+from bartizan import _native
+
+__all__ = ["Diagnostic", "Limit", "check_policy", "limits"]
+
+
+class Diagnostic(msgspec.Struct):
+    """Something that the edge refuses in a policy document, or warns of."""
+
+    path: tuple[str | int, ...]
+    message: str
+    column: int | None = None
+    suggestion: str | None = None
+    severity: str = "error"
+
+
+class Limit(msgspec.Struct):
+    """One deadline or cap of the edge."""
+
+    name: str
+    default: int
+    min: int
+    max: int
+    summary: str
+
+
+def check_policy(document: bytes) -> list[Diagnostic]:
+    """Compiles a policy document as the edge would, and returns what is wrong with it."""
+    return msgspec.json.decode(_native.check_policy(document), type=list[Diagnostic])
+
+
+@cache
+def limits() -> tuple[Limit, ...]:
+    """The table of limits of the edge (`crates/edge/src/limits.rs`)."""
+    return msgspec.json.decode(_native.limits_table(), type=tuple[Limit, ...])

@@ -1,0 +1,99 @@
+"""A site file as text: its values, and where in it each of them stands."""
+
+from __future__ import annotations
+
+from pathlib import Path as FilePath
+from typing import Any
+
+from bartizan import _native
+
+from bartizan.config.problem import Finding, Path, Problem, SiteError, where
+
+__all__ = ["Source", "parse"]
+
+
+class Source:
+    """A parsed site file.
+
+    `values` are the TOML values as Python has them; `file` is the path as the user named it, which is how messages name it;
+    relative paths in the file are relative to `directory`.
+    """
+
+    def __init__(self, file: str, text: str, values: dict[str, Any], spans: _native.TomlSpans) -> None:
+        self.file = file
+        self.text = text
+        self.values = values
+        self.directory = FilePath(file).absolute().parent
+        self._spans = spans
+        self._kept: dict[Path, list[int]] = {}
+
+    def keep(self, path: Path, indexes: list[int]) -> None:
+        """Says which items of the array at `path` were kept when others were dropped for their mistakes."""
+        self._kept[path] = indexes
+
+    def original(self, path: Path) -> Path:
+        """A path into what was kept, as a path into the file."""
+        steps: list[str | int] = []
+        for step in path:
+            if isinstance(step, int) and (kept := self._kept.get(tuple(steps))) is not None and step < len(kept):
+                step = kept[step]
+            steps.append(step)
+        return tuple(steps)
+
+    def problems(self, findings: list[Finding]) -> list[Problem]:
+        """The findings with their places, in the order of the file."""
+        if not findings:
+            return []
+        located = self._spans.locate([finding.path for finding in findings])
+        problems = [self._problem(finding, position) for finding, position in zip(findings, located, strict=True)]
+        problems.sort(key=lambda problem: (problem.file != self.file, problem.file, problem.line, problem.column))
+        return problems
+
+    def _problem(self, finding: Finding, position: tuple[int, int, int, int]) -> Problem:
+        key_line, key_column, line, column = position
+        name = where(finding.path)
+        if finding.file is not None:
+            return Problem(finding.file, finding.line or 1, 1, name, finding.message, finding.severity)
+        if finding.at == "key":
+            return Problem(self.file, key_line, key_column, name, finding.message, finding.severity)
+        if finding.column is not None:
+            column = self._column_in_text(line, column, finding.column)
+        return Problem(self.file, line, column, name, finding.message, finding.severity)
+
+    def _column_in_text(self, line: int, start: int, column: int) -> int:
+        """Where the `column`-th character of a TOML string stands, if it is on one line and nothing before it is escaped."""
+        written = self.text.split("\n", line)[line - 1][start - 1 :]
+        quote = written[:1]
+        if quote not in ("'", '"') or written.startswith(quote * 3) or (quote == '"' and "\\" in written[:column]):
+            return start
+        return start + column
+
+
+def parse(file: str, text: str) -> Source:
+    """Parses the text of a site file. Raises `SiteError` with every line that is not TOML."""
+    try:
+        values, spans = _native.parse_toml(text)
+    except _native.TomlSyntaxError as error:
+        raise SiteError(_syntax_problems(file, error.args[0])) from None
+    return Source(file, text, values, spans)
+
+
+def read(file: str) -> Source:
+    """Reads and parses a site file. Raises `SiteError` where it cannot be read, is not UTF-8 or is not TOML."""
+    try:
+        text = FilePath(file).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        message = f"cannot be read ({error.strerror}); name a site file that exists, or write one with: bartizan init URL"
+        raise SiteError([Problem(file, 1, 1, "site file", message)]) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise SiteError([Problem(file, line, 1, "site file", "is not UTF-8 here; save the file as UTF-8")]) from None
+    return parse(file, text)
+
+
+def _syntax_problems(file: str, places: list[tuple[int, int, str]]) -> list[Problem]:
+    """One problem for each line: what follows the first mistake on a line is mostly its echo."""
+    first: dict[int, Problem] = {}
+    for line, column, message in places:
+        first.setdefault(line, Problem(file, line, column, "site file", f"not valid TOML: {message}"))
+    return list(first.values())
