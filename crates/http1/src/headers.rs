@@ -1,0 +1,271 @@
+//! The header section: one buffer of bytes and, for each line, where its name and value are. Parsed header lines are proof
+//! that their bytes were checked: they can be written again without another look.
+
+use crate::{
+    bytes::{self, CLASS, TOKEN, UNDERSCORE},
+    known::Known,
+    refusal::Refusal,
+};
+
+/// A range of bytes in the buffer of a head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Offset of the first byte.
+    pub start: u32,
+    /// Offset behind the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    #[inline]
+    pub(crate) const fn new(start: usize, end: usize) -> Self {
+        Self { start: start as u32, end: end as u32 }
+    }
+
+    #[inline]
+    pub(crate) const fn is_empty(self) -> bool {
+        self.start >= self.end
+    }
+
+    /// The bytes of the span; nothing where the span is of another, longer buffer.
+    #[inline]
+    pub(crate) fn of(self, buffer: &[u8]) -> &[u8] {
+        buffer.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+}
+
+/// Where a header line is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeaderSpan {
+    /// The name, as it was sent.
+    pub name: Span,
+    /// The value, without the whitespace around it.
+    pub value: Span,
+    /// The name as a number.
+    pub known: Known,
+    /// Whether the line ends at this hop: by its name, or because `Connection` names it (RFC 9110 §7.6.1).
+    pub hop_by_hop: bool,
+}
+
+/// The header lines of a message, in the order received, or its trailers.
+#[derive(Clone, Debug, Default)]
+pub struct Headers {
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) spans: Vec<HeaderSpan>,
+    /// Bit set of the known names that are there.
+    pub(crate) present: u128,
+    /// Bit set of the known names that are there more than once.
+    pub(crate) repeated: u128,
+}
+
+impl Headers {
+    /// Names and values in the order received.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&[u8], &[u8])> + ExactSizeIterator {
+        self.spans.iter().map(|span| (span.name.of(&self.buffer), span.value.of(&self.buffer)))
+    }
+
+    /// Where each line is, in the order received.
+    #[inline]
+    pub fn spans(&self) -> &[HeaderSpan] {
+        &self.spans
+    }
+
+    /// Lines that go on to the next hop (RFC 9110 §7.6.1), with `Host`, `Content-Length` and `Trailer` among them.
+    pub fn end_to_end(&self) -> impl Iterator<Item = &HeaderSpan> {
+        self.spans.iter().filter(|span| !span.hop_by_hop)
+    }
+
+    /// The name of a line of this section.
+    #[inline]
+    pub fn name(&self, line: &HeaderSpan) -> &[u8] {
+        line.name.of(&self.buffer)
+    }
+
+    /// The value of a line of this section.
+    #[inline]
+    pub fn value(&self, line: &HeaderSpan) -> &[u8] {
+        line.value.of(&self.buffer)
+    }
+
+    /// The first value of a name in any letter case.
+    pub fn get<'h>(&'h self, name: &str) -> Option<&'h [u8]> {
+        self.get_all(name).next()
+    }
+
+    /// Every value of a name in any letter case.
+    pub fn get_all<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
+        let known = Known::of(name.as_bytes());
+        let possible = known == Known::Other || self.contains(known);
+        self.spans
+            .iter()
+            .filter(move |line| {
+                possible
+                    && line.known == known
+                    && (known != Known::Other || self.name(line).eq_ignore_ascii_case(name.as_bytes()))
+            })
+            .map(|line| self.value(line))
+    }
+
+    /// Whether a known name is there. One bit test.
+    #[inline]
+    pub fn contains(&self, known: Known) -> bool {
+        self.present & known.bit() != 0
+    }
+
+    /// The first value of a known name.
+    #[inline]
+    pub fn known(&self, known: Known) -> Option<&[u8]> {
+        if self.contains(known) { self.line(known).map(|line| self.value(line)) } else { None }
+    }
+
+    /// Every value of a known name.
+    pub fn known_all(&self, known: Known) -> impl Iterator<Item = &[u8]> {
+        self.spans.iter().filter(move |line| line.known == known).map(|line| self.value(line))
+    }
+
+    /// Number of lines.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there are no lines.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Adds a trailer line that did not come through a parser, such as one of an HTTP/2 stream.
+    pub fn push_trailer(&mut self, name: &[u8], value: &[u8]) -> Result<(), Refusal> {
+        if Known::of(name).is_forbidden_trailer() {
+            return Err(Refusal::ForbiddenTrailer);
+        }
+        self.push(name, value)
+    }
+
+    /// Copies a line into the buffer after checking its bytes. A value with whitespace around it is refused, not trimmed:
+    /// HTTP/2 has no such value (RFC 9113 §8.2.1).
+    pub(crate) fn push(&mut self, name: &[u8], value: &[u8]) -> Result<(), Refusal> {
+        if name.is_empty() {
+            return Err(Refusal::EmptyHeaderName);
+        }
+        if !bytes::is_token(name) {
+            return Err(Refusal::InvalidHeaderName);
+        }
+        if !bytes::is_value(value) || bytes::trim(value).len() != value.len() {
+            return Err(Refusal::InvalidHeaderValue);
+        }
+        let name_at = self.append(name);
+        let value_at = self.append(value);
+        let known = Known::of(name);
+        self.note(HeaderSpan { name: name_at, value: value_at, known, hop_by_hop: known.is_hop_by_hop() });
+        Ok(())
+    }
+
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Span {
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(bytes);
+        Span::new(start, self.buffer.len())
+    }
+
+    #[inline]
+    pub(crate) fn note(&mut self, line: HeaderSpan) {
+        let bit = line.known.bit();
+        self.repeated |= self.present & bit;
+        self.present |= bit;
+        self.spans.push(line);
+    }
+
+    /// Whether a known name is there more than once.
+    #[inline]
+    pub(crate) fn repeats(&self, known: Known) -> bool {
+        self.repeated & known.bit() != 0
+    }
+
+    pub(crate) fn line(&self, known: Known) -> Option<&HeaderSpan> {
+        self.spans.iter().find(|line| line.known == known)
+    }
+
+    /// Puts a `Host` line first, whose value is in the buffer already.
+    pub(crate) fn insert_host(&mut self, value: Span) {
+        let name = self.append(Known::Host.name().as_bytes());
+        self.present |= Known::Host.bit();
+        self.spans.insert(0, HeaderSpan { name, value, known: Known::Host, hop_by_hop: false });
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.buffer.clear();
+        self.spans.clear();
+        self.present = 0;
+        self.repeated = 0;
+    }
+}
+
+/// Whose header section it is: only names that a client sends can be taken for another by an origin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sender {
+    Client,
+    Origin,
+}
+
+/// Reads one line, without its CR LF and known to be free of control bytes, that begins at `offset` of the buffer it will be in
+/// (RFC 9112 §5).
+#[inline]
+pub(crate) fn header_line(line: &[u8], offset: usize, sender: Sender) -> Result<HeaderSpan, Refusal> {
+    let mut seen = 0;
+    let mut colon = 0;
+    for &byte in line {
+        let class = CLASS[byte as usize];
+        if class & TOKEN == 0 {
+            break;
+        }
+        seen |= class;
+        colon += 1;
+    }
+    if line.get(colon) != Some(&b':') || colon == 0 {
+        return Err(why_no_name(line, colon));
+    }
+    let name = &line[..colon];
+    if seen & UNDERSCORE != 0 && sender == Sender::Client && imitates_a_guarded_name(name) {
+        return Err(Refusal::LookalikeHeader);
+    }
+    let known = Known::of(name);
+    let mut start = colon + 1;
+    let mut end = line.len();
+    while start < end && matches!(line[start], b' ' | b'\t') {
+        start += 1;
+    }
+    while end > start && matches!(line[end - 1], b' ' | b'\t') {
+        end -= 1;
+    }
+    Ok(HeaderSpan {
+        name: Span::new(offset, offset + colon),
+        value: Span::new(offset + start, offset + end),
+        known,
+        hop_by_hop: known.is_hop_by_hop(),
+    })
+}
+
+#[cold]
+fn why_no_name(line: &[u8], stopped_at: usize) -> Refusal {
+    match line.get(stopped_at) {
+        None => Refusal::MissingColon,
+        Some(b':') => Refusal::EmptyHeaderName,
+        Some(b' ' | b'\t') if stopped_at > 0 => match bytes::trim(&line[stopped_at..]).first() {
+            Some(b':') => Refusal::SpaceBeforeColon,
+            _ if line.contains(&b':') => Refusal::InvalidHeaderName,
+            _ => Refusal::MissingColon,
+        },
+        Some(_) => Refusal::InvalidHeaderName,
+    }
+}
+
+#[cold]
+fn imitates_a_guarded_name(name: &[u8]) -> bool {
+    let mut hyphens = [0; 32];
+    let Some(hyphens) = hyphens.get_mut(..name.len()) else { return false };
+    for (to, &from) in hyphens.iter_mut().zip(name) {
+        *to = if from == b'_' { b'-' } else { from };
+    }
+    Known::of(hyphens).is_guarded()
+}
