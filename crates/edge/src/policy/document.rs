@@ -5,15 +5,16 @@
 //! only makes sense between parts is checked in [`super::compile`]. Units stand in the names: `_s` seconds, `_ms`
 //! milliseconds, `_bytes` bytes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use fields::Normalization;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::limits::Limits;
-
-type OriginSettings = serde_json::Value;
+use crate::origin;
 
 /// The version of the document's form that this build reads.
 pub const FORMAT: u64 = 1;
@@ -27,9 +28,9 @@ pub(super) struct Document<'a> {
     #[serde(borrow)]
     pub edge: &'a RawValue,
     #[serde(borrow, default)]
-    pub lists: BTreeMap<std::borrow::Cow<'a, str>, &'a RawValue>,
+    pub lists: BTreeMap<Cow<'a, str>, &'a RawValue>,
     #[serde(borrow, default)]
-    pub rulesets: BTreeMap<std::borrow::Cow<'a, str>, &'a RawValue>,
+    pub rulesets: BTreeMap<Cow<'a, str>, &'a RawValue>,
     #[serde(borrow, default)]
     pub account: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -87,23 +88,18 @@ pub struct SpoolSettings {
 }
 
 /// A named list that expressions reach as `$name`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct List<'a> {
-    pub kind: ListKind,
+    pub kind: String,
     #[serde(borrow)]
-    pub items: Vec<std::borrow::Cow<'a, str>>,
+    pub items: Vec<Text<'a>>,
 }
 
-/// What a list holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum ListKind {
-    /// Addresses and prefixes.
-    Ip,
-    /// Strings, compared whole.
-    String,
-}
+/// A string of the document that is borrowed where it holds no escapes.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 /// A ruleset that `execute` reaches by its id.
 #[derive(Debug, Deserialize)]
@@ -135,7 +131,16 @@ pub(super) struct Rule {
     pub action: String,
     #[serde(default)]
     pub action_parameters: Option<serde_json::Value>,
+    #[serde(default)]
+    pub logging: Option<Logging>,
     #[serde(default = "yes")]
+    pub enabled: bool,
+}
+
+/// Whether a rule with the action `skip` leaves a trace.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Logging {
     pub enabled: bool,
 }
 
@@ -148,7 +153,7 @@ pub(super) struct ZoneSource {
     pub hosts: Vec<String>,
     #[serde(default)]
     pub default: bool,
-    pub origin: OriginSettings,
+    pub origin: origin::Settings,
     #[serde(default)]
     pub tls: TlsSettings,
     #[serde(default)]
@@ -176,7 +181,7 @@ pub struct TlsSettings {
 }
 
 /// A certificate chain and its key, by path.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateFiles {
     /// PEM, leaf first.
@@ -211,27 +216,24 @@ pub struct Hsts {
     pub preload: bool,
 }
 
+impl Hsts {
+    /// The value of the header (RFC 6797 §6.1).
+    pub(super) fn header(&self) -> String {
+        let subdomains = if self.include_subdomains { "; includeSubDomains" } else { "" };
+        let preload = if self.preload { "; preload" } else { "" };
+        format!("max-age={}{subdomains}{preload}", self.max_age_s)
+    }
+}
+
 /// URL normalisation of a zone.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NormalizationSettings {
     /// What rules and routing see.
-    pub incoming: NormalizationKind,
+    #[serde(with = "normalization")]
+    pub incoming: Normalization,
     /// Whether the origin gets the normalised form too.
     pub to_origin: bool,
-}
-
-/// The ways to normalise a URL.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NormalizationKind {
-    /// RFC 3986, and also: backslashes become slashes, successive slashes become one.
-    #[default]
-    Cloudflare,
-    /// RFC 3986 §6.2.2.
-    Rfc3986,
-    /// As it came.
-    None,
 }
 
 /// How a zone holds request bodies for inspection.
@@ -267,6 +269,12 @@ pub struct CompressionSettings {
     pub min_bytes: u64,
 }
 
+impl Default for NormalizationSettings {
+    fn default() -> Self {
+        Self { incoming: Normalization::Cloudflare, to_origin: false }
+    }
+}
+
 impl Default for BodySettings {
     fn default() -> Self {
         Self { inspection_limit: 128 << 10, wait_ms: 1_000, past_limit: PastLimit::default() }
@@ -276,6 +284,22 @@ impl Default for BodySettings {
 impl Default for CompressionSettings {
     fn default() -> Self {
         Self { enabled: true, min_bytes: 1_024 }
+    }
+}
+
+mod normalization {
+    use fields::Normalization;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub fn serialize<S: Serializer>(value: &Normalization, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(value.name())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Normalization, D::Error> {
+        let name = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Normalization::by_name(&name).ok_or_else(|| {
+            D::Error::custom(format!("\"{name}\" is no way to normalise a URL; choose cloudflare, rfc3986 or none"))
+        })
     }
 }
 

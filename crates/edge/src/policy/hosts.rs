@@ -23,7 +23,7 @@ pub struct HostTable {
 
 impl HostTable {
     /// Adds a pattern as [`pattern`] returned it. Gives the zone that already has it, if another has.
-    pub(super) fn insert(&mut self, pattern: &str, zone: u32) -> Option<u32> {
+    pub(crate) fn insert(&mut self, pattern: &str, zone: u32) -> Option<u32> {
         let (table, key) = match pattern.strip_prefix("*.") {
             Some(suffix) => {
                 self.wildcard_labels = self.wildcard_labels.max(labels(suffix.as_bytes()));
@@ -39,7 +39,7 @@ impl HostTable {
     }
 
     /// Makes a zone the default. Gives the zone that already is, if another is.
-    pub(super) fn set_default(&mut self, zone: u32) -> Option<u32> {
+    pub(crate) fn set_default(&mut self, zone: u32) -> Option<u32> {
         if self.default.is_some() {
             return self.default;
         }
