@@ -199,10 +199,7 @@ mod tests {
 
     fn collect(pairs: Pairs<'_>) -> Vec<(String, String)> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (0..pairs.len())
-            .map(|at| pairs.get(at).unwrap())
-            .map(|pair| (text(pair.name), text(pair.value)))
-            .collect()
+        (0..pairs.len()).map(|at| pairs.get(at).unwrap()).map(|pair| (text(pair.name), text(pair.value))).collect()
     }
 
     fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -215,7 +212,10 @@ mod tests {
             arguments("filter=waf&filter=botm&q=red+apples%21"),
             owned(&[("filter", "waf"), ("filter", "botm"), ("q", "red+apples%21")])
         );
-        assert_eq!(arguments("flag&empty=&=nameless&a=b=c"), owned(&[("flag", ""), ("empty", ""), ("", "nameless"), ("a", "b=c")]));
+        assert_eq!(
+            arguments("flag&empty=&=nameless&a=b=c"),
+            owned(&[("flag", ""), ("empty", ""), ("", "nameless"), ("a", "b=c")])
+        );
         assert_eq!(arguments("&&a=1&&"), owned(&[("a", "1")]));
         assert_eq!(arguments(""), owned(&[]));
     }

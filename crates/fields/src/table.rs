@@ -349,10 +349,7 @@ mod tests {
     #[test]
     fn a_set_holds_what_was_put_in_and_nothing_else() {
         let set: FieldSet = [FieldId::Host, FieldId::Http2Fingerprint, FieldId::RequestBodyRaw].into_iter().collect();
-        assert_eq!(
-            set.iter().collect::<Vec<_>>(),
-            [FieldId::Host, FieldId::RequestBodyRaw, FieldId::Http2Fingerprint]
-        );
+        assert_eq!(set.iter().collect::<Vec<_>>(), [FieldId::Host, FieldId::RequestBodyRaw, FieldId::Http2Fingerprint]);
         assert!(set.reads(Available::Body));
         assert!(!set.reads(Available::Response));
         assert!(FieldSet::EMPTY.is_empty() && !set.is_empty());

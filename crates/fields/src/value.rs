@@ -84,8 +84,8 @@ impl<'v> Iterator for Elements<'v> {
                 Array::HeaderValues(headers) => Some(headers.value(headers.spans().get(at)?)),
                 Array::HeaderValuesOf(headers, known, name) => {
                     let line = headers.spans().get(at)?;
-                    let same = line.known == known
-                        && (known != Known::Other || headers.name(line).eq_ignore_ascii_case(name));
+                    let same =
+                        line.known == known && (known != Known::Other || headers.name(line).eq_ignore_ascii_case(name));
                     same.then(|| headers.value(line))
                 }
                 Array::PairNames(pairs) => Some(pairs.get(at)?.name),

@@ -360,11 +360,7 @@ pub fn host_name(authority: &[u8]) -> Cow<'_, [u8]> {
         None => authority,
     };
     let name = name.strip_suffix(b".").unwrap_or(name);
-    if name.iter().any(u8::is_ascii_uppercase) {
-        Cow::Owned(name.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(name)
-    }
+    if name.iter().any(u8::is_ascii_uppercase) { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) }
 }
 
 /// The port of an authority, which follows its last colon unless that is part of an IPv6 address in brackets.

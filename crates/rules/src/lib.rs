@@ -25,12 +25,23 @@
 //! assert_eq!(error.suggestion.as_deref(), Some("http.host"));
 //! ```
 
+pub mod ast;
 pub mod error;
 pub mod expression;
+pub mod function;
 pub mod list;
+pub mod parse;
 pub mod phase;
 
+mod check;
+mod ip_set;
+mod pattern;
+mod plan;
+
+pub use ast::Ast;
 pub use error::Error;
 pub use expression::{Cache, Context, Expression, ValueExpression, compile, compile_value};
+pub use function::{FUNCTIONS, Function};
 pub use list::{List, ListError, ListKind, Lists};
+pub use parse::parse;
 pub use phase::Phase;

@@ -1,0 +1,302 @@
+//! What strings are compared with beyond equality: regular expressions and wildcards.
+
+use std::sync::{Arc, OnceLock};
+
+use regex_automata::meta::Regex;
+use regex_automata::util::syntax;
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+/// Why a pattern is refused, and where in it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct PatternError {
+    pub(crate) message: String,
+    pub(crate) expected: Option<&'static str>,
+    pub(crate) at: Option<std::ops::Range<usize>>,
+}
+
+/// The largest automaton that a regular expression may need, in states. Repetitions multiply: `(\w{100}){100}` is refused.
+const MAX_STATES: usize = 20_000;
+/// From this size on the automaton is built when the rule is compiled, so that a failure cannot wait for a request. Below
+/// it building cannot fail: the limit of its size is far away.
+const BUILT_EAGERLY: usize = 2_000;
+/// What the automaton may take in memory.
+const MAX_AUTOMATON_BYTES: usize = 16 << 20;
+/// What a thread may spend on remembering states of one lazy automaton.
+const CACHE_BYTES: usize = 256 << 10;
+
+/// A regular expression over bytes, matched in linear time.
+///
+/// Syntax and size are checked at once; the automaton is built when the first request needs it, which keeps a policy
+/// with thousands of expressions quick to compile. As documented, the language is that of Rust's `regex`; matching is by
+/// byte unless the pattern begins with `(?u)`.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    source: Box<str>,
+    automaton: OnceLock<Option<Regex>>,
+}
+
+impl Pattern {
+    pub(crate) fn new(source: &str) -> Result<Self, PatternError> {
+        let tree = syntax::parse_with(source, &syntax_config()).map_err(|error| explain(&error))?;
+        let states = states(&tree);
+        if states > MAX_STATES {
+            return Err(PatternError {
+                message: format!("the regular expression needs {states} states"),
+                expected: Some("at most 20000: fewer or smaller repetitions"),
+                at: None,
+            });
+        }
+        let pattern = Self { source: source.into(), automaton: OnceLock::new() };
+        if states > BUILT_EAGERLY && pattern.automaton().is_none() {
+            return Err(PatternError {
+                message: "the regular expression is too large".to_owned(),
+                expected: Some("fewer or smaller repetitions"),
+                at: None,
+            });
+        }
+        Ok(pattern)
+    }
+
+    pub(crate) fn is_match(&self, text: &[u8]) -> bool {
+        self.automaton().is_some_and(|automaton| automaton.is_match(text))
+    }
+
+    fn automaton(&self) -> Option<&Regex> {
+        let built = self.automaton.get_or_init(|| {
+            let config = Regex::config()
+                .utf8_empty(false)
+                .nfa_size_limit(Some(MAX_AUTOMATON_BYTES))
+                .hybrid_cache_capacity(CACHE_BYTES);
+            Regex::builder().configure(config).syntax(syntax_config()).build(&self.source).ok()
+        });
+        built.as_ref()
+    }
+}
+
+fn syntax_config() -> syntax::Config {
+    syntax::Config::new().unicode(false).utf8(false)
+}
+
+fn explain(error: &regex_syntax::Error) -> PatternError {
+    let (message, span) = match error {
+        regex_syntax::Error::Parse(error) => (error.kind().to_string(), Some(error.span())),
+        regex_syntax::Error::Translate(error) => (error.kind().to_string(), Some(error.span())),
+        _ => (error.to_string(), None),
+    };
+    PatternError {
+        message: format!("the regular expression is wrong: {message}"),
+        expected: None,
+        at: span.map(|span| span.start.offset..span.end.offset),
+    }
+}
+
+/// An upper estimate of the states that the automaton of a tree will have.
+fn states(tree: &Hir) -> usize {
+    match tree.kind() {
+        HirKind::Empty | HirKind::Look(_) => 1,
+        HirKind::Literal(literal) => literal.0.len(),
+        HirKind::Class(Class::Bytes(class)) => class.ranges().len().max(1),
+        // A range of characters becomes some sequences of byte ranges.
+        HirKind::Class(Class::Unicode(class)) => class.ranges().len().saturating_mul(4).max(1),
+        HirKind::Repetition(repetition) => {
+            let times = repetition.max.unwrap_or(repetition.min.saturating_add(1)).max(1) as usize;
+            states(&repetition.sub).saturating_add(1).saturating_mul(times)
+        }
+        HirKind::Capture(capture) => states(&capture.sub).saturating_add(2),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            parts.iter().fold(1, |sum, part| sum.saturating_add(states(part)))
+        }
+    }
+}
+
+/// A text with asterisks that stand for any bytes. The whole value must match.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Wildcard {
+    /// The texts between the asterisks, lower-cased where case is ignored; there is one more than asterisks.
+    parts: Box<[Box<[u8]>]>,
+    strict: bool,
+}
+
+impl Wildcard {
+    pub(crate) fn new(pattern: &[u8], strict: bool) -> Result<Self, PatternError> {
+        let mut parts = vec![Vec::new()];
+        let mut bytes = pattern.iter().copied();
+        let mut after_asterisk = false;
+        while let Some(byte) = bytes.next() {
+            let part = match byte {
+                b'*' if after_asterisk => {
+                    return Err(wrong_wildcard("two asterisks in a row", "one asterisk: it stands for any text"));
+                }
+                b'*' => {
+                    parts.push(Vec::new());
+                    after_asterisk = true;
+                    continue;
+                }
+                b'\\' => match bytes.next() {
+                    Some(escaped @ (b'*' | b'\\')) => escaped,
+                    _ => {
+                        return Err(wrong_wildcard(
+                            "a backslash that escapes nothing",
+                            "\\* or \\\\, best in a raw string r\"…\"",
+                        ));
+                    }
+                },
+                literal => literal,
+            };
+            after_asterisk = false;
+            if let Some(last) = parts.last_mut() {
+                last.push(if strict { part } else { part.to_ascii_lowercase() });
+            }
+        }
+        Ok(Self { parts: parts.into_iter().map(Into::into).collect(), strict })
+    }
+
+    pub(crate) fn is_match(&self, text: &[u8]) -> bool {
+        let [first, middle @ .., last] = &*self.parts else {
+            return self.parts.first().is_some_and(|only| only.len() == text.len() && self.same(text, only));
+        };
+        if text.len() < first.len() + last.len() {
+            return false;
+        }
+        let (start, rest) = text.split_at(first.len());
+        let (mut rest, end) = rest.split_at(rest.len() - last.len());
+        if !self.same(start, first) || !self.same(end, last) {
+            return false;
+        }
+        // The first place of each part leaves the most for those after it.
+        for part in middle {
+            match self.find(rest, part) {
+                Some(at) => rest = &rest[at + part.len()..],
+                None => return false,
+            }
+        }
+        true
+    }
+
+    fn same(&self, text: &[u8], part: &[u8]) -> bool {
+        if self.strict { text == part } else { text.eq_ignore_ascii_case(part) }
+    }
+
+    fn find(&self, text: &[u8], part: &[u8]) -> Option<usize> {
+        if self.strict {
+            return memchr::memmem::find(text, part);
+        }
+        let lower = *part.first()?;
+        let starts = text.len().checked_sub(part.len())? + 1;
+        memchr::memchr2_iter(lower, lower.to_ascii_uppercase(), &text[..starts])
+            .find(|at| text[*at..*at + part.len()].eq_ignore_ascii_case(part))
+    }
+}
+
+fn wrong_wildcard(what: &str, expected: &'static str) -> PatternError {
+    PatternError { message: format!("the wildcard pattern has {what}"), expected: Some(expected), at: None }
+}
+
+/// A pattern that several expressions use.
+pub(crate) type SharedPattern = Arc<Pattern>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn regex(pattern: &str, text: &[u8]) -> bool {
+        Pattern::new(pattern).unwrap().is_match(text)
+    }
+
+    fn wildcard(pattern: &str, text: &str) -> bool {
+        Wildcard::new(pattern.as_bytes(), false).unwrap().is_match(text.as_bytes())
+    }
+
+    #[test]
+    fn a_regular_expression_sees_bytes() {
+        assert!(regex("^/articles/200[7-8]/$", b"/articles/2007/"));
+        assert!(regex("b.d", b"a b\xFFd"), "a dot is any byte");
+        assert!(!regex(r"^\w$", "é".as_bytes()));
+        assert!(regex(r"(?u)^\p{Hangul}+$", "한국".as_bytes()));
+        assert!(regex("(?i)SELECT", b"select"));
+        assert!(regex("é", "caf\u{e9}".as_bytes()));
+        assert!(regex("", b""));
+    }
+
+    #[test]
+    fn a_wrong_regular_expression_is_explained_with_its_place() {
+        let error = Pattern::new("a(b").unwrap_err();
+        assert_eq!(error.message, "the regular expression is wrong: unclosed group");
+        assert_eq!(error.at, Some(1..2));
+        assert_eq!(
+            Pattern::new("(?=a)").unwrap_err().message,
+            "the regular expression is wrong: look-around, including look-ahead and look-behind, is not supported"
+        );
+    }
+
+    #[test]
+    fn a_regular_expression_that_would_be_huge_is_refused_before_it_is_built() {
+        assert!(Pattern::new("(a{1000}){1000}").unwrap_err().message.contains("states"));
+        assert!(Pattern::new(r"(?u)\w{1000}").is_err());
+        assert!(Pattern::new(r"(?u)\w{5}").is_ok());
+        assert!(Pattern::new("[a-z]{900}").is_ok());
+    }
+
+    #[test]
+    fn the_estimate_is_never_below_what_the_automaton_needs() {
+        for source in
+            ["(ab|cd)*", r"\d{3,40}x?", "(?i)select.{1,50}from", r"(?u)\p{Greek}{3}", "[^a]{10}", "a|b|", "(a{30}){30}"]
+        {
+            let tree = syntax::parse_with(source, &syntax_config()).unwrap();
+            let nfa = regex_automata::nfa::thompson::NFA::compiler().syntax(syntax_config()).build(source).unwrap();
+            assert!(
+                nfa.states().len() <= 4 * states(&tree) + 16,
+                "{source}: {} states, estimated {}",
+                nfa.states().len(),
+                states(&tree)
+            );
+        }
+    }
+
+    #[test]
+    fn an_asterisk_stands_for_any_text_and_the_whole_value_counts() {
+        assert!(wildcard("https://example.com/a/*", "https://example.com/a/"));
+        assert!(wildcard("https://example.com/a/*", "HTTPS://EXAMPLE.com/a/sub/?x=1"));
+        assert!(!wildcard("https://example.com/a/*", "https://example.com/ab/"));
+        assert!(wildcard("*.example.com/*/page.html", "http://sub.example.com/folder/page.html"));
+        assert!(!wildcard("*.example.com/*/page.html", "https://sub.example.com/folder2/page.html?s=value"));
+        assert!(!wildcard("*.example.com/*", "https://example.com/"));
+        assert!(wildcard("*", "") && wildcard("*", "anything") && wildcard("", "") && !wildcard("", "x"));
+        assert!(wildcard("a*a", "aa") && !wildcard("a*a", "a"), "the ends do not overlap");
+        assert!(wildcard("*ab*ab*", "xabyABz") && !wildcard("*ab*ab*", "xaby"));
+        assert!(wildcard(r"a\*b\\", r"a*b\") && !wildcard(r"a\*b", "axb"));
+        let strict = Wildcard::new(b"/Admin/*", true).unwrap();
+        assert!(strict.is_match(b"/Admin/x") && !strict.is_match(b"/admin/x"));
+    }
+
+    #[test]
+    fn a_wrong_wildcard_is_refused() {
+        assert_eq!(
+            Wildcard::new(b"a**b", false).unwrap_err().message,
+            "the wildcard pattern has two asterisks in a row"
+        );
+        assert_eq!(
+            Wildcard::new(b"a\\", false).unwrap_err().message,
+            "the wildcard pattern has a backslash that escapes nothing"
+        );
+        assert!(Wildcard::new(b"*\\**", false).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn a_wildcard_agrees_with_the_regular_expression_that_says_the_same(
+            pattern in "[ab*]{0,8}",
+            text in "[abAB]{0,12}",
+            strict: bool,
+        ) {
+            let Ok(wildcard) = Wildcard::new(pattern.as_bytes(), strict) else {
+                prop_assert!(pattern.contains("**"));
+                return Ok(());
+            };
+            let flags = if strict { "(?s)" } else { "(?si)" };
+            let regex = Pattern::new(&format!("{flags}^{}$", pattern.replace('*', ".*"))).unwrap();
+            prop_assert_eq!(wildcard.is_match(text.as_bytes()), regex.is_match(text.as_bytes()));
+        }
+    }
+}

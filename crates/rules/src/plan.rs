@@ -1,0 +1,314 @@
+//! The compiled form of an expression: conditions over operands, run by walking.
+//!
+//! A condition is true or false; what it reads may be missing, and then every comparison with it is false, as documented.
+//! Nothing here allocates by itself: operands borrow from the request or the plan, and a function that must build a
+//! string builds it in a buffer of the view.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use fields::{Array, Buffer, FieldId, Map, Spare, Value, View};
+use memchr::memmem::Finder;
+
+use crate::ip_set::IpSet;
+use crate::list::List;
+use crate::pattern::{SharedPattern, Wildcard};
+
+/// A condition.
+#[derive(Debug)]
+pub(crate) enum Test {
+    Constant(bool),
+    All(Box<[Test]>),
+    Any(Box<[Test]>),
+    /// True where an odd number is true.
+    Odd(Box<[Test]>),
+    Not(Box<Test>),
+    /// A Boolean operand; missing is false.
+    Holds(Operand),
+    Field(FieldId, BytesCheck),
+    Bytes(Operand, BytesCheck),
+    Integer(Operand, IntegerCheck),
+    Ip(Operand, IpCheck),
+    /// `any()`: true for some element of the array.
+    SomeElement(Operand, Box<Test>),
+    /// `all()`: true for every element of the array. Missing is false, empty is true.
+    EveryElement(Operand, Box<Test>),
+}
+
+/// Something that has a value.
+#[derive(Debug)]
+pub(crate) enum Operand {
+    Field(FieldId),
+    /// The element that the nearest `[*]` looks at.
+    Element,
+    Integer(i64),
+    Ip(IpAddr),
+    Bytes(Box<[u8]>),
+    Key(Box<Operand>, Box<[u8]>),
+    Position(Box<Operand>, usize),
+    Call(Call),
+    /// The array that the second operand makes of the elements of the first.
+    Mapped(Box<Operand>, Box<Operand>),
+    /// One element of such an array.
+    MappedPosition(Box<Operand>, Box<Operand>, usize),
+    Test(Box<Test>),
+}
+
+/// A function with its arguments.
+pub(crate) struct Call {
+    pub(crate) evaluate: Evaluate,
+    pub(crate) arguments: Box<[Operand]>,
+}
+
+/// How a function is computed.
+pub(crate) type Evaluate = for<'v, 'r> fn(Arguments<'v, 'r>) -> Option<Cell<'v>>;
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Call").field(&self.arguments).finish()
+    }
+}
+
+/// What a String is checked for.
+#[derive(Debug)]
+pub(crate) enum BytesCheck {
+    Equal(Box<[u8]>),
+    NotEqual(Box<[u8]>),
+    Less(Box<[u8]>),
+    LessOrEqual(Box<[u8]>),
+    Greater(Box<[u8]>),
+    GreaterOrEqual(Box<[u8]>),
+    /// The values are sorted.
+    OneOf(Box<[Box<[u8]>]>),
+    InList(Arc<List>),
+    Contains(Box<Finder<'static>>),
+    StartsWith(Box<[u8]>),
+    EndsWith(Box<[u8]>),
+    Matches(SharedPattern),
+    Wildcard(Box<Wildcard>),
+}
+
+/// What an Integer is checked for.
+#[derive(Debug)]
+pub(crate) enum IntegerCheck {
+    NotEqual(i64),
+    /// Ends included. Equality and order are ranges too.
+    Between(i64, i64),
+    /// Sorted and disjoint, ends included.
+    OneOf(Box<[(i64, i64)]>),
+    InList(Arc<List>),
+    Never,
+}
+
+/// What an address is checked for.
+#[derive(Debug)]
+pub(crate) enum IpCheck {
+    Equal(IpAddr),
+    NotEqual(IpAddr),
+    OneOf(Box<IpSet>),
+    InList(Arc<List>),
+}
+
+/// What operands are read from.
+#[derive(Clone, Copy)]
+pub(crate) struct Frame<'v, 'r> {
+    pub(crate) view: &'v View<'r>,
+    element: Option<Value<'v>>,
+}
+
+impl<'v, 'r> Frame<'v, 'r> {
+    pub(crate) fn new(view: &'v View<'r>) -> Self {
+        Self { view, element: None }
+    }
+
+    fn with(self, element: Value<'v>) -> Self {
+        Self { element: Some(element), ..self }
+    }
+}
+
+/// A value while an expression runs.
+#[derive(Debug)]
+pub(crate) enum Cell<'v> {
+    Boolean(bool),
+    Integer(i64),
+    Ip(IpAddr),
+    Bytes(&'v [u8]),
+    /// A string that was built.
+    Built(Buffer<'v>),
+    Array(Array<'v>),
+    Map(Map<'v>),
+    /// An array whose elements are computed from those of another one.
+    Mapped(Array<'v>),
+}
+
+impl<'v> From<Value<'v>> for Cell<'v> {
+    fn from(value: Value<'v>) -> Self {
+        match value {
+            Value::Boolean(value) => Self::Boolean(value),
+            Value::Integer(value) => Self::Integer(value),
+            Value::Ip(value) => Self::Ip(value),
+            Value::Bytes(value) => Self::Bytes(value),
+            Value::Array(value) => Self::Array(value),
+            Value::Map(value) => Self::Map(value),
+        }
+    }
+}
+
+impl Cell<'_> {
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Built(buffer) => Some(buffer),
+            _ => None,
+        }
+    }
+}
+
+/// The arguments of a call, each computed when it is asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Arguments<'v, 'r> {
+    operands: &'v [Operand],
+    frame: Frame<'v, 'r>,
+}
+
+impl<'v, 'r> Arguments<'v, 'r> {
+    pub(crate) fn len(self) -> usize {
+        self.operands.len()
+    }
+
+    /// The value of an argument, `None` where it is missing or was not given.
+    pub(crate) fn cell(self, place: usize) -> Option<Cell<'v>> {
+        self.operands.get(place)?.evaluate(self.frame)
+    }
+
+    /// The value of an Integer argument.
+    pub(crate) fn integer(self, place: usize) -> Option<i64> {
+        match self.cell(place)? {
+            Cell::Integer(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// A String argument that is written out.
+    pub(crate) fn literal(self, place: usize) -> Option<&'v [u8]> {
+        match self.operands.get(place)? {
+            Operand::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn spare(self) -> &'v Spare {
+        self.frame.view.spare()
+    }
+}
+
+impl Test {
+    pub(crate) fn run(&self, frame: Frame<'_, '_>) -> bool {
+        match self {
+            Self::Constant(value) => *value,
+            Self::All(tests) => tests.iter().all(|test| test.run(frame)),
+            Self::Any(tests) => tests.iter().any(|test| test.run(frame)),
+            Self::Odd(tests) => tests.iter().fold(false, |odd, test| odd ^ test.run(frame)),
+            Self::Not(test) => !test.run(frame),
+            Self::Holds(operand) => matches!(operand.evaluate(frame), Some(Cell::Boolean(true))),
+            Self::Field(field, check) => match frame.view.value(*field) {
+                Some(Value::Bytes(bytes)) => check.holds(bytes),
+                _ => false,
+            },
+            Self::Bytes(operand, check) => {
+                operand.evaluate(frame).is_some_and(|cell| cell.bytes().is_some_and(|bytes| check.holds(bytes)))
+            }
+            Self::Integer(operand, check) => {
+                matches!(operand.evaluate(frame), Some(Cell::Integer(value)) if check.holds(value))
+            }
+            Self::Ip(operand, check) => {
+                matches!(operand.evaluate(frame), Some(Cell::Ip(address)) if check.holds(address))
+            }
+            Self::SomeElement(source, test) => match source.evaluate(frame) {
+                Some(Cell::Array(array)) => array.iter().any(|element| test.run(frame.with(element))),
+                _ => false,
+            },
+            Self::EveryElement(source, test) => match source.evaluate(frame) {
+                Some(Cell::Array(array)) => array.iter().all(|element| test.run(frame.with(element))),
+                _ => false,
+            },
+        }
+    }
+}
+
+impl Operand {
+    pub(crate) fn evaluate<'v>(&'v self, frame: Frame<'v, '_>) -> Option<Cell<'v>> {
+        match self {
+            Self::Field(field) => frame.view.value(*field).map(Cell::from),
+            Self::Element => frame.element.map(Cell::from),
+            Self::Integer(value) => Some(Cell::Integer(*value)),
+            Self::Ip(value) => Some(Cell::Ip(*value)),
+            Self::Bytes(value) => Some(Cell::Bytes(value)),
+            Self::Key(map, key) => match map.evaluate(frame)? {
+                Cell::Map(map) => map.get(key).map(Cell::from),
+                _ => None,
+            },
+            Self::Position(array, position) => match array.evaluate(frame)? {
+                Cell::Array(array) => array.get(*position).map(Cell::from),
+                _ => None,
+            },
+            Self::Call(call) => (call.evaluate)(Arguments { operands: &call.arguments, frame }),
+            Self::Mapped(source, _) => match source.evaluate(frame)? {
+                Cell::Array(array) => Some(Cell::Mapped(array)),
+                _ => None,
+            },
+            Self::MappedPosition(source, element, position) => match source.evaluate(frame)? {
+                Cell::Array(array) => element.evaluate(frame.with(array.get(*position)?)),
+                _ => None,
+            },
+            Self::Test(test) => Some(Cell::Boolean(test.run(frame))),
+        }
+    }
+}
+
+impl BytesCheck {
+    pub(crate) fn holds(&self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Equal(value) => bytes == &**value,
+            Self::NotEqual(value) => bytes != &**value,
+            Self::Less(value) => bytes < &**value,
+            Self::LessOrEqual(value) => bytes <= &**value,
+            Self::Greater(value) => bytes > &**value,
+            Self::GreaterOrEqual(value) => bytes >= &**value,
+            Self::OneOf(values) => values.binary_search_by(|value| (**value).cmp(bytes)).is_ok(),
+            Self::InList(list) => list.contains_bytes(bytes),
+            Self::Contains(finder) => finder.find(bytes).is_some(),
+            Self::StartsWith(start) => bytes.starts_with(start),
+            Self::EndsWith(end) => bytes.ends_with(end),
+            Self::Matches(pattern) => pattern.is_match(bytes),
+            Self::Wildcard(wildcard) => wildcard.is_match(bytes),
+        }
+    }
+}
+
+impl IntegerCheck {
+    fn holds(&self, value: i64) -> bool {
+        match self {
+            Self::NotEqual(other) => value != *other,
+            Self::Between(first, last) => (*first..=*last).contains(&value),
+            Self::OneOf(ranges) => {
+                let after = ranges.partition_point(|(first, _)| *first <= value);
+                after > 0 && value <= ranges[after - 1].1
+            }
+            Self::InList(list) => list.contains_integer(value),
+            Self::Never => false,
+        }
+    }
+}
+
+impl IpCheck {
+    fn holds(&self, address: IpAddr) -> bool {
+        match self {
+            Self::Equal(other) => address == *other,
+            Self::NotEqual(other) => address != *other,
+            Self::OneOf(set) => set.contains(address),
+            Self::InList(list) => list.contains_ip(address),
+        }
+    }
+}
