@@ -30,7 +30,10 @@ pub struct Diagnostic {
     pub path: Vec<Step>,
     /// What is wrong and the way out.
     pub message: String,
-    /// The column within the string at `path`, from 1; set for expressions.
+    /// The line within the string at `path`, from 1; set for expressions, and only where it is not the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// The column within that line, in characters from 1; set for expressions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<usize>,
     /// What may have been meant.
@@ -43,7 +46,7 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error at a place.
     pub fn error(path: &[Step], message: impl Into<String>) -> Self {
-        Self { path: path.to_vec(), message: message.into(), column: None, suggestion: None, severity: Severity::Error }
+        Self { path: path.to_vec(), message: message.into(), line: None, column: None, suggestion: None, severity: Severity::Error }
     }
 
     /// A warning at a place.

@@ -1,0 +1,354 @@
+//! Rules over a request: what each action does, and what is left behind for the event.
+//!
+//! Actions follow Cloudflare's documentation (Ruleset Engine, "Actions"; WAF, "Available skip options"): `block` and `redirect`
+//! answer the request and end all phases, `log` only leaves a match, `skip` concerns what comes later *at its own level*: a
+//! skip among the account's rules never spares a request the zone's rules. `execute` runs a ruleset in the place of the
+//! rule.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fields::{Available, View};
+use rules::{Expression, Phase, ValueExpression};
+
+use super::redirect;
+use crate::page::Reason;
+
+/// What the request phases decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The request goes on to the origin.
+    Continue,
+    /// The edge answers by itself.
+    Respond(Response),
+}
+
+/// An answer that a rule gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The status.
+    pub status: u16,
+    /// What follows the head.
+    pub body: ResponseBody,
+}
+
+/// The body of an answer that a rule gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResponseBody {
+    /// The edge's own page ([`crate::page`]).
+    Page(Reason),
+    /// A `Location` and no body. The value is clean: printable ASCII without spaces.
+    Redirect {
+        /// `https://…`, `http://…` or a path that begins with one slash.
+        location: String,
+    },
+    /// What the rule says, word for word.
+    Custom {
+        /// The `Content-Type`.
+        content_type: &'static str,
+        /// The body.
+        content: Bytes,
+    },
+}
+
+/// An action that leaves a match behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// `block`
+    Block,
+    /// `log`
+    Log,
+    /// `skip`
+    Skip,
+    /// `redirect`
+    Redirect,
+}
+
+impl Action {
+    /// The name in `firewall_events.Action` and in rules.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Log => "log",
+            Self::Skip => "skip",
+            Self::Redirect => "redirect",
+        }
+    }
+}
+
+/// The product that a match belongs to, as Logpush lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Custom rules.
+    FirewallCustom,
+    /// Managed rules.
+    FirewallManaged,
+    /// None that Logpush has a word for (redirect rules).
+    Unknown,
+}
+
+impl Source {
+    /// As in `http_requests.SecuritySources`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FirewallCustom => "firewallCustom",
+            Self::FirewallManaged => "firewallManaged",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// As in `firewall_events.Source`, where Logpush writes the same words in lower case.
+    pub fn lowercase_name(self) -> &'static str {
+        match self {
+            Self::FirewallCustom => "firewallcustom",
+            Self::FirewallManaged => "firewallmanaged",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    fn of(phase: Phase) -> Self {
+        match phase {
+            Phase::RequestFirewallCustom => Self::FirewallCustom,
+            Phase::RequestFirewallManaged => Self::FirewallManaged,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// What names a rule in an event.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RuleName {
+    /// The rule's id, 32 hexadecimal digits.
+    pub id: Box<str>,
+    /// The author's own name for it; empty if none.
+    pub reference: Box<str>,
+    /// The description; empty if none.
+    pub description: Box<str>,
+}
+
+/// One rule that matched and acted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// Which rule.
+    pub rule: Arc<RuleName>,
+    /// What it did.
+    pub action: Action,
+    /// The phase in which it stands.
+    pub phase: Phase,
+    /// Whether it stands among the account's rules.
+    pub account: bool,
+}
+
+impl Match {
+    /// The product it belongs to.
+    pub fn source(&self) -> Source {
+        Source::of(self.phase)
+    }
+}
+
+/// What the phases leave behind. Made once per connection and used again; grows only where rules match.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    matches: Vec<Match>,
+    /// Phases to be skipped, a bit each, for the zone's rules and the account's.
+    skipped_phases: [u32; 2],
+    /// Rulesets and rules to be skipped in the phase that runs now.
+    exempt: Vec<Arc<Exemption>>,
+}
+
+impl Outcome {
+    /// The rules that acted, in the order in which they did: the place is Logpush's `MatchIndex`.
+    pub fn matches(&self) -> &[Match] {
+        &self.matches
+    }
+
+    /// Ready for the next request.
+    pub fn clear(&mut self) {
+        self.matches.clear();
+        self.skipped_phases = [0; 2];
+        self.exempt.clear();
+    }
+}
+
+/// The rules of one phase at one level, or those of a ruleset.
+#[derive(Debug)]
+pub(super) struct Rules {
+    /// The id of the ruleset; empty for the entry point of a phase.
+    pub id: Box<str>,
+    pub rules: Box<[Rule]>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Rule {
+    pub expression: Expression,
+    pub name: Arc<RuleName>,
+    pub act: Act,
+    /// Whether a match leaves a trace.
+    pub logged: bool,
+}
+
+/// What a rule does.
+#[derive(Clone, Debug)]
+pub(super) enum Act {
+    Block(Arc<Response>),
+    Log,
+    Skip(Arc<Skip>),
+    Redirect(Arc<Redirect>),
+    Execute(Arc<Rules>),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Skip {
+    pub rest_of_ruleset: bool,
+    pub rest_of_phase: bool,
+    /// A bit for each phase.
+    pub phases: u32,
+    pub exemption: Option<Arc<Exemption>>,
+}
+
+/// Rulesets and rules of rulesets that are not to run.
+#[derive(Debug, Default)]
+pub(super) struct Exemption {
+    pub rulesets: Vec<Box<str>>,
+    pub rules: Vec<(Box<str>, Box<str>)>,
+}
+
+#[derive(Debug)]
+pub(super) struct Redirect {
+    pub status: u16,
+    pub target: Target,
+    pub preserve_query_string: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Target {
+    Value(Box<str>),
+    Expression(ValueExpression),
+}
+
+/// One phase at one level.
+#[derive(Clone, Debug)]
+pub(super) struct Stage {
+    pub phase: Phase,
+    pub account: bool,
+    pub rules: Arc<Rules>,
+}
+
+impl Rules {
+    /// Whether a rule reads the request body.
+    pub fn reads_body(&self) -> bool {
+        self.rules.iter().any(|rule| {
+            rule.expression.needs_body()
+                || match &rule.act {
+                    Act::Execute(rules) => rules.reads_body(),
+                    Act::Redirect(redirect) => match &redirect.target {
+                        Target::Expression(expression) => expression.fields().reads(Available::Body),
+                        Target::Value(_) => false,
+                    },
+                    Act::Block(_) | Act::Log | Act::Skip(_) => false,
+                }
+        })
+    }
+}
+
+/// What follows a ruleset or a rule.
+enum Next {
+    Rule,
+    AfterRuleset,
+    AfterPhase,
+    Answer(Response),
+}
+
+/// Runs the stages in order until one answers.
+pub(super) fn run(stages: &[Stage], view: &View<'_>, outcome: &mut Outcome) -> Verdict {
+    for stage in stages {
+        if outcome.skipped_phases[usize::from(stage.account)] & bit(stage.phase) != 0 {
+            continue;
+        }
+        outcome.exempt.clear();
+        if let Next::Answer(response) = stage.run(&stage.rules, view, outcome) {
+            return Verdict::Respond(response);
+        }
+    }
+    Verdict::Continue
+}
+
+pub(super) fn bit(phase: Phase) -> u32 {
+    1 << phase as u32
+}
+
+impl Stage {
+    fn run(&self, rules: &Rules, view: &View<'_>, outcome: &mut Outcome) -> Next {
+        for rule in &rules.rules {
+            if !rule.expression.matches(view) || outcome.exempts_rule(&rules.id, &rule.name.id) {
+                continue;
+            }
+            match self.act(rule, view, outcome) {
+                Next::Rule => {}
+                Next::AfterRuleset => return Next::Rule,
+                end => return end,
+            }
+        }
+        Next::Rule
+    }
+
+    fn act(&self, rule: &Rule, view: &View<'_>, outcome: &mut Outcome) -> Next {
+        match &rule.act {
+            Act::Log => {
+                self.record(rule, Action::Log, outcome);
+                Next::Rule
+            }
+            Act::Block(response) => {
+                self.record(rule, Action::Block, outcome);
+                Next::Answer(Response::clone(response))
+            }
+            Act::Redirect(redirect) => {
+                // A target that cannot stand in a Location is no match: the request goes on.
+                let Some(location) = redirect.location(view) else { return Next::Rule };
+                self.record(rule, Action::Redirect, outcome);
+                Next::Answer(Response { status: redirect.status, body: ResponseBody::Redirect { location } })
+            }
+            Act::Skip(skip) => {
+                self.record(rule, Action::Skip, outcome);
+                outcome.skipped_phases[usize::from(self.account)] |= skip.phases;
+                outcome.exempt.extend(skip.exemption.clone());
+                match &**skip {
+                    Skip { rest_of_phase: true, .. } => Next::AfterPhase,
+                    Skip { rest_of_ruleset: true, .. } => Next::AfterRuleset,
+                    _ => Next::Rule,
+                }
+            }
+            Act::Execute(rules) if outcome.exempts_ruleset(&rules.id) => Next::Rule,
+            Act::Execute(rules) => self.run(rules, view, outcome),
+        }
+    }
+
+    fn record(&self, rule: &Rule, action: Action, outcome: &mut Outcome) {
+        if rule.logged {
+            let rule = Arc::clone(&rule.name);
+            outcome.matches.push(Match { rule, action, phase: self.phase, account: self.account });
+        }
+    }
+}
+
+impl Outcome {
+    fn exempts_ruleset(&self, ruleset: &str) -> bool {
+        self.exempt.iter().any(|exemption| exemption.rulesets.iter().any(|id| **id == *ruleset))
+    }
+
+    fn exempts_rule(&self, ruleset: &str, rule: &str) -> bool {
+        self.exempt
+            .iter()
+            .any(|exemption| exemption.rules.iter().any(|(of, id)| **of == *ruleset && **id == *rule))
+    }
+}
+
+impl Redirect {
+    fn location(&self, view: &View<'_>) -> Option<String> {
+        let query = if self.preserve_query_string { view.query() } else { b"" };
+        match &self.target {
+            Target::Value(target) => redirect::location(target.as_bytes(), query),
+            Target::Expression(expression) => redirect::location(&expression.evaluate(view)?, query),
+        }
+    }
+}
