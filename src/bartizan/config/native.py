@@ -7,6 +7,7 @@ from functools import cache
 import msgspec
 
 from bartizan import _native
+from bartizan.config.problem import Severity
 
 __all__ = ["Diagnostic", "Limit", "check_policy", "limits"]
 
@@ -16,9 +17,10 @@ class Diagnostic(msgspec.Struct):
 
     path: tuple[str | int, ...]
     message: str
+    line: int | None = None
     column: int | None = None
     suggestion: str | None = None
-    severity: str = "error"
+    severity: Severity = "error"
 
 
 class Limit(msgspec.Struct):

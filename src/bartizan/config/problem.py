@@ -33,11 +33,10 @@ class Finding(msgspec.Struct, frozen=True):
     message: str
     at: Literal["key", "value"] = "value"
     severity: Severity = "error"
-    column: int | None = None
-    """Column within the text of the value (from 1), where the message is about a part of an expression."""
-    file: str | None = None
-    """The list file that holds the place, with `line`, where it is not in the site file."""
-    line: int | None = None
+    within: tuple[int, int] | None = None
+    """Line and column (from 1) within the text of the value, where the message is about a part of an expression."""
+    elsewhere: tuple[str, int] | None = None
+    """File and line that hold the place, where it is not the site file but a list that it names."""
 
 
 class Problem(msgspec.Struct, frozen=True):

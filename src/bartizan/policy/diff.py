@@ -1,0 +1,183 @@
+"""What differs between two policies: zones, rules and settings by name, and the site files as text.
+
+Parts are compared by digest first, so of a thousand zones only the changed ones are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import unified_diff
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from bartizan.config.load import load
+from bartizan.config.problem import SiteError
+from bartizan.failure import Failure
+from bartizan.layout import StateDirectory
+from bartizan.policy.build import policy_of
+from bartizan.policy.effect import open_versions
+from bartizan.policy.skeleton import Skeleton, take_apart
+
+__all__ = ["Change", "Difference", "Side", "diff", "from_site", "from_store"]
+
+
+class Side(msgspec.Struct, frozen=True):
+    """One of the two policies. `bodies` reads parts by digest; `title` is what people call it."""
+
+    title: str
+    skeleton: Skeleton
+    acme: Any
+    source: str
+    bodies: Any
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One difference. `what` is the thing, `field` the setting in it; `before` and `after` are its JSON values."""
+
+    kind: Literal["added", "removed", "changed"]
+    what: str
+    field: str | None = None
+    before: Any = None
+    after: Any = None
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """Everything that differs. `text` is the unified diff of the site files."""
+
+    before: str
+    after: str
+    changes: list[Change]
+    text: str
+
+
+def from_store(state: StateDirectory, version: int | None) -> Side:
+    """A version, or with None the one in effect. Raises Failure where there is none."""
+    versions = open_versions(state)
+    if version is None:
+        in_effect = versions.in_effect()
+        if in_effect is None:
+            raise Failure("no version has been applied yet, so there is nothing to compare with; run: bartizan apply")
+        version = in_effect.id
+    document, acme = versions.document(version)
+    skeleton = msgspec.json.decode(document, type=Skeleton)
+    return Side(f"version {version}", skeleton, msgspec.json.decode(acme), versions.source(version), versions.parts)
+
+
+def from_site(state: StateDirectory, site: Path) -> Side:
+    """A site file as it is now. Raises SiteError where it has mistakes."""
+    loaded = load(site)
+    if loaded.site is None or loaded.problems:
+        raise SiteError(loaded.problems)
+    policy = policy_of(loaded, loaded.site, state)
+    skeleton, bodies = take_apart(policy)
+    return Side(str(site), skeleton, msgspec.to_builtins(policy.acme), loaded.source.text, lambda _: bodies)
+
+
+def diff(before: Side, after: Side) -> Difference:
+    """What has to change for `before` to become `after`."""
+    old, new = before.skeleton, after.skeleton
+    pairs = _Pairs(before, after)
+    changes = [
+        *pairs.settings("edge", old.edge, new.edge),
+        *pairs.settings("account", old.account, new.account),
+        *pairs.named("ruleset", old.rulesets, new.rulesets),
+        *pairs.named("list", old.lists, new.lists),
+        *pairs.named("zone", old.zones, new.zones),
+        *_acme(before.acme, after.acme),
+    ]
+    lines = unified_diff(
+        before.source.splitlines(), after.source.splitlines(), before.title, after.title, lineterm=""
+    )
+    return Difference(before.title, after.title, changes, "\n".join(lines))
+
+
+class _Pairs:
+    """The parts that differ, each read once."""
+
+    def __init__(self, before: Side, after: Side) -> None:
+        olds, news = set(before.skeleton.digests()), set(after.skeleton.digests())
+        self._before = before.bodies(sorted(olds - news))
+        self._after = after.bodies(sorted(news - olds))
+
+    def settings(self, what: str, old: str, new: str) -> Iterator[Change]:
+        if old != new:
+            yield from _changes(what, msgspec.json.decode(self._before[old]), msgspec.json.decode(self._after[new]))
+
+    def named(self, kind: str, olds: dict[str, str], news: dict[str, str]) -> Iterator[Change]:
+        for name in sorted({*olds, *news}):
+            old, new = olds.get(name), news.get(name)
+            if old == new:
+                continue
+            if new is None:
+                yield Change("removed", f'{kind} "{name}"')
+            elif old is None:
+                yield Change("added", f'{kind} "{name}"')
+            else:
+                yield from self.settings(f'{kind} "{name}"', old, new)
+
+
+def _changes(what: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
+    for key in new:
+        if key == "phases":
+            yield from _phases(what, old[key], new[key])
+        elif key == "rules":
+            yield from _rules(what, old[key], new[key])
+        elif key == "items":
+            yield from _items(what, old[key], new[key])
+        else:
+            yield from _values(what, key, old.get(key), new[key])
+
+
+def _values(what: str, field: str, old: Any, new: Any) -> Iterator[Change]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}):
+            yield from _values(what, f"{field}.{key}", old.get(key), new.get(key))
+    elif old != new:
+        yield Change("changed", what, field, old, new)
+
+
+def _phases(what: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
+    for phase in dict.fromkeys((*old, *new)):
+        yield from _rules(f"{what} {phase}", old.get(phase, []), new.get(phase, []))
+
+
+def _rules(what: str, old: list[dict[str, Any]], new: list[dict[str, Any]]) -> Iterator[Change]:
+    """Rules by id; and whether those in both now run in another order."""
+    olds, news = {rule["id"]: rule for rule in old}, {rule["id"]: rule for rule in new}
+    for identifier, rule in olds.items():
+        if identifier not in news:
+            yield Change("removed", f"{what} {_called(rule)}", before=rule)
+    for identifier, rule in news.items():
+        if identifier not in olds:
+            yield Change("added", f"{what} {_called(rule)}", after=rule)
+            continue
+        for key in rule:
+            yield from _values(f"{what} {_called(rule)}", key, olds[identifier].get(key), rule[key])
+    kept_before = [identifier for identifier in olds if identifier in news]
+    kept_after = [identifier for identifier in news if identifier in olds]
+    if kept_before != kept_after:
+        yield Change("changed", what, "order of rules", kept_before, kept_after)
+
+
+def _called(rule: dict[str, Any]) -> str:
+    name = rule["ref"] or rule["description"] or rule["id"]
+    return f'rule "{name}"'
+
+
+def _items(what: str, old: list[str], new: list[str]) -> Iterator[Change]:
+    olds, news = set(old), set(new)
+    removed = [item for item in old if item not in news]
+    added = [item for item in new if item not in olds]
+    if removed:
+        yield Change("removed", what, f"{len(removed)} items", before=removed)
+    if added:
+        yield Change("added", what, f"{len(added)} items", after=added)
+    if not removed and not added:
+        yield Change("changed", what, "order of items")
+
+
+def _acme(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
+    for zone in sorted({*old, *new}):
+        yield from _values(f'zone "{zone}"', "tls.acme", old.get(zone), new.get(zone))

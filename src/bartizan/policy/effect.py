@@ -1,0 +1,99 @@
+"""Putting a policy into effect: candidate file, the edge's verdict, `current.json`.
+
+Both `apply` and `rollback` end here, under one lock per state directory, so that two commands cannot cross.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bartizan.config.document import Parts
+from bartizan.config.native import Diagnostic, check_policy
+from bartizan.durable import replace, sync_directory
+from bartizan.layout import StateDirectory
+from bartizan.policy import edge_control
+
+if TYPE_CHECKING:
+    from bartizan.store.versions import Versions
+
+__all__ = ["Effect", "current_version", "lock", "open_versions", "put_into_effect"]
+
+_VERSION = re.compile(rb'\{"format":\d+,"version":(\d+),')
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """What became of a policy. `live` says whether a running edge has it; else the next start will."""
+
+    accepted: bool
+    live: bool
+    changed_zones: int | None
+    compile_ms: float | None
+    diagnostics: list[Diagnostic]
+
+
+@contextmanager
+def lock(state: StateDirectory) -> Iterator[None]:
+    """Keeps other applies and rollbacks of this state directory waiting."""
+    state.create()
+    with (state.policy / "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def open_versions(state: StateDirectory) -> Versions:
+    """The versions in the store of a state directory. Raises Failure where the store cannot be used."""
+    from bartizan.store.database import open_database, store_url
+    from bartizan.store.versions import Versions
+
+    state.create()
+    return Versions(open_database(store_url(state.store)))
+
+
+def current_version(state: StateDirectory) -> int | None:
+    """The version that the edge starts from; None where there is none yet."""
+    try:
+        with state.current_policy.open("rb") as handle:
+            found = _VERSION.match(handle.read(64))
+    except FileNotFoundError:
+        return None
+    return None if found is None else int(found[1])
+
+
+def settle(versions: Versions, state: StateDirectory) -> None:
+    """Notes a version as applied whose command ended between the rename and the note."""
+    current = current_version(state)
+    in_effect = versions.in_effect()
+    if current is not None and (in_effect is None or in_effect.id != current) and versions.is_pending(current):
+        versions.applied(current)
+
+
+def put_into_effect(version: int, parts: Parts, state: StateDirectory) -> Effect:
+    """Offers a policy to the edge and makes it the one to start from, if it is accepted. The caller holds the lock."""
+    document = parts.document(version)
+    candidate = state.policy / f"candidate-{version}.json"
+    replace(candidate, document)
+    try:
+        effect = _verdict(version, document, state)
+        if effect.accepted:
+            candidate.rename(state.current_policy)
+            sync_directory(state.policy)
+            replace(state.acme / "zones.json", msgspec.json.encode(parts.acme, order="deterministic"))
+    finally:
+        candidate.unlink(missing_ok=True)
+    return effect
+
+
+def _verdict(version: int, document: bytes, state: StateDirectory) -> Effect:
+    candidate = state.policy / f"candidate-{version}.json"
+    reply = edge_control.apply(state.edge_socket, candidate, version)
+    if reply is not None:
+        return Effect(reply.ok, reply.ok, reply.changed_zones, reply.compile_ms, reply.diagnostics)
+    diagnostics = check_policy(document)
+    accepted = not any(diagnostic.severity == "error" for diagnostic in diagnostics)
+    return Effect(accepted, live=False, changed_zones=None, compile_ms=None, diagnostics=diagnostics)

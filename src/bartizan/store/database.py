@@ -1,0 +1,147 @@
+"""Opening the store: SQLite in the state directory or PostgreSQL by URL, brought to the newest form.
+
+Migrations run when the store is older than this package, under a lock, so that two commands that start together on a new
+store do not both create it. A store that is newer is refused: an older Bartizan cannot know what it would break.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
+
+from bartizan.failure import Failure
+
+__all__ = ["HEAD", "URL_VARIABLE", "open_database", "store_url"]
+
+URL_VARIABLE: Final = "BARTIZAN_STORE_URL"
+"""Environment variable with the URL of the store, as in `postgresql+psycopg://user@host/database`. It may hold a password,
+so it is neither in the site file nor on a command line."""
+
+HEAD: Final = "0001"
+"""The newest migration; a test holds it to the files."""
+
+_MIGRATION_LOCK: Final = 0x6261_7274
+"""Key of the advisory lock that migrations of one PostgreSQL database take."""
+
+
+def store_url(sqlite_file: Path) -> URL:
+    """The URL of the store. Raises Failure where the variable holds none that can be used."""
+    written = os.environ.get(URL_VARIABLE)
+    if not written:
+        return URL.create("sqlite", database=str(sqlite_file))
+    try:
+        url = make_url(written)
+    except ArgumentError:
+        message = f"{URL_VARIABLE} is not a URL; write it as in postgresql+psycopg://user@host/database"
+        raise Failure(message) from None
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise Failure(f'{URL_VARIABLE} names "{url.drivername}"; the store can be sqlite:///FILE or postgresql+psycopg://')
+    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+
+
+def open_database(url: URL) -> Engine:
+    """An engine on the store, in its newest form. Raises Failure where it cannot be reached or is newer than this package."""
+    shown = url.render_as_string(hide_password=True)
+    engine = _engine(url)
+    try:
+        with engine.connect() as connection:
+            found = _revision(connection)
+        if found != HEAD:
+            _migrate(engine, url)
+    except ModuleNotFoundError as error:
+        raise Failure(f"the store {shown} needs the module {error.name}; install it with: pip install psycopg[binary]") from None
+    except DBAPIError as error:
+        engine.dispose()
+        reason = str(error.orig).strip().splitlines()[0]
+        raise Failure(f"the store {shown} cannot be used: {reason}; see {URL_VARIABLE} and its permissions") from error
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        try:
+            return create_engine(url)
+        except ModuleNotFoundError as error:
+            shown = url.render_as_string(hide_password=True)
+            message = f"the store {shown} needs the module {error.name}; install it with: pip install 'psycopg[binary]'"
+            raise Failure(message) from None
+    if url.database:
+        _create_private(Path(url.database))
+    engine = create_engine(url)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _: object) -> None:
+        connection.execute("PRAGMA busy_timeout = 10000")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    return engine
+
+
+def _create_private(file: Path) -> None:
+    """SQLite gives its own files the mode of the database file: only the owner may read what a site file says."""
+    try:
+        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise Failure(f"the store {file} cannot be written ({reason}); name another state directory with --state") from None
+
+
+def _revision(connection: Connection) -> str | None:
+    try:
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    except (OperationalError, ProgrammingError):
+        connection.rollback()
+        return None
+
+
+def _migrate(engine: Engine, url: URL) -> None:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    from alembic import command
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    with _lock(engine, url) as connection:
+        found = _revision(connection)
+        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        if found is not None and found not in known:
+            raise Failure(f"the store is at form {found}, which is newer than this Bartizan ({HEAD}); install the newer one")
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise Failure(f"the store cannot be brought from form {found} to {HEAD}: {error}") from error
+        connection.commit()
+
+
+@contextmanager
+def _lock(engine: Engine, url: URL) -> Iterator[Connection]:
+    if url.get_backend_name() == "postgresql":
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            yield connection
+        return
+    if not url.database:
+        with engine.connect() as connection:
+            yield connection
+        return
+    with Path(f"{url.database}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with engine.connect() as connection:
+            yield connection

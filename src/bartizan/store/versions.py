@@ -1,0 +1,168 @@
+"""The versions of the policy, kept so that any of them can be compared with another and brought back.
+
+A document is kept as its skeleton and its parts, and a part once, under its digest: a version that changes one zone of a
+thousand adds one zone. What a part is, and how a document is put together, is the caller's to know.
+"""
+
+from __future__ import annotations
+
+import zlib
+from datetime import UTC, datetime
+from hashlib import sha256
+
+import msgspec
+from sqlalchemy import Engine, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from bartizan.failure import Failure
+from bartizan.store.models import AuditEntry, PolicyPart, PolicyVersion
+
+__all__ = ["NewVersion", "Version", "Versions"]
+
+_COMPRESSION = 1
+"""Level of zlib: the fastest, which makes a site file sixteen times smaller already."""
+
+_LOOKUP = 500
+"""Digests looked up by one statement: SQLite's oldest limit is 999 parameters."""
+
+
+class NewVersion(msgspec.Struct, frozen=True):
+    """A policy about to be stored. `parts` are bodies by digest; `document` names them."""
+
+    author: str
+    message: str
+    source: str
+    document: bytes
+    acme: bytes
+    parts: dict[str, bytes]
+
+
+class Version(msgspec.Struct, frozen=True):
+    """A stored version, without source and parts. `diagnostics` is JSON."""
+
+    id: int
+    created_at: datetime
+    author: str
+    message: str
+    digest: str
+    status: str
+    diagnostics: str
+
+
+class Versions:
+    """The policy versions of one store."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        # Both stores can leave a part alone that another command has just added; SQL itself has no word for it.
+        self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+
+    def add(self, new: NewVersion) -> Version:
+        """Stores a version as `pending`, durably, with those of its parts that no earlier one has."""
+        row = PolicyVersion(
+            created_at=datetime.now(UTC),
+            author=new.author,
+            message=new.message,
+            source=zlib.compress(new.source.encode(), _COMPRESSION),
+            document=new.document.decode(),
+            acme=new.acme.decode(),
+            digest=sha256(new.document).hexdigest(),
+            status="pending",
+            diagnostics="[]",
+        )
+        with Session(self._engine) as session, session.begin():
+            missing = self._missing(session, list(new.parts))
+            if missing:
+                bodies = [{"digest": each, "body": zlib.compress(new.parts[each], _COMPRESSION)} for each in missing]
+                session.execute(self._insert(PolicyPart).on_conflict_do_nothing(), bodies)
+            session.add(row)
+            session.flush()
+            return _version(row)
+
+    def applied(self, version: int, diagnostics: bytes = b"[]") -> None:
+        """Notes that a version is in effect, and that the one before no longer is."""
+        with Session(self._engine) as session, session.begin():
+            in_effect = (PolicyVersion.status == "applied") & (PolicyVersion.id != version)
+            session.execute(update(PolicyVersion).where(in_effect).values(status="superseded"))
+            change = update(PolicyVersion).where(PolicyVersion.id == version)
+            session.execute(change.values(status="applied", diagnostics=diagnostics.decode()))
+
+    def refused(self, version: int, diagnostics: bytes) -> None:
+        """Notes that the edge refused a version, and why."""
+        with Session(self._engine) as session, session.begin():
+            change = update(PolicyVersion).where(PolicyVersion.id == version)
+            session.execute(change.values(status="refused", diagnostics=diagnostics.decode()))
+
+    def all(self) -> list[Version]:
+        """Every version, newest first."""
+        columns = [getattr(PolicyVersion, name) for name in Version.__struct_fields__]
+        with Session(self._engine) as session:
+            rows = session.execute(select(*columns).order_by(PolicyVersion.id.desc()))
+            return [Version(*row) for row in rows]
+
+    def in_effect(self) -> Version | None:
+        """The version that was applied last."""
+        columns = [getattr(PolicyVersion, name) for name in Version.__struct_fields__]
+        with Session(self._engine) as session:
+            newest = select(*columns).where(PolicyVersion.status == "applied").order_by(PolicyVersion.id.desc()).limit(1)
+            row = session.execute(newest).first()
+            return None if row is None else Version(*row)
+
+    def is_pending(self, version: int) -> bool:
+        """Whether there is such a version, and nothing has become of it yet."""
+        with Session(self._engine) as session:
+            return session.scalar(select(PolicyVersion.status).where(PolicyVersion.id == version)) == "pending"
+
+    def source(self, version: int) -> str:
+        """The site file of a version. Raises Failure where there is no such version."""
+        return zlib.decompress(self._row(version).source).decode()
+
+    def document(self, version: int) -> tuple[bytes, bytes]:
+        """Skeleton and ACME zones of a version, as they were added. Raises Failure where there is no such version."""
+        row = self._row(version)
+        return row.document.encode(), row.acme.encode()
+
+    def parts(self, digests: list[str]) -> dict[str, bytes]:
+        """The bodies of parts by digest. Raises Failure where the store has lost one."""
+        found: dict[str, bytes] = {}
+        with Session(self._engine) as session:
+            for start in range(0, len(digests), _LOOKUP):
+                some = digests[start : start + _LOOKUP]
+                rows = session.execute(select(PolicyPart.digest, PolicyPart.body).where(PolicyPart.digest.in_(some)))
+                found.update((digest, zlib.decompress(body)) for digest, body in rows)
+        lost = [digest for digest in digests if digest not in found]
+        if lost:
+            raise Failure(f"the store has lost {len(lost)} parts of this version; restore the store, or apply a site file")
+        return found
+
+    def about_to(self, actor: str, action: str, target: str, details: dict[str, object]) -> None:
+        """Writes down, durably, what somebody is about to do."""
+        entry = AuditEntry(
+            at=datetime.now(UTC),
+            actor=actor,
+            action=action,
+            target=target,
+            details=msgspec.json.encode(details, order="deterministic").decode(),
+        )
+        with Session(self._engine) as session, session.begin():
+            session.add(entry)
+
+    def _row(self, version: int) -> PolicyVersion:
+        with Session(self._engine) as session:
+            row = session.get(PolicyVersion, version)
+        if row is None:
+            raise Failure(f"there is no version {version}; `bartizan versions` lists those that there are")
+        return row
+
+    @staticmethod
+    def _missing(session: Session, digests: list[str]) -> list[str]:
+        known: set[str] = set()
+        for start in range(0, len(digests), _LOOKUP):
+            some = digests[start : start + _LOOKUP]
+            known.update(session.scalars(select(PolicyPart.digest).where(PolicyPart.digest.in_(some))))
+        return [digest for digest in digests if digest not in known]
+
+
+def _version(row: PolicyVersion) -> Version:
+    return Version(*(getattr(row, name) for name in Version.__struct_fields__))
