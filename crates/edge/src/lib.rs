@@ -8,6 +8,7 @@
 //! One current-thread tokio runtime per worker; a connection stays on the thread that accepted it, so nothing of a
 //! request is locked or sent. What threads share is immutable (the policy) or a sharded atomic (caps, counters).
 
+pub mod body;
 pub mod caps;
 pub mod compress;
 pub mod deadlines;
@@ -15,12 +16,18 @@ pub mod events;
 pub mod exchange;
 pub mod h1;
 pub mod h2;
+pub mod headers;
 pub mod limits;
 pub mod listen;
+pub mod live;
 pub mod metrics;
 pub mod origin;
 pub mod page;
 pub mod policy;
 pub mod proxy_protocol;
 pub mod ray;
+pub mod service;
 pub mod tls;
+pub mod upstream;
+pub mod wire;
+pub mod worker;

@@ -1,1 +1,248 @@
-//! (being built)
+//! Listening sockets, and a connection from `accept` to the protocol that serves it.
+//!
+//! One socket for each address, shared by all workers: a second socket by `SO_REUSEPORT` would let another process bind
+//! silently, and closing one of two loses the connections queued on it (measured: 102 of 200). A connection stays on the
+//! thread that accepted it.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::time::Duration;
+
+use fields::{Connection, Tls};
+use tokio::net::TcpStream;
+
+use crate::deadlines::{Deadline, Lane, TimerGuard, within};
+use crate::exchange::Client;
+use crate::metrics::{Family, Metric};
+use crate::policy::Listen;
+use crate::proxy_protocol;
+use crate::tls::Replay;
+use crate::wire::{Io, Wire};
+use crate::worker::Worker;
+use crate::{h1, h2};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4096;
+/// How long to wait when the process has no descriptors left.
+const EXHAUSTED: Duration = Duration::from_millis(50);
+
+/// A bound address.
+#[derive(Debug)]
+pub struct Bound {
+    /// The socket; each worker takes a copy of its descriptor.
+    pub socket: TcpListener,
+    /// What it was bound for, with the port that the system chose where 0 was asked for.
+    pub listen: Listen,
+}
+
+/// Why an address could not be bound, with the way out.
+#[derive(Debug)]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// The system's reason.
+    pub error: io::Error,
+}
+
+impl std::fmt::Display for BindError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (address, port) = (self.address, self.address.port());
+        match self.error.kind() {
+            io::ErrorKind::AddrInUse => write!(
+                f,
+                "cannot listen on {address}: another program does; stop it (`ss -ltnp 'sport = :{port}'` names it) or \
+                 choose another port in edge.listen"
+            ),
+            io::ErrorKind::PermissionDenied => write!(
+                f,
+                "cannot listen on {address}: ports below 1024 need a right that this process lacks; give it \
+                 CAP_NET_BIND_SERVICE (`setcap cap_net_bind_service=+ep`) or choose a port from 1024 in edge.listen"
+            ),
+            io::ErrorKind::AddrNotAvailable => {
+                write!(f, "cannot listen on {address}: this machine has no such address; see `ip address`")
+            }
+            _ => write!(f, "cannot listen on {address}: {}", self.error),
+        }
+    }
+}
+
+impl std::error::Error for BindError {}
+
+/// Binds one address.
+pub fn bind(listen: &Listen) -> Result<Bound, BindError> {
+    let address = listen.address;
+    let bound = || -> io::Result<TcpListener> {
+        let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+        // A restart must not wait for connections that linger; a second listener is still refused.
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket.into())
+    };
+    let failed = |error| BindError { address, error };
+    let socket = bound().map_err(failed)?;
+    let address = socket.local_addr().map_err(failed)?;
+    Ok(Bound { socket, listen: Listen { address, ..listen.clone() } })
+}
+
+/// Accepts until the drain begins.
+pub async fn accept(worker: Rc<Worker>, socket: TcpListener, listen: Listen) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(socket)?;
+    let drained = worker.shared.drained();
+    tokio::pin!(drained);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut drained => return Ok(()),
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((socket, peer)) => {
+                worker.recorder.count(Metric::ConnectionsAccepted);
+                tokio::task::spawn_local(connection(Rc::clone(&worker), socket, peer, listen.clone()));
+            }
+            // Too many open files, or a connection that died in the queue: neither ends the listener.
+            Err(error) if error.raw_os_error().is_some_and(|code| matches!(code, 23 | 24)) => {
+                worker.recorder.count_labelled(Family::ConnectionsRefused, "descriptors");
+                tokio::time::sleep(EXHAUSTED).await;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Counts a panic: the task is lost, and with it one connection.
+struct PanicNote(Rc<Worker>);
+
+impl Drop for PanicNote {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.recorder.count(Metric::Panics);
+        }
+    }
+}
+
+async fn connection(worker: Rc<Worker>, socket: TcpStream, peer: SocketAddr, listen: Listen) {
+    let _note = PanicNote(Rc::clone(&worker));
+    let _counted = worker.count_connection();
+    let _ = socket.set_nodelay(true);
+    let timer = worker.timers.register();
+    let live = worker.shared.live.load();
+    let limits = live.policy.edge().limits.clone();
+    let client_limits = live.http1_limits.clone();
+    let local = socket.local_addr().unwrap_or(listen.address);
+    let mut trusted = live.trusts(peer.ip());
+    drop(live);
+    let mut source = peer;
+    let mut socket = socket;
+    let mut early = Vec::new();
+    let mut place = None;
+    if listen.proxy_protocol {
+        // Whoever may say anything about its clients could claim any address.
+        if !trusted {
+            return worker.recorder.count_labelled(Family::ConnectionsRefused, "proxy_protocol_untrusted");
+        }
+        timer.arm(Lane::ClientRead, Deadline::ProxyProtocol, limits.proxy_protocol_timeout_ms);
+        match within(&timer, Lane::ClientRead, proxied(&mut socket, &mut early)).await {
+            Ok(Ok(Some(address))) => {
+                source = address;
+                trusted = worker.shared.live.load().trusts(address.ip());
+            }
+            Ok(Ok(None)) => {}
+            Ok(Err(reason)) => return worker.recorder.count_labelled(Family::Refused, reason),
+            Err(deadline) => return worker.recorder.count_labelled(Family::Deadlines, deadline.name()),
+        }
+    }
+    match worker.shared.caps.enter(source.ip(), limits.connections, limits.connections_per_address) {
+        Ok(entered) => place.get_or_insert(entered),
+        Err(full) => return worker.recorder.count_labelled(Family::ConnectionsRefused, full.name()),
+    };
+    let mut client = Client {
+        worker: Rc::clone(&worker),
+        connection: Connection {
+            client_ip: source.ip().to_canonical(),
+            client_port: source.port(),
+            server_port: local.port(),
+            tls: None,
+            http2_fingerprint: None,
+            scheme_https: listen.tls,
+        },
+        local,
+        peer: peer.ip().to_canonical(),
+        trusted,
+        limits: client_limits,
+    };
+    if !listen.tls {
+        return plain(client, socket, early, timer).await;
+    }
+    timer.arm(Lane::ClientRead, Deadline::TlsHandshake, limits.tls_handshake_timeout_ms);
+    let tls = match within(&timer, Lane::ClientRead, worker.shared.tls.accept(socket, &early)).await {
+        Ok(Ok(tls)) => tls,
+        Ok(Err(error)) => {
+            worker.recorder.count(Metric::TlsHandshakesFailed);
+            return worker.recorder.count_labelled(Family::Refused, error.name());
+        }
+        Err(deadline) => return worker.recorder.count_labelled(Family::Deadlines, deadline.name()),
+    };
+    drop(early);
+    worker.recorder.count(Metric::TlsHandshakes);
+    let is_http2 = tls.facts.is_http2;
+    client.connection.tls = Some(Tls {
+        version: tls.facts.version,
+        cipher: tls.facts.cipher,
+        sni: tls.facts.sni,
+        ja3: Some(tls.facts.ja3),
+        ja4: Some(tls.facts.ja4),
+    });
+    if is_http2 {
+        h2::serve(client, tls.stream, timer).await;
+    } else {
+        let wire = Wire::new(tls.stream, Rc::clone(&worker.buffers));
+        h1::serve(client, wire, timer, None).await;
+    }
+}
+
+/// A connection without TLS: HTTP/1, or HTTP/2 by prior knowledge (RFC 9113 §3.3).
+async fn plain(client: Client, socket: TcpStream, early: Vec<u8>, timer: TimerGuard) {
+    let worker = Rc::clone(&client.worker);
+    let wire = Wire::new(Replay::new(socket, early), Rc::clone(&worker.buffers));
+    let first_byte_ms = worker.shared.live.load().policy.edge().limits.first_byte_timeout_ms;
+    timer.arm(Lane::ClientRead, Deadline::FirstByte, first_byte_ms);
+    match h1::first_bytes(&wire, &timer).await {
+        Ok(Some(input)) if h1::begins_http2(input.filled()) => {
+            let replay = Replay::new(wire.into_inner(), input.filled().to_vec());
+            drop(input);
+            h2::serve(client, replay, timer).await;
+        }
+        Ok(Some(input)) => h1::serve(client, wire, timer, Some(input)).await,
+        Ok(None) => {}
+        Err(crate::wire::WireError::Late(deadline)) => {
+            worker.recorder.count_labelled(Family::Deadlines, deadline.name());
+        }
+        Err(_) => {}
+    }
+}
+
+/// Reads a PROXY protocol header; what follows it stays in `early`. `None`: the proxy speaks for itself.
+async fn proxied<S: Io>(socket: &mut S, early: &mut Vec<u8>) -> Result<Option<SocketAddr>, &'static str> {
+    use tokio::io::AsyncReadExt;
+    loop {
+        match proxy_protocol::parse(early) {
+            proxy_protocol::Parsed::Done { consumed, source, .. } => {
+                early.drain(..consumed);
+                return Ok(source);
+            }
+            proxy_protocol::Parsed::Refused(refusal) => return Err(refusal.name()),
+            proxy_protocol::Parsed::NeedMore => {}
+        }
+        match socket.read_buf(early).await {
+            Ok(1..) => {}
+            _ => return Err("proxy_protocol_closed"),
+        }
+    }
+}

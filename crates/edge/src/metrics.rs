@@ -124,7 +124,7 @@ pub struct Metrics {
 }
 
 /// One number with its name, as [`Metrics::samples`] gives it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Sample {
     /// The exposed name.
     pub name: &'static str,

@@ -43,7 +43,7 @@ pub enum ConnectErrorKind {
     Unreachable,
     /// The TLS handshake failed.
     Tls,
-    /// TLS is up, but the peer does not speak the HTTP version that is required.
+    /// The peer does not speak the HTTP version that is required.
     Protocol,
 }
 
@@ -96,19 +96,17 @@ pub(super) struct Connected {
 /// Why [`connect`] failed; the pool adds the server.
 pub(super) type Failure = (ConnectErrorKind, String);
 
-/// Connects to the server within its timeout.
-pub(super) async fn connect(server: &Server) -> Result<Connected, Failure> {
+/// Connects to the server within its timeout. `http1_only` offers nothing else by ALPN.
+pub(super) async fn connect(server: &Server, http1_only: bool) -> Result<Connected, Failure> {
     let step = Cell::new("connecting");
-    match tokio::time::timeout(server.connect_timeout, steps(server, &step)).await {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            let message = format!("{} took longer than {:?}", step.get(), server.connect_timeout);
-            Err((ConnectErrorKind::TimedOut, message))
-        }
-    }
+    let outcome = tokio::time::timeout(server.connect_timeout, steps(server, http1_only, &step)).await;
+    outcome.unwrap_or_else(|_| {
+        let message = format!("{} took longer than {:?}", step.get(), server.connect_timeout);
+        Err((ConnectErrorKind::TimedOut, message))
+    })
 }
 
-async fn steps(server: &Server, step: &Cell<&'static str>) -> Result<Connected, Failure> {
+async fn steps(server: &Server, http1_only: bool, step: &Cell<&'static str>) -> Result<Connected, Failure> {
     let mut timings = ConnectTimings::default();
     let mut generation = 0;
     let started = Instant::now();
@@ -144,7 +142,12 @@ async fn steps(server: &Server, step: &Cell<&'static str>) -> Result<Connected, 
     step.set("the TLS handshake");
     let shaking = Instant::now();
     let connector = tokio_rustls::TlsConnector::from(Arc::clone(&tls.config));
-    let stream = connector.connect(tls.name.clone(), stream).await.map_err(|error| {
+    let handshake = if http1_only {
+        connector.with_alpn(vec![b"http/1.1".to_vec()]).connect(tls.name.clone(), stream)
+    } else {
+        connector.connect(tls.name.clone(), stream)
+    };
+    let stream = handshake.await.map_err(|error| {
         let kind = if error.get_ref().is_some() { ConnectErrorKind::Tls } else { socket_failure(&error).0 };
         (kind, format!("the TLS handshake failed: {error}"))
     })?;

@@ -5,7 +5,7 @@ use super::health::{Health, Standing};
 use super::probe;
 use super::server::{Location, Server, ServerId, ServerTls};
 use super::settings::{ActiveHealth, Fault, HttpVersion, Settings, Stickiness, TlsSettings};
-use rustls::ClientConfig;
+use crate::tls::{Alpn, ClientTls, OriginTls};
 use rustls::pki_types::ServerName;
 use std::collections::HashMap;
 use std::fmt;
@@ -26,6 +26,8 @@ pub struct Pick<'a> {
     pub cookie: Option<&'a [u8]>,
     /// The servers that this request has already failed on.
     pub tried: &'a [ServerId],
+    /// Whether only HTTP/1.1 will do, as for an upgrade to WebSocket.
+    pub http1: bool,
 }
 
 /// The value of the stickiness cookie among the values of the request's `Cookie` fields (RFC 6265 §4.2.1).
@@ -203,7 +205,7 @@ fn rendezvous(client: u64, member: &Member) -> f64 {
     if member.weight == 0 { -1.0 - unit } else { f64::from(member.weight) / -unit.ln().min(-f64::MIN_POSITIVE) }
 }
 
-/// The finaliser of SplitMix64: every bit of the input moves every bit of the output.
+/// The finaliser of `SplitMix64`: every bit of the input moves every bit of the output.
 fn mixed(number: u64) -> u64 {
     let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -261,6 +263,7 @@ pub struct Origins {
     sticky_key: ring::hmac::Key,
     background: mpsc::UnboundedSender<Task>,
     registry: Mutex<Registry>,
+    tls: ClientTls,
 }
 
 /// What the background thread is asked to do.
@@ -275,7 +278,6 @@ struct Registry {
     groups: HashMap<String, Weak<Group>>,
     servers: HashMap<ServerKey, Weak<Server>>,
     names: HashMap<String, Weak<Name>>,
-    tls: HashMap<TlsKey, Weak<ClientConfig>>,
 }
 
 /// All that makes two servers the same; the weight is the group's.
@@ -316,7 +318,7 @@ impl Origins {
             runtime.shutdown_background();
         })?;
         let sticky_key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &key);
-        Ok(Arc::new(Self { sticky_key, background: sender, registry: Mutex::default() }))
+        Ok(Arc::new(Self { sticky_key, background: sender, registry: Mutex::default(), tls: ClientTls::new() }))
     }
 
     /// The group of these settings, the same one for equal settings as long as anybody holds it.
@@ -380,7 +382,7 @@ impl Origins {
             return Ok(server);
         }
         let tls = match tls_key {
-            Some(tls_key) => Some(registry.server_tls(tls_key, &location)?),
+            Some(_) => Some(self.server_tls(settings, &location)?),
             None => None,
         };
         let addresses = match &location {
@@ -411,6 +413,21 @@ impl Origins {
         Ok(server)
     }
 
+    fn server_tls(&self, settings: &Settings, location: &Location) -> Result<ServerTls, GroupError> {
+        let alpn = match settings.http_version {
+            HttpVersion::Http11 => Alpn::Http1,
+            HttpVersion::Http2 => Alpn::Http2,
+            HttpVersion::Auto => Alpn::Any,
+        };
+        let tls = &settings.tls;
+        let given = tls.server_name.as_deref().and_then(|name| ServerName::try_from(name.to_owned()).ok());
+        let name = given.or_else(|| location.server_name());
+        let name = name.ok_or_else(|| GroupError::Tls(format!("{} is no name for TLS", location.authority())))?;
+        let wanted = OriginTls { verify: tls.verify, ca_file: tls.ca_file.as_deref(), alpn };
+        let config = self.tls.config(wanted).map_err(|error| GroupError::Tls(error.to_string()))?;
+        Ok(ServerTls { config, name })
+    }
+
     fn name(&self, registry: &mut Registry, host: &str) -> Arc<Name> {
         if let Some(name) = registry.names.get(host).and_then(Weak::upgrade) {
             return name;
@@ -433,23 +450,10 @@ impl Origins {
 }
 
 impl Registry {
-    fn server_tls(&mut self, key: TlsKey, location: &Location) -> Result<ServerTls, GroupError> {
-        let given = key.settings.server_name.as_deref().and_then(|name| ServerName::try_from(name.to_owned()).ok());
-        let name = given.or_else(|| location.server_name());
-        let name = name.ok_or_else(|| GroupError::Tls(format!("{} is no name for TLS", location.authority())))?;
-        if let Some(config) = self.tls.get(&key).and_then(Weak::upgrade) {
-            return Ok(ServerTls { config, name });
-        }
-        let config = client_config(&key.settings, key.http_version).map_err(GroupError::Tls)?;
-        self.tls.insert(key, Arc::downgrade(&config));
-        Ok(ServerTls { config, name })
-    }
-
     fn forget_unused(&mut self) {
         self.groups.retain(|_, group| group.strong_count() > 0);
         self.servers.retain(|_, server| server.strong_count() > 0);
         self.names.retain(|_, name| name.strong_count() > 0);
-        self.tls.retain(|_, config| config.strong_count() > 0);
     }
 }
 
@@ -467,8 +471,9 @@ async fn in_background(mut tasks: mpsc::UnboundedReceiver<Task>, name_servers: N
 
 fn authorities_stamp(settings: &TlsSettings) -> Result<Option<(u64, SystemTime)>, String> {
     let Some(path) = &settings.ca_file else { return Ok(None) };
-    let metadata = std::fs::metadata(path).map_err(|error| format!("ca_file {}: {error}", path.display()))?;
-    let modified = metadata.modified().map_err(|error| format!("ca_file {}: {error}", path.display()))?;
+    let unreadable = |error| format!("ca_file \"{}\" cannot be read: {error}; correct the path or the rights", path.display());
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    let modified = metadata.modified().map_err(unreadable)?;
     Ok(Some((metadata.len(), modified)))
 }
 
@@ -477,19 +482,4 @@ fn random_key() -> io::Result<[u8; 32]> {
     ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut key)
         .map_err(|_| io::Error::other("the system has no randomness to give"))?;
     Ok(key)
-}
-
-fn client_config(settings: &TlsSettings, http_version: HttpVersion) -> Result<Arc<ClientConfig>, String> {
-    let alpn: &[&[u8]] = match http_version {
-        HttpVersion::Http11 => &[b"http/1.1"],
-        HttpVersion::Http2 => &[b"h2"],
-        HttpVersion::Auto => &[b"h2", b"http/1.1"],
-    };
-    let settings = crate::tls::ClientTlsSettings {
-        verify: settings.verify,
-        ca_file: settings.ca_file.clone(),
-        server_name: settings.server_name.clone(),
-        alpn: alpn.iter().map(|protocol| protocol.to_vec()).collect(),
-    };
-    crate::tls::ClientTls::new(&settings).map_err(|error| error.to_string())
 }

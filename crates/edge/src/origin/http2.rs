@@ -63,6 +63,7 @@ impl From<h2::Error> for Http2Error {
 struct Shared {
     in_flight: Cell<usize>,
     closed: Cell<bool>,
+    tls_version: Option<&'static str>,
 }
 
 /// A connection in the pool.
@@ -83,8 +84,9 @@ pub struct Http2 {
 impl Multiplexed {
     /// Shakes hands and leaves the connection to a task of this thread.
     pub async fn start(stream: Stream) -> Result<Self, h2::Error> {
+        let tls_version = stream.tls_version();
         let (sender, connection) = builder().handshake::<_, Bytes>(stream).await?;
-        let shared = Rc::new(Shared { in_flight: Cell::new(0), closed: Cell::new(false) });
+        let shared = Rc::new(Shared { in_flight: Cell::new(0), closed: Cell::new(false), tls_version });
         tokio::task::spawn_local(drive(connection, Rc::clone(&shared)));
         Ok(Self { sender, shared, last_used: Instant::now() })
     }
@@ -134,6 +136,11 @@ impl Http2 {
             }
             Http2Error { retryable: unsent, message: error.to_string() }
         })
+    }
+
+    /// The version of TLS of the connection.
+    pub fn tls_version(&self) -> Option<&'static str> {
+        self.shared.tls_version
     }
 
     /// Whether the origin takes extended CONNECT (RFC 8441), by which a WebSocket travels in a stream.

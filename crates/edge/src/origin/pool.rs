@@ -21,6 +21,9 @@ use tokio::sync::Notify;
 /// How many HTTP/2 connections a thread makes to one server when each is full.
 pub const HTTP2_CONNECTIONS_MAX: usize = 8;
 
+/// What is said of a request that only HTTP/1.1 can carry.
+const UPGRADE_NEEDS_HTTP1: &str = "an upgrade needs HTTP/1.1 to the origin: use http_version \"auto\" or \"1.1\"";
+
 /// What a pool may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolLimits {
@@ -32,7 +35,7 @@ pub struct PoolLimits {
 
 impl Default for PoolLimits {
     fn default() -> Self {
-        Self { idle_per_server: 256, idle_timeout: Duration::from_secs(60) }
+        Self { idle_per_server: 256, idle_timeout: Duration::from_mins(1) }
     }
 }
 
@@ -43,6 +46,16 @@ pub enum Connection {
     Http1(Stream),
     /// A stream on a shared connection.
     Http2(Http2),
+}
+
+impl Connection {
+    /// The version of TLS as `OpenSSL` names it, where this connection has TLS of its own or shares it.
+    pub fn tls_version(&self) -> Option<&'static str> {
+        match self {
+            Self::Http1(stream) => stream.tls_version(),
+            Self::Http2(place) => place.tls_version(),
+        }
+    }
 }
 
 /// A connection to a server, for one request.
@@ -58,8 +71,8 @@ pub struct Checkout {
     pub timings: ConnectTimings,
     /// Whether the response must carry [`Server::sticky_cookie`].
     pub assign_cookie: bool,
-    peer: Option<IpAddr>,
-    generation: u64,
+    pub(crate) peer: Option<IpAddr>,
+    pub(crate) generation: u64,
 }
 
 /// What a pool did since it was made.
@@ -101,8 +114,8 @@ struct Slot {
 struct Idle {
     stream: Stream,
     since: Instant,
-    peer: Option<IpAddr>,
-    generation: u64,
+    pub(crate) peer: Option<IpAddr>,
+    pub(crate) generation: u64,
 }
 
 #[derive(Debug, Default)]
@@ -134,15 +147,17 @@ impl Pool {
             name.touch();
         }
         let outcome = match server.http_version {
-            HttpVersion::Http11 => self.http1(&server, attempt).await,
+            HttpVersion::Http2 if pick.http1 => Err((ConnectErrorKind::Protocol, UPGRADE_NEEDS_HTTP1.to_owned())),
             HttpVersion::Http2 => self.shared(&server, attempt).await,
-            HttpVersion::Auto if server.is_tls() => self.shared(&server, attempt).await,
-            HttpVersion::Auto => self.http1(&server, attempt).await,
+            HttpVersion::Auto if server.is_tls() && !pick.http1 => self.shared(&server, attempt).await,
+            HttpVersion::Http11 | HttpVersion::Auto => self.http1(&server, attempt).await,
         };
         match outcome {
             Ok(checkout) => Ok(Checkout { assign_cookie, ..checkout }),
             Err((kind, message)) => {
-                server.health.failed();
+                if kind != ConnectErrorKind::Protocol {
+                    server.health.failed();
+                }
                 server.health.remember(message.clone());
                 self.count(|counters| counters.failed += 1);
                 Err(ConnectError { kind, server, message })
@@ -215,7 +230,7 @@ impl Pool {
         {
             return Ok(self.reused(server, Connection::Http1(idle.stream), idle.peer, idle.generation));
         }
-        let connected = connect::connect(server).await?;
+        let connected = connect::connect(server, true).await?;
         Ok(self.fresh(server, connected))
     }
 
@@ -229,10 +244,13 @@ impl Pool {
                 continue;
             }
             if self.slot(server, |slot| slot.http1_only) {
-                let checkout = self.http1(server, attempt).await?;
-                if matches!(checkout.connection, Connection::Http1(_)) {
-                    return Ok(checkout);
+                if attempt == 0
+                    && let Some(idle) = self.take_idle(server)
+                {
+                    return Ok(self.reused(server, Connection::Http1(idle.stream), idle.peer, idle.generation));
                 }
+                let connected = connect::connect(server, false).await?;
+                return self.adopt(server, connected).await;
             }
             if let Some(connecting) = self.slot(server, |slot| slot.connecting.clone()) {
                 connecting.done.notified().await;
@@ -247,9 +265,17 @@ impl Pool {
 
     async fn connect_shared(&self, server: &Arc<Server>) -> Result<Checkout, Failure> {
         let flight = Flight::begin(self, server);
-        let connected = connect::connect(server).await.inspect_err(|failure| flight.fail(failure))?;
+        let outcome = match connect::connect(server, false).await {
+            Ok(connected) => self.adopt(server, connected).await,
+            Err(failure) => Err(failure),
+        };
+        outcome.inspect_err(|failure| flight.fail(failure))
+    }
+
+    /// Makes of a new connection what ALPN agreed on.
+    async fn adopt(&self, server: &Arc<Server>, connected: Connected) -> Result<Checkout, Failure> {
+        self.slot(server, |slot| slot.http1_only = !connected.http2);
         if !connected.http2 {
-            self.slot(server, |slot| slot.http1_only = true);
             return Ok(self.fresh(server, connected));
         }
         let Connected { stream, timings, .. } = connected;
@@ -258,14 +284,10 @@ impl Pool {
             Ok(started) => started.map_err(|error| error.to_string()),
             Err(_) => Err(format!("no answer within {:?}", server.connect_timeout)),
         };
-        let connection = started
-            .map_err(|reason| (ConnectErrorKind::Protocol, format!("the HTTP/2 handshake failed: {reason}")))
-            .inspect_err(|failure| flight.fail(failure))?;
+        let failed = |reason| (ConnectErrorKind::Protocol, format!("the HTTP/2 handshake failed: {reason}"));
+        let connection = started.map_err(failed)?;
         let place = connection.place();
-        self.slot(server, |slot| {
-            slot.http1_only = false;
-            slot.http2.push(connection);
-        });
+        self.slot(server, |slot| slot.http2.push(connection));
         self.count(|counters| counters.opened += 1);
         let server = Arc::clone(server);
         let connection = Connection::Http2(place);

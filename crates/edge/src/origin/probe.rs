@@ -75,7 +75,7 @@ pub(super) async fn run(server: Weak<Server>, settings: ActiveHealth, host: Opti
 
 /// The status that the server answers with.
 async fn ask(server: &Server, path: &str, host: &str) -> Result<u16, String> {
-    let connected = connect::connect(server).await.map_err(|(_, message)| message)?;
+    let connected = connect::connect(server, false).await.map_err(|(_, message)| message)?;
     if connected.http2 {
         let scheme = if server.is_tls() { "https" } else { "http" };
         let request = http::Request::get(format!("{scheme}://{host}{path}")).header("user-agent", AGENT).body(());

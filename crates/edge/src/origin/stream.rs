@@ -3,6 +3,7 @@
 //! One enum instead of a boxed trait: the branch is predicted, the hot path allocates nothing, and what is written
 //! vectored stays vectored.
 
+use rustls::ProtocolVersion;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -22,6 +23,16 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// The version of TLS: `TLSv1.2`, `TLSv1.3`, or none.
+    pub fn tls_version(&self) -> Option<&'static str> {
+        let Self::Tls(stream) = self else { return None };
+        match stream.get_ref().1.protocol_version()? {
+            ProtocolVersion::TLSv1_2 => Some("TLSv1.2"),
+            ProtocolVersion::TLSv1_3 => Some("TLSv1.3"),
+            _ => None,
+        }
+    }
+
     /// Whether a connection that should be silent still is: no end, no error, no byte that nobody asked for.
     ///
     /// A single `poll_read`, so that tokio's readiness is cleared (`try_read` leaves it set and then every pooled

@@ -74,6 +74,11 @@ impl Action {
             Self::Redirect => "redirect",
         }
     }
+
+    /// Whether it answers the request, so that nothing comes after it.
+    pub fn is_terminating(self) -> bool {
+        matches!(self, Self::Block | Self::Redirect)
+    }
 }
 
 /// The product that a match belongs to, as Logpush lists them.

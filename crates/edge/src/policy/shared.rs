@@ -11,24 +11,23 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 
-use super::Policy;
 
 /// How often old policies are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// The policy in effect.
-pub struct Shared {
-    current: ArcSwap<Policy>,
-    old: Sender<Arc<Policy>>,
+/// The policy in effect, or what is swapped together with it.
+pub struct Shared<T> {
+    current: ArcSwap<T>,
+    old: Sender<Arc<T>>,
 }
 
-impl Shared {
+impl<T: Send + Sync + 'static> Shared<T> {
     /// Puts the first policy into effect.
-    pub fn new(policy: Arc<Policy>) -> std::io::Result<Self> {
-        let (old, received) = mpsc::channel::<Arc<Policy>>();
+    pub fn new(policy: Arc<T>) -> std::io::Result<Self> {
+        let (old, received) = mpsc::channel::<Arc<T>>();
         thread::Builder::new().name("old-policies".to_owned()).spawn(move || {
             super::compile::lower_priority();
-            let mut kept: Vec<Arc<Policy>> = Vec::new();
+            let mut kept: Vec<Arc<T>> = Vec::new();
             loop {
                 let next = if kept.is_empty() {
                     received.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -48,17 +47,17 @@ impl Shared {
     }
 
     /// The policy in effect, for a short look.
-    pub fn load(&self) -> Guard<Arc<Policy>> {
+    pub fn load(&self) -> Guard<Arc<T>> {
         self.current.load()
     }
 
     /// The policy in effect, to keep.
-    pub fn get(&self) -> Arc<Policy> {
+    pub fn get(&self) -> Arc<T> {
         self.current.load_full()
     }
 
     /// Puts a policy into effect for every request from now on.
-    pub fn swap(&self, policy: Arc<Policy>) {
+    pub fn swap(&self, policy: Arc<T>) {
         let old = self.current.swap(policy);
         // Only if the thread is gone does the old one end here.
         let _ = self.old.send(old);

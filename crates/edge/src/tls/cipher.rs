@@ -6,7 +6,7 @@
 
 use rustls::{CipherSuite, ProtocolVersion};
 
-pub(super) fn version_name(version: Option<ProtocolVersion>) -> &'static str {
+pub(crate) fn version_name(version: Option<ProtocolVersion>) -> &'static str {
     match version {
         Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
         Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",

@@ -13,7 +13,7 @@
 
 mod accept;
 mod certificate;
-mod cipher;
+pub(crate) mod cipher;
 mod client;
 mod replay;
 mod store;

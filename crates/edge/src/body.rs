@@ -1,0 +1,223 @@
+//! Message bodies of HTTP/1 as they arrive: decoded piece by piece out of the buffer they were read into.
+
+use std::rc::Rc;
+
+use http1::{BodyDecoder, Decoded, Framing, Headers, Refusal};
+
+use crate::deadlines::{Lane, Timer};
+use crate::wire::{Buffer, Io, Wire, WireError};
+
+/// What comes after a piece of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// Another piece, at once.
+    More,
+    /// Nobody knows: it has not arrived.
+    Wait,
+    /// Nothing; there may be trailers.
+    End,
+}
+
+/// Why a body could not be read to its end.
+#[derive(Debug)]
+pub enum BodyError {
+    /// The connection failed, closed or was too slow.
+    Wire(WireError),
+    /// The bytes are not a body of this framing.
+    Refused(Refusal),
+    /// HTTP/2: the stream was reset or broke the protocol.
+    Reset(String),
+}
+
+impl From<WireError> for BodyError {
+    fn from(error: WireError) -> Self {
+        Self::Wire(error)
+    }
+}
+
+impl std::fmt::Display for BodyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Wire(error) => error.fmt(f),
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Reset(message) => f.write_str(message),
+        }
+    }
+}
+
+/// A body on its way in over HTTP/1.
+pub struct Incoming {
+    decoder: BodyDecoder,
+    framing: Framing,
+    /// Bytes of the buffer that the last piece took.
+    used: usize,
+    /// The piece after the last one, where it was already there.
+    next: Option<(usize, usize)>,
+    ended: bool,
+    received: u64,
+}
+
+impl Incoming {
+    /// The body that follows a head of this framing.
+    pub fn new(framing: Framing, limits: &http1::Limits) -> Self {
+        let ended = matches!(framing, Framing::None | Framing::Length(0));
+        Self { decoder: BodyDecoder::new(framing, limits), framing, used: 0, next: None, ended, received: 0 }
+    }
+
+    /// Whether all of it, trailers included, was received.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Bytes of content received so far.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// The trailers, when it has ended and had some.
+    pub fn trailers(&self) -> Option<&Headers> {
+        self.decoder.trailers().filter(|trailers| trailers.len() > 0)
+    }
+
+    /// Gives back what the last piece took of the buffer. Called by [`Self::piece`]; needed by itself only when no
+    /// further piece is asked for.
+    pub fn release(&mut self, input: &mut Option<Buffer>) {
+        if let Some(buffer) = input {
+            buffer.consume(std::mem::take(&mut self.used));
+            if buffer.is_empty() {
+                *input = None;
+            }
+        }
+    }
+
+    /// The next piece and what follows it, or `None` at the end.
+    pub async fn piece<'b, IO: Io>(
+        &mut self,
+        wire: &Wire<IO>,
+        timer: &Timer,
+        lane: Lane,
+        input: &'b mut Option<Buffer>,
+    ) -> Result<Option<(&'b [u8], Then)>, BodyError> {
+        self.release(input);
+        let (start, len) = loop {
+            if let Some(piece) = self.next.take() {
+                break piece;
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            if let Some(buffer) = input.as_mut() {
+                match self.decoder.decode(buffer.filled()).map_err(BodyError::Refused)? {
+                    Decoded::Data { skip, len } => break (skip, len),
+                    Decoded::NeedMore { consumed } => buffer.consume(consumed),
+                    Decoded::End { consumed } => {
+                        buffer.consume(consumed);
+                        self.ended = true;
+                        continue;
+                    }
+                }
+                if buffer.is_empty() {
+                    *input = None;
+                } else if buffer.is_full() {
+                    return Err(BodyError::Refused(Refusal::ChunkExtensionsTooLarge));
+                }
+            }
+            if wire.read(timer, lane, input).await? == 0 {
+                if self.framing == Framing::UntilClose {
+                    self.ended = true;
+                    continue;
+                }
+                return Err(BodyError::Wire(WireError::Closed));
+            }
+        };
+        self.received += len as u64;
+        let filled = input.as_ref().map_or(&[][..], Buffer::filled);
+        let end = start + len;
+        self.used = end;
+        // What follows in the same buffer decides whether the reader may write at once or wait for more.
+        let then = match self.decoder.decode(filled.get(end..).unwrap_or_default()).map_err(BodyError::Refused)? {
+            Decoded::Data { skip, len } => {
+                self.next = Some((skip, len));
+                Then::More
+            }
+            Decoded::NeedMore { consumed } => {
+                self.used += consumed;
+                Then::Wait
+            }
+            Decoded::End { consumed } => {
+                self.used += consumed;
+                self.ended = true;
+                // Trailers still have to follow, so this piece is not the last thing to be written.
+                if self.trailers().is_some() { Then::Wait } else { Then::End }
+            }
+        };
+        Ok(Some((filled.get(start..end).unwrap_or_default(), then)))
+    }
+}
+
+/// Memory for bodies held for inspection, shared by all requests of the process.
+#[derive(Debug)]
+pub struct Budget(std::sync::atomic::AtomicU64);
+
+impl Budget {
+    /// A budget of which nothing is used.
+    pub const fn new() -> Self {
+        Self(std::sync::atomic::AtomicU64::new(0))
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The part of a body that is held, and its share of the budget.
+#[derive(Debug)]
+pub struct Held {
+    bytes: Vec<u8>,
+    budget: Option<(std::sync::Arc<Budget>, u64)>,
+    _thread: std::marker::PhantomData<Rc<()>>,
+}
+
+impl Held {
+    /// Nothing is held.
+    pub fn nothing() -> Self {
+        Self { bytes: Vec::new(), budget: None, _thread: std::marker::PhantomData }
+    }
+
+    /// Room for up to `wanted` bytes out of `budget`, of which at most `whole` may be in use; less where less is left.
+    pub fn reserve(budget: &std::sync::Arc<Budget>, wanted: u64, whole: u64) -> Self {
+        use std::sync::atomic::Ordering::Relaxed;
+        let mut granted = 0;
+        let _ = budget.0.fetch_update(Relaxed, Relaxed, |used| {
+            granted = wanted.min(whole.saturating_sub(used));
+            Some(used + granted)
+        });
+        let budget = Some((std::sync::Arc::clone(budget), granted));
+        Self { bytes: Vec::new(), budget, _thread: std::marker::PhantomData }
+    }
+
+    /// How many more bytes may be held.
+    pub fn room(&self) -> usize {
+        self.budget.as_ref().map_or(0, |(_, granted)| *granted as usize).saturating_sub(self.bytes.len())
+    }
+
+    /// Holds `bytes`, which the caller knows to fit.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// What is held.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some((budget, granted)) = &self.budget {
+            budget.0.fetch_sub(*granted, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! The edge as a whole: started with a policy, given others while it runs, drained and stopped.
+//!
+//! An [`Edge`] owns the threads. What drives it (the Python process, a test) holds it and calls [`Edge::apply`],
+//! [`Edge::status`] and [`Edge::shutdown`]; none of them is on the way of a request.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::deadlines::SWEEP;
+use crate::listen::{self, BindError, Bound};
+use crate::live::Live;
+use crate::metrics::{Metric, Metrics, Sample};
+use crate::origin::{self, Origins, Pool, PoolLimits};
+use crate::policy::{self, Diagnostic, EdgeSettings, Policy, Report};
+use crate::ray::{RayKey, Rays};
+use crate::tls::{Acceptor, CertificateStore};
+use crate::worker::{Shared, Worker};
+
+/// Room for a head beside a 64 KiB body in one buffer.
+const HEAD_ROOM: usize = 4 * 1024;
+const BODY_ROOM: usize = 64 * 1024;
+
+/// What an edge is started with, beside the policy.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Where ACME challenges are answered from.
+    pub acme_challenges: Option<PathBuf>,
+    /// Whether events are written to the spool.
+    pub events: Events,
+    /// When the spool is forced to the disk: `always`, `never`, or milliseconds between.
+    pub fsync: FsyncPolicy,
+}
+
+/// Whether events are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Events {
+    /// To the spool of the policy.
+    #[default]
+    Spool,
+    /// Nowhere: for tests and for measuring what they cost.
+    Off,
+}
+
+/// When the spool is forced to the disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FsyncPolicy {
+    /// After every write.
+    Always,
+    /// Every second.
+    #[default]
+    Second,
+    /// Left to the system.
+    Never,
+}
+
+/// Why an edge did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The policy is refused.
+    Policy(Vec<Diagnostic>),
+    /// An address cannot be bound.
+    Bind(BindError),
+    /// The spool cannot be opened.
+    Spool(spool::Error),
+    /// TLS cannot be set up.
+    Tls(rustls::Error),
+    /// A thread or a runtime cannot be made.
+    System(io::Error),
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Policy(found) => {
+                for (index, diagnostic) in found.iter().enumerate() {
+                    write!(f, "{}{diagnostic}", if index == 0 { "" } else { "\n" })?;
+                }
+                Ok(())
+            }
+            Self::Bind(error) => error.fmt(f),
+            Self::Spool(error) => error.fmt(f),
+            Self::Tls(error) => error.fmt(f),
+            Self::System(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// What [`Edge::status`] tells.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// Version of the policy in effect.
+    pub policy_version: u64,
+    /// Zones of it.
+    pub zones: usize,
+    /// Bound addresses; the flag: TLS.
+    pub listening: Vec<(SocketAddr, bool)>,
+    /// Worker threads.
+    pub threads: usize,
+    /// Connections open now.
+    pub connections: u64,
+    /// Seconds since the start.
+    pub uptime_s: f64,
+    /// The numbers of `/metrics`.
+    pub metrics: Vec<Sample>,
+}
+
+/// A running edge.
+pub struct Edge {
+    shared: Arc<Shared>,
+    certificates: Arc<CertificateStore>,
+    origins: Arc<Origins>,
+    workers: Mutex<Vec<JoinHandle<()>>>,
+    spool: Mutex<Option<spool::Spool>>,
+    listening: Vec<(SocketAddr, bool)>,
+    settings: Arc<EdgeSettings>,
+    threads: usize,
+    started: Instant,
+    /// Held while a policy is compiled, so that two at once do not both build on the same one before.
+    applying: Mutex<()>,
+    grace_ms: Arc<AtomicU64>,
+}
+
+impl std::fmt::Debug for Edge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Edge").field("listening", &self.listening).finish_non_exhaustive()
+    }
+}
+
+impl Edge {
+    /// Compiles the policy, binds its addresses and starts the threads.
+    pub fn start(options: &Options, document: &[u8]) -> Result<Self, StartError> {
+        let (policy, mut report) = Policy::compile(document, None).map_err(StartError::Policy)?;
+        let settings = Arc::clone(policy.edge());
+        let certificates = Arc::new(CertificateStore::new());
+        let origins = Origins::start(origin::Options::default()).map_err(StartError::System)?;
+        let (live, table) =
+            Live::prepare(policy, &origins, &certificates, &mut report.warnings).map_err(StartError::Policy)?;
+        certificates.install(table);
+        let bound: Vec<Bound> =
+            settings.listen.iter().map(listen::bind).collect::<Result<_, _>>().map_err(StartError::Bind)?;
+        let listening = bound.iter().map(|bound| (bound.listen.address, bound.listen.tls)).collect();
+        let threads = match settings.threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            threads => threads,
+        };
+        let (spool, producers) = match options.events {
+            Events::Off => (None, Vec::new()),
+            Events::Spool => {
+                let (spool, producers) = open_spool(&settings, options.fsync, threads).map_err(StartError::Spool)?;
+                (Some(spool), producers)
+            }
+        };
+        let metrics = Metrics::new(threads);
+        let recorder = metrics.recorder(0);
+        recorder.set(Metric::PolicyVersion, live.policy.version());
+        recorder.set(Metric::PolicyZones, live.policy.zones().len() as u64);
+        let tls = Acceptor::new(Arc::clone(&certificates)).map_err(StartError::Tls)?;
+        let live = policy::Shared::new(Arc::new(live)).map_err(StartError::System)?;
+        let shared = Arc::new(Shared::new(live, tls, metrics, options.acme_challenges.clone()));
+        let grace_ms = Arc::new(AtomicU64::new(settings.limits.drain_timeout_ms));
+        let key = RayKey::random();
+        let mut producers = producers.into_iter();
+        let mut workers = Vec::with_capacity(threads);
+        for index in 0..threads {
+            let sockets: Vec<_> = bound
+                .iter()
+                .map(|bound| Ok((bound.socket.try_clone()?, bound.listen.clone())))
+                .collect::<io::Result<_>>()
+                .map_err(StartError::System)?;
+            let start = WorkerStart {
+                shared: Arc::clone(&shared),
+                sockets,
+                producer: producers.next(),
+                rays: Rays::new(key, index as u64, threads as u64),
+                index,
+                grace_ms: Arc::clone(&grace_ms),
+            };
+            let spawned = std::thread::Builder::new().name(format!("edge-{index}")).spawn(move || start.run());
+            workers.push(spawned.map_err(StartError::System)?);
+        }
+        Ok(Self {
+            shared,
+            certificates,
+            origins,
+            workers: Mutex::new(workers),
+            spool: Mutex::new(spool),
+            listening,
+            settings,
+            threads,
+            started: Instant::now(),
+            applying: Mutex::new(()),
+            grace_ms,
+        })
+    }
+
+    /// The bound addresses, with the ports that the system chose; the flag: TLS.
+    pub fn listening(&self) -> &[(SocketAddr, bool)] {
+        &self.listening
+    }
+
+    /// Compiles a policy and puts it into effect for every request from now on. A refused one changes nothing.
+    pub fn apply(&self, document: &[u8]) -> Result<Report, Vec<Diagnostic>> {
+        let _one = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
+        let recorder = self.shared.metrics.recorder(0);
+        let before = self.shared.live.get();
+        let prepared = Policy::compile(document, Some(&before.policy)).and_then(|(policy, mut report)| {
+            let (live, table) = Live::prepare(policy, &self.origins, &self.certificates, &mut report.warnings)?;
+            Ok((live, table, report))
+        });
+        let (live, table, mut report) = prepared.inspect_err(|_| recorder.count(Metric::PolicyRefused))?;
+        report.warnings.extend(self.needs_restart(live.policy.edge()));
+        recorder.set(Metric::PolicyVersion, report.version);
+        recorder.set(Metric::PolicyZones, report.zones as u64);
+        recorder.count(Metric::PolicySwaps);
+        self.certificates.install(table);
+        self.shared.live.swap(Arc::new(live));
+        Ok(report)
+    }
+
+    /// What of the edge's own settings is read only at the start.
+    fn needs_restart(&self, new: &EdgeSettings) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        let mut note = |key: &str, same: bool| {
+            if !same {
+                let path = [policy::Step::Key("edge".into()), policy::Step::Key(key.into())];
+                found.push(Diagnostic::warning(&path, "this takes effect when the edge is restarted"));
+            }
+        };
+        note("listen", new.listen == self.settings.listen);
+        note("threads", new.threads == self.settings.threads);
+        note("spool", new.spool == self.settings.spool);
+        found
+    }
+
+    /// Reads certificates again that changed on disk; what was found wrong with them, in words.
+    pub fn reload_certificates(&self) -> (usize, Vec<String>) {
+        let reloaded = self.certificates.reload_changed();
+        (reloaded.changed, reloaded.findings.iter().map(ToString::to_string).collect())
+    }
+
+    /// How it is.
+    pub fn status(&self) -> Status {
+        let live = self.shared.live.load();
+        Status {
+            policy_version: live.policy.version(),
+            zones: live.policy.zones().len(),
+            listening: self.listening.clone(),
+            threads: self.threads,
+            connections: self.shared.caps.open(),
+            uptime_s: self.started.elapsed().as_secs_f64(),
+            metrics: self.shared.metrics.samples(),
+        }
+    }
+
+    /// The metrics in Prometheus' text format.
+    pub fn metrics(&self) -> String {
+        self.shared.metrics.render()
+    }
+
+    /// Stops accepting, lets requests in flight end for at most `grace`, and returns when all threads have ended and
+    /// every event is written. A second call returns at once.
+    pub fn shutdown(&self, grace: Duration) {
+        self.grace_ms.store(grace.as_millis() as u64, Ordering::Relaxed);
+        self.shared.begin_drain();
+        let workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
+        for worker in workers {
+            let _ = worker.join();
+        }
+        if let Some(spool) = self.spool.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            spool.close();
+        }
+    }
+
+    /// Whether a worker thread has ended although nobody stopped it.
+    pub fn is_broken(&self) -> bool {
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.shared.draining() && workers.iter().any(JoinHandle::is_finished)
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        self.shutdown(Duration::ZERO);
+    }
+}
+
+fn open_spool(
+    settings: &EdgeSettings,
+    fsync: FsyncPolicy,
+    threads: usize,
+) -> Result<(spool::Spool, Vec<spool::Producer>), spool::Error> {
+    let options = spool::Options {
+        segment_bytes: settings.spool.segment_bytes,
+        segment_age: Duration::from_secs(settings.spool.segment_seconds),
+        fsync: match fsync {
+            FsyncPolicy::Always => spool::Fsync::Always,
+            FsyncPolicy::Second => spool::Fsync::Every(Duration::from_secs(1)),
+            FsyncPolicy::Never => spool::Fsync::Never,
+        },
+        ..spool::Options::default()
+    };
+    let schema = fields::columns::schema()?;
+    spool::Spool::open(std::path::Path::new(&settings.spool.dir), options, &schema, threads)
+}
+
+/// All that a worker thread is started with.
+struct WorkerStart {
+    shared: Arc<Shared>,
+    sockets: Vec<(std::net::TcpListener, policy::Listen)>,
+    producer: Option<spool::Producer>,
+    rays: Rays,
+    index: usize,
+    grace_ms: Arc<AtomicU64>,
+}
+
+impl WorkerStart {
+    fn run(self) {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            // Seen by `is_broken`, which the process watches.
+            Err(_) => return,
+        };
+        let tasks = tokio::task::LocalSet::new();
+        tasks.block_on(&runtime, self.serve());
+        // What is left after the grace is cut off here.
+        drop(tasks);
+    }
+
+    async fn serve(self) {
+        let (limits, recorder) = {
+            let live = self.shared.live.load();
+            (live.policy.edge().limits.clone(), self.shared.metrics.recorder(self.index))
+        };
+        let pool = Pool::new(PoolLimits {
+            idle_per_server: limits.origin_idle_connections as usize,
+            idle_timeout: Duration::from_millis(limits.origin_idle_timeout_ms),
+        });
+        let buffer_bytes = BODY_ROOM.max(limits.head_bytes as usize) + HEAD_ROOM;
+        let worker = Worker::new(self.shared, pool, recorder, self.producer, self.rays, buffer_bytes);
+        for (socket, listen) in self.sockets {
+            tokio::task::spawn_local(listen::accept(Rc::clone(&worker), socket, listen));
+        }
+        let mut tick = tokio::time::interval(SWEEP);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut ticks: u64 = 0;
+        let mut leaving: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = worker.shared.drained(), if leaving.is_none() => {}
+            }
+            worker.timers.sweep();
+            ticks += 1;
+            if ticks.is_multiple_of(4) {
+                worker.pool.sweep();
+            }
+            if worker.shared.draining() {
+                let since = *leaving.get_or_insert_with(Instant::now);
+                worker.timers.end_idle();
+                // Tasks that were just woken have their turn before they are counted.
+                tokio::task::yield_now().await;
+                let grace = Duration::from_millis(self.grace_ms.load(Ordering::Relaxed));
+                if worker.connections() == 0 || since.elapsed() >= grace {
+                    break;
+                }
+            }
+        }
+        worker.pool.clear();
+    }
+}
