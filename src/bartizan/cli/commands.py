@@ -93,6 +93,58 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (_SITE, _STATE, Flag("--json", "one JSON object per log line")),
     ),
     Command(
+        "check",
+        "say everything that is wrong with the site file",
+        "Reads the whole file and the lists it names, compiles every rule as the edge would, and prints each mistake with "
+        "file, line and the way out. It changes nothing. Exit code 0: it can be applied; 1: it has mistakes.",
+        ("bartizan check", "bartizan check shop.toml --json"),
+        "check:check",
+        (_SITE, _JSON),
+    ),
+    Command(
+        "apply",
+        "put the site file into effect",
+        "Checks the site file, stores it as a new version and has the running edge swap it in without a failed request. "
+        "A policy that the edge refuses never replaces a good one. Exit code 0: in effect; 1: mistakes, or refused.",
+        ("bartizan apply", 'bartizan apply shop.toml --message "block the scraper"'),
+        "apply:apply",
+        (_SITE, _STATE, Option("--message", "why, for the list of versions", "TEXT", default=""), _JSON),
+    ),
+    Command(
+        "versions",
+        "list the policies that were asked for",
+        "Newest first, with author, message and what became of each: applied, superseded, refused, or pending where the "
+        "command was cut short.",
+        ("bartizan versions", "bartizan versions --json"),
+        "versions:versions",
+        (_STATE, _JSON),
+    ),
+    Command(
+        "rollback",
+        "put an earlier version into effect again",
+        "The content of the earlier version becomes a new one, so that history only grows; the audit log has it first. "
+        "The site file is left as it is. Exit code 0: in effect; 1: refused.",
+        ("bartizan rollback 4", "bartizan rollback 4 --state /var/lib/bartizan"),
+        "rollback:rollback",
+        (Positional("version", "version to go back to, as `bartizan versions` lists it", int, required=True), _STATE, _JSON),
+    ),
+    Command(
+        "diff",
+        "show what differs between two versions or the site file",
+        "Compares in terms of zones, rules and settings; --text compares the site files line by line. Without versions: "
+        "what `bartizan apply` would change.",
+        ("bartizan diff", "bartizan diff 3 5", "bartizan diff 3 --site shop.toml --text"),
+        "diff:diff",
+        (
+            Positional("a", "version to start from (default: the one in effect)", int),
+            Positional("b", "version to go to (default: the site file)", int),
+            Option("--site", f"site file (default: {SITE_FILE})", "FILE", Path, Path(SITE_FILE)),
+            _STATE,
+            Flag("--text", "unified diff of the site files"),
+            _JSON,
+        ),
+    ),
+    Command(
         "demo",
         "protect a sample application and show what happens",
         "Starts datasette with a sample database, puts Bartizan in front of it with TLS and a few rules, sends benign and "
