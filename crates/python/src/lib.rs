@@ -5,10 +5,16 @@
 
 use pyo3::prelude::*;
 
+mod policy;
+mod spool;
 mod toml;
 
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use super::policy::{check_policy, limits_table};
+    #[pymodule_export]
+    use super::spool::{SpoolBatch, SpoolReader, SpoolWriter, event_tables};
     #[pymodule_export]
     use super::toml::{TomlSpans, TomlSyntaxError, parse_toml};
 }

@@ -204,6 +204,29 @@ impl<'a> Row<'a> {
     pub fn record(self) -> &'a [u8] {
         self.0
     }
+
+    /// Encodes a row of a table that is known at run time only: for each column its value, if it has one. `None` if there
+    /// are more values than columns, a value does not fit its column, or the row is larger than [`MAX_PAYLOAD`].
+    pub fn encode(buffer: &'a mut Vec<u8>, position: u8, table: &Table, values: &[Option<Value<'_>>]) -> Option<Self> {
+        let columns = &table.columns;
+        if values.len() > columns.len() {
+            return None;
+        }
+        buffer.clear();
+        buffer.resize(HEAD + 1 + columns.len().div_ceil(8), 0);
+        buffer[HEAD] = position;
+        for (nth, (column, value)) in columns.iter().zip(values).enumerate() {
+            if let Some(value) = value {
+                value.encode(&column.column_type, buffer)?;
+                buffer[HEAD + 1 + nth / 8] |= 1 << (nth % 8);
+            }
+        }
+        if buffer.len() > HEAD + MAX_PAYLOAD {
+            return None;
+        }
+        record::seal(buffer, Kind::Row);
+        Some(Self(buffer))
+    }
 }
 
 /// Encodes one row of table `T` into a buffer that is used again and again.
@@ -371,6 +394,30 @@ impl<'a> RowRef<'a> {
 }
 
 impl Value<'_> {
+    /// Appends the wire form if the value fits a column of that type.
+    fn encode(&self, column_type: &ColumnType, out: &mut Vec<u8>) -> Option<()> {
+        match (column_type, self) {
+            (ColumnType::Bool, Value::Bool(value)) => Encode::<kind::Bool>::encode(*value, out),
+            (ColumnType::UInt16, Value::UInt(value)) => {
+                Encode::<kind::UInt16>::encode(u16::try_from(*value).ok()?, out);
+            }
+            (ColumnType::UInt32, Value::UInt(value)) => {
+                Encode::<kind::UInt32>::encode(u32::try_from(*value).ok()?, out);
+            }
+            (ColumnType::UInt64, Value::UInt(value)) => Encode::<kind::UInt64>::encode(*value, out),
+            (ColumnType::Int64, Value::Int(value)) => Encode::<kind::Int64>::encode(*value, out),
+            (ColumnType::Float64, Value::Float(value)) => Encode::<kind::Float64>::encode(*value, out),
+            (ColumnType::Timestamp, Value::Timestamp(value)) => Encode::<kind::Timestamp>::encode(*value, out),
+            (ColumnType::Text | ColumnType::Label, Value::Text(value)) | (ColumnType::Json, Value::Json(value)) => {
+                write_text(out, value);
+            }
+            (ColumnType::Ip, Value::Ip(value)) => Encode::<kind::Ip>::encode(*value, out),
+            (ColumnType::Labels, Value::Labels(value)) => Encode::<kind::Labels>::encode(value.as_slice(), out),
+            _ => return None,
+        }
+        Some(())
+    }
+
     fn push_json(&self, out: &mut String) {
         // Writing to a String cannot fail.
         let _ = match self {

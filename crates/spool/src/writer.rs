@@ -510,7 +510,9 @@ impl Writer {
             // As torn as after a crash, which readers step over.
         } else if let Some((_, size)) = self.kept.last_mut() {
             *size += close.len() as u64;
+            self.shared.tally.bytes_written.fetch_add(close.len() as u64, Ordering::Relaxed);
         }
+        self.count_kept();
         self.unsynced.push(current.file);
         self.dirty = true;
     }

@@ -1,0 +1,377 @@
+//! The spool for Python: following its segments, turning them into rows or ClickHouse blocks, and writing rows.
+//!
+//! Nothing is done per row in Python that can be done here: a batch goes to ClickHouse as the bytes of `native`, a search
+//! for one Ray ID compares in `rows`. The GIL is released while segments are read and decoded.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use ::spool::{Batch, Fsync, GapReason, Options, Place, Position, Producer, Range, Reader, Row, RowRef, Spool, Value};
+
+/// `(table, [(column, type, summary)])` of every event table, in the order of rows.
+type Tables = Vec<(String, Vec<(String, String, String)>)>;
+
+/// The tables that this release writes.
+#[pyfunction]
+pub fn event_tables() -> Tables {
+    describe(&fields::columns::TABLES)
+}
+
+fn describe(tables: &[spool::Table]) -> Tables {
+    let column = |column: &spool::Column| {
+        (column.name.to_string(), column.column_type.name().to_owned(), column.summary.to_string())
+    };
+    tables.iter().map(|table| (table.name.to_string(), table.columns.iter().map(column).collect())).collect()
+}
+
+/// Follows a spool directory, which need not exist yet.
+#[pyclass(frozen, module = "bartizan._native")]
+pub struct SpoolReader {
+    reader: Mutex<Reader>,
+}
+
+#[pymethods]
+impl SpoolReader {
+    /// Starts at "oldest", "latest" or a place `(segment, offset)`.
+    #[new]
+    #[pyo3(signature = (directory, position=None))]
+    fn new(py: Python<'_>, directory: PathBuf, position: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
+        let position = match position {
+            None => Position::Oldest,
+            Some(position) => parse_position(&position)?,
+        };
+        let reader = py.detach(|| Reader::open(&directory, position)).map_err(raise)?;
+        Ok(Self { reader: Mutex::new(reader) })
+    }
+
+    /// The next rows of one segment, or None when there are no more yet.
+    #[pyo3(signature = (max_rows=65_536, max_bytes=33_554_432))]
+    fn next_batch(&self, py: Python<'_>, max_rows: usize, max_bytes: usize) -> PyResult<Option<SpoolBatch>> {
+        let batch = py
+            .detach(|| self.reader.lock().unwrap_or_else(PoisonError::into_inner).next_batch(max_rows, max_bytes))
+            .map_err(raise)?;
+        Ok(batch.map(|batch| SpoolBatch { batch }))
+    }
+
+    /// Where the next batch starts: `(segment, offset)`.
+    #[getter]
+    fn place(&self) -> (u64, u64) {
+        let Place { segment, offset } = self.reader.lock().unwrap_or_else(PoisonError::into_inner).place();
+        (segment, offset)
+    }
+
+    /// What was found damaged, torn or removed since this was last asked, as sentences.
+    fn take_troubles(&self) -> Vec<String> {
+        let troubles = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take_troubles();
+        troubles.iter().map(ToString::to_string).collect()
+    }
+
+    /// The numbers of the segments in a directory, ascending.
+    #[staticmethod]
+    #[expect(clippy::needless_pass_by_value)]
+    fn segments(directory: PathBuf) -> PyResult<Vec<u64>> {
+        Reader::segments(&directory).map_err(raise)
+    }
+
+    /// Exactly the rows of a batch that was read before.
+    #[staticmethod]
+    fn read_range(
+        py: Python<'_>,
+        directory: PathBuf,
+        edge: String,
+        segment: u64,
+        start: u64,
+        end: u64,
+    ) -> PyResult<SpoolBatch> {
+        let range = Range { edge, segment, start, end };
+        let batch = py.detach(|| Reader::read_range(&directory, &range)).map_err(raise)?;
+        Ok(SpoolBatch { batch })
+    }
+}
+
+fn parse_position(position: &Bound<'_, PyAny>) -> PyResult<Position> {
+    if let Ok((segment, offset)) = position.extract::<(u64, u64)>() {
+        return Ok(Position::At(Place { segment, offset }));
+    }
+    match position.extract::<String>().as_deref() {
+        Ok("oldest") => Ok(Position::Oldest),
+        Ok("latest") => Ok(Position::Latest),
+        _ => Err(PyValueError::new_err(format!(
+            "unknown spool position {}; use \"oldest\", \"latest\" or (segment, offset)",
+            position.repr()?
+        ))),
+    }
+}
+
+/// Rows of one range of one segment.
+#[pyclass(frozen, module = "bartizan._native")]
+pub struct SpoolBatch {
+    batch: Batch,
+}
+
+#[pymethods]
+impl SpoolBatch {
+    fn __len__(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// `(edge, segment, start, end)`: the same range always holds the same rows.
+    #[getter]
+    fn range(&self) -> (String, u64, u64, u64) {
+        let Range { edge, segment, start, end } = self.batch.range().clone();
+        (edge, segment, start, end)
+    }
+
+    /// The tables as the segment describes them; summaries are empty.
+    #[getter]
+    fn tables(&self) -> Tables {
+        describe(self.batch.schema().tables())
+    }
+
+    /// `(reason, count, first sequence)` of rows that were dropped where these stand.
+    #[getter]
+    fn gaps(&self) -> Vec<(String, u64, u64)> {
+        let reason = |reason: GapReason| match reason {
+            GapReason::RingFull => "ring_full".to_owned(),
+            GapReason::Disk => "disk".to_owned(),
+            other => format!("{other:?}"),
+        };
+        self.batch.gaps().iter().map(|gap| (reason(gap.reason), gap.count, gap.first_sequence)).collect()
+    }
+
+    /// The rows of one table as a block in ClickHouse's Native format; None if there are none.
+    fn native(&self, py: Python<'_>, table: &str) -> Option<Vec<u8>> {
+        let (position, _) = self.batch.schema().table(table)?;
+        py.detach(|| spool::native_block(&self.batch, position))
+    }
+
+    /// `(table, row)` of each row whose columns have these values (compared as text), of one table or of all. A row is a
+    /// dict without its absent columns; timestamps are nanoseconds since the epoch.
+    #[pyo3(signature = (table=None, equals=None))]
+    fn rows<'py>(
+        &self,
+        py: Python<'py>,
+        table: Option<&str>,
+        equals: Option<Vec<(String, String)>>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let rows = PyList::empty(py);
+        for row in self.select(py, table, &equals.unwrap_or_default()) {
+            let dict = PyDict::new(py);
+            for (position, value) in row.values() {
+                set(&dict, &row.table().columns[position].name, &value)?;
+            }
+            rows.append((row.table().name.as_ref(), dict))?;
+        }
+        Ok(rows)
+    }
+
+    /// `(table, JSON object)` of the rows that `rows` would give; timestamps are RFC 3339.
+    #[pyo3(signature = (table=None, equals=None))]
+    fn json_rows(
+        &self,
+        py: Python<'_>,
+        table: Option<&str>,
+        equals: Option<Vec<(String, String)>>,
+    ) -> Vec<(String, String)> {
+        let rows = self.select(py, table, &equals.unwrap_or_default());
+        py.detach(|| rows.iter().map(|row| (row.table().name.to_string(), row.json())).collect())
+    }
+}
+
+impl SpoolBatch {
+    fn select(&self, py: Python<'_>, table: Option<&str>, equals: &[(String, String)]) -> Vec<RowRef<'_>> {
+        py.detach(|| {
+            self.batch
+                .rows()
+                .filter(|row| table.is_none_or(|table| row.table().name == table))
+                .filter(|row| {
+                    equals.iter().all(|(column, text)| row.get(column).is_some_and(|value| reads(&value, text)))
+                })
+                .collect()
+        })
+    }
+}
+
+/// Whether a value, written as text, is this text; for a list, whether one of its labels is.
+fn reads(value: &Value<'_>, text: &str) -> bool {
+    match value {
+        Value::Bool(value) => text == if *value { "true" } else { "false" },
+        Value::UInt(value) | Value::Timestamp(value) => text.parse() == Ok(*value),
+        Value::Int(value) => text.parse() == Ok(*value),
+        Value::Float(value) => text.parse() == Ok(*value),
+        Value::Text(value) | Value::Json(value) => *value == text.as_bytes(),
+        Value::Ip(value) => text.parse() == Ok(*value),
+        Value::Labels(labels) => labels.contains(&text.as_bytes()),
+    }
+}
+
+fn set(dict: &Bound<'_, PyDict>, column: &str, value: &Value<'_>) -> PyResult<()> {
+    match value {
+        Value::Bool(value) => dict.set_item(column, value),
+        Value::UInt(value) | Value::Timestamp(value) => dict.set_item(column, value),
+        Value::Int(value) => dict.set_item(column, value),
+        Value::Float(value) => dict.set_item(column, value),
+        Value::Text(value) | Value::Json(value) => dict.set_item(column, String::from_utf8_lossy(value)),
+        Value::Ip(value) => dict.set_item(column, value.to_string()),
+        Value::Labels(labels) => {
+            let labels: Vec<_> = labels.iter().map(|label| String::from_utf8_lossy(label)).collect();
+            dict.set_item(column, labels)
+        }
+    }
+}
+
+/// Writes events of the tables of `event_tables` into a spool directory, as an edge does.
+#[pyclass(frozen, module = "bartizan._native")]
+pub struct SpoolWriter {
+    open: Mutex<Option<Open>>,
+}
+
+struct Open {
+    spool: Spool,
+    producer: Producer,
+    buffer: Vec<u8>,
+}
+
+#[pymethods]
+impl SpoolWriter {
+    /// Opens the directory; raises OSError if it cannot be used or another process writes there.
+    #[new]
+    #[pyo3(signature = (directory, segment_bytes=67_108_864, segment_seconds=60.0, max_bytes=4_294_967_296, fsync="1s"))]
+    fn new(
+        py: Python<'_>,
+        directory: PathBuf,
+        segment_bytes: u64,
+        segment_seconds: f64,
+        max_bytes: u64,
+        fsync: &str,
+    ) -> PyResult<Self> {
+        let options = Options {
+            segment_bytes,
+            segment_age: Duration::try_from_secs_f64(segment_seconds)
+                .map_err(|error| PyValueError::new_err(format!("segment_seconds: {error}")))?,
+            max_bytes,
+            fsync: parse_fsync(fsync)?,
+            ..Options::default()
+        };
+        let schema = fields::columns::schema().map_err(raise)?;
+        let (spool, producers) = py.detach(|| Spool::open(&directory, options, &schema, 1)).map_err(raise)?;
+        let producer = producers.into_iter().next().ok_or_else(|| PyOSError::new_err("the spool has no producer"))?;
+        Ok(Self { open: Mutex::new(Some(Open { spool, producer, buffer: Vec::new() })) })
+    }
+
+    /// Hands a row to the writer: `values` by column name, timestamps in nanoseconds, addresses as text. Never waits; False
+    /// if there was no room and the row was dropped. Raises ValueError for a table, column or value that does not exist.
+    fn push(&self, table: &str, values: &Bound<'_, PyDict>) -> PyResult<bool> {
+        let tables = &fields::columns::TABLES;
+        let position = tables
+            .iter()
+            .position(|candidate| candidate.name == table)
+            .ok_or_else(|| PyValueError::new_err(format!("there is no event table {table:?}")))?;
+        let owned = tables[position]
+            .columns
+            .iter()
+            .map(|column| {
+                let value = values.get_item(column.name.as_ref())?;
+                value.map(|value| Owned::from_python(&column.column_type, &value)).transpose()
+            })
+            .collect::<PyResult<Vec<_>>>()?;
+        if let Some(unknown) = values
+            .keys()
+            .iter()
+            .find(|name| name.extract::<String>().map_or(true, |name| tables[position].column(&name).is_none()))
+        {
+            return Err(PyValueError::new_err(format!("table {table} has no column {}", unknown.repr()?)));
+        }
+        let borrowed: Vec<_> = owned.iter().map(|value| value.as_ref().map(Owned::borrow)).collect();
+        let mut guard = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = guard.as_mut().ok_or_else(|| PyValueError::new_err("the spool writer is closed"))?;
+        let row = Row::encode(&mut open.buffer, position as u8, &tables[position], &borrowed)
+            .ok_or_else(|| PyValueError::new_err(format!("a value of this {table} row does not fit its column")))?;
+        Ok(open.producer.push(row))
+    }
+
+    /// Rows written to the segment so far.
+    #[getter]
+    fn rows_written(&self) -> u64 {
+        let guard = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        guard.as_ref().map_or(0, |open| open.spool.counters().rows_written)
+    }
+
+    /// Writes what is left, finishes the segment and stops.
+    fn close(&self, py: Python<'_>) {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+        py.detach(|| drop(open));
+    }
+}
+
+fn parse_fsync(text: &str) -> PyResult<Fsync> {
+    match text {
+        "always" => Ok(Fsync::Always),
+        "never" => Ok(Fsync::Never),
+        _ => text
+            .strip_suffix('s')
+            .and_then(|seconds| seconds.parse().ok())
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .map(Fsync::Every)
+            .ok_or_else(|| {
+                PyValueError::new_err(format!(
+                    "unknown fsync policy {text:?}; use \"always\", \"never\" or seconds as \"1s\""
+                ))
+            }),
+    }
+}
+
+/// A value that was given by Python, kept for as long as the row is encoded.
+enum Owned {
+    Plain(Value<'static>),
+    Text(String),
+    Json(String),
+    Labels(Vec<String>),
+}
+
+impl Owned {
+    fn from_python(column_type: &spool::ColumnType, value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        use spool::ColumnType;
+        Ok(match column_type {
+            ColumnType::Bool => Self::Plain(Value::Bool(value.extract()?)),
+            ColumnType::Timestamp => Self::Plain(Value::Timestamp(value.extract()?)),
+            ColumnType::Int64 => Self::Plain(Value::Int(value.extract()?)),
+            ColumnType::Float64 => Self::Plain(Value::Float(value.extract()?)),
+            ColumnType::Ip => {
+                let text: String = value.extract()?;
+                let address = text.parse().map_err(|error| PyValueError::new_err(format!("{text:?}: {error}")))?;
+                Self::Plain(Value::Ip(address))
+            }
+            ColumnType::Text | ColumnType::Label => Self::Text(value.extract()?),
+            ColumnType::Json => Self::Json(value.extract()?),
+            ColumnType::Labels => Self::Labels(value.extract()?),
+            ColumnType::UInt16 | ColumnType::UInt32 | ColumnType::UInt64 | ColumnType::Other(..) => {
+                Self::Plain(Value::UInt(value.extract()?))
+            }
+        })
+    }
+
+    fn borrow(&self) -> Value<'_> {
+        match self {
+            Self::Plain(value) => value.clone(),
+            Self::Text(text) => Value::Text(text.as_bytes()),
+            Self::Json(text) => Value::Json(text.as_bytes()),
+            Self::Labels(labels) => Value::Labels(labels.iter().map(String::as_bytes).collect()),
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value)]
+fn raise(error: spool::Error) -> PyErr {
+    match &error {
+        // With its number, so that Python raises the fitting subclass.
+        spool::Error::Io { source, .. } if source.raw_os_error().is_some() => {
+            PyOSError::new_err((source.raw_os_error(), error.to_string()))
+        }
+        _ => PyOSError::new_err(error.to_string()),
+    }
+}
