@@ -306,7 +306,11 @@ mod tests {
             (200, None, &[("Content-Type", "application/grpc")]),
             (200, None, &[]),
         ] {
-            assert_eq!(decide_with("br", status, length, headers), Decision::default(), "{status} {length:?} {headers:?}");
+            assert_eq!(
+                decide_with("br", status, length, headers),
+                Decision::default(),
+                "{status} {length:?} {headers:?}"
+            );
         }
         let off = CompressionSettings { enabled: false, ..ON };
         let headers = [(&b"content-type"[..], &b"text/html"[..])];
@@ -322,13 +326,21 @@ mod tests {
             let decision = decide_with("br", 404, Some(1024), &[html, ("vary", vary)]);
             assert_eq!(decision, Decision { coding: Some(Coding::Brotli), add_vary: false });
         }
-        let head = decide(&ON, b"HEAD", std::iter::once(&b"br"[..]), 200, None, std::iter::once((&b"content-type"[..], &b"text/css"[..])));
+        let head = decide(
+            &ON,
+            b"HEAD",
+            std::iter::once(&b"br"[..]),
+            200,
+            None,
+            std::iter::once((&b"content-type"[..], &b"text/css"[..])),
+        );
         assert_eq!(head, Decision { coding: None, add_vary: true });
     }
 
     #[test]
     fn headers_of_the_old_bytes_go_and_entity_tags_become_weak() {
-        let rewritten = |name: &str, value: &'static str| rewrite(name.as_bytes(), value.as_bytes()).map(Cow::into_owned);
+        let rewritten =
+            |name: &str, value: &'static str| rewrite(name.as_bytes(), value.as_bytes()).map(Cow::into_owned);
         for name in ["Content-Length", "accept-ranges", "Content-MD5", "Digest", "Content-Digest", "Repr-Digest"] {
             assert_eq!(rewritten(name, "1"), None, "{name}");
         }

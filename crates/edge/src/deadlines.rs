@@ -252,7 +252,8 @@ impl Timers {
 
     /// A new timer with nothing armed.
     pub fn register(self: &Rc<Self>) -> TimerGuard {
-        let timer = Rc::new(Timer { clock: Rc::clone(&self.clock), lanes: Default::default(), waker: RefCell::default() });
+        let timer =
+            Rc::new(Timer { clock: Rc::clone(&self.clock), lanes: Default::default(), waker: RefCell::default() });
         let key = self.registered.borrow_mut().insert(Rc::clone(&timer));
         TimerGuard { timer, timers: Rc::clone(self), key }
     }

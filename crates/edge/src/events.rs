@@ -9,7 +9,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use fields::columns::{BartizanRefusals, FirewallEvents, HttpRequests, bartizan_refusals, firewall_events, http_requests};
+use fields::columns::{
+    BartizanRefusals, FirewallEvents, HttpRequests, bartizan_refusals, firewall_events, http_requests,
+};
 use fields::{Connection, View};
 use http1::{Known, RequestHead, ResponseHead};
 use spool::RowWriter;
@@ -151,7 +153,14 @@ impl Record {
 }
 
 /// Hands the rows of an exchange to the spool.
-pub fn leave(worker: &Worker, client: &Client, connection: &Connection, head: &RequestHead, record: &Record, colo: &str) {
+pub fn leave(
+    worker: &Worker,
+    client: &Client,
+    connection: &Connection,
+    head: &RequestHead,
+    record: &Record,
+    colo: &str,
+) {
     let mut producer = worker.producer.borrow_mut();
     let Some(producer) = producer.as_mut() else { return };
     let mut buffer = worker.row.borrow_mut();

@@ -29,9 +29,11 @@ use crate::compress::{self, Encoder};
 use crate::deadlines::{Deadline, Lane, Timer};
 use crate::events::{self, Record};
 use crate::headers::{self, Added, Told};
-use crate::metrics::{Family, Metric};
 use crate::live::{Live, Served};
-use crate::origin::{self, Checkout, ConnectError, ConnectErrorKind, Connection as OriginConnection, Pick, sticky_token};
+use crate::metrics::{Family, Metric};
+use crate::origin::{
+    self, Checkout, ConnectError, ConnectErrorKind, Connection as OriginConnection, Pick, sticky_token,
+};
 use crate::page::{Format, Page, Reason};
 use crate::policy::{self, ResponseBody, Verdict};
 use crate::upstream::{self, Http1Receive, Http1Send, Length, OriginReceive, OriginSend, Outgoing, UpstreamError};
@@ -159,7 +161,8 @@ pub async fn run<B: RequestBody, S: ResponseSink>(
     timer.arm_rate(Lane::ClientRead, Deadline::BodyRate, limits.body_min_bytes_per_s, limits.body_rate_window_ms);
     timer.arm_rate(Lane::ClientWrite, Deadline::WriteRate, limits.body_min_bytes_per_s, limits.body_rate_window_ms);
     worker.recorder.count(Metric::Requests);
-    let connection = if client.trusted { Cow::Owned(behind_proxy(client, head, &live)) } else { Cow::Borrowed(&client.connection) };
+    let connection =
+        if client.trusted { Cow::Owned(behind_proxy(client, head, &live)) } else { Cow::Borrowed(&client.connection) };
     let mut record = Record::begin(worker.ray(), &live.policy);
     let mut exchange = Exchange {
         client,
@@ -291,7 +294,8 @@ impl<'e> Exchange<'e> {
 
     /// Whether the body may be held at all: streams that both sides talk over never are.
     fn may_hold(&self) -> bool {
-        let grpc = self.head.headers().known(Known::ContentType).is_some_and(|value| value.starts_with(b"application/grpc"));
+        let grpc =
+            self.head.headers().known(Known::ContentType).is_some_and(|value| value.starts_with(b"application/grpc"));
         !grpc && self.head.upgrade().is_none()
     }
 
@@ -420,7 +424,10 @@ impl<'e> Exchange<'e> {
         (format, content)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "an answer has this many parts, and a struct for one call site hides them")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "an answer has this many parts, and a struct for one call site hides them"
+    )]
     async fn own_answer<B: RequestBody, S: ResponseSink>(
         &self,
         sink: &mut S,
@@ -464,7 +471,8 @@ impl<'e> Exchange<'e> {
     }
 
     fn added<'a>(&'a self, served: Option<&'a Served>, cookie: Option<&'a [u8]>) -> Added<'a> {
-        let hsts = served.filter(|_| self.connection.scheme_https).and_then(|served| served.zone.hsts()).map(str::as_bytes);
+        let hsts =
+            served.filter(|_| self.connection.scheme_https).and_then(|served| served.zone.hsts()).map(str::as_bytes);
         Added { ray: &self.ray, hsts, cookie, date: &self.date }
     }
 
@@ -511,8 +519,9 @@ impl<'e> Exchange<'e> {
         let (format, content) = self.rendered(record, reason, reason.status());
         let served = self.live.zone(&fields::host_name(self.head.host()));
         let body_ended = matches!(failed, Failed::Upstream(_)) && record.body_ended;
-        let sent =
-            self.own_answer_inner(sink, body_ended, record, reason.status(), &text_headers(format), &content, served).await;
+        let sent = self
+            .own_answer_inner(sink, body_ended, record, reason.status(), &text_headers(format), &content, served)
+            .await;
         match sent {
             Ok(()) if body_ended => Ending::Complete,
             Ok(()) => Ending::Last,
@@ -537,7 +546,8 @@ impl<'e> Exchange<'e> {
     ) -> Result<(), Failed> {
         let group = &served.group;
         let upgrade = self.head.upgrade().filter(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
-        let cookie = if group.wants_cookie() { sticky_token(self.head.headers().known_all(Known::Cookie)) } else { None };
+        let cookie =
+            if group.wants_cookie() { sticky_token(self.head.headers().known_all(Known::Cookie)) } else { None };
         let idempotent =
             matches!(self.head.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE" | b"PROPFIND" | b"REPORT");
         let mut tried: SmallVec<[origin::ServerId; 4]> = SmallVec::new();
@@ -622,12 +632,21 @@ impl<'e> Exchange<'e> {
                 if reusable {
                     let connection = OriginConnection::Http1(wire.into_inner());
                     let server = Arc::clone(&server);
-                    self.worker.pool.put_back(Checkout { connection, server, reused, timings, assign_cookie, peer, generation });
+                    self.worker.pool.put_back(Checkout {
+                        connection,
+                        server,
+                        reused,
+                        timings,
+                        assign_cookie,
+                        peer,
+                        generation,
+                    });
                 }
                 result
             }
             OriginConnection::Http2(origin) => {
-                let (mut send, mut receive) = upstream::converse(origin, server.is_tls(), self.head.method(), &self.client.limits);
+                let (mut send, mut receive) =
+                    upstream::converse(origin, server.is_tls(), self.head.method(), &self.client.limits);
                 self.talk(served, body, held, None, &mut send, &mut receive, cookie.as_deref(), sink, record).await
             }
         };
@@ -670,7 +689,11 @@ impl<'e> Exchange<'e> {
                 trusted: self.client.trusted,
                 upgrade,
                 expect_continue: asks_first,
-                trailers: self.head.headers().known(Known::Te).is_some_and(|te| te.windows(8).any(|w| w.eq_ignore_ascii_case(b"trailers"))),
+                trailers: self
+                    .head
+                    .headers()
+                    .known(Known::Te)
+                    .is_some_and(|te| te.windows(8).any(|w| w.eq_ignore_ascii_case(b"trailers"))),
             };
             let lines = headers::to_origin(self.head, &told);
             let target = self.target.as_deref().unwrap_or(self.head.path_and_query());
@@ -815,7 +838,8 @@ impl<'e> Exchange<'e> {
         let mut encoder = decision.coding.filter(|_| !no_body).map(|coding| Encoder::new(coding, announced));
         {
             let added = self.added(Some(served), cookie.map(str::as_bytes));
-            let etag = head.headers().known(Known::Etag).and_then(|tag| compress::rewrite(b"etag", tag)).map(Cow::into_owned);
+            let etag =
+                head.headers().known(Known::Etag).and_then(|tag| compress::rewrite(b"etag", tag)).map(Cow::into_owned);
             let mut lines = headers::to_client(&head, &added);
             let mut length = if no_body { Length::None } else { receive.length() };
             if let (Some(coding), Some(_)) = (decision.coding, &encoder) {
@@ -967,7 +991,12 @@ fn text_headers(format: Format) -> Vec<(&'static str, &'static [u8])> {
 }
 
 /// Passes what is left of a request body on.
-async fn upload<B: RequestBody, O: OriginSend>(timer: &Timer, body: &mut B, send: &mut O, cap: u64) -> Result<(), Failed> {
+async fn upload<B: RequestBody, O: OriginSend>(
+    timer: &Timer,
+    body: &mut B,
+    send: &mut O,
+    cap: u64,
+) -> Result<(), Failed> {
     let mut total = body.received();
     loop {
         let Some((bytes, then)) = body.piece(timer).await.map_err(Failed::Body)? else { break };

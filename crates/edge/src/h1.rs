@@ -44,7 +44,8 @@ pub async fn serve<IO: Io>(client: Client, wire: Wire<IO>, timer: TimerGuard, mu
             Ok(Some(head)) => head,
             Ok(None) => break,
             Err(Unparsed::Refused(refusal)) => {
-                refuse(&client, &wire, &timer, refusal.name(), Reason::for_status(refusal.status()), refusal.status()).await;
+                refuse(&client, &wire, &timer, refusal.name(), Reason::for_status(refusal.status()), refusal.status())
+                    .await;
                 return linger(&wire, &timer, &mut input).await;
             }
             Err(Unparsed::Late(deadline)) => {
@@ -142,7 +143,14 @@ async fn next_head<IO: Io>(
 }
 
 /// Answers what could not be parsed. There is no head to ask for a format, so the page is text.
-async fn refuse<IO: Io>(client: &Client, wire: &Wire<IO>, timer: &Timer, name: &'static str, reason: Reason, status: u16) {
+async fn refuse<IO: Io>(
+    client: &Client,
+    wire: &Wire<IO>,
+    timer: &Timer,
+    name: &'static str,
+    reason: Reason,
+    status: u16,
+) {
     let worker = &client.worker;
     worker.recorder.count_labelled(Family::Refused, name);
     worker.recorder.response(status);

@@ -56,7 +56,8 @@ pub fn to_origin<'a>(head: &'a RequestHead, told: &Told<'a>) -> Lines<'a> {
     }
     lines.push((b"CF-Connecting-IP", told.client_ip.as_bytes()));
     lines.push((b"CF-Ray", told.ray.as_bytes()));
-    lines.push((b"CF-Visitor", if told.scheme == "https" { br#"{"scheme":"https"}"# } else { br#"{"scheme":"http"}"# }));
+    lines
+        .push((b"CF-Visitor", if told.scheme == "https" { br#"{"scheme":"https"}"# } else { br#"{"scheme":"http"}"# }));
     lines.push((b"X-Forwarded-For", told.forwarded_for.as_bytes()));
     lines.push((b"X-Forwarded-Proto", told.scheme.as_bytes()));
     lines.push((b"X-Forwarded-Host", told.client_host));

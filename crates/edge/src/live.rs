@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::origin::{Group, Origins};
 use crate::policy::{Diagnostic, Policy, Step, Zone};
-use crate::tls::{CertificateFinding, CertificateTable, CertificateStore, ZoneCertificates};
+use crate::tls::{CertificateFinding, CertificateStore, CertificateTable, ZoneCertificates};
 
 /// A policy, ready to serve.
 #[derive(Debug)]
@@ -78,7 +78,8 @@ impl Live {
             target_bytes: limits.target_bytes as usize,
             ..http1::Limits::default()
         };
-        let https_port = policy.edge().listen.iter().find(|listen| listen.tls).map_or(443, |listen| listen.address.port());
+        let https_port =
+            policy.edge().listen.iter().find(|listen| listen.tls).map_or(443, |listen| listen.address.port());
         Ok((Self { policy, http1_limits, https_port, trusted, served }, prepared.table))
     }
 

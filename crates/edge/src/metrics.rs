@@ -147,8 +147,10 @@ impl Metrics {
 
     /// The sum of one number over all workers; 0 while a gauge is briefly below it.
     pub fn total(&self, metric: Metric) -> u64 {
-        let sum =
-            self.blocks.iter().fold(0u64, |sum, block| sum.wrapping_add(block.values[metric as usize].load(Ordering::Relaxed)));
+        let sum = self
+            .blocks
+            .iter()
+            .fold(0u64, |sum, block| sum.wrapping_add(block.values[metric as usize].load(Ordering::Relaxed)));
         // A gauge may be raised on one thread and lowered on another; read between the two, the sum is below zero.
         if (sum as i64) < 0 { 0 } else { sum }
     }
@@ -174,16 +176,20 @@ impl Metrics {
     /// Every number, in the order of the tables.
     pub fn samples(&self) -> Vec<Sample> {
         let fixed = METRICS.iter().enumerate().map(|(index, definition)| {
-            let sum =
-                self.blocks.iter().fold(0u64, |sum, block| sum.wrapping_add(block.values[index].load(Ordering::Relaxed)));
+            let sum = self
+                .blocks
+                .iter()
+                .fold(0u64, |sum, block| sum.wrapping_add(block.values[index].load(Ordering::Relaxed)));
             Sample { name: definition.name, label: definition.label, value: if (sum as i64) < 0 { 0 } else { sum } }
         });
         let families = Family::ALL.iter().flat_map(|family| {
             let definition = &FAMILIES[*family as usize];
             let key = definition.label.map_or("", |(key, _)| key);
-            self.labelled(*family)
-                .into_iter()
-                .map(move |(value, count)| Sample { name: definition.name, label: Some((key, value)), value: count })
+            self.labelled(*family).into_iter().map(move |(value, count)| Sample {
+                name: definition.name,
+                label: Some((key, value)),
+                value: count,
+            })
         });
         fixed.chain(families).collect()
     }
@@ -263,8 +269,7 @@ impl Recorder {
 
     /// Adds one to a family under a label value, which must be a plain snake_case word.
     pub fn count_labelled(&self, family: Family, label: &'static str) {
-        let mut labelled =
-            self.metrics.blocks[self.block].labelled.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut labelled = self.metrics.blocks[self.block].labelled.lock().unwrap_or_else(PoisonError::into_inner);
         match labelled.iter_mut().find(|(of, known, _)| *of == family && *known == label) {
             Some((_, _, value)) => *value += 1,
             None => labelled.push((family, label, 1)),

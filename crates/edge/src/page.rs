@@ -151,7 +151,9 @@ pub(crate) fn quality(parameter: &[u8]) -> Option<u16> {
     }
     match whole {
         b'1' if fraction.iter().all(|digit| *digit == b'0') => Some(1000),
-        b'0' => Some((0..3).fold(0, |sum, place| sum * 10 + fraction.get(place).map_or(0, |digit| u16::from(digit - b'0')))),
+        b'0' => {
+            Some((0..3).fold(0, |sum, place| sum * 10 + fraction.get(place).map_or(0, |digit| u16::from(digit - b'0'))))
+        }
         _ => Some(0),
     }
 }
@@ -210,7 +212,9 @@ impl Reason {
                 "Bad request",
                 "The request was not valid HTTP, or could be read in more than one way, so it was not passed on.",
             ),
-            Self::UnknownHost => (404, "unknown_host", "Unknown host", "No site of this name is served here. Check the address."),
+            Self::UnknownHost => {
+                (404, "unknown_host", "Unknown host", "No site of this name is served here. Check the address.")
+            }
             Self::MisdirectedRequest => (
                 421,
                 "misdirected_request",
@@ -223,7 +227,9 @@ impl Reason {
             Self::BodyTooLarge => {
                 (413, "body_too_large", "Content too large", "The request carries more data than this site accepts.")
             }
-            Self::TargetTooLong => (414, "target_too_long", "Address too long", "The address is longer than this site accepts."),
+            Self::TargetTooLong => {
+                (414, "target_too_long", "Address too long", "The address is longer than this site accepts.")
+            }
             Self::RateLimited => (
                 429,
                 "rate_limited",
@@ -236,12 +242,18 @@ impl Reason {
                 "Request headers too large",
                 "The headers of the request are larger than this site accepts. Clearing the cookies of this site may help.",
             ),
-            Self::Internal => {
-                (500, "internal", "Something went wrong", "The request could not be handled. The fault is on this side.")
-            }
-            Self::NotImplemented => {
-                (501, "not_implemented", "Not implemented", "The request asks for something that is not supported here.")
-            }
+            Self::Internal => (
+                500,
+                "internal",
+                "Something went wrong",
+                "The request could not be handled. The fault is on this side.",
+            ),
+            Self::NotImplemented => (
+                501,
+                "not_implemented",
+                "Not implemented",
+                "The request asks for something that is not supported here.",
+            ),
             Self::OriginUnreachable => (
                 502,
                 "origin_unreachable",
@@ -251,9 +263,12 @@ impl Reason {
             Self::Unavailable => {
                 (503, "unavailable", "Service unavailable", "The site cannot answer right now. Try again in a moment.")
             }
-            Self::OriginTimeout => {
-                (504, "origin_timeout", "Gateway timeout", "The server behind this site took too long to answer. Try again in a moment.")
-            }
+            Self::OriginTimeout => (
+                504,
+                "origin_timeout",
+                "Gateway timeout",
+                "The server behind this site took too long to answer. Try again in a moment.",
+            ),
             Self::VersionNotSupported => (
                 505,
                 "version_not_supported",
@@ -302,7 +317,8 @@ impl Page<'_> {
 
     fn json(&self, out: &mut Vec<u8>) {
         out.reserve(self.reason.text().len() + 6 * self.host.len() + 192);
-        let _ = write!(out, "{{\"error\":{{\"status\":{},\"reason\":\"{}\",\"message\":", self.status, self.reason.name());
+        let _ =
+            write!(out, "{{\"error\":{{\"status\":{},\"reason\":\"{}\",\"message\":", self.status, self.reason.name());
         escape_json(self.reason.text().as_bytes(), out);
         out.extend_from_slice(b",\"ray_id\":");
         escape_json(self.ray_id.as_bytes(), out);
@@ -457,7 +473,13 @@ mod tests {
         for forbidden in ["http:", "https:", "src=", "href=", "<script", "url(", "@import"] {
             assert!(!html.contains(forbidden), "{forbidden} stands in the page");
         }
-        for expected in ["<html lang=\"en\">", "403</span> Request blocked</h1>", "<dd>8c1f0e5d2a7b4c3d</dd>", "<dd>shop.example</dd>", "<dd>2024-02-29T12:34:56Z</dd>"] {
+        for expected in [
+            "<html lang=\"en\">",
+            "403</span> Request blocked</h1>",
+            "<dd>8c1f0e5d2a7b4c3d</dd>",
+            "<dd>shop.example</dd>",
+            "<dd>2024-02-29T12:34:56Z</dd>",
+        ] {
             assert!(html.contains(expected), "{expected} is missing from\n{html}");
         }
     }

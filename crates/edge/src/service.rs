@@ -284,6 +284,11 @@ impl Edge {
         }
     }
 
+    /// How long a drain may take by the policy in effect.
+    pub fn drain_timeout(&self) -> Duration {
+        Duration::from_millis(self.shared.live.load().policy.edge().limits.drain_timeout_ms)
+    }
+
     /// Whether a worker thread has ended although nobody stopped it.
     pub fn is_broken(&self) -> bool {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,9 +6,10 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
-use http1::{Headers, Version};
+use http1::{Headers, Known, Version};
 
 use crate::media;
 use crate::normalize::normalize;
@@ -153,9 +154,9 @@ impl<'r> View<'r> {
             let mut full = self.spare.take();
             full.extend_from_slice(self.scheme());
             full.extend_from_slice(self.host());
-            if let Some(port) = port(self.request.head.host()).filter(|port| *port != self.scheme_port()) {
-                full.push(b':');
-                full.extend_from_slice(port);
+            if let Some(port) = self.request.head.port().filter(|port| *port != self.scheme_port()) {
+                // Writing to a buffer cannot fail.
+                let _ = write!(full, ":{port}");
             }
             full.extend_from_slice(self.uri());
             full
@@ -164,17 +165,17 @@ impl<'r> View<'r> {
 
     /// `http.user_agent`.
     pub fn user_agent(&self) -> &'r [u8] {
-        self.user_agent.get_or_init(|| self.headers().get("user-agent").unwrap_or_default())
+        self.user_agent.get_or_init(|| self.headers().known(Known::UserAgent).unwrap_or_default())
     }
 
     /// `http.referer`.
     pub fn referer(&self) -> &'r [u8] {
-        self.referer.get_or_init(|| self.headers().get("referer").unwrap_or_default())
+        self.referer.get_or_init(|| self.headers().known(Known::Referer).unwrap_or_default())
     }
 
     /// `http.cookie`.
     pub fn cookie(&self) -> &[u8] {
-        self.cookie.get_or_init(|| self.joined("cookie", b"; "))
+        self.cookie.get_or_init(|| self.joined(Known::Cookie, b"; "))
     }
 
     /// The value of a field, `None` where the field is not yet known: a response field before there is a response.
@@ -210,7 +211,7 @@ impl<'r> View<'r> {
             FieldId::Referer => Value::Bytes(self.referer()),
             FieldId::UserAgent => Value::Bytes(self.user_agent()),
             FieldId::XForwardedFor => {
-                Value::Bytes(self.x_forwarded_for.get_or_init(|| self.joined("x-forwarded-for", b", ")))
+                Value::Bytes(self.x_forwarded_for.get_or_init(|| self.joined(Known::XForwardedFor, b", ")))
             }
             FieldId::RequestAcceptedLanguages => Value::Array(Array::PairNames(self.languages())),
             FieldId::RequestTimestampSec => Value::Integer(self.since_epoch().as_secs() as i64),
@@ -291,8 +292,8 @@ impl<'r> View<'r> {
         if self.request.connection.scheme_https { b"https://" } else { b"http://" }
     }
 
-    fn scheme_port(&self) -> &'static [u8] {
-        if self.request.connection.scheme_https { b"443" } else { b"80" }
+    fn scheme_port(&self) -> u16 {
+        if self.request.connection.scheme_https { 443 } else { 80 }
     }
 
     fn body(&self) -> Body<'r> {
@@ -303,8 +304,8 @@ impl<'r> View<'r> {
         self.request.received.duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 
-    fn joined(&self, name: &str, separator: &[u8]) -> Cow<'r, [u8]> {
-        let mut values = self.headers().get_all(name);
+    fn joined(&self, name: Known, separator: &[u8]) -> Cow<'r, [u8]> {
+        let mut values = self.headers().known_all(name);
         let Some(first) = values.next() else { return Cow::Borrowed(b"") };
         let Some(second) = values.next() else { return Cow::Borrowed(first) };
         let mut joined = self.spare.take();
@@ -355,18 +356,13 @@ impl<'r> View<'r> {
 
 /// The host name of an authority: lower-cased, without port and without a final dot. Borrowed where it already is that.
 pub fn host_name(authority: &[u8]) -> Cow<'_, [u8]> {
-    let name = match port(authority) {
-        Some(port) => &authority[..authority.len() - port.len() - 1],
-        None => authority,
+    // A colon within brackets belongs to an IPv6 address.
+    let name = match memchr::memrchr(b':', authority) {
+        Some(colon) if memchr::memchr(b']', &authority[colon..]).is_none() => &authority[..colon],
+        _ => authority,
     };
     let name = name.strip_suffix(b".").unwrap_or(name);
     if name.iter().any(u8::is_ascii_uppercase) { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) }
-}
-
-/// The port of an authority, which follows its last colon unless that is part of an IPv6 address in brackets.
-fn port(authority: &[u8]) -> Option<&[u8]> {
-    let colon = memchr::memrchr(b':', authority)?;
-    (memchr::memchr(b']', &authority[colon..]).is_none()).then(|| &authority[colon + 1..])
 }
 
 fn split_target(target: &[u8]) -> (&[u8], &[u8]) {
@@ -385,7 +381,7 @@ fn extension(path: &[u8]) -> &[u8] {
 }
 
 fn media_type(headers: &Headers) -> &[u8] {
-    let value = headers.get("content-type").unwrap_or_default();
+    let value = headers.known(Known::ContentType).unwrap_or_default();
     memchr::memchr(b';', value).map_or(value, |end| &value[..end]).trim_ascii()
 }
 

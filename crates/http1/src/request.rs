@@ -315,10 +315,7 @@ fn request_line(line: &[u8], offset: usize, limits: &Limits) -> Result<RequestLi
         return Err(Refusal::TargetTooLong);
     }
     let version = &rest[length + 1..];
-    if version.iter().any(|byte| matches!(byte, b' ' | b'\t')) {
-        return Err(Refusal::RequestLineWhitespace);
-    }
-    if version.is_empty() {
+    if version.is_empty() || version.iter().any(|byte| matches!(byte, b' ' | b'\t')) {
         return Err(Refusal::RequestLineWhitespace);
     }
     let version = Version::parse(version)?;
@@ -354,7 +351,7 @@ fn target(method: &[u8], bytes: &[u8], offset: usize) -> Result<Target, Refusal>
         }
         match authority(bytes) {
             Ok(Authority { host_bytes, port: Some(port) }) => target.set_authority(whole, host_bytes, Some(port)),
-            Err(refusal @ Refusal::InvalidPort) => return Err(refusal),
+            Err(refusal @ Refusal::InvalidPort) if !bytes.contains(&b'/') => return Err(refusal),
             _ => return Err(Refusal::ConnectTarget),
         }
         target.form = TargetForm::Authority;

@@ -5,12 +5,15 @@
 
 use pyo3::prelude::*;
 
+mod edge;
 mod policy;
 mod spool;
 mod toml;
 
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use super::edge::{Edge, PolicyRefused};
     #[pymodule_export]
     use super::policy::{check_policy, limits_table};
     #[pymodule_export]

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use ::spool::{Batch, Fsync, GapReason, Options, Place, Position, Producer, Range, Reader, Row, RowRef, Spool, Value};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use ::spool::{Batch, Fsync, GapReason, Options, Place, Position, Producer, Range, Reader, Row, RowRef, Spool, Value};
 
 /// `(table, [(column, type, summary)])` of every event table, in the order of rows.
 type Tables = Vec<(String, Vec<(String, String, String)>)>;

@@ -84,7 +84,7 @@ def renewal_loop(state: StateDirectory, stop: Event, report: Callable[[Attempt],
 
 
 def renew_due(state: StateDirectory) -> list[Attempt]:
-    """Orders a certificate for each zone that needs one now: new, changed, or with less than a third of its life left."""
+    """Orders a certificate for each zone that needs one now: new, changed, or in the last third of its life."""
     wanted = _read(state.acme / "zones.json", dict[str, AcmeZone])
     known = _read(state.acme / "status.json", dict[str, Status])
     attempts = []
@@ -126,14 +126,15 @@ def _issue(state: StateDirectory, zone: str, order: AcmeZone) -> tuple[datetime,
     pending = client.new_order(crypto_util.make_csr(key, order.hosts))
     challenges = state.acme / "challenges"
     challenges.mkdir(mode=0o700, parents=True, exist_ok=True)
-    answered: list[Path] = []
+    tokens: list[Path] = []
     try:
         for authorization in pending.authorizations:
-            answered.append(_answer(client, authorization, challenges))
+            token = _answer(client, authorization, challenges)
+            tokens.append(token)
         deadline = datetime.now() + timedelta(seconds=ISSUE_S)  # noqa: DTZ005  what the library compares it with
         chain = client.poll_and_finalize(pending, deadline).fullchain_pem
     finally:
-        for token in answered:
+        for token in tokens:
             token.unlink(missing_ok=True)
     file = _certificate(state, zone)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -151,7 +152,7 @@ def _answer(client: ClientV2, authorization: Any, challenges: Path) -> Path:
         name = authorization.body.identifier.value
         raise ValueError(f"the authority offers no HTTP-01 challenge for {name}; use certificates by file")
     response, answer = offered[0].response_and_validation(client.net.key)
-    token = challenges / offered[0].chall.encode("token")
+    token = challenges / str(offered[0].chall.encode("token"))
     replace(token, answer.encode())
     client.answer_challenge(offered[0], response)
     return token
@@ -159,9 +160,10 @@ def _answer(client: ClientV2, authorization: Any, challenges: Path) -> Path:
 
 def _client(state: StateDirectory, order: AcmeZone) -> ClientV2:
     """A client with the account of this installation at the authority, which is registered where it is not yet."""
-    import josepy
     from acme import client, errors, messages
     from cryptography.hazmat.primitives import serialization
+    from josepy.jwa import ES256
+    from josepy.jwk import JWKEC
 
     account = state.acme / "accounts" / sha256(order.directory_url.encode()).hexdigest()[:32]
     account.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -169,9 +171,8 @@ def _client(state: StateDirectory, order: AcmeZone) -> ClientV2:
     if not key_file.exists():
         replace(key_file, _account_key())
     key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
-    network = client.ClientNetwork(
-        josepy.JWKEC(key=key), alg=josepy.ES256, verify_ssl=order.ca_file or True, user_agent="bartizan", timeout=30
-    )
+    network = client.ClientNetwork(JWKEC(key=key), alg=ES256, user_agent="bartizan", timeout=30)
+    network.verify_ssl = order.ca_file or True
     acme = client.ClientV2(client.ClientV2.get_directory(order.directory_url, network), network)
     if registration_file.exists():
         network.account = messages.RegistrationResource.from_json(msgspec.json.decode(registration_file.read_bytes()))

@@ -1,8 +1,8 @@
 """The development CA: HTTPS that works on the first run, without a name in the DNS and without an authority.
 
-It is made once per state directory (ECDSA P-256, RFC 5280 profile) and signs a certificate for each zone that has none.
-Nobody trusts it until its owner says so; whoever holds its key can pose as any site to those who do, so the key is readable
-by its owner only, and a public site uses ACME or its own files.
+It is made once per state directory (ECDSA P-256, RFC 5280) and signs a certificate for each zone that has none. Nobody
+trusts it until its owner says so; whoever holds its key can pose as any site to those who do, so the key is readable by
+its owner only, and a public site uses ACME or its own files.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bartizan.durable import replace, replace_many
 from bartizan.config.site import CertificateFiles
+from bartizan.durable import replace, replace_many
 from bartizan.layout import StateDirectory
 
 if TYPE_CHECKING:
@@ -64,7 +64,9 @@ def ensure_certificates(state: StateDirectory, zones: dict[str, list[str]]) -> N
     """
     known = _leaves(state)
     directory = state.ca / "leaves"
-    present = set(os.listdir(directory)) if directory.exists() and ca_file(state).exists() else set()
+    present = (
+        {entry.name for entry in os.scandir(directory)} if directory.exists() and ca_file(state).exists() else set()
+    )
     soon = time.time() + RENEW_DAYS * 86_400
     stale = {
         name: hosts
@@ -124,15 +126,21 @@ def _authority(state: StateDirectory) -> tuple[x509.Certificate, EllipticCurvePr
         key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
     except (FileNotFoundError, ValueError):
         found = None
-    if found is not None and isinstance(key, ec.EllipticCurvePrivateKey):
-        if key.public_key() == found.public_key() and found.not_valid_after_utc > now + timedelta(days=LEAF_DAYS):
-            return found, key
+    if (
+        found is not None
+        and isinstance(key, ec.EllipticCurvePrivateKey)
+        and key.public_key() == found.public_key()
+        and found.not_valid_after_utc > now + timedelta(days=LEAF_DAYS)
+    ):
+        return found, key
     key = ec.generate_private_key(ec.SECP256R1())
     serial = x509.random_serial_number()
-    name = x509.Name([
-        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Bartizan"),
-        x509.NameAttribute(NameOID.COMMON_NAME, f"Bartizan development CA {serial:x}"[:40]),
-    ])
+    name = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Bartizan"),
+            x509.NameAttribute(NameOID.COMMON_NAME, f"Bartizan development CA {serial:x}"[:40]),
+        ]
+    )
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     made = (
         x509.CertificateBuilder()

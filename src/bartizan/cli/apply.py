@@ -14,7 +14,7 @@ from bartizan.policy.apply import apply as apply_site
 
 
 def apply(*, site: Path, state: Path | None, message: str, json: bool) -> int:
-    """Applies a site file. 0: it is in effect; 1: it has mistakes or the edge refused it, and the policy before stays."""
+    """Applies a site file. 0: it is in effect; 1: it has mistakes or was refused, and the policy before stays."""
     applied = apply_site(site, StateDirectory.locate(state=state, site=site), message=message, author=author())
     return report(applied, str(site), json=json)
 
@@ -29,7 +29,8 @@ def report(applied: Applied, name: str, *, json: bool) -> int:
     if ok:
         sys.stdout.write(f"{name}: {_sentence(applied)}\n")
     else:
-        what = f"the edge refused version {applied.version}" if applied.outcome == "refused" else total(applied.problems)
+        refused = f"the edge refused version {applied.version}"
+        what = refused if applied.outcome == "refused" else total(applied.problems)
         sys.stderr.write(f"{name}: {what}; the policy in effect stays\n")
     return 0 if ok else 1
 

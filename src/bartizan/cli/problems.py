@@ -1,4 +1,4 @@
-"""How commands show what is wrong with a site file: one line each, in the form that editors and terminals make clickable."""
+"""How commands show what is wrong with a site file: one line each, in the form that terminals make clickable."""
 
 from __future__ import annotations
 

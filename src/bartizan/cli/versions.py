@@ -8,8 +8,7 @@ from pathlib import Path
 import msgspec
 
 from bartizan.layout import StateDirectory
-from bartizan.policy.history import history
-from bartizan.policy.history import Entry
+from bartizan.policy.history import Entry, history
 
 _STYLES = {"applied": "green", "refused": "red", "pending": "yellow", "superseded": "dim"}
 

@@ -7,6 +7,6 @@
          ─► `document` the policy document of the edge, in parts that are hashed one by one
          ─► `native`   what only the edge can judge: expressions, actions, patterns
 
-A mistake becomes a `Problem` (`problem.py`): file, line, column, the thing, what is wrong, the way out. Nothing here writes a
-file or opens a socket; `bartizan.policy` does.
+A mistake becomes a `Problem` (`problem.py`): file, line, column, the thing, what is wrong, the way out. Nothing here
+writes a file or opens a socket; `bartizan.policy` does.
 """

@@ -1,8 +1,8 @@
 """The policy document: the JSON that the edge compiles, made of parts that are compared and stored one by one.
 
-A part is a zone, a list, a ruleset, the account's rules or the edge's settings, in canonical JSON: every default written
-out, keys in one order, zones by name. The digest of the document is made of the digests of its parts, so that of a thousand
-zones only what changed is stored, shown by `diff` and compiled.
+A part is a zone, a list, a ruleset, the account's rules or the edge's settings, in canonical JSON: every default
+written out, keys in one order, zones by name. The digest of the document is made of the digests of its parts, so that
+of a thousand zones only what changed is stored, shown by `diff` and compiled.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Ids of rules and rulesets that the site file leaves out.
 
-Events, skips and dashboards name a rule by its id, so an id must not change when a rule is moved or another is added before
-it. With `ref` it depends on the place and the ref alone; without, on what the rule says, and two rules that say the same are
-told apart by their order.
+Events, skips and dashboards name a rule by its id, so an id must not change when a rule is moved or another is added
+before it. With `ref` it depends on the place and the ref alone; without, on what the rule says, and two rules that say
+the same are told apart by their order.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Lists by file: one item on each line, as the JSON that the policy document holds.
 
-A thousand lists of a thousand addresses are read by every apply, so a file without anything unusual in it is never taken
-apart: its newlines become the commas of a JSON array (15 MB in 40 ms). Whether an item is an address is the edge's to say.
+A thousand lists of a thousand addresses are read by every apply, so a file without anything unusual in it is never
+taken apart: its newlines become the commas of a JSON array (15 MB in 40 ms). Whether an item is an address is the
+edge's to say.
 """
 
 from __future__ import annotations

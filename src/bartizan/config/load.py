@@ -27,7 +27,7 @@ class Loaded(msgspec.Struct, frozen=True):
 
     @property
     def judged_whole(self) -> bool:
-        """Whether lists and rulesets are all there, so that the edge can judge rules without taking offence at a gap."""
+        """Whether lists and rulesets are all there, so that the edge does not take offence at a gap."""
         broken = ('list "', 'ruleset "', "lists", "rulesets")
         return self.site is not None and not any(problem.where.startswith(broken) for problem in self.problems)
 

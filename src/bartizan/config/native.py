@@ -1,4 +1,4 @@
-"""What only the edge can judge, asked of the edge's own code: whether it would take a policy document, and its limits."""
+"""What only the edge can judge, asked of its own code: whether it would take a policy document, and its limits."""
 
 from __future__ import annotations
 

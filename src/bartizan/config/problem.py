@@ -1,7 +1,7 @@
 """What is wrong with a site file, for the person who has to mend it.
 
-A check makes `Finding`s: the place as a path of keys, and the message. Positions are looked up for all of them at once, at
-the end, which makes `Problem`s: one line each, naming file, line, column, the thing, what is wrong and the way out.
+A check makes `Finding`s: the place as a path of keys, and the message. Positions are looked up for all of them at once,
+at the end, which makes `Problem`s: one line each, naming file, line, column, the thing, what is wrong and the way out.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ type_names = {
     dict: "a table",
 }
 """How a TOML type is called in a message."""
+
+_SINGULAR = {"rules": "rule", "origins": "origin", "certificates": "certificate", "hosts": "host", "items": "item"}
 
 Path = tuple[str | int, ...]
 """Table keys and array indexes, from the top of the site file."""
@@ -77,8 +79,7 @@ def where(path: Path) -> str:
         step = steps.pop(0)
         if steps and isinstance(steps[0], int):
             ordinal = steps.pop(0)
-            singular = {"rules": "rule", "origins": "origin", "certificates": "certificate", "hosts": "host", "items": "item"}
-            words.append(f"{singular.get(str(step), step)} {int(ordinal) + 1}")
+            words.append(f"{_SINGULAR.get(str(step), step)} {int(ordinal) + 1}")
         elif steps:
             words.append(str(step))
     return " ".join(words) or "site file"

@@ -112,7 +112,9 @@ class Spool(Settings):
     segment_bytes: Annotated[
         int, Meta(ge=65_536, le=4_294_967_296, description="A segment is closed at this size, in bytes.")
     ] = 67_108_864
-    segment_seconds: Annotated[int, Meta(ge=1, le=86_400, description="A segment is closed at this age, in seconds.")] = 60
+    segment_seconds: Annotated[
+        int, Meta(ge=1, le=86_400, description="A segment is closed at this age, in seconds.")
+    ] = 60
 
 
 class Edge(Settings):
@@ -146,7 +148,8 @@ class Edge(Settings):
         ),
     ] = []
     colo: Annotated[
-        str, Meta(pattern=r"^[A-Z]{3}$", description="Three capital letters that name this place; the end of every Ray ID.")
+        str,
+        Meta(pattern=r"^[A-Z]{3}$", description="Three capital letters that name this place; the end of every Ray ID."),
     ] = "LOC"
     threads: Annotated[int, Meta(ge=0, le=1024, description="Worker threads. 0: one for each core.")] = 0
     limits: Annotated[
@@ -165,7 +168,11 @@ class OriginServer(Settings):
     ]
     weight: Annotated[
         int,
-        Meta(ge=0, le=1000, description="Share of the requests, relative to the other servers. 0: only when all others are down."),
+        Meta(
+            ge=0,
+            le=1000,
+            description="Share of the requests, relative to the other servers. 0: only when all others are down.",
+        ),
     ] = 1
 
 
@@ -173,7 +180,8 @@ class OriginTls(Settings):
     """TLS towards `https://` origins."""
 
     verify: Annotated[
-        bool, Meta(description="Whether the certificate must be valid. Off accepts anything: for private networks only.")
+        bool,
+        Meta(description="Whether the certificate must be valid. Off accepts anything: for private networks only."),
     ] = True
     ca_file: Annotated[
         str | None, Meta(description="PEM file of the authorities to trust. Unset: those of the system.")
@@ -202,7 +210,9 @@ class PassiveHealth(Settings):
     failures: Annotated[
         int, Meta(ge=0, le=1000, description="Failures in a row after which a server rests. 0: it never rests.")
     ] = 3
-    cooldown_s: Annotated[Seconds, Meta(description="Seconds of the first rest; it doubles while the server keeps failing.")] = 10
+    cooldown_s: Annotated[
+        Seconds, Meta(description="Seconds of the first rest; it doubles while the server keeps failing.")
+    ] = 10
 
 
 class Pool(Settings):
@@ -210,7 +220,9 @@ class Pool(Settings):
 
     stickiness: Annotated[
         Literal["none", "cookie", "ip"],
-        Meta(description="How a returning client finds the same server: not at all, by a cookie of the edge, by its address."),
+        Meta(
+            description="How a returning client finds the same server: not at all, by a cookie of the edge, by its address."
+        ),
     ] = "none"
     host_header: Annotated[str | None, Meta(description="`Host` sent to the origin. Unset: the client's own.")] = None
     http_version: Annotated[
@@ -238,7 +250,9 @@ class Pool(Settings):
 class CertificateFiles(Settings):
     """A certificate and its key."""
 
-    certificate_file: Annotated[str, Meta(description="PEM file: the certificate, then its chain. Reread when it changes.")]
+    certificate_file: Annotated[
+        str, Meta(description="PEM file: the certificate, then its chain. Reread when it changes.")
+    ]
     key_file: Annotated[str, Meta(description="PEM file of the private key. Only its path is stored.")]
 
 
@@ -253,13 +267,17 @@ class Hsts(Settings):
 class Acme(Settings):
     """A certificate from an ACME authority (RFC 8555), proved by HTTP-01. Setting it accepts the authority's terms."""
 
-    email: Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+$", description="Address of the account, for the authority's notices.")]
+    email: Annotated[
+        str, Meta(pattern=r"^[^@\s]+@[^@\s]+$", description="Address of the account, for the authority's notices.")
+    ]
     directory_url: Annotated[str, Meta(description="Directory of the authority.")] = (
         "https://acme-v02.api.letsencrypt.org/directory"
     )
     ca_file: Annotated[
         str | None,
-        Meta(description="PEM file to trust for the authority's own HTTPS (a private authority). Unset: the public ones."),
+        Meta(
+            description="PEM file to trust for the authority's own HTTPS (a private authority). Unset: the public ones."
+        ),
     ] = None
 
 
@@ -268,9 +286,13 @@ class Tls(Settings):
 
     certificates: Annotated[
         list[CertificateFiles],
-        Meta(description="Certificates by file, the first that covers the name is served. Unset: the development CA's."),
+        Meta(
+            description="Certificates by file, the first that covers the name is served. Unset: the development CA's."
+        ),
     ] = []
-    acme: Annotated[Acme | None, Meta(description="Have the certificate issued and renewed by an ACME authority.")] = None
+    acme: Annotated[Acme | None, Meta(description="Have the certificate issued and renewed by an ACME authority.")] = (
+        None
+    )
     min_version: Annotated[Literal["1.2", "1.3"], Meta(description="Oldest TLS version accepted.")] = "1.2"
     https_redirect: Annotated[bool, Meta(description="Answer plain HTTP with a redirect to HTTPS.")] = False
     hsts: Annotated[
@@ -283,7 +305,9 @@ class Normalization(Settings):
 
     incoming: Annotated[
         Literal["cloudflare", "rfc3986", "none"],
-        Meta(description="`rfc3986`: RFC 3986 §6.2.2; `cloudflare`: also backslashes and repeated slashes; `none`: as it came."),
+        Meta(
+            description="`rfc3986`: RFC 3986 §6.2.2; `cloudflare`: also backslashes and repeated slashes; `none`: as it came."
+        ),
     ] = "cloudflare"
     to_origin: Annotated[bool, Meta(description="Whether the origin gets the normalised URL too.")] = False
 
@@ -291,7 +315,9 @@ class Normalization(Settings):
 class Body(Settings):
     """How request bodies are held for rules that read them. Nothing is held in a zone whose rules do not."""
 
-    inspection_limit: Annotated[int, Meta(ge=0, le=134_217_728, description="Bytes of a body that rules can see.")] = 131_072
+    inspection_limit: Annotated[int, Meta(ge=0, le=134_217_728, description="Bytes of a body that rules can see.")] = (
+        131_072
+    )
     wait_ms: Annotated[int, Meta(ge=0, le=600_000, description="Milliseconds to wait for that much of a body.")] = 1000
     past_limit: Annotated[
         Literal["inspect_prefix", "reject"],
@@ -303,19 +329,24 @@ class Compression(Settings):
     """Compression of responses (gzip, brotli) that the origin sent uncompressed."""
 
     enabled: Annotated[bool, Meta(description="Whether responses are compressed.")] = True
-    min_bytes: Annotated[int, Meta(ge=0, le=1_073_741_824, description="Shorter responses are left as they are, in bytes.")] = 1024
+    min_bytes: Annotated[
+        int, Meta(ge=0, le=1_073_741_824, description="Shorter responses are left as they are, in bytes.")
+    ] = 1024
 
 
 class Rule(Settings):
     """An expression over fields, and what to do with the requests for which it is true."""
 
     expression: Annotated[
-        str, Meta(min_length=1, max_length=65_536, description="Condition in the rules language; `true` for every request.")
+        str,
+        Meta(min_length=1, max_length=65_536, description="Condition in the rules language; `true` for every request."),
     ]
     action: Annotated[Action, Meta(description="What happens to a request for which the expression is true.")]
     action_parameters: Annotated[
         dict[str, Any] | None,
-        Meta(description="Parameters of the action, as documented for it. `execute`: `id` is the name or the id of a ruleset."),
+        Meta(
+            description="Parameters of the action, as documented for it. `execute`: `id` is the name or the id of a ruleset."
+        ),
     ] = None
     phase: Annotated[Phase, Meta(description="Phase in which the rule runs.")] = "http_request_firewall_custom"
     description: Annotated[str, Meta(max_length=500, description="What the rule is for; shown with its events.")] = ""
@@ -358,11 +389,15 @@ class Zone(Settings, kw_only=True):
         default_factory=Pool
     )
     tls: Annotated[Tls, Meta(description="Certificates and TLS towards clients.")] = field(default_factory=Tls)
-    normalization: Annotated[Normalization, Meta(description="URL normalisation.")] = field(default_factory=Normalization)
+    normalization: Annotated[Normalization, Meta(description="URL normalisation.")] = field(
+        default_factory=Normalization
+    )
     body: Annotated[Body, Meta(description="Holding of request bodies for rules that read them.")] = field(
         default_factory=Body
     )
-    compression: Annotated[Compression, Meta(description="Compression of responses.")] = field(default_factory=Compression)
+    compression: Annotated[Compression, Meta(description="Compression of responses.")] = field(
+        default_factory=Compression
+    )
     rules: Annotated[list[Rule], Meta(description="Rules of the zone, run phase by phase in the order written.")] = []
 
 

@@ -6,7 +6,6 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from bartizan import _native
-
 from bartizan.config.problem import Finding, Path, Problem, SiteError, where
 
 __all__ = ["Source", "parse"]
@@ -15,8 +14,8 @@ __all__ = ["Source", "parse"]
 class Source:
     """A parsed site file.
 
-    `values` are the TOML values as Python has them; `file` is the path as the user named it, which is how messages name it;
-    relative paths in the file are relative to `directory`.
+    `values` are the TOML values as Python has them; `file` is the path as the user named it, which is how messages name
+    it; relative paths in the file are relative to `directory`.
     """
 
     def __init__(self, file: str, text: str, values: dict[str, Any], spans: _native.TomlSpans) -> None:
@@ -35,9 +34,8 @@ class Source:
         """A path into what was kept, as a path into the file."""
         steps: list[str | int] = []
         for step in path:
-            if isinstance(step, int) and (kept := self._kept.get(tuple(steps))) is not None and step < len(kept):
-                step = kept[step]
-            steps.append(step)
+            kept = self._kept.get(tuple(steps)) if isinstance(step, int) else None
+            steps.append(kept[step] if kept is not None and isinstance(step, int) and step < len(kept) else step)
         return tuple(steps)
 
     def problems(self, findings: list[Finding]) -> list[Problem]:
@@ -89,7 +87,9 @@ def read(file: str) -> Source:
     try:
         text = FilePath(file).read_bytes().decode("utf-8-sig")
     except OSError as error:
-        message = f"cannot be read ({error.strerror}); name a site file that exists, or write one with: bartizan init URL"
+        message = (
+            f"cannot be read ({error.strerror}); name a site file that exists, or write one with: bartizan init URL"
+        )
         raise SiteError([Problem(file, 1, 1, "site file", message)]) from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1

@@ -1,4 +1,4 @@
-"""What only makes sense between settings, or outside the file: names claimed twice, addresses, URLs, files that are missing.
+"""What only makes sense between settings, or outside the file: names claimed twice, addresses, missing files.
 
 What a rule's expression means is not judged here but by the edge (`native`), which compiles it.
 """
@@ -87,7 +87,9 @@ def _zones(site: Site, directory: Path) -> Iterator[Finding]:
     for name, zone in site.zones.items():
         path: SettingPath = ("zones", name)
         if not zone.hosts and not zone.default:
-            yield Finding(path, 'answers to no host; add hosts = ["..."], or default = true for every other name', "key")
+            yield Finding(
+                path, 'answers to no host; add hosts = ["..."], or default = true for every other name', "key"
+            )
         if zone.default and default is not None:
             yield Finding((*path, "default"), f'zone "{default}" is the default already; one zone can be')
         if zone.default and default is None:
@@ -153,7 +155,9 @@ def _tls(path: SettingPath, zone: Zone, edge: Edge, directory: Path) -> Iterator
         yield from _file((*certificate, "certificate_file"), files.certificate_file, directory)
         yield from _file((*certificate, "key_file"), files.key_file, directory)
     if tls.https_redirect and not edge.listen_tls and not edge.trusted_proxies:
-        message = "there is no HTTPS to redirect to; set listen_tls in [edge], or trusted_proxies if a proxy in front has it"
+        message = (
+            "there is no HTTPS to redirect to; set listen_tls in [edge], or trusted_proxies if a proxy in front has it"
+        )
         yield Finding((*path, "tls", "https_redirect"), message)
     if tls.acme is None:
         return
@@ -164,7 +168,9 @@ def _tls(path: SettingPath, zone: Zone, edge: Edge, directory: Path) -> Iterator
         yield Finding(acme, "has no host to have certified; add hosts to the zone", "key")
     for host in zone.hosts:
         if host.startswith("*."):
-            message = f'HTTP-01 cannot prove the wildcard "{host}"; name its hosts one by one, or use certificates by file'
+            message = (
+                f'HTTP-01 cannot prove the wildcard "{host}"; name its hosts one by one, or use certificates by file'
+            )
             yield Finding(acme, message, "key")
         elif _is_address(host):
             message = f'the address "{host}" cannot be certified; name the zone by hosts, or use certificates by file'
@@ -184,7 +190,7 @@ def _tls(path: SettingPath, zone: Zone, edge: Edge, directory: Path) -> Iterator
 def _rules(site: Site) -> Iterator[Finding]:
     places: dict[str, str] = {}
     rulesets = {name: ruleset_id(name, ruleset) for name, ruleset in site.rulesets.items()}
-    phases = {rulesets[name]: ruleset.phase for name, ruleset in site.rulesets.items()}
+    known = set(rulesets.values())
     taken: dict[str, str] = {}
     for name, identifier in rulesets.items():
         if identifier in taken:
@@ -214,7 +220,7 @@ def _rules(site: Site) -> Iterator[Finding]:
             else:
                 places[identifier] = f"{title} rule {index + 1}"
             if rule.action == "execute":
-                yield from _execute((*path, index), rule, rulesets, phases)
+                yield from _execute((*path, index), rule, rulesets, known)
     for name, ruleset in site.rulesets.items():
         for index, rule in enumerate(ruleset.rules):
             if rule.phase not in (ruleset.phase, _DEFAULT_PHASE):
@@ -222,15 +228,17 @@ def _rules(site: Site) -> Iterator[Finding]:
                 yield Finding(("rulesets", name, "rules", index, "phase"), message)
 
 
-def _execute(path: SettingPath, rule: Rule, rulesets: dict[str, str], phases: dict[str, str]) -> Iterator[Finding]:
+def _execute(path: SettingPath, rule: Rule, rulesets: dict[str, str], known: set[str]) -> Iterator[Finding]:
     given = (rule.action_parameters or {}).get("id")
     if not isinstance(given, str):
         message = 'action "execute" does not say which ruleset; add action_parameters = { id = "NAME" }'
         yield Finding((*path, "action"), message)
         return
     identifier = rulesets.get(given, given)
-    if identifier not in phases:
-        message = f'there is no ruleset "{given}"{did_you_mean(given, list(rulesets)) or "; define it as [rulesets.NAME]"}'
+    if identifier not in known:
+        message = (
+            f'there is no ruleset "{given}"{did_you_mean(given, list(rulesets)) or "; define it as [rulesets.NAME]"}'
+        )
         yield Finding((*path, "action_parameters", "id"), message)
 
 
@@ -298,7 +306,9 @@ def _host_fault(host: str) -> str | None:
             return f'"{host}" is not a host name'
         return f'"{host}" must be written as DNS has it: "{coded}"'
     if "*" in name or name == "":
-        return f'"{host}" is no wildcard that can be served; only the whole first label can be *, as in "*.shop.example"'
+        return (
+            f'"{host}" is no wildcard that can be served; only the whole first label can be *, as in "*.shop.example"'
+        )
     if _is_address(name):
         return None
     if ":" in name:

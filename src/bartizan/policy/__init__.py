@@ -5,8 +5,8 @@
     `rollback`  an old version as a new one, by the same way
     `diff`      two versions, or a version and a site file, in terms of zones and rules
 
-One rule holds throughout: `current.json` is only ever replaced, by rename, with a document that the edge has taken (or, with
-no edge running, that its compiler accepts). So whatever happens to the rest, the edge starts from a good policy.
+One rule holds throughout: `current.json` is only ever replaced, by rename, with a document that the edge has taken (or,
+with no edge running, that its compiler accepts). So whatever happens to the rest, the edge starts from a good policy.
 
 The command line prints what these functions return and decides nothing.
 """

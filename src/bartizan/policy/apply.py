@@ -24,8 +24,8 @@ __all__ = ["Applied", "apply", "author"]
 class Applied(msgspec.Struct, frozen=True):
     """What became of an apply or a rollback.
 
-    `invalid`: the site file has mistakes, nothing was stored. `refused`: the edge refused the version, which is stored as
-    such. `unchanged`: the policy is in effect already. `problems` says why, and holds warnings of what was applied.
+    `invalid`: the site file has mistakes, nothing was stored. `refused`: the edge refused the version, which is stored
+    as such. `unchanged`: the policy is in effect already. `problems` says why, and holds warnings of what was applied.
     """
 
     outcome: Literal["applied", "unchanged", "refused", "invalid"]
@@ -39,7 +39,8 @@ class Applied(msgspec.Struct, frozen=True):
 def apply(site: Path, state: StateDirectory, *, message: str = "", author: str) -> Applied:
     """Stores the site file as a new version and puts it into effect, or says what stands in the way.
 
-    Raises Failure where the store or a running edge cannot be used, OSError where the state directory cannot be written.
+    Raises Failure where the store or a running edge cannot be used, OSError where the state directory cannot be
+    written.
     """
     with lock(state):
         loaded = load(site)

@@ -57,5 +57,5 @@ def _certificates(site: Site, state: StateDirectory) -> dict[str, CertificateFil
 
 
 def _file(state: StateDirectory, zone: str, policy: Parts) -> str:
-    room = acme if zone in policy.acme else development
-    return room.certificate_files(state, zone).certificate_file
+    files = (acme if zone in policy.acme else development).certificate_files(state, zone)
+    return str(files.certificate_file)

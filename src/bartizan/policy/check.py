@@ -57,5 +57,5 @@ def _counts(loaded: Loaded) -> tuple[int, int, int]:
     site = loaded.site
     if site is None:
         return 0, 0, 0
-    scopes = (site.account, *site.rulesets.values(), *site.zones.values())
-    return len(site.zones), sum(len(scope.rules) for scope in scopes), len(site.lists)
+    scopes = (site.account.rules, *(each.rules for each in (*site.rulesets.values(), *site.zones.values())))
+    return len(site.zones), sum(map(len, scopes)), len(site.lists)

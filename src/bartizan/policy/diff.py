@@ -87,9 +87,7 @@ def diff(before: Side, after: Side) -> Difference:
         *pairs.named("zone", old.zones, new.zones),
         *_acme(before.acme, after.acme),
     ]
-    lines = unified_diff(
-        before.source.splitlines(), after.source.splitlines(), before.title, after.title, lineterm=""
-    )
+    lines = unified_diff(before.source.splitlines(), after.source.splitlines(), before.title, after.title, lineterm="")
     return Difference(before.title, after.title, changes, "\n".join(lines))
 
 

@@ -1,7 +1,7 @@
 """The edge's control socket, as seen by those who change its policy.
 
-One JSON object on a line each way. `{"command": "apply", "file": PATH}` makes the edge read, compile and swap in the document
-at PATH; it answers `{"ok": true, "version": 12, "changed_zones": 1, "compile_ms": 3.1, "diagnostics": []}` or
+One JSON object on a line each way. `{"command": "apply", "file": PATH}` makes the edge read, compile and swap in the
+document at PATH; it answers `{"ok": true, "version": 12, "changed_zones": 1, "compile_ms": 3.1, "diagnostics": []}` or
 `{"ok": false, "diagnostics": [...]}` and then keeps the policy that it had.
 """
 
@@ -37,7 +37,8 @@ class Reply(msgspec.Struct, frozen=True):
 def apply(edge_socket: Path, file: Path, version: int) -> Reply | None:
     """Asks the edge to take the policy in a file; None where no edge is running.
 
-    Raises Failure where one runs and gives no answer that can be understood: then it is not known which policy is in effect.
+    Raises Failure where one runs and gives no answer that can be understood: then it is not known which policy is in
+    effect.
     """
     request = msgspec.json.encode({"command": "apply", "file": str(file)})
     try:
@@ -50,7 +51,9 @@ def apply(edge_socket: Path, file: Path, version: int) -> Reply | None:
     try:
         reply = msgspec.json.decode(answer, type=Reply)
     except msgspec.MsgspecError as error:
-        raise Failure(f"the edge at {edge_socket} gives an answer of another Bartizan; restart it, then apply again") from error
+        raise Failure(
+            f"the edge at {edge_socket} gives an answer of another Bartizan; restart it, then apply again"
+        ) from error
     if not reply.ok and not reply.diagnostics:
         raise Failure(f"the edge cannot apply the policy: {reply.error or 'it does not say why'}; look at its log")
     if reply.ok and reply.version != version:

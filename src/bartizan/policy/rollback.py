@@ -56,5 +56,6 @@ def rollback(version: int, state: StateDirectory, *, author: str) -> Applied:
             versions.refused(new, said)
     text = parse(f"version {version}", source)
     problems = diagnostics.problems(effect.diagnostics, Loaded(text, convert(text)[0], {}, []))
-    outcome = "applied" if effect.accepted else "refused"
-    return Applied(outcome, new, effect.live, effect.changed_zones, effect.compile_ms, problems)
+    return Applied(
+        "applied" if effect.accepted else "refused", new, effect.live, effect.changed_zones, effect.compile_ms, problems
+    )

@@ -1,6 +1,7 @@
 """A policy document as the store keeps it: a skeleton of digests, and the parts that they name.
 
-The skeleton is canonical JSON too, so its digest is the digest of the policy: two policies are equal if their skeletons are.
+The skeleton is canonical JSON too, so its digest is the digest of the policy: two policies are equal if their skeletons
+are.
 """
 
 from __future__ import annotations

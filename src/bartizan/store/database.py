@@ -1,7 +1,7 @@
 """Opening the store: SQLite in the state directory or PostgreSQL by URL, brought to the newest form.
 
-Migrations run when the store is older than this package, under a lock, so that two commands that start together on a new
-store do not both create it. A store that is newer is refused: an older Bartizan cannot know what it would break.
+Migrations run when the store is older than this package, under a lock, so that two commands that start together on a
+new store do not both create it. A store that is newer is refused: an older Bartizan cannot know what it would break.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from bartizan.failure import Failure
 
 __all__ = ["HEAD", "URL_VARIABLE", "open_database", "store_url"]
 
-URL_VARIABLE: Final = "BARTIZAN_STORE_URL"
-"""Environment variable with the URL of the store, as in `postgresql+psycopg://user@host/database`. It may hold a password,
-so it is neither in the site file nor on a command line."""
+URL_VARIABLE: Final = "BARTIZAN_STORE_URL" """Environment variable with the URL of the store, as in
+`postgresql+psycopg://user@host/database`. It may hold a password, so it is neither in the site file nor on a command
+line."""
 
 HEAD: Final = "0001"
 """The newest migration; a test holds it to the files."""
@@ -43,7 +43,9 @@ def store_url(sqlite_file: Path) -> URL:
         message = f"{URL_VARIABLE} is not a URL; write it as in postgresql+psycopg://user@host/database"
         raise Failure(message) from None
     if url.get_backend_name() not in ("sqlite", "postgresql"):
-        raise Failure(f'{URL_VARIABLE} names "{url.drivername}"; the store can be sqlite:///FILE or postgresql+psycopg://')
+        raise Failure(
+            f'{URL_VARIABLE} names "{url.drivername}"; the store can be sqlite:///FILE or postgresql+psycopg://'
+        )
     return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
 
 
@@ -57,7 +59,9 @@ def open_database(url: URL) -> Engine:
         if found != HEAD:
             _migrate(engine, url)
     except ModuleNotFoundError as error:
-        raise Failure(f"the store {shown} needs the module {error.name}; install it with: pip install psycopg[binary]") from None
+        raise Failure(
+            f"the store {shown} needs the module {error.name}; install it with: pip install psycopg[binary]"
+        ) from None
     except DBAPIError as error:
         engine.dispose()
         reason = str(error.orig).strip().splitlines()[0]
@@ -96,7 +100,9 @@ def _create_private(file: Path) -> None:
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise Failure(f"the store {file} cannot be written ({reason}); name another state directory with --state") from None
+        raise Failure(
+            f"the store {file} cannot be written ({reason}); name another state directory with --state"
+        ) from None
 
 
 def _revision(connection: Connection) -> str | None:
@@ -108,11 +114,10 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _migrate(engine: Engine, url: URL) -> None:
+    from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
-
-    from alembic import command
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
@@ -121,7 +126,9 @@ def _migrate(engine: Engine, url: URL) -> None:
         found = _revision(connection)
         known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
         if found is not None and found not in known:
-            raise Failure(f"the store is at form {found}, which is newer than this Bartizan ({HEAD}); install the newer one")
+            raise Failure(
+                f"the store is at form {found}, which is newer than this Bartizan ({HEAD}); install the newer one"
+            )
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")

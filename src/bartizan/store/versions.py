@@ -1,7 +1,7 @@
 """The versions of the policy, kept so that any of them can be compared with another and brought back.
 
-A document is kept as its skeleton and its parts, and a part once, under its digest: a version that changes one zone of a
-thousand adds one zone. What a part is, and how a document is put together, is the caller's to know.
+A document is kept as its skeleton and its parts, and a part once, under its digest: a version that changes one zone of
+a thousand adds one zone. What a part is, and how a document is put together, is the caller's to know.
 """
 
 from __future__ import annotations
@@ -105,7 +105,9 @@ class Versions:
         """The version that was applied last."""
         columns = [getattr(PolicyVersion, name) for name in Version.__struct_fields__]
         with Session(self._engine) as session:
-            newest = select(*columns).where(PolicyVersion.status == "applied").order_by(PolicyVersion.id.desc()).limit(1)
+            newest = (
+                select(*columns).where(PolicyVersion.status == "applied").order_by(PolicyVersion.id.desc()).limit(1)
+            )
             row = session.execute(newest).first()
             return None if row is None else Version(*row)
 
@@ -133,7 +135,9 @@ class Versions:
                 found.update((digest, zlib.decompress(body)) for digest, body in rows)
         lost = [digest for digest in digests if digest not in found]
         if lost:
-            raise Failure(f"the store has lost {len(lost)} parts of this version; restore the store, or apply a site file")
+            raise Failure(
+                f"the store has lost {len(lost)} parts of this version; restore the store, or apply a site file"
+            )
         return found
 
     def about_to(self, actor: str, action: str, target: str, details: dict[str, object]) -> None:

@@ -471,7 +471,8 @@ async fn in_background(mut tasks: mpsc::UnboundedReceiver<Task>, name_servers: N
 
 fn authorities_stamp(settings: &TlsSettings) -> Result<Option<(u64, SystemTime)>, String> {
     let Some(path) = &settings.ca_file else { return Ok(None) };
-    let unreadable = |error| format!("ca_file \"{}\" cannot be read: {error}; correct the path or the rights", path.display());
+    let unreadable =
+        |error| format!("ca_file \"{}\" cannot be read: {error}; correct the path or the rights", path.display());
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     let modified = metadata.modified().map_err(unreadable)?;
     Ok(Some((metadata.len(), modified)))

@@ -431,7 +431,10 @@ fn a_file_of_authorities_that_is_not_there_is_told_when_the_group_is_made() {
     let mut settings = Settings::single("https://127.0.0.1");
     settings.tls.ca_file = Some(PathBuf::from("/nonexistent/ca.pem"));
     let error = origins().group(&settings).expect_err("no such file");
-    assert_eq!(error.to_string(), "origin.tls: ca_file \"/nonexistent/ca.pem\" cannot be read: No such file or directory (os error 2); correct the path or the rights");
+    assert_eq!(
+        error.to_string(),
+        "origin.tls: ca_file \"/nonexistent/ca.pem\" cannot be read: No such file or directory (os error 2); correct the path or the rights"
+    );
 }
 
 #[test]

@@ -60,9 +60,9 @@ impl Policy {
             return Err(errors.into_iter().chain(warnings).collect());
         };
         let zones = compiled.into_iter().flatten().enumerate().map(|(index, compiled)| {
-            let same = previous.and_then(|previous| previous.zones.get(index)).filter(|zone| {
-                Arc::ptr_eq(&zone.compiled, &compiled) && Arc::ptr_eq(&zone.account, &account)
-            });
+            let same = previous
+                .and_then(|previous| previous.zones.get(index))
+                .filter(|zone| Arc::ptr_eq(&zone.compiled, &compiled) && Arc::ptr_eq(&zone.account, &account));
             same.map_or_else(|| Arc::new(Zone::new(index, compiled, Arc::clone(&account))), Arc::clone)
         });
         let policy = Self {
@@ -126,14 +126,18 @@ fn in_background<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -
 }
 
 fn crashed(place: &Place<'_>) -> Diagnostic {
-    place.error("the compiler failed on this part; that is a bug in Bartizan, please report it with this part of the policy")
+    place.error(
+        "the compiler failed on this part; that is a bug in Bartizan, please report it with this part of the policy",
+    )
 }
 
 fn edge(source: &RawValue, previous: Option<&Policy>, found: &mut Vec<Diagnostic>) -> Option<Arc<EdgeSettings>> {
     let place = Place::Root.key("edge");
     let settings: EdgeSettings = read_raw(source, &place, found)?;
     if settings.listen.is_empty() {
-        found.push(place.key("listen").error("the edge listens nowhere; give it an address, such as \"127.0.0.1:8080\""));
+        found.push(
+            place.key("listen").error("the edge listens nowhere; give it an address, such as \"127.0.0.1:8080\""),
+        );
     }
     for (index, listen) in settings.listen.iter().enumerate() {
         let twice = settings.listen[..index].iter().any(|other| other.address == listen.address);
@@ -145,20 +149,27 @@ fn edge(source: &RawValue, previous: Option<&Policy>, found: &mut Vec<Diagnostic
     for (index, network) in settings.trusted_proxies.iter().enumerate() {
         if !is_network(network) {
             let list = place.key("trusted_proxies");
-            let message = format!("\"{network}\" is no address or network; write it as 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32");
+            let message =
+                format!("\"{network}\" is no address or network; write it as 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32");
             found.push(list.index(index).error(message));
         }
     }
     if settings.colo.len() != 3 || !settings.colo.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        let message = format!("\"{}\" is no place; it is three capital letters, as in the code of an airport", settings.colo);
+        let message =
+            format!("\"{}\" is no place; it is three capital letters, as in the code of an airport", settings.colo);
         found.push(place.key("colo").error(message));
     }
     if settings.threads > 1024 {
-        found.push(place.key("threads").error(format!("{} threads are more than 1024; 0 takes one for each core", settings.threads)));
+        found.push(
+            place
+                .key("threads")
+                .error(format!("{} threads are more than 1024; 0 takes one for each core", settings.threads)),
+        );
     }
     for (row, value) in settings.limits.out_of_range() {
         let limits = place.key("limits");
-        found.push(limits.key(row.name).error(format!("{} is {value}; it can be {} to {}", row.name, row.min, row.max)));
+        found
+            .push(limits.key(row.name).error(format!("{} is {value}; it can be {} to {}", row.name, row.min, row.max)));
     }
     if settings.spool.dir.is_empty() {
         let spool = place.key("spool");
@@ -258,8 +269,7 @@ fn rulesets(
     found: &mut Vec<Diagnostic>,
 ) -> HashMap<String, RulesetEntry> {
     let all = Place::Root.key("rulesets");
-    let sources: Vec<_> =
-        document.rulesets.iter().map(|(id, source)| (id, *source, named.of(source.get()))).collect();
+    let sources: Vec<_> = document.rulesets.iter().map(|(id, source)| (id, *source, named.of(source.get()))).collect();
     let built = in_background(&sources, |(id, source, digest)| {
         let before = previous.and_then(|previous| previous.rulesets.get(&***id));
         if let Some((_, ruleset)) = before.filter(|(before, _)| before == digest) {
@@ -341,7 +351,10 @@ fn zones(
             Ok((zone, compiled)) => {
                 changed += usize::from(compiled);
                 if let Some(other) = names.insert(zone.name.clone(), index) {
-                    let message = format!("two zones have the name \"{}\" (zones {other} and {index}); a name belongs to one", zone.name);
+                    let message = format!(
+                        "two zones have the name \"{}\" (zones {other} and {index}); a name belongs to one",
+                        zone.name
+                    );
                     found.push(list.index(index).key("name").error(message));
                 }
                 zones.push(Some(zone));
@@ -399,7 +412,8 @@ fn zone(
         && hsts.preload
         && (hsts.max_age_s < 31_536_000 || !hsts.include_subdomains)
     {
-        let message = "the browsers' preload lists take a host only with max_age_s of 31536000 or more and include_subdomains";
+        let message =
+            "the browsers' preload lists take a host only with max_age_s of 31536000 or more and include_subdomains";
         wrong.push(tls.key("hsts").key("preload").error(message));
     }
     if !(1..=64 << 20).contains(&source.body.inspection_limit) {
@@ -477,11 +491,7 @@ fn misfits(source: &RawValue, compiler: Compiler<'_>, place: &Place<'_>, wrong: 
     wrong.extend(own.into_iter().filter(|diagnostic| !explained || diagnostic.path.len() <= depth));
 }
 
-fn hosts(
-    zones: &[Option<Arc<Compiled>>],
-    previous: Option<&Policy>,
-    found: &mut Vec<Diagnostic>,
-) -> Arc<HostTable> {
+fn hosts(zones: &[Option<Arc<Compiled>>], previous: Option<&Policy>, found: &mut Vec<Diagnostic>) -> Arc<HostTable> {
     let same = |previous: &&Policy| {
         previous.zones.len() == zones.len()
             && previous.zones.iter().zip(zones).all(|(before, zone)| {
@@ -502,14 +512,19 @@ fn hosts(
         let place = list.index(index);
         for (at, host) in zone.hosts.iter().enumerate() {
             if let Some(other) = table.insert(host, index as u32) {
-                let message = format!("host \"{host}\" is served by zone \"{}\" already; a host belongs to one zone", name(other));
+                let message = format!(
+                    "host \"{host}\" is served by zone \"{}\" already; a host belongs to one zone",
+                    name(other)
+                );
                 found.push(place.key("hosts").index(at).error(message));
             }
         }
         if zone.default
             && let Some(other) = table.set_default(index as u32)
         {
-            found.push(place.key("default").error(format!("zone \"{}\" is the default already; only one can be", name(other))));
+            found.push(
+                place.key("default").error(format!("zone \"{}\" is the default already; only one can be", name(other))),
+            );
         }
     }
     Arc::new(table)

@@ -46,7 +46,14 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error at a place.
     pub fn error(path: &[Step], message: impl Into<String>) -> Self {
-        Self { path: path.to_vec(), message: message.into(), line: None, column: None, suggestion: None, severity: Severity::Error }
+        Self {
+            path: path.to_vec(),
+            message: message.into(),
+            line: None,
+            column: None,
+            suggestion: None,
+            severity: Severity::Error,
+        }
     }
 
     /// A warning at a place.

@@ -48,7 +48,8 @@ impl Named {
         } else {
             for dollar in memchr::memchr_iter(b'$', bytes) {
                 let name = &text[dollar + 1..];
-                let name = &name[..name.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count()];
+                let name =
+                    &name[..name.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count()];
                 if let Some(digest) = self.lists.get(name) {
                     hash.update(digest);
                 }
@@ -77,7 +78,8 @@ mod tests {
     use super::*;
 
     fn named(office: &str, ruleset: &str) -> Named {
-        let mut named = Named::new(BTreeMap::from([("office".to_owned(), plain(office)), ("other".to_owned(), plain("o"))]));
+        let mut named =
+            Named::new(BTreeMap::from([("office".to_owned(), plain(office)), ("other".to_owned(), plain("o"))]));
         named.set_rulesets(&BTreeMap::from([("r".to_owned(), plain(ruleset))]));
         named
     }

@@ -307,7 +307,6 @@ fn yes() -> bool {
     true
 }
 
-
 fn default_colo() -> String {
     "LOC".to_owned()
 }

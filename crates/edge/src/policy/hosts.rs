@@ -105,7 +105,9 @@ pub(super) fn pattern(host: &str) -> Result<String, String> {
         return Err("\"*\" is no host; to serve every host that no other zone serves, set default = true".to_owned());
     }
     if !name.is_ascii() {
-        return Err(format!("host \"{host}\" has letters outside ASCII; write it in its A-label form (xn--…), as browsers send it"));
+        return Err(format!(
+            "host \"{host}\" has letters outside ASCII; write it in its A-label form (xn--…), as browsers send it"
+        ));
     }
     let name = name.to_ascii_lowercase();
     if let Some(address) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
@@ -135,7 +137,10 @@ pub(super) fn pattern(host: &str) -> Result<String, String> {
             return Err(format!("host \"{host}\": the label \"{label}\" is longer than 63 characters"));
         }
         if let Some(wrong) = label.bytes().find(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'-' | b'_')) {
-            return Err(format!("host \"{host}\" contains '{}'; letters, digits, '-', '_' and '.' make a host", char::from(wrong).escape_debug()));
+            return Err(format!(
+                "host \"{host}\" contains '{}'; letters, digits, '-', '_' and '.' make a host",
+                char::from(wrong).escape_debug()
+            ));
         }
     }
     Ok(name)
@@ -160,7 +165,13 @@ mod tests {
     #[test]
     fn exact_beats_wildcard_and_the_longest_wildcard_wins() {
         let table = table(
-            &[("shop.example", 0), ("*.shop.example", 1), ("*.img.shop.example", 2), ("a.img.shop.example", 3), ("[::1]", 4)],
+            &[
+                ("shop.example", 0),
+                ("*.shop.example", 1),
+                ("*.img.shop.example", 2),
+                ("a.img.shop.example", 3),
+                ("[::1]", 4),
+            ],
             None,
         );
         for (host, zone) in [
@@ -210,9 +221,18 @@ mod tests {
     fn hosts_that_cannot_be_served_are_explained() {
         for (host, message) in [
             ("*", "\"*\" is no host; to serve every host that no other zone serves, set default = true"),
-            ("bücher.example", "host \"bücher.example\" has letters outside ASCII; write it in its A-label form (xn--…), as browsers send it"),
-            ("a.*.example", "host \"a.*.example\": a wildcard stands alone as the first label, as in \"*.shop.example\""),
-            ("shop.example:80", "host \"shop.example:80\" has a port; a zone serves a host on every port, so write \"shop.example\""),
+            (
+                "bücher.example",
+                "host \"bücher.example\" has letters outside ASCII; write it in its A-label form (xn--…), as browsers send it",
+            ),
+            (
+                "a.*.example",
+                "host \"a.*.example\": a wildcard stands alone as the first label, as in \"*.shop.example\"",
+            ),
+            (
+                "shop.example:80",
+                "host \"shop.example:80\" has a port; a zone serves a host on every port, so write \"shop.example\"",
+            ),
             ("::1", "host \"::1\" is an IPv6 address without brackets; write \"[::1]\""),
             ("[::g]", "host \"[::g]\" is no IPv6 address in brackets"),
             ("a..b", "host \"a..b\" has an empty label"),

@@ -133,11 +133,11 @@ impl Zone {
         let mut stages: Vec<run::Stage> = Vec::with_capacity(account.phases.len() + compiled.level.phases.len());
         for (level, account) in [(&*account, true), (&compiled.level, false)] {
             stages.extend(
-                level
-                    .phases
-                    .iter()
-                    .filter(|(phase, _)| !phase.sees_response())
-                    .map(|(phase, rules)| run::Stage { phase: *phase, account, rules: Arc::clone(rules) }),
+                level.phases.iter().filter(|(phase, _)| !phase.sees_response()).map(|(phase, rules)| run::Stage {
+                    phase: *phase,
+                    account,
+                    rules: Arc::clone(rules),
+                }),
             );
         }
         // The sort is stable, so that within a phase the account's rules stay before the zone's.

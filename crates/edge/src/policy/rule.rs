@@ -14,9 +14,7 @@ use super::diagnostic::{Diagnostic, Place};
 use super::document;
 use super::read::read_value;
 use super::redirect;
-use super::run::{
-    Act, Exemption, Redirect, Response, ResponseBody, Rule, RuleName, Rules, Skip, Target, bit,
-};
+use super::run::{Act, Exemption, Redirect, Response, ResponseBody, Rule, RuleName, Rules, Skip, Target, bit};
 use crate::page::Reason;
 
 /// The phases that do something, in their order, and the actions that a rule in them may have.
@@ -50,9 +48,10 @@ const PRODUCTS: &[&str] = &["bic", "hot", "rateLimit", "securityLevel", "uaBlock
 /// The phase of a name, if rules may stand in it.
 pub(super) fn phase(name: &str, place: &Place<'_>) -> Result<Phase, Diagnostic> {
     match Phase::by_name(name) {
-        Some(phase) if actions(phase).is_empty() => {
-            Err(place.error(format!("phase {name} does nothing yet, so no rule may stand in it; remove it or use {}", phases())))
-        }
+        Some(phase) if actions(phase).is_empty() => Err(place.error(format!(
+            "phase {name} does nothing yet, so no rule may stand in it; remove it or use {}",
+            phases()
+        ))),
         Some(phase) => Ok(phase),
         None => Err(place.error(format!("unknown phase \"{name}\"; the phases are {}", phases()))),
     }
@@ -153,7 +152,9 @@ impl Compiler<'_> {
         for (index, rule) in rules.iter().enumerate() {
             let place = place.index(index);
             if !ids.insert(&rule.id) {
-                wrong.push(place.key("id").error(format!("two rules have the id \"{}\"; an id names one rule", rule.id)));
+                wrong.push(
+                    place.key("id").error(format!("two rules have the id \"{}\"; an id names one rule", rule.id)),
+                );
             }
             if let Some(ready) = self.rule(rule, phase, &place, wrong) {
                 compiled.push((ready, rule.enabled));
@@ -162,16 +163,12 @@ impl Compiler<'_> {
         compiled
     }
 
-    fn rule(
-        self,
-        rule: &document::Rule,
-        phase: Phase,
-        place: &Place<'_>,
-        wrong: &mut Vec<Diagnostic>,
-    ) -> Option<Rule> {
+    fn rule(self, rule: &document::Rule, phase: Phase, place: &Place<'_>, wrong: &mut Vec<Diagnostic>) -> Option<Rule> {
         let before = wrong.len();
         if rule.id.len() != 32 || !rule.id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)) {
-            wrong.push(place.key("id").error(format!("\"{}\" is no rule id; an id is 32 digits of 0-9 and a-f", rule.id)));
+            wrong.push(
+                place.key("id").error(format!("\"{}\" is no rule id; an id is 32 digits of 0-9 and a-f", rule.id)),
+            );
         }
         let context = Context { phase, lists: self.lists, cache: self.cache };
         let expression = rules::compile(&rule.expression, &context)
@@ -204,8 +201,11 @@ impl Compiler<'_> {
         let action = rule.action.as_str();
         let allowed = actions(context.phase);
         if !allowed.contains(&action) {
-            let elsewhere: Vec<_> =
-                ACTIONS.iter().filter(|(_, actions)| actions.contains(&action)).map(|(phase, _)| phase.name()).collect();
+            let elsewhere: Vec<_> = ACTIONS
+                .iter()
+                .filter(|(_, actions)| actions.contains(&action))
+                .map(|(phase, _)| phase.name())
+                .collect();
             let (phase, use_instead) = (context.phase, words(allowed.iter().copied()));
             wrong.push(place.key("action").error(if NOT_YET.contains(&action) {
                 format!("action {action} does nothing yet; in {phase} use {use_instead}")
@@ -230,7 +230,9 @@ impl Compiler<'_> {
                 _ => Some(Act::Log),
             },
             "block" => block(parameters, &place, wrong).map(|response| Act::Block(Arc::new(response))),
-            "redirect" => redirect(parameters, context, &place, wrong).map(|redirect| Act::Redirect(Arc::new(redirect))),
+            "redirect" => {
+                redirect(parameters, context, &place, wrong).map(|redirect| Act::Redirect(Arc::new(redirect)))
+            }
             "skip" => self.skip(parameters, context.phase, &place, wrong).map(|skip| Act::Skip(Arc::new(skip))),
             _ => self.execute(parameters, context.phase, &place, wrong).map(Act::Execute),
         }
@@ -272,11 +274,8 @@ impl Compiler<'_> {
                 wrong.push(place.key(key).error(format!("{key} can only be \"current\", not \"{value}\"")));
             }
         }
-        let mut skip = Skip {
-            rest_of_ruleset: given.ruleset.is_some(),
-            rest_of_phase: given.phase.is_some(),
-            ..Skip::default()
-        };
+        let mut skip =
+            Skip { rest_of_ruleset: given.ruleset.is_some(), rest_of_phase: given.phase.is_some(), ..Skip::default() };
         for (index, name) in given.phases.iter().enumerate() {
             let (list, name) = (place.key("phases"), name.as_str());
             let place = list.index(index);
@@ -326,7 +325,9 @@ impl Compiler<'_> {
 
     fn exempted(self, id: &str, place: &Place<'_>, wrong: &mut Vec<Diagnostic>) -> Option<Arc<Ruleset>> {
         let Some(rulesets) = self.rulesets else {
-            wrong.push(place.error("a rule inside a ruleset cannot skip rulesets; put it into the entry point of the phase"));
+            wrong.push(
+                place.error("a rule inside a ruleset cannot skip rulesets; put it into the entry point of the phase"),
+            );
             return None;
         };
         match rulesets.get(id) {
@@ -429,7 +430,9 @@ impl Overrides {
     fn apply(self, id: &str, ruleset: &Ruleset, place: &Place<'_>, wrong: &mut Vec<Diagnostic>) -> Option<Arc<Rules>> {
         let before = wrong.len();
         if !self.categories.is_empty() {
-            wrong.push(place.key("categories").error("rules have no categories yet; override them by id under \"rules\""));
+            wrong.push(
+                place.key("categories").error("rules have no categories yet; override them by id under \"rules\""),
+            );
         }
         check_override(self.action.as_deref(), &place.key("action"), wrong);
         for (index, rule) in self.rules.iter().enumerate() {
@@ -497,7 +500,8 @@ fn block(parameters: Option<&serde_json::Value>, place: &Place<'_>, wrong: &mut 
     let (before, place) = (wrong.len(), place.key("response"));
     let status = answer.status_code.unwrap_or(403);
     if !(400..=499).contains(&status) {
-        wrong.push(place.key("status_code").error(format!("a block answers with a status of 400 to 499, not {status}")));
+        wrong
+            .push(place.key("status_code").error(format!("a block answers with a status of 400 to 499, not {status}")));
     }
     let body = match (answer.content, answer.content_type) {
         (None, None) => ResponseBody::Page(Reason::Blocked),
@@ -509,13 +513,19 @@ fn block(parameters: Option<&serde_json::Value>, place: &Place<'_>, wrong: &mut 
                 Some("text/xml") => "text/xml; charset=utf-8",
                 Some("application/json") => "application/json",
                 Some(other) => {
-                    let message = format!("content type \"{other}\" cannot be sent; choose text/plain, text/html, text/xml or application/json");
+                    let message = format!(
+                        "content type \"{other}\" cannot be sent; choose text/plain, text/html, text/xml or application/json"
+                    );
                     wrong.push(place.key("content_type").error(message));
                     ""
                 }
             };
             if content.len() > 30 << 10 {
-                wrong.push(place.key("content").error(format!("the content is {} bytes long; at most 30 KiB are sent", content.len())));
+                wrong.push(
+                    place
+                        .key("content")
+                        .error(format!("the content is {} bytes long; at most 30 KiB are sent", content.len())),
+                );
             }
             ResponseBody::Custom { content_type, content: Bytes::from(content) }
         }
@@ -585,7 +595,8 @@ fn redirect(
         (Some(value), None) => match redirect::location(value.as_bytes(), b"") {
             Some(_) => Some(Target::Value(value.into())),
             None => {
-                let message = format!("\"{value}\" is no target; write an http or https URL, or a path that begins with /");
+                let message =
+                    format!("\"{value}\" is no target; write an http or https URL, or a path that begins with /");
                 wrong.push(place.key("value").error(message));
                 None
             }

@@ -342,9 +342,7 @@ impl Outcome {
     }
 
     fn exempts_rule(&self, ruleset: &str, rule: &str) -> bool {
-        self.exempt
-            .iter()
-            .any(|exemption| exemption.rules.iter().any(|(of, id)| **of == *ruleset && **id == *rule))
+        self.exempt.iter().any(|exemption| exemption.rules.iter().any(|(of, id)| **of == *ruleset && **id == *rule))
     }
 }
 

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 
-
 /// How often old policies are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
 

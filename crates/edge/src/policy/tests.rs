@@ -166,7 +166,8 @@ fn a_match_names_its_rule_its_phase_and_its_product() {
         reference: "own-name".into(),
         description: "No entry".into(),
     };
-    let expected = Match { rule: Arc::new(name), action: Action::Block, phase: Phase::RequestFirewallManaged, account: true };
+    let expected =
+        Match { rule: Arc::new(name), action: Action::Block, phase: Phase::RequestFirewallManaged, account: true };
     assert_eq!(outcome.matches(), [expected]);
     let source = outcome.matches()[0].source();
     assert_eq!((source.name(), source.lowercase_name()), ("firewallManaged", "firewallmanaged"));
@@ -183,7 +184,8 @@ fn skip_spares_what_comes_later_at_its_own_level_only() {
             MANAGED: [rule(3, "true", "log")],
         }));
         document["account"] = json!({"phases": {CUSTOM: [rule(4, "true", "log")], MANAGED: [rule(5, "true", "log")]}});
-        let phases = if level == "account" { &mut document["account"]["phases"] } else { &mut document["zones"][0]["phases"] };
+        let phases =
+            if level == "account" { &mut document["account"]["phases"] } else { &mut document["zones"][0]["phases"] };
         phases[CUSTOM].as_array_mut().unwrap().insert(0, skip);
         request(&compiled(&document), "/").1.into_iter().map(|(number, _)| number).collect::<Vec<_>>()
     };
@@ -269,15 +271,27 @@ fn skip_exempts_rulesets_and_single_rules_of_them() {
 #[test]
 fn a_redirect_goes_to_a_value_or_to_what_an_expression_gives() {
     for (parameters, target, verdict) in [
-        (json!({"target_url": {"value": "https://a.example/x"}, "status_code": 308}), "/?q=1", redirected(308, "https://a.example/x")),
+        (
+            json!({"target_url": {"value": "https://a.example/x"}, "status_code": 308}),
+            "/?q=1",
+            redirected(308, "https://a.example/x"),
+        ),
         (
             json!({"target_url": {"value": "https://a.example/x#y"}, "preserve_query_string": true}),
             "/?q=1",
             redirected(302, "https://a.example/x?q=1#y"),
         ),
-        (json!({"target_url": {"expression": "concat(\"https://a.example\", http.request.uri.path)"}}), "/p", redirected(302, "https://a.example/p")),
+        (
+            json!({"target_url": {"expression": "concat(\"https://a.example\", http.request.uri.path)"}}),
+            "/p",
+            redirected(302, "https://a.example/p"),
+        ),
         (json!({"target_url": {"expression": "http.request.uri.query"}}), "/?javascript:alert(1)", Verdict::Continue),
-        (json!({"target_url": {"expression": "http.request.uri.query"}}), "/?//evil.example", redirected(302, "/evil.example")),
+        (
+            json!({"target_url": {"expression": "http.request.uri.query"}}),
+            "/?//evil.example",
+            redirected(302, "/evil.example"),
+        ),
     ] {
         let rule = with(rule(1, "true", "redirect"), json!({"from_value": parameters.clone()}));
         let policy = compiled(&document(json!({REDIRECTS: [rule]})));
@@ -338,7 +352,10 @@ fn settings_are_ready_to_use() {
     assert_eq!(zone.hsts(), Some("max-age=31536000; includeSubDomains; preload"));
     assert_eq!((zone.tls().min_version, zone.tls().https_redirect), (TlsVersion::Tls13, true));
     assert_eq!(zone.tls().certificates[0].key_file, "/k.pem");
-    assert_eq!(zone.body(), BodySettings { inspection_limit: 131_072, wait_ms: 1_000, past_limit: PastLimit::InspectPrefix });
+    assert_eq!(
+        zone.body(),
+        BodySettings { inspection_limit: 131_072, wait_ms: 1_000, past_limit: PastLimit::InspectPrefix }
+    );
     assert_eq!(*zone.compression(), CompressionSettings { enabled: true, min_bytes: 1_024 });
     assert_eq!(zone.origin().servers[0].weight, 1);
     assert_eq!((zone.hosts(), zone.is_default(), zone.index()), (&["shop.example".to_owned()][..], false, 0));
@@ -580,5 +597,8 @@ fn a_document_that_is_none_is_refused_whole() {
     assert!(refused("{\"format\":1}").message.contains("missing field `version`"));
     let mut other = document(json!({}));
     other["format"] = json!(2);
-    assert_eq!(refused(&other.to_string()).to_string(), "format: format 2 is not known to this edge, which reads format 1");
+    assert_eq!(
+        refused(&other.to_string()).to_string(),
+        "format: format 2 is not known to this edge, which reads format 1"
+    );
 }

@@ -24,7 +24,13 @@ impl<'w> Http1Send<'w> {
 }
 
 impl OriginSend for Http1Send<'_> {
-    async fn head(&mut self, timer: &Timer, request: &Outgoing<'_>, first: &[u8], then: Then) -> Result<(), UpstreamError> {
+    async fn head(
+        &mut self,
+        timer: &Timer,
+        request: &Outgoing<'_>,
+        first: &[u8],
+        then: Then,
+    ) -> Result<(), UpstreamError> {
         let out = &mut self.out;
         http1::write::request_line(out, request.method, request.target, Version::Http11)?;
         for (name, value) in request.lines {
@@ -112,7 +118,9 @@ impl OriginReceive for Http1Receive<'_> {
     async fn head(&mut self, timer: &Timer) -> Result<ResponseHead, UpstreamError> {
         loop {
             if let Some(buffer) = self.input.as_mut() {
-                if let Some((head, used)) = self.parser.parse(buffer.filled(), self.method).map_err(UpstreamError::Refused)? {
+                if let Some((head, used)) =
+                    self.parser.parse(buffer.filled(), self.method).map_err(UpstreamError::Refused)?
+                {
                     buffer.consume(used);
                     if buffer.is_empty() {
                         self.input = None;

@@ -21,7 +21,12 @@ use crate::wire::WireError;
 type Handover = Rc<RefCell<Option<ResponseFuture>>>;
 
 /// The two halves of a request over `origin`; `secure`: the connection is encrypted.
-pub fn converse<'m>(origin: Http2, secure: bool, method: &'m [u8], limits: &http1::Limits) -> (Http2Send, Http2Receive<'m>) {
+pub fn converse<'m>(
+    origin: Http2,
+    secure: bool,
+    method: &'m [u8],
+    limits: &http1::Limits,
+) -> (Http2Send, Http2Receive<'m>) {
     let handover = Handover::default();
     let send = Http2Send { origin, secure, stream: None, handover: Rc::clone(&handover) };
     let receive = Http2Receive {
@@ -70,15 +75,18 @@ fn request_of(outgoing: &Outgoing<'_>, secure: bool) -> Result<http::Request<()>
     uri.authority = Some(http::uri::Authority::try_from(host).map_err(refused)?);
     uri.path_and_query = Some(http::uri::PathAndQuery::try_from(outgoing.target).map_err(refused)?);
     let uri = http::Uri::from_parts(uri).map_err(|_| UpstreamError::Refused(Refusal::InvalidTarget))?;
-    let method = http::Method::from_bytes(outgoing.method).map_err(|_| UpstreamError::Refused(Refusal::InvalidMethod))?;
+    let method =
+        http::Method::from_bytes(outgoing.method).map_err(|_| UpstreamError::Refused(Refusal::InvalidMethod))?;
     let mut request = http::Request::new(());
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     *request.version_mut() = http::Version::HTTP_2;
     let headers = request.headers_mut();
     for (name, value) in lines {
-        let name = http::HeaderName::from_bytes(name).map_err(|_| UpstreamError::Refused(Refusal::InvalidHeaderName))?;
-        let value = http::HeaderValue::from_bytes(value).map_err(|_| UpstreamError::Refused(Refusal::InvalidHeaderValue))?;
+        let name =
+            http::HeaderName::from_bytes(name).map_err(|_| UpstreamError::Refused(Refusal::InvalidHeaderName))?;
+        let value =
+            http::HeaderValue::from_bytes(value).map_err(|_| UpstreamError::Refused(Refusal::InvalidHeaderValue))?;
         headers.append(name, value);
     }
     if let Length::Known(length) = outgoing.length {
@@ -112,7 +120,13 @@ async fn send_all(stream: &mut SendStream<Bytes>, bytes: &[u8], end: bool) -> Re
 }
 
 impl OriginSend for Http2Send {
-    async fn head(&mut self, timer: &Timer, request: &Outgoing<'_>, first: &[u8], then: Then) -> Result<(), UpstreamError> {
+    async fn head(
+        &mut self,
+        timer: &Timer,
+        request: &Outgoing<'_>,
+        first: &[u8],
+        then: Then,
+    ) -> Result<(), UpstreamError> {
         let end = first.is_empty() && then == Then::End;
         let request = request_of(request, self.secure)?;
         let (response, stream) = self.origin.send_request(request, end)?;
@@ -140,8 +154,10 @@ impl OriginSend for Http2Send {
 pub fn trailer_map(trailers: &Headers) -> Result<http::HeaderMap, UpstreamError> {
     let mut map = http::HeaderMap::new();
     for (name, value) in crate::headers::trailers(trailers) {
-        let name = http::HeaderName::from_bytes(name).map_err(|_| UpstreamError::Refused(Refusal::InvalidHeaderName))?;
-        let value = http::HeaderValue::from_bytes(value).map_err(|_| UpstreamError::Refused(Refusal::InvalidHeaderValue))?;
+        let name =
+            http::HeaderName::from_bytes(name).map_err(|_| UpstreamError::Refused(Refusal::InvalidHeaderName))?;
+        let value =
+            http::HeaderValue::from_bytes(value).map_err(|_| UpstreamError::Refused(Refusal::InvalidHeaderValue))?;
         map.append(name, value);
     }
     Ok(map)
@@ -226,7 +242,9 @@ impl OriginReceive for Http2Receive<'_> {
                 if let Some(map) = in_time(timer, body.trailers()).await?? {
                     let mut trailers = Headers::default();
                     for (name, value) in &map {
-                        trailers.push_trailer(name.as_str().as_bytes(), value.as_bytes()).map_err(UpstreamError::Refused)?;
+                        trailers
+                            .push_trailer(name.as_str().as_bytes(), value.as_bytes())
+                            .map_err(UpstreamError::Refused)?;
                     }
                     self.trailers = Some(trailers);
                 }

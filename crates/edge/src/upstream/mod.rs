@@ -3,10 +3,10 @@
 //! Sending and receiving are two values because they happen at the same time: an origin may answer before it has read
 //! the body. Both are polled by one task.
 
+#![expect(async_fn_in_trait, reason = "everything here stays on its thread, so nobody needs a Send bound")]
+
 mod http1;
 mod http2;
-
-#![expect(async_fn_in_trait, reason = "everything here stays on its thread, so nobody needs a Send bound")]
 
 use ::http1::write::Unwritable;
 use ::http1::{Headers, Refusal, ResponseHead};
@@ -102,7 +102,13 @@ pub enum Length {
 /// The sending half.
 pub trait OriginSend {
     /// Sends the request head and, if it is there already, the first piece of the body.
-    async fn head(&mut self, timer: &Timer, request: &Outgoing<'_>, first: &[u8], then: Then) -> Result<(), UpstreamError>;
+    async fn head(
+        &mut self,
+        timer: &Timer,
+        request: &Outgoing<'_>,
+        first: &[u8],
+        then: Then,
+    ) -> Result<(), UpstreamError>;
     /// Sends a piece of the body.
     async fn piece(&mut self, timer: &Timer, bytes: &[u8], then: Then) -> Result<(), UpstreamError>;
     /// Ends a body whose last piece was not sent with [`Then::End`].
