@@ -24,7 +24,10 @@ def replace(file: Path, content: bytes, mode: int = 0o600) -> None:
 
 
 def replace_many(files: dict[Path, bytes], mode: int = 0o600) -> None:
-    """Puts files in place as `replace` does, with one sync for all: a thousand fsyncs take ten seconds. Raises OSError."""
+    """Puts files in place as `replace` does, with one sync for all: a thousand fsyncs take ten seconds.
+
+    Raises OSError.
+    """
     for file, content in files.items():
         with _beside(file, mode) as handle:
             handle.write(content)

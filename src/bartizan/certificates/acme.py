@@ -171,8 +171,9 @@ def _client(state: StateDirectory, order: AcmeZone) -> ClientV2:
     if not key_file.exists():
         replace(key_file, _account_key())
     key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
-    network = client.ClientNetwork(JWKEC(key=key), alg=ES256, user_agent="bartizan", timeout=30)
-    network.verify_ssl = order.ca_file or True
+    # The library hands this to requests, which takes a file of authorities as well as True.
+    trusted: Any = order.ca_file or True
+    network = client.ClientNetwork(JWKEC(key=key), alg=ES256, verify_ssl=trusted, user_agent="bartizan", timeout=30)
     acme = client.ClientV2(client.ClientV2.get_directory(order.directory_url, network), network)
     if registration_file.exists():
         network.account = messages.RegistrationResource.from_json(msgspec.json.decode(registration_file.read_bytes()))

@@ -6,7 +6,7 @@ from functools import cache
 
 import msgspec
 
-from bartizan import _native
+import bartizan._native as edge
 from bartizan.config.problem import Severity
 
 __all__ = ["Diagnostic", "Limit", "check_policy", "limits"]
@@ -35,10 +35,10 @@ class Limit(msgspec.Struct):
 
 def check_policy(document: bytes) -> list[Diagnostic]:
     """Compiles a policy document as the edge would, and returns what is wrong with it."""
-    return msgspec.json.decode(_native.check_policy(document), type=list[Diagnostic])
+    return msgspec.json.decode(edge.check_policy(document), type=list[Diagnostic])
 
 
 @cache
 def limits() -> tuple[Limit, ...]:
     """The table of limits of the edge (`crates/edge/src/limits.rs`)."""
-    return msgspec.json.decode(_native.limits_table(), type=tuple[Limit, ...])
+    return msgspec.json.decode(edge.limits_table(), type=tuple[Limit, ...])

@@ -96,8 +96,8 @@ class Listener(Settings):
         bool,
         Meta(
             description=(
-                "Every connection must begin with a PROXY protocol header (version 1 or 2), as a load balancer in front "
-                "sends it. Only peers in `trusted_proxies` are believed."
+                "Every connection must begin with a PROXY protocol header (version 1 or 2), as a load balancer "
+                "in front sends it. Only peers in `trusted_proxies` are believed."
             )
         ),
     ] = False
@@ -220,9 +220,7 @@ class Pool(Settings):
 
     stickiness: Annotated[
         Literal["none", "cookie", "ip"],
-        Meta(
-            description="How a returning client finds the same server: not at all, by a cookie of the edge, by its address."
-        ),
+        Meta(description="How a returning client finds the same server: not at all, by a cookie, by its address."),
     ] = "none"
     host_header: Annotated[str | None, Meta(description="`Host` sent to the origin. Unset: the client's own.")] = None
     http_version: Annotated[
@@ -234,7 +232,7 @@ class Pool(Settings):
         Meta(
             ge=0,
             le=10,
-            description="How often a request that got no answer at all is tried again, where its body can be sent again.",
+            description="How often a request that nothing answered is tried again, if its body can be sent again.",
         ),
     ] = 1
     connect_timeout_s: Annotated[Seconds, Meta(description="Seconds to connect to an origin, TLS included.")] = 5
@@ -306,7 +304,7 @@ class Normalization(Settings):
     incoming: Annotated[
         Literal["cloudflare", "rfc3986", "none"],
         Meta(
-            description="`rfc3986`: RFC 3986 §6.2.2; `cloudflare`: also backslashes and repeated slashes; `none`: as it came."
+            description="`rfc3986`: RFC 3986 §6.2.2; `cloudflare`: also backslashes and repeated /; `none`: as it came."
         ),
     ] = "cloudflare"
     to_origin: Annotated[bool, Meta(description="Whether the origin gets the normalised URL too.")] = False
@@ -344,9 +342,7 @@ class Rule(Settings):
     action: Annotated[Action, Meta(description="What happens to a request for which the expression is true.")]
     action_parameters: Annotated[
         dict[str, Any] | None,
-        Meta(
-            description="Parameters of the action, as documented for it. `execute`: `id` is the name or the id of a ruleset."
-        ),
+        Meta(description="Parameters of the action. `execute`: `id` is the name or the id of a ruleset."),
     ] = None
     phase: Annotated[Phase, Meta(description="Phase in which the rule runs.")] = "http_request_firewall_custom"
     description: Annotated[str, Meta(max_length=500, description="What the rule is for; shown with its events.")] = ""
@@ -358,8 +354,8 @@ class Rule(Settings):
         RuleId | None,
         Meta(
             description=(
-                "32 hexadecimal digits, as events name the rule. Unset: derived from the zone and `ref`, or without `ref` from "
-                "phase, expression and action."
+                "32 hexadecimal digits, as events name the rule. Unset: derived from the zone and `ref`, or without "
+                "`ref` from phase, expression and action."
             )
         ),
     ] = None

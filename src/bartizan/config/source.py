@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path as FilePath
 from typing import Any
 
-from bartizan import _native
+from bartizan._native import TomlSpans, TomlSyntaxError, parse_toml
 from bartizan.config.problem import Finding, Path, Problem, SiteError, where
 
 __all__ = ["Source", "parse"]
@@ -18,7 +18,7 @@ class Source:
     it; relative paths in the file are relative to `directory`.
     """
 
-    def __init__(self, file: str, text: str, values: dict[str, Any], spans: _native.TomlSpans) -> None:
+    def __init__(self, file: str, text: str, values: dict[str, Any], spans: TomlSpans) -> None:
         self.file = file
         self.text = text
         self.values = values
@@ -76,8 +76,8 @@ class Source:
 def parse(file: str, text: str) -> Source:
     """Parses the text of a site file. Raises `SiteError` with every line that is not TOML."""
     try:
-        values, spans = _native.parse_toml(text)
-    except _native.TomlSyntaxError as error:
+        values, spans = parse_toml(text)
+    except TomlSyntaxError as error:
         raise SiteError(_syntax_problems(file, error.args[0])) from None
     return Source(file, text, values, spans)
 

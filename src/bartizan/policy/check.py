@@ -17,7 +17,7 @@ __all__ = ["Checked", "check"]
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """What a check found. `problems` holds errors and warnings in the order of the file; the rest counts what is there."""
+    """What a check found: errors and warnings in the order of the file, and how much of everything there is."""
 
     problems: list[Problem]
     zones: int
@@ -57,5 +57,6 @@ def _counts(loaded: Loaded) -> tuple[int, int, int]:
     site = loaded.site
     if site is None:
         return 0, 0, 0
-    scopes = (site.account.rules, *(each.rules for each in (*site.rulesets.values(), *site.zones.values())))
-    return len(site.zones), sum(map(len, scopes)), len(site.lists)
+    rulesets = sum(len(ruleset.rules) for ruleset in site.rulesets.values())
+    zones = sum(len(zone.rules) for zone in site.zones.values())
+    return len(site.zones), len(site.account.rules) + rulesets + zones, len(site.lists)

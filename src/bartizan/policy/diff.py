@@ -117,15 +117,15 @@ class _Pairs:
 
 
 def _changes(what: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
-    for key in new:
+    for key, value in new.items():
         if key == "phases":
-            yield from _phases(what, old[key], new[key])
+            yield from _phases(what, old[key], value)
         elif key == "rules":
-            yield from _rules(what, old[key], new[key])
+            yield from _rules(what, old[key], value)
         elif key == "items":
-            yield from _items(what, old[key], new[key])
+            yield from _items(what, old[key], value)
         else:
-            yield from _values(what, key, old.get(key), new[key])
+            yield from _values(what, key, old.get(key), value)
 
 
 def _values(what: str, field: str, old: Any, new: Any) -> Iterator[Change]:

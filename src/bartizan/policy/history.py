@@ -26,7 +26,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 def history(state: StateDirectory) -> list[Entry]:
-    """Every version, newest first. A state directory that was never applied to has none, and gets no store by asking."""
+    """Every version, newest first. A state directory that is not there has none, and is not made by asking."""
     if not state.path.exists():
         return []
     return [

@@ -21,9 +21,11 @@ from bartizan.failure import Failure
 
 __all__ = ["HEAD", "URL_VARIABLE", "open_database", "store_url"]
 
-URL_VARIABLE: Final = "BARTIZAN_STORE_URL" """Environment variable with the URL of the store, as in
-`postgresql+psycopg://user@host/database`. It may hold a password, so it is neither in the site file nor on a command
-line."""
+URL_VARIABLE: Final = "BARTIZAN_STORE_URL"
+"""Environment variable with the URL of the store, as in `postgresql+psycopg://user@host/database`.
+
+It may hold a password, so it is neither in the site file nor on a command line.
+"""
 
 HEAD: Final = "0001"
 """The newest migration; a test holds it to the files."""
@@ -50,7 +52,10 @@ def store_url(sqlite_file: Path) -> URL:
 
 
 def open_database(url: URL) -> Engine:
-    """An engine on the store, in its newest form. Raises Failure where it cannot be reached or is newer than this package."""
+    """An engine on the store, in its newest form.
+
+    Raises Failure where it cannot be reached or is newer than this package.
+    """
     shown = url.render_as_string(hide_password=True)
     engine = _engine(url)
     try:
@@ -60,7 +65,7 @@ def open_database(url: URL) -> Engine:
             _migrate(engine, url)
     except ModuleNotFoundError as error:
         raise Failure(
-            f"the store {shown} needs the module {error.name}; install it with: pip install psycopg[binary]"
+            f"the store {shown} needs the module {error.name}; install it with: pip install 'psycopg[binary]'"
         ) from None
     except DBAPIError as error:
         engine.dispose()
