@@ -5,7 +5,7 @@ use crate::{
     authority::{Authority, authority},
     bytes::{TARGET, UPPER, is, is_token},
     framing::{self, Content, Framing, Version},
-    headers::{Headers, Span},
+    headers::{Headers, Span, imitates_a_guarded_name},
     known::Known,
     limits::Limits,
     refusal::Refusal,
@@ -84,6 +84,9 @@ impl RequestHeadBuilder {
 
     /// A header line, its name in lower case (RFC 9113 §8.2).
     pub fn header(&mut self, name: &[u8], value: &[u8]) -> Result<(), Refusal> {
+        if name.contains(&b'_') && imitates_a_guarded_name(name) {
+            return Err(Refusal::LookalikeHeader);
+        }
         let known = header(&mut self.headers, &self.limits, name, value)?;
         if known == Known::Te && !value.eq_ignore_ascii_case(b"trailers") {
             return Err(Refusal::TeNotTrailers);

@@ -260,8 +260,9 @@ fn why_no_name(line: &[u8], stopped_at: usize) -> Refusal {
     }
 }
 
+/// Whether a name with `_` is one that is guarded once `-` stands there.
 #[cold]
-fn imitates_a_guarded_name(name: &[u8]) -> bool {
+pub(crate) fn imitates_a_guarded_name(name: &[u8]) -> bool {
     let mut hyphens = [0; 32];
     let Some(hyphens) = hyphens.get_mut(..name.len()) else { return false };
     for (to, &from) in hyphens.iter_mut().zip(name) {
