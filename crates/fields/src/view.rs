@@ -30,7 +30,7 @@ pub struct View<'r> {
     full_uri: OnceCell<Vec<u8>>,
     raw_full_uri: OnceCell<Vec<u8>>,
     extension: OnceCell<Vec<u8>>,
-    media_type: OnceCell<Vec<u8>>,
+    media_type: OnceCell<Cow<'r, [u8]>>,
     user_agent: OnceCell<&'r [u8]>,
     referer: OnceCell<&'r [u8]>,
     cookie: OnceCell<Cow<'r, [u8]>>,
@@ -77,12 +77,12 @@ impl<'r> View<'r> {
     /// The buffers of this view, for the next one.
     pub fn into_spare(self) -> Spare {
         let spare = self.spare;
-        for bytes in [self.uri, self.host, self.cookie, self.x_forwarded_for] {
+        for bytes in [self.uri, self.host, self.cookie, self.x_forwarded_for, self.media_type] {
             if let Some(Cow::Owned(bytes)) = bytes.into_inner() {
                 spare.keep(bytes);
             }
         }
-        for bytes in [self.full_uri, self.raw_full_uri, self.extension, self.media_type] {
+        for bytes in [self.full_uri, self.raw_full_uri, self.extension] {
             if let Some(bytes) = bytes.into_inner() {
                 spare.keep(bytes);
             }
@@ -127,7 +127,7 @@ impl<'r> View<'r> {
 
     /// `http.host`: the host name, lower-cased, without port and final dot.
     pub fn host(&self) -> &[u8] {
-        self.host.get_or_init(|| host_name(self.request.head.host()))
+        self.host.get_or_init(|| lower_cased(without_port(self.request.head.host()), || self.spare.take()))
     }
 
     /// `http.request.uri`: path and query after normalisation and rewrites.
@@ -261,12 +261,7 @@ impl<'r> View<'r> {
             }
             FieldId::ResponseContentTypeMediaType => {
                 let headers = self.response?.headers;
-                Value::Bytes(self.media_type.get_or_init(|| {
-                    let mut lower = self.spare.take();
-                    lower.extend_from_slice(media_type(headers));
-                    lower.make_ascii_lowercase();
-                    lower
-                }))
+                Value::Bytes(self.media_type.get_or_init(|| lower_cased(media_type(headers), || self.spare.take())))
             }
             FieldId::ResponseErrorType => Value::Bytes(self.response?.error_type.as_bytes()),
         })
@@ -356,13 +351,27 @@ impl<'r> View<'r> {
 
 /// The host name of an authority: lower-cased, without port and without a final dot. Borrowed where it already is that.
 pub fn host_name(authority: &[u8]) -> Cow<'_, [u8]> {
+    lower_cased(without_port(authority), Vec::new)
+}
+
+/// An authority without its port and without the dot that a fully qualified name may end in.
+fn without_port(authority: &[u8]) -> &[u8] {
     // A colon within brackets belongs to an IPv6 address.
     let name = match memchr::memrchr(b':', authority) {
         Some(colon) if memchr::memchr(b']', &authority[colon..]).is_none() => &authority[..colon],
         _ => authority,
     };
-    let name = name.strip_suffix(b".").unwrap_or(name);
-    if name.iter().any(u8::is_ascii_uppercase) { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) }
+    name.strip_suffix(b".").unwrap_or(name)
+}
+
+fn lower_cased(text: &[u8], buffer: impl FnOnce() -> Vec<u8>) -> Cow<'_, [u8]> {
+    if !text.iter().any(u8::is_ascii_uppercase) {
+        return Cow::Borrowed(text);
+    }
+    let mut lower = buffer();
+    lower.extend_from_slice(text);
+    lower.make_ascii_lowercase();
+    Cow::Owned(lower)
 }
 
 fn split_target(target: &[u8]) -> (&[u8], &[u8]) {
@@ -387,4 +396,129 @@ fn media_type(headers: &Headers) -> &[u8] {
 
 fn optional(text: Option<&str>) -> Value<'_> {
     Value::Bytes(text.unwrap_or_default().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::Connection;
+    use crate::{Normalization, TABLE, Type};
+    use http1::{Limits, RequestHead, RequestParser};
+
+    fn head(text: &str) -> RequestHead {
+        let text = text.replace('\n', "\r\n");
+        RequestParser::new(Limits::default()).parse(text.as_bytes()).unwrap().unwrap().0
+    }
+
+    fn connection() -> Connection {
+        Connection {
+            client_ip: "::ffff:192.0.2.7".parse().unwrap(),
+            client_port: 1,
+            server_port: 80,
+            tls: None,
+            http2_fingerprint: None,
+            scheme_https: false,
+        }
+    }
+
+    fn request<'r>(head: &'r RequestHead, connection: &'r Connection) -> Request<'r> {
+        Request {
+            head,
+            connection,
+            zone: "shop",
+            ray_id: "9f1c2d3e4a5b6c7d",
+            received: UNIX_EPOCH,
+            normalize: Normalization::Cloudflare,
+            body: None,
+        }
+    }
+
+    #[test]
+    fn every_field_has_a_value_of_its_type() {
+        let (head, connection) = (head("GET /a?b=c HTTP/1.1\nHost: a\nCookie: d=e\n\n"), connection());
+        let mut view = View::new(request(&head, &connection));
+        for field in TABLE {
+            assert_eq!(view.value(field.id).is_none(), field.available == crate::Available::Response, "{}", field.name);
+        }
+        view.set_response(Response { status: 200, headers: head.headers(), error_type: "" });
+        for field in TABLE {
+            let fits = match view.value(field.id).unwrap() {
+                Value::Boolean(_) => field.kind == Type::Boolean,
+                Value::Integer(_) => field.kind == Type::Integer,
+                Value::Ip(_) => field.kind == Type::Ip,
+                Value::Bytes(_) => field.kind.is_bytes(),
+                Value::Array(_) => matches!(field.kind, Type::Array(Type::String)),
+                Value::Map(_) => matches!(field.kind, Type::Map(Type::Array(Type::String))),
+            };
+            assert!(fits, "{}", field.name);
+        }
+    }
+
+    #[test]
+    fn a_host_has_one_spelling() {
+        for (authority, name) in [
+            ("Shop.Example:8443", "shop.example"),
+            ("shop.example.", "shop.example"),
+            ("shop.example.:80", "shop.example"),
+            ("[2001:DB8::1]:80", "[2001:db8::1]"),
+            ("[::1]", "[::1]"),
+            ("", ""),
+        ] {
+            assert_eq!(&host_name(authority.as_bytes())[..], name.as_bytes());
+        }
+        assert!(matches!(host_name(b"shop.example:80"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_full_uri_leaves_out_the_port_of_its_scheme() {
+        let mut connection = connection();
+        for (authority, https, full) in [
+            ("a", false, "http://a/x?y"),
+            ("A.:80", false, "http://a/x?y"),
+            ("a:80", true, "https://a:80/x?y"),
+            ("a:443", true, "https://a/x?y"),
+        ] {
+            connection.scheme_https = https;
+            let head = head(&format!("GET /x?y HTTP/1.1\nHost: {authority}\n\n"));
+            let view = View::new(request(&head, &connection));
+            assert_eq!(view.full_uri(), full.as_bytes());
+        }
+    }
+
+    #[test]
+    fn crumbs_of_a_cookie_are_joined() {
+        let (head, connection) = (head("GET / HTTP/1.1\nHost: a\nCookie: a=1\nCookie: b=2; a=3\n\n"), connection());
+        let view = View::new(request(&head, &connection));
+        assert_eq!(view.cookie(), b"a=1; b=2; a=3");
+        let Some(Value::Map(cookies)) = view.value(FieldId::RequestCookies) else { panic!("cookies are a map") };
+        let Some(Value::Array(values)) = cookies.get(b"a") else { panic!("a cookie has values") };
+        assert_eq!((values.len(), cookies.get(b"c").is_none()), (2, true));
+    }
+
+    #[test]
+    fn a_form_is_read_once_the_body_is_there() {
+        let (head, connection) = (
+            head("POST / HTTP/1.1\nHost: a\nContent-Type: application/x-www-form-urlencoded\nContent-Length: 3\n\n"),
+            connection(),
+        );
+        let mut view = View::new(request(&head, &connection));
+        assert!(view.form().is_empty());
+        view.set_body(Body { bytes: b"a=b", truncated: false, size: 3 });
+        assert_eq!(view.form().len(), 1);
+    }
+
+    #[test]
+    fn an_extension_follows_the_last_dot_of_a_name() {
+        for (path, expected) in [
+            ("/foo", ""),
+            ("/foo.mp3", "mp3"),
+            ("/.mp3", ""),
+            ("/.foo.mp3", "mp3"),
+            ("/foo.tar.bz2", "bz2"),
+            ("/foo.", ""),
+            ("/a.b/c", ""),
+        ] {
+            assert_eq!(extension(path.as_bytes()), expected.as_bytes(), "{path}");
+        }
+    }
 }

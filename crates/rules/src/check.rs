@@ -105,7 +105,7 @@ impl<'a> Checker<'a> {
         match self.check(node)? {
             Checked::Value { operand, kind: Type::Boolean } => Ok(Checked::Test(holds(operand))),
             Checked::Each { array, source, element, kind: Type::Boolean } => {
-                Ok(Checked::EachTest { array, source, test: Test::Holds(element) })
+                Ok(Checked::EachTest { array, source, test: holds(element) })
             }
             Checked::Value { kind, .. } | Checked::Each { kind, .. } => Err(self.no_condition(node, kind)),
             test => Ok(test),
@@ -301,8 +301,8 @@ impl<'a> Checker<'a> {
         let compared = |operand: Operand| match operand {
             // Never missing.
             Operand::Test(inner) => test(*inner),
-            operand if wanted => Test::Holds(operand),
-            operand => Test::Holds(Operand::Call(Call { evaluate: function::negated, arguments: [operand].into() })),
+            operand if wanted => holds(operand),
+            operand => Test::Holds(Operand::Not(Box::new(operand))),
         };
         match checked {
             Checked::Value { operand, .. } => Checked::Test(compared(operand)),
@@ -489,9 +489,9 @@ impl<'a> Checker<'a> {
     ) -> Result<Checked<'n>> {
         let (source, test) = match self.check(argument)? {
             Checked::EachTest { source, test, .. } => (source, test),
-            Checked::Each { source, element, kind: Type::Boolean, .. } => (source, Test::Holds(element)),
+            Checked::Each { source, element, kind: Type::Boolean, .. } => (source, holds(element)),
             Checked::Value { operand: Operand::Mapped(source, element), kind: Type::Array(Type::Boolean) } => {
-                (*source, Test::Holds(*element))
+                (*source, holds(*element))
             }
             Checked::Value { kind, .. } | Checked::Each { kind, .. } => {
                 let fault = Fault::new(
@@ -547,16 +547,7 @@ impl<'a> Checker<'a> {
             operands.push(operand);
         }
         check_options(function, arguments)?;
-        let first_literal = match (&operands[..], function.name) {
-            ([_, Operand::Bytes(literal)], "starts_with") => Some(BytesCheck::StartsWith(literal.clone())),
-            ([_, Operand::Bytes(literal)], "ends_with") => Some(BytesCheck::EndsWith(literal.clone())),
-            _ => None,
-        };
-        let operand = match (first_literal, operands.len()) {
-            // The commonest functions of all become checks, which look at the bytes where they are.
-            (Some(check), 2) => Operand::Test(Box::new(bytes_test(operands.swap_remove(0), check))),
-            _ => Operand::Call(Call { evaluate, arguments: operands.into() }),
-        };
+        let operand = Operand::Call(Call { name: function.name, evaluate, arguments: operands.into() });
         Ok(match each {
             None => Checked::Value { operand, kind: function.returns },
             Some((_, source)) => Checked::Value {
@@ -635,11 +626,22 @@ fn literal_value(literal: &Literal) -> Checked<'static> {
     }
 }
 
-/// The condition that an operand of type Boolean is.
+/// The condition that an operand of type Boolean is. Missing is false, so the commonest functions of all become checks,
+/// which look at the bytes where they are.
 fn holds(operand: Operand) -> Test {
-    match operand {
-        Operand::Test(test) => *test,
-        operand => Test::Holds(operand),
+    let (call, check): (Call, fn(Box<[u8]>) -> BytesCheck) = match operand {
+        Operand::Test(test) => return *test,
+        Operand::Call(call) if call.name == "starts_with" => (call, BytesCheck::StartsWith),
+        Operand::Call(call) if call.name == "ends_with" => (call, BytesCheck::EndsWith),
+        operand => return Test::Holds(operand),
+    };
+    let Call { name, evaluate, arguments } = call;
+    match <Box<[Operand; 2]>>::try_from(arguments) {
+        Ok(pair) => match *pair {
+            [source, Operand::Bytes(literal)] => bytes_test(source, check(literal)),
+            pair => Test::Holds(Operand::Call(Call { name, evaluate, arguments: pair.into() })),
+        },
+        Err(arguments) => Test::Holds(Operand::Call(Call { name, evaluate, arguments })),
     }
 }
 

@@ -149,12 +149,14 @@ mod tests {
     #[test]
     fn a_place_is_counted_in_lines_and_characters() {
         let error =
-            Fault::new(9..12, "wrong").expected("right").suggest("yes".to_owned()).locate("é\tx\nab é xyz\nlast");
-        assert_eq!((error.line, error.column), (2, 5));
+            Fault::new(11..13, "wrong").expected("right").suggest("yes".to_owned()).locate("é\tx\nab é xyz\nlast");
+        assert_eq!((error.line, error.column), (2, 6));
         assert_eq!(
             error.to_string(),
-            "wrong (line 2, column 5)\n  ab é xyz\n      ^~\n  expected right\n  did you mean yes?"
+            "wrong (line 2, column 6)\n  ab é xyz\n       ^~\n  expected right\n  did you mean yes?"
         );
+        let within_a_character = Fault::new(9..10, "wrong").locate("é\tx\nab é xyz");
+        assert_eq!((within_a_character.line, within_a_character.column), (2, 4));
         let at_end = Fault::new(3..3, "cut").locate("abc");
         assert_eq!(at_end.to_string(), "cut (line 1, column 4)\n  abc\n     ^");
     }

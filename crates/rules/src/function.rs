@@ -409,14 +409,6 @@ fn decode_recursively(text: &[u8], unicode: bool, out: &mut Vec<u8>) {
     }
 }
 
-/// The opposite of a Boolean. No function of the language: the plan of `x eq false`.
-pub(crate) fn negated<'v>(arguments: Arguments<'v, '_>) -> Option<Cell<'v>> {
-    match arguments.cell(0)? {
-        Cell::Boolean(value) => Some(Cell::Boolean(!value)),
-        _ => None,
-    }
-}
-
 /// What an escape stands for.
 enum Escaped {
     Byte(u8),

@@ -246,6 +246,12 @@ impl<'s> Parser<'s> {
         }
         self.at += word.len();
         let span = start..self.at;
+        if self.peek() == Some(':') {
+            // An IPv6 address may begin with a letter.
+            self.at = start;
+            let literal = self.bare_literal()?;
+            return Ok(Node { kind: Kind::Literal(literal), span: start..self.at });
+        }
         match word {
             "true" | "false" => {
                 return Ok(Node { kind: Kind::Literal(Literal::Boolean(word == "true")), span });
@@ -263,7 +269,13 @@ impl<'s> Parser<'s> {
         } else {
             Node { kind: Kind::Field(word.to_owned()), span }
         };
-        while self.take_symbol("[") {
+        loop {
+            let end = self.at;
+            self.skip_blanks();
+            if !self.take_symbol("[") {
+                self.at = end;
+                break;
+            }
             let index = self.index()?;
             node = Node { kind: Kind::Index(Box::new(node), index), span: start..self.at };
         }

@@ -48,6 +48,8 @@ pub(crate) enum Operand {
     Key(Box<Operand>, Box<[u8]>),
     Position(Box<Operand>, usize),
     Call(Call),
+    /// The opposite of a Boolean; missing stays missing.
+    Not(Box<Operand>),
     /// The array that the second operand makes of the elements of the first.
     Mapped(Box<Operand>, Box<Operand>),
     /// One element of such an array.
@@ -57,6 +59,7 @@ pub(crate) enum Operand {
 
 /// A function with its arguments.
 pub(crate) struct Call {
+    pub(crate) name: &'static str,
     pub(crate) evaluate: Evaluate,
     pub(crate) arguments: Box<[Operand]>,
 }
@@ -66,7 +69,7 @@ pub(crate) type Evaluate = for<'v, 'r> fn(Arguments<'v, 'r>) -> Option<Cell<'v>>
 
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Call").field(&self.arguments).finish()
+        f.debug_tuple(self.name).field(&self.arguments).finish()
     }
 }
 
@@ -254,6 +257,10 @@ impl Operand {
                 _ => None,
             },
             Self::Call(call) => (call.evaluate)(Arguments { operands: &call.arguments, frame }),
+            Self::Not(operand) => match operand.evaluate(frame)? {
+                Cell::Boolean(value) => Some(Cell::Boolean(!value)),
+                _ => None,
+            },
             Self::Mapped(source, _) => match source.evaluate(frame)? {
                 Cell::Array(array) => Some(Cell::Mapped(array)),
                 _ => None,
