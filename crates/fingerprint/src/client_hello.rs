@@ -118,7 +118,7 @@ impl ClientHello {
         self.legacy_version
     }
 
-    /// The highest version offered: of the supported_versions extension where there is one, else
+    /// The highest version offered: of the `supported_versions` extension where there is one, else
     /// [`legacy_version`](Self::legacy_version).
     pub fn highest_version(&self) -> u16 {
         self.supported_versions.iter().copied().filter(|&v| !is_grease(v)).max().unwrap_or(self.legacy_version)
@@ -275,7 +275,7 @@ impl Cursor<'_> {
 
     fn u16_list(&mut self) -> Result<Vec<u16>, Malformed> {
         let list = &self.bytes[self.at..self.end];
-        if list.len() % 2 != 0 {
+        if !list.len().is_multiple_of(2) {
             return Err(Malformed::List);
         }
         Ok(list.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect())

@@ -23,8 +23,16 @@ pub struct HelloBuffer {
     message: Vec<u8>,
     /// Where in `bytes` the first record that is not yet whole begins.
     record: usize,
-    /// The refusal or the end, once there is one.
-    settled: Option<HelloState>,
+    /// The end or the refusal, once there is one.
+    verdict: Option<Verdict>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Verdict {
+    Whole,
+    NotTls,
+    TooLarge,
+    Malformed(Malformed),
 }
 
 /// What a [`HelloBuffer`] knows after some bytes.
@@ -33,7 +41,7 @@ pub enum HelloState {
     /// The ClientHello is not whole yet.
     NeedMore,
     /// The ClientHello is whole. Bytes behind it, if any, are kept for the replay.
-    Complete(ClientHello),
+    Complete(Box<ClientHello>),
     /// The first bytes are no TLS handshake record: another protocol, or SSL 2.
     NotTls,
     /// It began as TLS and then broke the format.
@@ -51,14 +59,19 @@ impl HelloBuffer {
     /// Takes the next bytes of the connection. What is settled stays settled: later bytes are only kept for the replay.
     pub fn push(&mut self, bytes: &[u8]) -> HelloState {
         self.bytes.extend_from_slice(bytes);
-        if let Some(settled) = &self.settled {
-            return settled.clone();
+        if self.verdict.is_none() {
+            self.verdict = self.advance().unwrap_or_else(|reason| Some(Verdict::Malformed(reason)));
         }
-        let state = self.advance().unwrap_or_else(HelloState::Malformed);
-        if state != HelloState::NeedMore {
-            self.settled = Some(state.clone());
+        match self.verdict {
+            None => HelloState::NeedMore,
+            Some(Verdict::Whole) => match ClientHello::parse(self.message.clone()) {
+                Ok(hello) => HelloState::Complete(Box::new(hello)),
+                Err(reason) => HelloState::Malformed(reason),
+            },
+            Some(Verdict::NotTls) => HelloState::NotTls,
+            Some(Verdict::TooLarge) => HelloState::TooLarge,
+            Some(Verdict::Malformed(reason)) => HelloState::Malformed(reason),
         }
-        state
     }
 
     /// Every byte seen so far, in order.
@@ -71,7 +84,7 @@ impl HelloBuffer {
         self.bytes
     }
 
-    fn advance(&mut self) -> Result<HelloState, Malformed> {
+    fn advance(&mut self) -> Result<Option<Verdict>, Malformed> {
         loop {
             let record = &self.bytes[self.record..];
             let first = self.record == 0;
@@ -79,10 +92,10 @@ impl HelloBuffer {
             for (index, &byte) in record.iter().take(2).enumerate() {
                 let expected = if index == 0 { HANDSHAKE } else { 3 };
                 if byte != expected {
-                    return if first { Ok(HelloState::NotTls) } else { Err(Malformed::Record) };
+                    return if first { Ok(Some(Verdict::NotTls)) } else { Err(Malformed::Record) };
                 }
             }
-            let Some(header) = record.get(..RECORD_HEADER) else { return Ok(HelloState::NeedMore) };
+            let Some(header) = record.get(..RECORD_HEADER) else { return Ok(None) };
             let length = usize::from(u16::from_be_bytes([header[3], header[4]]));
             if length == 0 {
                 return Err(Malformed::EmptyRecord);
@@ -92,15 +105,15 @@ impl HelloBuffer {
             }
             // By where the record will end, not by what has arrived: so the verdict is the same for every split.
             if self.record + RECORD_HEADER + length > MAX_HELLO_BYTES {
-                return Ok(HelloState::TooLarge);
+                return Ok(Some(Verdict::TooLarge));
             }
             // The announced length is judged from a record that is still incomplete, for the same reason.
             let payload = &record[RECORD_HEADER..record.len().min(RECORD_HEADER + length)];
-            if let Some(refusal) = self.refuse_by_header(payload)? {
-                return Ok(refusal);
+            if self.announces_too_much(payload)? {
+                return Ok(Some(Verdict::TooLarge));
             }
             if payload.len() < length {
-                return Ok(HelloState::NeedMore);
+                return Ok(None);
             }
             self.message
                 .extend_from_slice(&self.bytes[self.record + RECORD_HEADER..self.record + RECORD_HEADER + length]);
@@ -110,13 +123,13 @@ impl HelloBuffer {
                 return Err(Malformed::TrailingBytes);
             }
             if self.message.len() == whole {
-                return ClientHello::parse(std::mem::take(&mut self.message)).map(HelloState::Complete);
+                return Ok(Some(Verdict::Whole));
             }
         }
     }
 
     /// Judges the handshake header, which may itself be spread over records.
-    fn refuse_by_header(&self, next: &[u8]) -> Result<Option<HelloState>, Malformed> {
+    fn announces_too_much(&self, next: &[u8]) -> Result<bool, Malformed> {
         let mut header = [0; MESSAGE_HEADER];
         let mut known = 0;
         for &byte in self.message.iter().chain(next).take(MESSAGE_HEADER) {
@@ -126,8 +139,7 @@ impl HelloBuffer {
         if known > 0 && header[0] != 1 {
             return Err(Malformed::NotClientHello);
         }
-        let too_large = announced(&header[..known]).is_some_and(|whole| whole > MAX_HELLO_BYTES);
-        Ok(too_large.then_some(HelloState::TooLarge))
+        Ok(announced(&header[..known]).is_some_and(|whole| whole > MAX_HELLO_BYTES))
     }
 }
 

@@ -1,4 +1,4 @@
-//! JA4, the TLS client fingerprint of FoxIO (`technical_details/JA4.md`; BSD-3), for TLS over TCP.
+//! JA4, the TLS client fingerprint of `FoxIO` (`technical_details/JA4.md`; BSD-3), for TLS over TCP.
 //!
 //! `t13d1516h2_8daaf6152771_e5627efa2ab1`: what can be read at a glance, a hash of the cipher suites, a hash of the
 //! extensions and signature algorithms. Sorting makes it stand still where a client permutes its extensions. The `_r`

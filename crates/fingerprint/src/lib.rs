@@ -5,7 +5,7 @@
 //! [`PrefaceTap`] watches the decrypted start of an HTTP/2 connection up to the first header block and knows its Akamai
 //! form and the order of the header names. Nothing here does I/O, blocks, or trusts a length that a peer sent.
 //!
-//! Standards: RFC 8446 §4.1.2 and §5.1 (ClientHello, record layer), RFC 8701 (GREASE), FoxIO's JA4 (the TLS client
+//! Standards: RFC 8446 §4.1.2 and §5.1 (ClientHello, record layer), RFC 8701 (GREASE), `FoxIO`'s JA4 (the TLS client
 //! method, which is BSD-3; its other methods are not free and not here), RFC 9113 (frames), RFC 7541 (HPACK).
 
 mod client_hello;

@@ -1,6 +1,6 @@
 //! The start of an HTTP/2 connection as a fingerprint: the Akamai form, and the order of the first request's headers.
 //!
-//! `1:65536;2:0;4:6291456;6:262144|15663105|0|m,a,s,p`: the first SETTINGS frame, the first WINDOW_UPDATE of the
+//! `1:65536;2:0;4:6291456;6:262144|15663105|0|m,a,s,p`: the first SETTINGS frame, the first `WINDOW_UPDATE` of the
 //! connection (`00` if there is none), PRIORITY frames (`0` if there are none) and the order of the pseudo-headers. The
 //! tap is fed the same decrypted bytes that the HTTP/2 library gets; it judges nothing, and where it cannot read on, the
 //! connection simply has no fingerprint.
@@ -42,7 +42,7 @@ pub struct PrefaceTap {
     settings: Option<Vec<(u16, u32)>>,
     window_update: Option<u32>,
     priorities: Vec<Priority>,
-    /// The stream and the header block so far, between HEADERS and END_HEADERS.
+    /// The stream and the header block so far, between HEADERS and `END_HEADERS`.
     block: Option<(u32, Vec<u8>)>,
     names: Vec<Vec<u8>>,
     settled: Option<TapState>,
@@ -224,7 +224,7 @@ impl PrefaceTap {
 }
 
 fn settings(payload: &[u8]) -> Result<Vec<(u16, u32)>, NotHttp2> {
-    if payload.len() % 6 != 0 || payload.len() / 6 > MAX_ITEMS {
+    if !payload.len().is_multiple_of(6) || payload.len() / 6 > MAX_ITEMS {
         return Err(NotHttp2);
     }
     payload.chunks_exact(6).map(|pair| Ok((u16::from_be_bytes([pair[0], pair[1]]), u32_at(pair, 2)?))).collect()

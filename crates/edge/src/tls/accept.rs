@@ -193,7 +193,7 @@ async fn read_hello<IO: AsyncRead + Unpin>(
     io: &mut IO,
     buffer: &mut HelloBuffer,
     already_read: &[u8],
-) -> Result<ClientHello, AcceptError> {
+) -> Result<Box<ClientHello>, AcceptError> {
     let mut state = buffer.push(already_read);
     let mut read = Vec::with_capacity(READ_BYTES);
     loop {
