@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import inspect as types
 
-from bartizan.config.problem import Finding, Path, did_you_mean, type_name
+from bartizan.config.problem import Finding, Path, closest, did_you_mean, type_name
 from bartizan.config.site import Site
 from bartizan.config.source import Source
 
@@ -76,8 +76,8 @@ class _Walk:
         wrong = _leaf(kind, value)
         if wrong is None:
             return value
-        subject = f'"{path[-1]}" ' if path and isinstance(path[-1], str) else ""
-        self.findings.append(Finding(path, f"{subject}{wrong}"))
+        way_out = f"; {_way_out(str(path[-1]))}" if value == "" else ""
+        self.findings.append(Finding(path, f"{_subject(path)}{wrong}{way_out}"))
         return DROPPED
 
     def _union(self, kind: types.UnionType, value: Any, path: Path) -> Any:
@@ -94,15 +94,16 @@ class _Walk:
             return DROPPED
         fields = {field.encode_name: field for field in kind.fields}
         absent = [name for name, field in fields.items() if field.required and name not in value]
+        misspelt = {closest(key, list(fields)) for key in value if key not in fields}
         for name in absent:
-            self._finding(path, f'"{name}" is missing; {_way_out(name)}', "key")
+            if name not in misspelt:
+                self._finding(path, f'"{name}" is missing; {_way_out(name)}', "key")
         whole = not absent
         kept: dict[str, Any] = {}
         for key, item in value.items():
             field = fields.get(key)
             if field is None:
-                unused = [name for name in fields if name not in value]
-                self._finding((*path, key), f'unknown key "{key}"{did_you_mean(key, unused)}', "key")
+                self._finding((*path, key), f'unknown key "{key}"{did_you_mean(key, list(fields))}', "key")
                 continue
             part = self.value(field.type, item, (*path, key))
             if part is not DROPPED:
@@ -128,8 +129,7 @@ class _Walk:
         kept = {}
         for name, item in value.items():
             if _leaf(_plain(kind.key_type), name) is not None:
-                thing = str(path[-1]).removesuffix("s")
-                self._finding((*path, name), f'"{name}" cannot be the name of a {thing}; use {NAMES[path]}', "key")
+                self._finding((*path, name), f"the name is not accepted; use {NAMES[path]}", "key")
                 continue
             part = self.value(kind.value_type, item, (*path, name))
             if part is not DROPPED:
@@ -139,11 +139,14 @@ class _Walk:
         return kept if len(kept) >= (kind.min_length or 0) else DROPPED
 
     def _wrong_type(self, expected: str, value: Any, path: Path) -> None:
-        subject = f'"{path[-1]}" ' if path and isinstance(path[-1], str) else ""
-        self._finding(path, f"{subject}must be {expected}, found {type_name(value)}", "value")
+        self._finding(path, f"{_subject(path)}must be {expected}, found {type_name(value)}", "value")
 
     def _finding(self, path: Path, message: str, at: Literal["key", "value"]) -> None:
         self.findings.append(Finding(path, message, at))
+
+
+def _subject(path: Path) -> str:
+    return f'"{path[-1]}" ' if path and isinstance(path[-1], str) else ""
 
 
 def _plain(kind: types.Type) -> types.Type:
@@ -215,7 +218,7 @@ def _text(kind: types.StrType, value: Any) -> str | None:
     if kind.max_length is not None and len(value) > kind.max_length:
         return f"is {len(value):,} characters long; at most {kind.max_length:,} are accepted"
     if kind.pattern and not _pattern(kind.pattern).search(value):
-        return f"is {type_name(value)}; it must be {PATTERNS.get(kind.pattern, kind.pattern)}"
+        return f'is "{value}"; it must be {PATTERNS.get(kind.pattern, kind.pattern)}'
     return None
 
 

@@ -42,7 +42,10 @@ def load(file: Path) -> Loaded:
     site, findings = convert(source)
     list_items: dict[str, bytes] = {}
     if site is not None:
-        list_items, unread = read_lists(site, source.directory)
-        kept = chain(validate(site, source.directory), unread)
-        findings += [msgspec.structs.replace(finding, path=source.original(finding.path)) for finding in kept]
+        list_items, unread = read_lists(site, source)
+        explained = [finding.path for finding in findings]
+        for finding in chain(validate(site, source), unread):
+            path = finding.path
+            if not (finding.gap and any(other[: len(path)] == path for other in explained)):
+                findings.append(finding)
     return Loaded(source, site, list_items, source.problems(findings))

@@ -35,6 +35,8 @@ class Finding(msgspec.Struct, frozen=True):
     message: str
     at: Literal["key", "value"] = "value"
     severity: Severity = "error"
+    gap: bool = False
+    """Whether something is missing, which any other mistake in the same table may explain."""
     within: tuple[int, int] | None = None
     """Line and column (from 1) within the text of the value, where the message is about a part of an expression."""
     elsewhere: tuple[str, int] | None = None
@@ -85,16 +87,19 @@ def where(path: Path) -> str:
     return " ".join(words) or "site file"
 
 
-def did_you_mean(word: str, known: list[str]) -> str:
-    """`; did you mean "x"?` where a known word is close, else the known words themselves."""
+def closest(word: str, known: list[str]) -> str | None:
+    """The known word that was probably meant, if any."""
     import difflib
 
-    close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
-    if close:
-        return f'; did you mean "{close[0]}"?'
-    if not known:
-        return ""
-    return f"; known: {', '.join(known)}"
+    return next(iter(difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)), None)
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """`; did you mean "x"?` where a known word is close, else the known words themselves."""
+    meant = closest(word, known)
+    if meant is not None:
+        return f'; did you mean "{meant}"?'
+    return f"; known: {', '.join(known)}" if known else ""
 
 
 def type_name(value: object) -> str:

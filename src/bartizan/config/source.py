@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -37,6 +38,10 @@ class Source:
             kept = self._kept.get(tuple(steps)) if isinstance(step, int) else None
             steps.append(kept[step] if kept is not None and isinstance(step, int) and step < len(kept) else step)
         return tuple(steps)
+
+    def ordinal(self, path: Path) -> int:
+        """Which item of its array, from 1, the item at a path is in the file."""
+        return int(self.original(path)[-1]) + 1
 
     def problems(self, findings: list[Finding]) -> list[Problem]:
         """The findings with their places, in the order of the file."""
@@ -78,7 +83,7 @@ def parse(file: str, text: str) -> Source:
     try:
         values, spans = parse_toml(text)
     except TomlSyntaxError as error:
-        raise SiteError(_syntax_problems(file, error.args[0])) from None
+        raise SiteError(_syntax_problems(file, text, error.args[0])) from None
     return Source(file, text, values, spans)
 
 
@@ -97,9 +102,22 @@ def read(file: str) -> Source:
     return parse(file, text)
 
 
-def _syntax_problems(file: str, places: list[tuple[int, int, str]]) -> list[Problem]:
+def _syntax_problems(file: str, text: str, places: list[tuple[int, int, str]]) -> list[Problem]:
     """One problem for each line: what follows the first mistake on a line is mostly its echo."""
     first: dict[int, Problem] = {}
+    lines = text.split("\n")
     for line, column, message in places:
-        first.setdefault(line, Problem(file, line, column, "site file", f"not valid TOML: {message}"))
+        said = _syntax_message(message, lines[line - 1][column - 1 :])
+        first.setdefault(line, Problem(file, line, column, "site file", f"not valid TOML: {said}"))
     return list(first.values())
+
+
+def _syntax_message(message: str, rest: str) -> str:
+    """The parser's message, said of what stands there where it says less than it could."""
+    if message == "duplicate key":
+        found = re.match(r"[\w-]+|\"[^\"]*\"|'[^']*'", rest)
+        return f'"{found[0]}" is there twice; leave one of the two out' if found else message
+    if message.startswith("string values must be quoted"):
+        word = rest.strip()
+        return f"text must stand in quotes: {word}" if word else "a value is missing"
+    return message

@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
+from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from bartizan.config import lists
 from bartizan.config.identity import rule_ids, ruleset_id
@@ -19,6 +21,7 @@ from bartizan.config.native import limits
 from bartizan.config.problem import Finding, did_you_mean
 from bartizan.config.problem import Path as SettingPath
 from bartizan.config.site import Edge, Listener, ListSource, Rule, Site, Zone
+from bartizan.config.source import Source
 
 __all__ = ["read_lists", "validate"]
 
@@ -27,34 +30,36 @@ _STATUS = re.compile(r"[1-5][0-9]{2}(-[1-5][0-9]{2})?(,[1-5][0-9]{2}(-[1-5][0-9]
 _DEFAULT_PHASE = "http_request_firewall_custom"
 
 
-def validate(site: Site, directory: Path) -> Iterator[Finding]:
-    """Everything wrong with a site whose values have the right types. Relative paths are relative to `directory`."""
-    yield from _edge(site.edge)
-    yield from _zones(site, directory)
-    yield from _rules(site)
+def validate(site: Site, source: Source) -> Iterator[Finding]:
+    """Everything wrong with a site whose values have the right types. Paths of findings are those of `source`."""
+    for finding in chain(
+        _edge(site.edge, source), _zones(site, source.directory), _origins(site, source), _rules(site, source)
+    ):
+        yield replace(finding, path=source.original(finding.path))
 
 
-def read_lists(site: Site, directory: Path) -> tuple[dict[str, bytes], list[Finding]]:
+def read_lists(site: Site, source: Source) -> tuple[dict[str, bytes], list[Finding]]:
     """The items of the lists by file as JSON, and the lists that have none or cannot be read."""
     items: dict[str, bytes] = {}
     findings = []
-    for name, source in site.lists.items():
-        wrong = _list(name, source)
+    directory = source.directory
+    for name, entry in site.lists.items():
+        wrong = _list(name, entry)
         if wrong is not None:
             findings.append(wrong)
-        elif source.file is not None:
+        elif entry.file is not None:
             try:
-                items[name] = lists.read(directory / source.file)
+                items[name] = lists.read(directory / entry.file)
             except OSError as error:
-                findings.append(Finding(("lists", name, "file"), _unreadable("file", source.file, directory, error)))
+                findings.append(Finding(("lists", name, "file"), _unreadable("file", entry.file, directory, error)))
             except UnicodeDecodeError as error:
                 line = error.object[: error.start].count(b"\n") + 1
                 message = "is not UTF-8 here; save the list as UTF-8, one item on each line"
-                findings.append(Finding(("lists", name), message, elsewhere=(str(directory / source.file), line)))
+                findings.append(Finding(("lists", name), message, elsewhere=(str(directory / entry.file), line)))
     return items, findings
 
 
-def _edge(edge: Edge) -> Iterator[Finding]:
+def _edge(edge: Edge, source: Source) -> Iterator[Finding]:
     seen: dict[str, str] = {}
     for key, listeners in (("listen", edge.listen), ("listen_tls", edge.listen_tls)):
         for index, listener in enumerate(listeners):
@@ -65,7 +70,7 @@ def _edge(edge: Edge) -> Iterator[Finding]:
                 yield Finding(path, wrong)
             elif address in seen:
                 yield Finding(path, f'"{address}" is listened on twice, here and in {seen[address]}; leave one out')
-            seen.setdefault(address, f"{key} {index + 1}")
+            seen.setdefault(address, f"{key} {source.ordinal(path)}")
     for index, network in enumerate(edge.trusted_proxies):
         wrong = _network_fault(network)
         if wrong is not None:
@@ -87,9 +92,8 @@ def _zones(site: Site, directory: Path) -> Iterator[Finding]:
     for name, zone in site.zones.items():
         path: SettingPath = ("zones", name)
         if not zone.hosts and not zone.default:
-            yield Finding(
-                path, 'answers to no host; add hosts = ["..."], or default = true for every other name', "key"
-            )
+            message = 'answers to no host; add hosts = ["..."], or default = true for every other name'
+            yield Finding(path, message, "key", gap=True)
         if zone.default and default is not None:
             yield Finding((*path, "default"), f'zone "{default}" is the default already; one zone can be')
         if zone.default and default is None:
@@ -105,14 +109,19 @@ def _zones(site: Site, directory: Path) -> Iterator[Finding]:
                 yield Finding((*path, "hosts", index), message)
             elif any(host.lower() == other.lower() for other in zone.hosts[:index]):
                 yield Finding((*path, "hosts", index), f'"{host}" is there twice; leave one out')
-        yield from _origins(path, zone)
         yield from _pool(path, zone, directory)
         yield from _tls(path, zone, site.edge, directory)
 
 
-def _origins(path: SettingPath, zone: Zone) -> Iterator[Finding]:
+def _origins(site: Site, source: Source) -> Iterator[Finding]:
+    for name, zone in site.zones.items():
+        yield from _servers(("zones", name), zone, source)
+
+
+def _servers(path: SettingPath, zone: Zone, source: Source) -> Iterator[Finding]:
     if not zone.origins:
-        yield Finding((*path, "origins"), '"origins" is empty; name at least one server, as in "http://127.0.0.1:8000"')
+        message = '"origins" is empty; name at least one server, as in "http://127.0.0.1:8000"'
+        yield Finding((*path, "origins"), message, gap=True)
     urls: dict[str, int] = {}
     weights = []
     for index, origin in enumerate(zone.origins):
@@ -122,7 +131,8 @@ def _origins(path: SettingPath, zone: Zone) -> Iterator[Finding]:
         if wrong is not None:
             yield Finding((*path, "origins", index), wrong)
         elif url in urls:
-            message = f'"{url}" is origin {urls[url] + 1} already; give that one a higher weight instead'
+            first = source.ordinal((*path, "origins", urls[url]))
+            message = f'"{url}" is origin {first} already; give that one a higher weight instead'
             yield Finding((*path, "origins", index), message)
         urls.setdefault(url, index)
     if weights and not any(weights):
@@ -165,7 +175,7 @@ def _tls(path: SettingPath, zone: Zone, edge: Edge, directory: Path) -> Iterator
     if tls.certificates:
         yield Finding(acme, "has certificates by file and by ACME; leave one of the two out", "key")
     if not zone.hosts:
-        yield Finding(acme, "has no host to have certified; add hosts to the zone", "key")
+        yield Finding(acme, "has no host to have certified; add hosts to the zone", "key", gap=True)
     for host in zone.hosts:
         if host.startswith("*."):
             message = (
@@ -187,8 +197,8 @@ def _tls(path: SettingPath, zone: Zone, edge: Edge, directory: Path) -> Iterator
         yield from _file((*acme, "ca_file"), tls.acme.ca_file, directory)
 
 
-def _rules(site: Site) -> Iterator[Finding]:
-    places: dict[str, str] = {}
+def _rules(site: Site, source: Source) -> Iterator[Finding]:
+    places: dict[str, tuple[str, SettingPath]] = {}
     rulesets = {name: ruleset_id(name, ruleset) for name, ruleset in site.rulesets.items()}
     known = set(rulesets.values())
     taken: dict[str, str] = {}
@@ -212,13 +222,16 @@ def _rules(site: Site) -> Iterator[Finding]:
         refs: dict[str, int] = {}
         for index, (rule, identifier) in enumerate(zip(rules, rule_ids(scope, rules), strict=True)):
             if rule.ref is not None and refs.setdefault(rule.ref, index) != index:
-                message = f'ref "{rule.ref}" is that of rule {refs[rule.ref] + 1} already; a ref names one rule'
+                first = source.ordinal((*path, refs[rule.ref]))
+                message = f'ref "{rule.ref}" is that of rule {first} already; a ref names one rule'
                 yield Finding((*path, index, "ref"), message)
             elif identifier in places:
-                message = f'id "{identifier}" is that of {places[identifier]} already; leave it out to have one derived'
+                where, place = places[identifier]
+                named = f"{where} rule {source.ordinal(place)}"
+                message = f'id "{identifier}" is that of {named} already; leave it out to have one derived'
                 yield Finding((*path, index, "id"), message)
             else:
-                places[identifier] = f"{title} rule {index + 1}"
+                places[identifier] = (title, (*path, index))
             if rule.action == "execute":
                 yield from _execute((*path, index), rule, rulesets, known)
     for name, ruleset in site.rulesets.items():
@@ -242,12 +255,14 @@ def _execute(path: SettingPath, rule: Rule, rulesets: dict[str, str], known: set
         yield Finding((*path, "action_parameters", "id"), message)
 
 
-def _list(name: str, source: ListSource) -> Finding | None:
-    both = source.items is not UNSET and source.file is not None
+def _list(name: str, entry: ListSource) -> Finding | None:
+    both = entry.items is not UNSET and entry.file is not None
     if both:
         return Finding(("lists", name), "has both items and a file; keep one of them", "key")
-    if source.items is UNSET and source.file is None:
-        return Finding(("lists", name), 'has neither items nor a file; add items = [...] or file = "..."', "key")
+    if entry.items is UNSET and entry.file is None:
+        return Finding(
+            ("lists", name), 'has neither items nor a file; add items = [...] or file = "..."', "key", gap=True
+        )
     return None
 
 
@@ -352,7 +367,7 @@ def _url_fault(url: str) -> str | None:
     if not host or port == 0 or (_host_fault(host) is not None or host.startswith("*")):
         return f'"{url}" is not a URL with a valid host and port; write it as in "http://127.0.0.1:8000"'
     if parsed.username is not None:
-        return f'"{url}" holds a user name; leave it out: the edge sends no credentials of its own'
+        return "the URL holds a user name; leave it out: the edge sends no credentials of its own"
     if parsed.path not in ("", "/") or parsed.query or parsed.fragment:
         return f'"{url}" has a path; leave it out: requests keep the path that the client sent'
     return None
