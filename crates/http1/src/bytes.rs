@@ -15,7 +15,7 @@ pub(crate) const UPPER: u8 = 16;
 /// A control byte other than a tab.
 pub(crate) const CONTROL: u8 = 32;
 
-pub(crate) const CLASS: [u8; 256] = {
+pub(crate) static CLASS: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
@@ -63,7 +63,7 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
 }
 
 /// Position of the first control byte other than a tab (below 0x20, or 0x7f), or the length where there is none. Eight bytes
-/// at a time: in each word the lowest marked byte is exact, only bytes above a marked one can be marked in error.
+/// at a time: every control byte of a word is marked, and tabs and bytes above a marked one may be marked as well.
 #[inline]
 pub(crate) fn find_control(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
@@ -74,10 +74,13 @@ pub(crate) fn find_control(bytes: &[u8]) -> usize {
         let below_space = value.wrapping_sub(ONES * 0x20) & !value;
         let delete = value ^ (ONES * 0x7f);
         let is_delete = delete.wrapping_sub(ONES) & !delete;
-        if (below_space | is_delete) & HIGH != 0
-            && let Some(within) = word.iter().position(|&byte| is(byte, CONTROL))
-        {
-            return index * 8 + within;
+        let mut marked = (below_space | is_delete) & HIGH;
+        while marked != 0 {
+            let within = (marked.trailing_zeros() / 8) as usize;
+            if is(word[within], CONTROL) {
+                return index * 8 + within;
+            }
+            marked &= marked - 1;
         }
     }
     let tail = bytes.len() - rest.len();

@@ -229,7 +229,7 @@ pub(crate) fn header_line(line: &[u8], offset: usize, sender: Sender) -> Result<
     if seen & UNDERSCORE != 0 && sender == Sender::Client && imitates_a_guarded_name(name) {
         return Err(Refusal::LookalikeHeader);
     }
-    let known = Known::of(name);
+    let known = Known::of_token(name);
     let mut start = colon + 1;
     let mut end = line.len();
     while start < end && matches!(line[start], b' ' | b'\t') {

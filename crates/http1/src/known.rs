@@ -130,12 +130,17 @@ impl Known {
     /// The number of a header name, in any letter case.
     #[inline]
     pub fn of(name: &[u8]) -> Self {
+        let known = Self::of_token(name);
+        if name.eq_ignore_ascii_case(known.name().as_bytes()) { known } else { Self::Other }
+    }
+
+    /// The number of a name that is known to be a token. Setting bit 5 makes letters small, leaves `-` and digits as they are, and makes no
+    /// other token byte one of them.
+    #[inline]
+    pub(crate) fn of_token(name: &[u8]) -> Self {
         let candidate = SLOT[slot(name)];
-        if candidate.name().len() == name.len() && name.eq_ignore_ascii_case(candidate.name().as_bytes()) {
-            candidate
-        } else {
-            Self::Other
-        }
+        let expected = NAME[candidate as usize].as_bytes();
+        if expected.len() == name.len() && is_folded(name, expected) { candidate } else { Self::Other }
     }
 
     /// Headers that end at this hop (RFC 9110 §7.6.1), and `Proxy`, which CGI programs take for `HTTP_PROXY`.
@@ -230,6 +235,18 @@ impl Known {
     }
 }
 
+/// Whether a token is a name in lower case of the same length, eight bytes at a time; the last eight may overlap those before.
+#[inline]
+fn is_folded(token: &[u8], name: &[u8]) -> bool {
+    const SMALL: u64 = 0x2020_2020_2020_2020;
+    let differs = |token: &[u8; 8], name: &[u8; 8]| (u64::from_ne_bytes(*token) | SMALL) ^ u64::from_ne_bytes(*name);
+    let (Some(token_end), Some(name_end)) = (token.last_chunk(), name.last_chunk()) else {
+        return token.iter().zip(name).all(|(&byte, &wanted)| byte | 0x20 == wanted);
+    };
+    let words = token.as_chunks().0.iter().zip(name.as_chunks().0);
+    words.fold(differs(token_end, name_end), |sum, (token, name)| sum | differs(token, name)) == 0
+}
+
 /// Case-insensitive: bit 5 of a letter is set, and of `-` and digits it is set already.
 #[inline]
 const fn slot(name: &[u8]) -> usize {
@@ -248,7 +265,17 @@ const fn slot(name: &[u8]) -> usize {
 /// Found by trying odd numbers until no two names share a slot; the table below does not compile otherwise.
 const MULTIPLIER: u32 = 0x442e_3d43;
 
-const SLOT: [Known; SLOTS] = {
+static NAME: [&str; Known::ALL.len()] = {
+    let mut names = [""; Known::ALL.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = Known::ALL[index].name();
+        index += 1;
+    }
+    names
+};
+
+static SLOT: [Known; SLOTS] = {
     let mut table = [Known::Other; SLOTS];
     let mut index = 1;
     while index < Known::ALL.len() {

@@ -4,8 +4,10 @@ use crate::driver::{self, Lines, Outcome};
 use http1::{BodyDecoder, Decoded, Framing, Limits, Refusal, RequestParser, ResponseParser};
 use serde::Deserialize;
 
+/// A row of a table; what a row leaves out has the default that the head of the table names.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools)]
 struct Case {
     name: String,
     raw: String,
@@ -89,12 +91,12 @@ impl Case {
     fn lines(&self, pairs: &[(String, String)]) -> Lines {
         pairs.iter().map(|(name, value)| (self.bytes(name), self.bytes(value))).collect()
     }
+}
 
-    /// The whole at once, byte by byte (not for the long ones, which take too long so), and in uneven pieces.
-    fn cuts(&self, length: usize) -> Vec<Vec<usize>> {
-        let uneven = (0..length).map(|index| index % 7 + 1).collect();
-        if length > 2_000 { vec![vec![], uneven] } else { vec![vec![], vec![1; length], uneven] }
-    }
+/// The whole at once, byte by byte (not for the long ones, which take too long so), and in uneven pieces.
+fn cuts(length: usize) -> Vec<Vec<usize>> {
+    let uneven = (0..length).map(|index| index % 7 + 1).collect();
+    if length > 2_000 { vec![vec![], uneven] } else { vec![vec![], vec![1; length], uneven] }
 }
 
 fn framing_name(framing: Framing) -> &'static str {
@@ -120,7 +122,7 @@ fn ambiguous_and_malformed_requests_are_refused_by_name() {
     assert!(refused.len() >= 140, "{}", refused.len());
     for case in refused {
         let raw = case.bytes(&case.raw);
-        for cut in case.cuts(raw.len()) {
+        for cut in cuts(raw.len()) {
             match driver::request(&mut RequestParser::new(Limits::default()), &raw, &cut) {
                 Outcome::Refused { refusal, .. } => assert_eq!(refusal.name(), case.expect, "{}", case.name),
                 other => panic!("{}: expected {}, got {other:?}", case.name, case.expect),
@@ -136,7 +138,7 @@ fn well_formed_requests_are_read_whole() {
     let mut parser = RequestParser::new(Limits::default());
     for case in accepted {
         let raw = case.bytes(&case.raw);
-        for cut in case.cuts(raw.len()) {
+        for cut in cuts(raw.len()) {
             let name = &case.name;
             let Outcome::Complete { head, body, trailers, consumed } = driver::request(&mut parser, &raw, &cut) else {
                 panic!("{name}: {:?}", driver::request(&mut parser, &raw, &cut));
@@ -172,7 +174,7 @@ fn ambiguous_and_malformed_responses_are_refused_by_name() {
     assert!(refused.len() >= 60, "{}", refused.len());
     for case in refused {
         let raw = case.bytes(&case.raw);
-        for cut in case.cuts(raw.len()) {
+        for cut in cuts(raw.len()) {
             let mut parser = ResponseParser::new(Limits::default());
             let refusal = match driver::response(&mut parser, case.request_method.as_bytes(), &raw, &cut) {
                 Outcome::Refused { refusal, .. } => refusal,
@@ -207,7 +209,7 @@ fn well_formed_responses_are_read_whole() {
     let mut parser = ResponseParser::new(Limits::default());
     for case in accepted {
         let raw = case.bytes(&case.raw);
-        for cut in case.cuts(raw.len()) {
+        for cut in cuts(raw.len()) {
             let name = &case.name;
             let (head, body, trailers, consumed) =
                 match driver::response(&mut parser, case.request_method.as_bytes(), &raw, &cut) {
