@@ -1,0 +1,134 @@
+"""The entry point: from the words on the command line to one function call.
+
+Built on argparse because of what the alternatives cost before the first line of ours runs (docs/rationale.md). Only the
+parser of the command in hand is built, and only that command's module is imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final, NoReturn
+
+from bartizan.cli.commands import COMMANDS, Command, Flag, Option, Positional, find, keyword
+from bartizan.failure import Failure
+
+DONE: Final = 0
+FOUND_WRONG: Final = 1
+CALLED_WRONGLY: Final = 2
+_INTERRUPTED: Final = 128 + signal.SIGINT
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the command that `words` ask for and return its exit code."""
+    if not words or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(overview())
+        return DONE
+    if words[0] in ("-V", "--version"):
+        from bartizan import __version__
+
+        sys.stdout.write(f"bartizan {__version__}\n")
+        return DONE
+    command = find(words[0])
+    if command is None:
+        return _complain(f"there is no command {words[0]!r}{_suggestion(words[0])}; `bartizan --help` lists them all")
+    arguments = parser(command).parse_args(words[1:])
+    try:
+        return _function(command)(**vars(arguments))
+    except Failure as failure:
+        sys.stderr.write(f"bartizan {command.name}: {failure}\n")
+        return FOUND_WRONG
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has left; point stdout elsewhere, or the interpreter complains at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def overview() -> str:
+    """What `bartizan --help` prints."""
+    width = max(len(command.name) for command in COMMANDS)
+    listing = "".join(f"  {command.name:<{width}}  {command.summary}\n" for command in COMMANDS)
+    return (
+        "Bartizan: a self-hosted application-security and privacy edge.\n\n"
+        "usage: bartizan COMMAND [ARGUMENTS]\n\n"
+        f"commands:\n{listing}\n"
+        "first steps:\n"
+        "  bartizan init http://127.0.0.1:8001   write bartizan.toml for your application\n"
+        "  bartizan up                           run in front of it\n\n"
+        "`bartizan COMMAND --help` explains one command, with examples; `bartizan --version` names this version.\n"
+    )
+
+
+def parser(command: Command) -> argparse.ArgumentParser:
+    """The parser of one command, built from its row in the table."""
+    examples = "".join(f"  {example}\n" for example in command.examples)
+    built = argparse.ArgumentParser(
+        prog=f"bartizan {command.name}",
+        description=f"{command.summary[0].upper()}{command.summary[1:]}. {command.detail}",
+        epilog=f"examples:\n{examples}",
+        formatter_class=_Help,
+        allow_abbrev=False,
+    )
+    for argument in command.arguments:
+        match argument:
+            case Flag():
+                built.add_argument(argument.name, dest=keyword(argument), action="store_true", help=argument.help)
+            case Option():
+                built.add_argument(
+                    argument.name,
+                    dest=keyword(argument),
+                    help=argument.help,
+                    metavar=argument.metavar,
+                    type=argument.parse,
+                    default=[] if argument.many else argument.default,
+                    choices=argument.choices or None,
+                    action="append" if argument.many else "store",
+                )
+            case Positional():
+                built.add_argument(
+                    argument.name,
+                    help=argument.help,
+                    metavar=argument.name.upper(),
+                    type=argument.parse,
+                    default=argument.default,
+                    choices=argument.choices or None,
+                    nargs=None if argument.required else "?",
+                )
+    return built
+
+
+class _Help(argparse.HelpFormatter):
+    """Wraps the description, and leaves the examples as they were written."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("examples:"):
+            return text
+        return super()._fill_text(text, width, indent)
+
+
+def _function(command: Command) -> Callable[..., int]:
+    module, _, name = command.function.partition(":")
+    function: Callable[..., int] = getattr(importlib.import_module(f"bartizan.cli.{module}"), name)
+    return function
+
+
+def _suggestion(word: str) -> str:
+    close = difflib.get_close_matches(word, [command.name for command in COMMANDS], n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _complain(message: str) -> int:
+    sys.stderr.write(f"bartizan: {message}\n")
+    return CALLED_WRONGLY
