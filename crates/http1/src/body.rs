@@ -214,7 +214,14 @@ impl BodyDecoder {
             match self.trailer_lines.next(&self.trailers.buffer, byte_limit)? {
                 Line::Partial => {}
                 Line::OverLimit => return Err(Refusal::TrailersTooLarge),
-                Line::Complete { start, end } if start == end => self.state = State::Done,
+                Line::Complete { start, end } if start == end => {
+                    #[cfg(feature = "planted")]
+                    assert!(
+                        self.trailers.len() < 2 || self.extension_bytes_left == Limits::default().chunk_extension_bytes,
+                        "planted: two trailers behind a chunk extension"
+                    );
+                    self.state = State::Done;
+                }
                 Line::Complete { start, end } => {
                     let bytes = &self.trailers.buffer[start..end];
                     if matches!(bytes[0], b' ' | b'\t') {

@@ -1,6 +1,8 @@
 //! Plays a connection against the codec: the bytes of one message arrive cut into pieces, head first, then body. What comes out can
 //! be compared as a whole. Used by the tests here and by the fuzz targets of `proofs/fuzz`.
 
+use std::fmt::Debug;
+
 use http1::{
     BodyDecoder, Decoded, Framing, Headers, Limits, Refusal, RequestHead, RequestParser, ResponseHead, ResponseParser,
 };
@@ -98,22 +100,53 @@ fn message<H>(
     Outcome::Partial { head: started.map(|(head, _)| head), body }
 }
 
-/// Everything that a request head says, for comparison.
-pub fn request_summary(head: &RequestHead) -> impl PartialEq + std::fmt::Debug + use<> {
+/// What a request came to, for comparison.
+pub fn outcome_of_request(
+    parser: &mut RequestParser,
+    input: &[u8],
+    pieces: &[usize],
+) -> impl PartialEq + Debug + use<> {
+    request(parser, input, pieces).comparable(request_summary)
+}
+
+/// What a response came to, for comparison.
+pub fn outcome_of_response(
+    parser: &mut ResponseParser,
+    method: &[u8],
+    input: &[u8],
+    pieces: &[usize],
+) -> impl PartialEq + Debug + use<> {
+    response(parser, method, input, pieces).comparable(response_summary)
+}
+
+impl<H> Outcome<H> {
+    fn comparable<S: PartialEq + Debug>(self, summary: impl Fn(&H) -> S) -> impl PartialEq + Debug {
+        match self {
+            Self::Complete { head, body, trailers, consumed } => {
+                (Some(summary(&head)), body, trailers, Some(consumed), None)
+            }
+            Self::Partial { head, body } => (head.as_ref().map(summary), body, Lines::new(), None, None),
+            Self::Refused { refusal, body } => (None, body, Lines::new(), None, Some(refusal)),
+        }
+    }
+}
+
+fn request_summary(head: &RequestHead) -> impl PartialEq + Debug + use<> {
     (
         [head.method(), head.target(), head.host(), head.host_name(), head.path_and_query()].map(<[u8]>::to_vec),
         (head.version(), head.form(), head.port(), head.framing(), head.keep_alive(), head.expects_continue()),
         (head.upgrade().map(<[u8]>::to_vec), head.scheme().map(<[u8]>::to_vec)),
-        lines(head.headers()),
-        head.headers().spans().iter().map(|line| (line.known, line.hop_by_hop)).collect::<Vec<_>>(),
+        section_summary(head.headers()),
     )
 }
 
-/// Everything that a response head says, for comparison.
-pub fn response_summary(head: &ResponseHead) -> impl PartialEq + std::fmt::Debug + use<> {
+fn response_summary(head: &ResponseHead) -> impl PartialEq + Debug + use<> {
     (
         (head.status(), head.reason().to_vec(), head.version(), head.framing(), head.keep_alive(), head.is_interim()),
-        lines(head.headers()),
-        head.headers().spans().iter().map(|line| (line.known, line.hop_by_hop)).collect::<Vec<_>>(),
+        section_summary(head.headers()),
     )
+}
+
+fn section_summary(headers: &Headers) -> impl PartialEq + Debug + use<> {
+    (lines(headers), headers.spans().iter().map(|line| (line.known, line.hop_by_hop)).collect::<Vec<_>>())
 }

@@ -4,7 +4,7 @@
 use http1::{BodyDecoder, Decoded, Framing, Headers, Limits, RequestParser, ResponseParser, Version, write};
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use crate::driver::{self, Lines, Outcome, request_summary, response_summary};
+use crate::driver::{self, Lines, Outcome, outcome_of_request, outcome_of_response};
 
 const SMALL: Limits = Limits {
     head_bytes: 200,
@@ -15,34 +15,6 @@ const SMALL: Limits = Limits {
     trailer_bytes: 40,
     trailers: 2,
 };
-
-fn outcome_of_request(
-    parser: &mut RequestParser,
-    input: &[u8],
-    pieces: &[usize],
-) -> impl PartialEq + std::fmt::Debug + use<> {
-    match driver::request(parser, input, pieces) {
-        Outcome::Complete { head, body, trailers, consumed } => {
-            (Some(request_summary(&head)), body, trailers, Some(consumed), None)
-        }
-        Outcome::Partial { head, body } => (head.as_ref().map(request_summary), body, Lines::new(), None, None),
-        Outcome::Refused { refusal, body } => (None, body, Lines::new(), None, Some(refusal)),
-    }
-}
-
-fn outcome_of_response(
-    parser: &mut ResponseParser,
-    input: &[u8],
-    pieces: &[usize],
-) -> impl PartialEq + std::fmt::Debug + use<> {
-    match driver::response(parser, b"GET", input, pieces) {
-        Outcome::Complete { head, body, trailers, consumed } => {
-            (Some(response_summary(&head)), body, trailers, Some(consumed), None)
-        }
-        Outcome::Partial { head, body } => (head.as_ref().map(response_summary), body, Lines::new(), None, None),
-        Outcome::Refused { refusal, body } => (None, body, Lines::new(), None, Some(refusal)),
-    }
-}
 
 /// Pieces of messages, right and wrong, whose concatenations go deep into the parser.
 fn fragments() -> impl Strategy<Value = Vec<u8>> {
@@ -128,10 +100,10 @@ proptest! {
     #[test]
     fn how_a_response_is_cut_changes_nothing(input in fragments(), pieces in vec(0..20_usize, 0..20)) {
         for limits in [Limits::default(), SMALL] {
-            let whole = outcome_of_response(&mut ResponseParser::new(limits), &input, &[]);
-            let cut = outcome_of_response(&mut ResponseParser::new(limits), &input, &pieces);
+            let whole = outcome_of_response(&mut ResponseParser::new(limits), b"GET", &input, &[]);
+            let cut = outcome_of_response(&mut ResponseParser::new(limits), b"GET", &input, &pieces);
             prop_assert_eq!(&cut, &whole);
-            let bytes = outcome_of_response(&mut ResponseParser::new(limits), &input, &vec![1; input.len()]);
+            let bytes = outcome_of_response(&mut ResponseParser::new(limits), b"GET", &input, &vec![1; input.len()]);
             prop_assert_eq!(&bytes, &whole);
         }
     }
@@ -140,8 +112,8 @@ proptest! {
     fn arbitrary_bytes_cause_no_panic_and_are_cut_freely(input in vec(any::<u8>(), 0..300), pieces in vec(0..20_usize, 0..20)) {
         let whole = outcome_of_request(&mut RequestParser::new(SMALL), &input, &[]);
         prop_assert_eq!(outcome_of_request(&mut RequestParser::new(SMALL), &input, &pieces), whole);
-        let whole = outcome_of_response(&mut ResponseParser::new(SMALL), &input, &[]);
-        prop_assert_eq!(outcome_of_response(&mut ResponseParser::new(SMALL), &input, &pieces), whole);
+        let whole = outcome_of_response(&mut ResponseParser::new(SMALL), b"GET", &input, &[]);
+        prop_assert_eq!(outcome_of_response(&mut ResponseParser::new(SMALL), b"GET", &input, &pieces), whole);
     }
 
     #[test]

@@ -1,0 +1,155 @@
+"""Run one fuzz target for a time and print one JSON line: executions, edges, crashes.
+
+The targets are in `proofs/fuzz`; they are built by nightly `cargo fuzz` without a sanitizer, since what they drive is safe Rust, but
+with debug assertions, so that an overflow is a crash. With ``--planted`` a panic is compiled in behind the deepest branch, and the
+run succeeds only if it is found: a fuzzer that cannot get there proves nothing by finding nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FUZZ = ROOT / "proofs" / "fuzz"
+CASES = ROOT / "crates" / "http1" / "tests" / "cases"
+TRIPLE = "x86_64-unknown-linux-gnu"
+LONGEST_INPUT = 4096
+"""Bytes of an input; longer seeds are left out, since their length is their point and not what follows from it."""
+
+
+def http1_cases(file: str, key: str) -> Iterator[bytes]:
+    """The messages of a case table, as a peer sends them."""
+    for case in tomllib.loads((CASES / file).read_text())[key]:
+        raw: str = case["raw"]
+        if fill := case.get("fill"):
+            mark, text, times = fill
+            raw = raw.replace(mark, text * times)
+        yield raw.encode("latin-1")
+
+
+SEEDS: dict[str, Callable[[], Iterator[bytes]]] = {
+    "http1_request": lambda: http1_cases("requests.toml", "request"),
+    "http1_response": lambda: http1_cases("responses.toml", "response"),
+}
+"""Where the first inputs of a target come from."""
+
+
+def main() -> int:
+    """Build, seed, run, report. Returns 1 if the run did not show what it is for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("target", choices=sorted(SEEDS), help="a target of proofs/fuzz")
+    parser.add_argument("seconds", type=int, help="how long to run")
+    parser.add_argument("--planted", action="store_true", help="compile the planted panic in and expect it to be found")
+    arguments = parser.parse_args()
+    target: str = arguments.target
+    planted: bool = arguments.planted
+
+    run = FUZZ / "runs" / (f"{target}-planted" if planted else target)
+    shutil.rmtree(run, ignore_errors=True)
+    run.mkdir(parents=True)
+    binary = build(target, run, planted=planted)
+    # The proof of reach starts from the seeds alone; a corpus that had it already would be no proof.
+    corpus = run / "corpus" if planted else FUZZ / "corpus" / target
+    seeds = write_seeds(target, run / "seeds")
+    corpus.mkdir(parents=True, exist_ok=True)
+    artifacts = run / "artifacts" if planted else FUZZ / "artifacts" / target
+    artifacts.mkdir(parents=True, exist_ok=True)
+    known = set(artifacts.iterdir())
+
+    started = time.monotonic()
+    command = [
+        str(binary),
+        f"-max_total_time={arguments.seconds}",
+        f"-max_len={LONGEST_INPUT}",
+        f"-artifact_prefix={artifacts}/",
+        "-print_final_stats=1",
+        "-timeout=10",
+    ]
+    dictionary = FUZZ / f"{target.split('_')[0]}.dict"
+    if dictionary.exists():
+        command.append(f"-dict={dictionary}")
+    with (run / "log").open("wb") as log:
+        subprocess.run([*command, str(corpus), str(seeds)], stdout=log, stderr=subprocess.STDOUT, check=False)
+    seconds = time.monotonic() - started
+    crashes = sorted(set(artifacts.iterdir()) - known)
+    text = (run / "log").read_text(errors="replace")
+    found = planted and "planted:" in text
+    figure = {
+        "figure": f"fuzz {target}" + (", planted panic" if planted else ""),
+        "seconds": round(seconds, 1),
+        "executions": last_number(text, r"stat::number_of_executed_units:\s+(\d+)") or last_number(text, r"^#(\d+)"),
+        "edges": last_number(text, r"cov: (\d+)"),
+        "features": last_number(text, r"ft: (\d+)"),
+        "corpus": sum(1 for _ in corpus.iterdir()),
+        "crashes": len(crashes),
+        "crash_files": [str(crash.relative_to(ROOT)) for crash in crashes],
+        **({"planted_found": found} if planted else {}),
+        "command": " ".join(["python", "proofs/fuzz.py", *sys.argv[1:]]),
+        "commit": commit(),
+    }
+    sys.stdout.write(json.dumps(figure) + "\n")
+    return 0 if found or (not planted and not crashes) else 1
+
+
+def build(target: str, run: Path, *, planted: bool) -> Path:
+    """Build a target and copy it into the run, so that another build does not change it while it runs."""
+    if shutil.which("cargo-fuzz") is None:
+        subprocess.run(["cargo", "install", "cargo-fuzz", "--locked", "--quiet"], check=True)
+    target_dir = Path(os.environ.get("CARGO_TARGET_DIR", FUZZ / "target"))
+    command = [
+        "cargo",
+        "+nightly",
+        "fuzz",
+        "build",
+        "--fuzz-dir",
+        str(FUZZ),
+        "--sanitizer",
+        "none",
+        "--target-dir",
+        str(target_dir),
+    ]
+    if planted:
+        command += ["--features", "planted"]
+    built = subprocess.run([*command, target], cwd=FUZZ, capture_output=True, text=True, check=False)
+    if built.returncode != 0:
+        sys.exit(f"{target} does not build; {' '.join(command)} says:\n{built.stderr}")
+    return Path(shutil.copy2(target_dir / TRIPLE / "release" / target, run / target))
+
+
+def write_seeds(target: str, directory: Path) -> Path:
+    """Write the seeds of a target, one file each."""
+    directory.mkdir()
+    for number, seed in enumerate(SEEDS[target]()):
+        if len(seed) <= LONGEST_INPUT:
+            (directory / f"{number:04}").write_bytes(seed)
+    return directory
+
+
+def last_number(text: str, pattern: str) -> int | None:
+    """The last number in the log of libFuzzer that a pattern finds."""
+    found: list[str] = re.findall(pattern, text, re.MULTILINE)
+    return int(found[-1]) if found else None
+
+
+def commit() -> str:
+    """The commit that was run, with a plus sign if what was run differs from it."""
+    revision = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    paths = ["crates", "proofs/fuzz", "proofs/fuzz.py"]
+    changes = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", *paths], cwd=ROOT, check=False)
+    return revision.stdout.strip() + ("+" if changes.returncode else "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
