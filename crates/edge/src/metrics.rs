@@ -267,7 +267,7 @@ impl Recorder {
         });
     }
 
-    /// Adds one to a family under a label value, which must be a plain snake_case word.
+    /// Adds one to a family under a label value, which must be a plain `snake_case` word.
     pub fn count_labelled(&self, family: Family, label: &'static str) {
         let mut labelled = self.metrics.blocks[self.block].labelled.lock().unwrap_or_else(PoisonError::into_inner);
         match labelled.iter_mut().find(|(of, known, _)| *of == family && *known == label) {

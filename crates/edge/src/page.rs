@@ -137,10 +137,7 @@ impl Format {
 
 /// `q=0.5` in thousandths (RFC 9110 §12.4.2); nothing if the parameter is another one. A malformed weight counts as 0.
 pub(crate) fn quality(parameter: &[u8]) -> Option<u16> {
-    let value = match parameter {
-        [b'q' | b'Q', b'=', value @ ..] => value,
-        _ => return None,
-    };
+    let [b'q' | b'Q', b'=', value @ ..] = parameter else { return None };
     let (whole, fraction) = match value {
         [whole] => (*whole, &[][..]),
         [whole, b'.', fraction @ ..] if fraction.len() <= 3 => (*whole, fraction),

@@ -51,15 +51,18 @@ impl Policy {
         let by_id = rulesets.iter().map(|(id, (_, ruleset))| (id.clone(), ruleset.clone())).collect();
         let compiler = Compiler { rulesets: Some(&by_id), ..compiler };
         let account = account(document.account, previous, &named, compiler, &mut found);
-        let (compiled, changed_zones) = zones(&document, previous, &named, compiler, &mut found);
+        let (ready, changed_zones) = zones(&document, previous, &named, compiler, &mut found);
 
-        let hosts = hosts(&compiled, previous, &mut found);
+        let hosts = hosts(&ready, previous, &mut found);
+        if let Some(edge) = &edge {
+            lost_redirects(edge, &ready, &mut found);
+        }
         let (warnings, errors): (Vec<_>, Vec<_>) =
             found.into_iter().partition(|diagnostic| diagnostic.severity == Severity::Warning);
         let (Some(edge), true) = (edge, errors.is_empty()) else {
             return Err(errors.into_iter().chain(warnings).collect());
         };
-        let zones = compiled.into_iter().flatten().enumerate().map(|(index, compiled)| {
+        let zones = ready.into_iter().flatten().enumerate().map(|(index, compiled)| {
             let same = previous
                 .and_then(|previous| previous.zones.get(index))
                 .filter(|zone| Arc::ptr_eq(&zone.compiled, &compiled) && Arc::ptr_eq(&zone.account, &account));
@@ -177,6 +180,20 @@ fn edge(source: &RawValue, previous: Option<&Policy>, found: &mut Vec<Diagnostic
     }
     let same = previous.map(|previous| &previous.edge).filter(|before| ***before == settings);
     Some(same.map_or_else(|| Arc::new(settings), Arc::clone))
+}
+
+/// Zones that redirect to HTTPS where no TLS is spoken: right only behind something that does.
+fn lost_redirects(edge: &EdgeSettings, zones: &[Option<Arc<Compiled>>], found: &mut Vec<Diagnostic>) {
+    if edge.listen.iter().any(|listen| listen.tls) {
+        return;
+    }
+    let list = Place::Root.key("zones");
+    for (index, zone) in zones.iter().enumerate() {
+        if zone.as_ref().is_some_and(|zone| zone.tls.https_redirect) {
+            let message = "plain HTTP is redirected to HTTPS, but no listener speaks TLS; add one, unless a trusted proxy in front does";
+            found.push(list.index(index).key("tls").key("https_redirect").warning(message));
+        }
+    }
 }
 
 fn is_network(text: &str) -> bool {
@@ -343,14 +360,14 @@ fn zones(
             _ => Err(wrong),
         }
     });
-    let mut names = HashMap::new();
+    let mut taken = HashMap::new();
     let mut changed = 0;
     let mut zones = Vec::with_capacity(built.len());
     for (index, built) in built.into_iter().enumerate() {
         match built.unwrap_or_else(|| Err(vec![crashed(&list.index(index))])) {
-            Ok((zone, compiled)) => {
-                changed += usize::from(compiled);
-                if let Some(other) = names.insert(zone.name.clone(), index) {
+            Ok((zone, is_new)) => {
+                changed += usize::from(is_new);
+                if let Some(other) = taken.insert(zone.name.clone(), index) {
                     let message = format!(
                         "two zones have the name \"{}\" (zones {other} and {index}); a name belongs to one",
                         zone.name

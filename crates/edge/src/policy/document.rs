@@ -105,7 +105,9 @@ pub(super) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ruleset {
-    pub name: String,
+    /// For people; events name the rules.
+    #[serde(rename = "name")]
+    pub _name: String,
     pub phase: String,
     pub rules: Vec<Rule>,
 }
@@ -291,12 +293,14 @@ mod normalization {
     use fields::Normalization;
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
+    // The signature is serde's.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
     pub fn serialize<S: Serializer>(value: &Normalization, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(value.name())
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Normalization, D::Error> {
-        let name = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let name = String::deserialize(deserializer)?;
         Normalization::by_name(&name).ok_or_else(|| {
             D::Error::custom(format!("\"{name}\" is no way to normalise a URL; choose cloudflare, rfc3986 or none"))
         })

@@ -7,15 +7,17 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 /// The longest host that can name anything: 253 characters (RFC 1034 §3.1 as presented), or an address in brackets.
 pub const HOST_MAX: usize = 253;
 
 /// The hosts of all zones. Values are indexes into the policy's zones.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct HostTable {
-    exact: HashMap<Box<[u8]>, u32>,
+    exact: HashMap<Box<[u8]>, u32, RandomState>,
     /// Keyed by what follows `*.`.
-    wildcard: HashMap<Box<[u8]>, u32>,
+    wildcard: HashMap<Box<[u8]>, u32, RandomState>,
     /// The labels of the deepest wildcard's suffix.
     wildcard_labels: usize,
     default: Option<u32>,

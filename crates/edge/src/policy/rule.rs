@@ -330,13 +330,11 @@ impl Compiler<'_> {
             );
             return None;
         };
-        match rulesets.get(id) {
-            Some(ruleset) => ruleset.clone(),
-            None => {
-                wrong.push(place.error(no_ruleset(id, rulesets)));
-                None
-            }
-        }
+        let Some(ruleset) = rulesets.get(id) else {
+            wrong.push(place.error(no_ruleset(id, rulesets)));
+            return None;
+        };
+        ruleset.clone()
     }
 
     fn execute(
@@ -592,15 +590,14 @@ fn redirect(
     }
     let place = place.key("target_url");
     let target = match (given.target_url.value, given.target_url.expression) {
-        (Some(value), None) => match redirect::location(value.as_bytes(), b"") {
-            Some(_) => Some(Target::Value(value.into())),
-            None => {
+        (Some(value), None) => {
+            if redirect::location(value.as_bytes(), b"").is_none() {
                 let message =
                     format!("\"{value}\" is no target; write an http or https URL, or a path that begins with /");
                 wrong.push(place.key("value").error(message));
-                None
             }
-        },
+            Some(Target::Value(value.into()))
+        }
         (None, Some(source)) => rules::compile_value(&source, context)
             .map(Target::Expression)
             .map_err(|error| wrong.push(in_expression(&place.key("expression"), error)))

@@ -1,5 +1,8 @@
 //! Policies as documents: what is said of bad ones, and what good ones do to requests.
 
+// `json!(..)` reads best where it is handed over.
+#![allow(clippy::needless_pass_by_value)]
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -601,4 +604,19 @@ fn a_document_that_is_none_is_refused_whole() {
         refused(&other.to_string()).to_string(),
         "format: format 2 is not known to this edge, which reads format 1"
     );
+}
+
+#[test]
+fn a_redirect_to_https_that_nobody_speaks_is_a_warning() {
+    let mut document = document(json!({}));
+    document["zones"][0]["tls"] = json!({"https_redirect": true});
+    let warnings = |document: &Value| Policy::compile(document.to_string().as_bytes(), None).unwrap().1.warnings;
+    let [warning] = &warnings(&document)[..] else { panic!("one warning") };
+    assert_eq!(
+        warning.to_string(),
+        "zones[0].tls.https_redirect: plain HTTP is redirected to HTTPS, but no listener speaks TLS; add one, unless a trusted proxy in front does"
+    );
+    assert_eq!(warning.severity, Severity::Warning);
+    document["edge"]["listen"][0]["tls"] = json!(true);
+    assert_eq!(warnings(&document), []);
 }
