@@ -1,8 +1,8 @@
 """Run one fuzz target for a time and print one JSON line: executions, edges, crashes.
 
-The targets are in `proofs/fuzz`; they are built by nightly `cargo fuzz` without a sanitizer, since what they drive is safe Rust, but
-with debug assertions, so that an overflow is a crash. With ``--planted`` a panic is compiled in behind the deepest branch, and the
-run succeeds only if it is found: a fuzzer that cannot get there proves nothing by finding nothing.
+The targets are in `proofs/fuzz`; they are built by nightly `cargo fuzz` without a sanitizer, since what they drive is
+safe Rust, but with debug assertions, so that an overflow is a crash. With ``--planted`` a panic is compiled in behind the
+deepest branch, and the run succeeds only if it is found: a fuzzer that cannot get there proves nothing by finding nothing.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def main() -> int:
         "-print_final_stats=1",
         "-timeout=10",
     ]
-    dictionary = FUZZ / f"{target.split('_')[0]}.dict"
+    dictionary = FUZZ / f"{target.split('_', maxsplit=1)[0]}.dict"
     if dictionary.exists():
         command.append(f"-dict={dictionary}")
     with (run / "log").open("wb") as log:
