@@ -26,5 +26,5 @@ pub use normalize::Normalization;
 pub use request::{Body, Connection, Request, Response, Tls};
 pub use spare::{Buffer, Spare};
 pub use table::{Available, Field, FieldId, FieldSet, Presence, TABLE, Type, by_name};
-pub use value::{Array, Map, Value};
+pub use value::{Array, Key, Map, Value};
 pub use view::{View, host_name};

@@ -78,7 +78,6 @@ fn is_normal(target: &[u8], mode: Normalization) -> bool {
     while at < target.len() {
         let byte = target[at];
         match CLASS[usize::from(byte)] {
-            LITERAL => {}
             SEPARATOR if in_path => {
                 let suspicious = match byte {
                     b'/' => cloudflare && previous == b'/',
@@ -92,7 +91,7 @@ fn is_normal(target: &[u8], mode: Normalization) -> bool {
                     return false;
                 }
             }
-            SEPARATOR => {}
+            LITERAL | SEPARATOR => {}
             ESCAPE => match escaped(target, at) {
                 Some(value) if is_unreserved(value) => return false,
                 Some(_) if target[at + 1].is_ascii_lowercase() || target[at + 2].is_ascii_lowercase() => return false,

@@ -17,15 +17,14 @@ pub struct PairRef<'v> {
 #[derive(Clone, Copy, Debug)]
 pub struct Pairs<'v> {
     text: &'v [u8],
-    decoded: &'v [u8],
-    offsets: &'v [Offsets],
+    index: &'v PairIndex,
 }
 
 impl<'v> Pairs<'v> {
     /// The pair at that position.
     pub fn get(self, position: usize) -> Option<PairRef<'v>> {
-        let offsets = self.offsets.get(position)?;
-        let names = if offsets.decoded { self.decoded } else { self.text };
+        let offsets = self.index.offsets.get(position)?;
+        let names = if offsets.decoded { &self.index.decoded } else { self.text };
         Some(PairRef {
             name: &names[offsets.name.0 as usize..offsets.name.1 as usize],
             value: &self.text[offsets.value.0 as usize..offsets.value.1 as usize],
@@ -34,12 +33,12 @@ impl<'v> Pairs<'v> {
 
     /// The number of pairs.
     pub fn len(self) -> usize {
-        self.offsets.len()
+        self.index.offsets.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(self) -> bool {
-        self.offsets.is_empty()
+        self.index.offsets.is_empty()
     }
 }
 
@@ -52,7 +51,7 @@ struct Offsets {
 
 /// Where the pairs of a text are, found once per view. Its buffers outlive the text, so that they can be used again.
 #[derive(Debug, Default)]
-pub(crate) struct PairIndex {
+pub struct PairIndex {
     offsets: Vec<Offsets>,
     decoded: Vec<u8>,
 }
@@ -126,7 +125,7 @@ impl PairIndex {
     }
 
     pub(crate) fn pairs<'v>(&'v self, text: &'v [u8]) -> Pairs<'v> {
-        Pairs { text, decoded: &self.decoded, offsets: &self.offsets }
+        Pairs { text, index: self }
     }
 
     /// The memory it holds.

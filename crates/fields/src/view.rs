@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::io::Write;
+use std::net::IpAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use http1::{Headers, Known, Version};
@@ -16,7 +17,7 @@ use crate::normalize::normalize;
 use crate::pairs::{PairIndex, Pairs};
 use crate::request::{Body, Request, Response};
 use crate::spare::Spare;
-use crate::table::FieldId;
+use crate::table::{FieldId, Type};
 use crate::value::{Array, Map, Value};
 
 /// The fields of one request.
@@ -25,7 +26,7 @@ pub struct View<'r> {
     request: Request<'r>,
     response: Option<Response<'r>>,
     rewritten: Option<&'r [u8]>,
-    uri: OnceCell<Cow<'r, [u8]>>,
+    uri: OnceCell<Target<'r>>,
     host: OnceCell<Cow<'r, [u8]>>,
     full_uri: OnceCell<Vec<u8>>,
     raw_full_uri: OnceCell<Vec<u8>>,
@@ -41,6 +42,14 @@ pub struct View<'r> {
     form: OnceCell<PairIndex>,
     languages: OnceCell<PairIndex>,
     spare: Spare,
+}
+
+/// A request target, split.
+#[derive(Debug)]
+struct Target<'r> {
+    text: Cow<'r, [u8]>,
+    /// Length of the path.
+    path: usize,
 }
 
 impl<'r> View<'r> {
@@ -77,7 +86,10 @@ impl<'r> View<'r> {
     /// The buffers of this view, for the next one.
     pub fn into_spare(self) -> Spare {
         let spare = self.spare;
-        for bytes in [self.uri, self.host, self.cookie, self.x_forwarded_for, self.media_type] {
+        if let Some(Target { text: Cow::Owned(text), .. }) = self.uri.into_inner() {
+            spare.keep(text);
+        }
+        for bytes in [self.host, self.cookie, self.x_forwarded_for, self.media_type] {
             if let Some(Cow::Owned(bytes)) = bytes.into_inner() {
                 spare.keep(bytes);
             }
@@ -108,8 +120,11 @@ impl<'r> View<'r> {
     }
 
     /// A view of the same request under another URL, which is path and query. Only `raw.*` still sees what was sent.
-    pub fn rewritten(&self, target: &'r [u8]) -> Self {
-        let mut view = Self::new(self.request);
+    pub fn rewritten<'s>(&self, target: &'s [u8]) -> View<'s>
+    where
+        'r: 's,
+    {
+        let mut view = View::new(self.request);
         view.response = self.response;
         view.rewritten = Some(target);
         view
@@ -132,20 +147,30 @@ impl<'r> View<'r> {
 
     /// `http.request.uri`: path and query after normalisation and rewrites.
     pub fn uri(&self) -> &[u8] {
-        self.uri.get_or_init(|| match self.rewritten {
-            Some(target) => Cow::Borrowed(target),
-            None => normalize(self.raw_uri(), self.request.normalize),
-        })
+        &self.target().text
     }
 
     /// `http.request.uri.path`.
     pub fn path(&self) -> &[u8] {
-        split_target(self.uri()).0
+        let target = self.target();
+        &target.text[..target.path]
     }
 
     /// `http.request.uri.query`.
     pub fn query(&self) -> &[u8] {
-        split_target(self.uri()).1
+        let target = self.target();
+        target.text.get(target.path + 1..).unwrap_or_default()
+    }
+
+    fn target(&self) -> &Target<'r> {
+        self.uri.get_or_init(|| {
+            let text = match self.rewritten {
+                Some(target) => Cow::Borrowed(target),
+                None => normalize(self.raw_uri(), self.request.normalize),
+            };
+            let path = split_target(&text).0.len();
+            Target { text, path }
+        })
     }
 
     /// `http.request.full_uri`.
@@ -180,99 +205,136 @@ impl<'r> View<'r> {
 
     /// The value of a field, `None` where the field is not yet known: a response field before there is a response.
     pub fn value(&self, field: FieldId) -> Option<Value<'_>> {
+        match field.kind() {
+            Type::String | Type::Bytes => self.bytes(field).map(Value::Bytes),
+            Type::Boolean => self.boolean(field).map(Value::Boolean),
+            Type::Integer => self.integer(field).map(Value::Integer),
+            Type::Ip => self.ip(field).map(Value::Ip),
+            Type::Array(_) => self.array(field).map(Value::Array),
+            Type::Map(_) => self.map(field).map(Value::Map),
+        }
+    }
+
+    /// The value of a String or Bytes field, `None` where it is not yet known and for any other field.
+    pub fn bytes(&self, field: FieldId) -> Option<&[u8]> {
         let connection = self.request.connection;
+        let tls = connection.tls.as_ref();
         Some(match field {
-            FieldId::RequestMethod => Value::Bytes(self.request.head.method()),
-            FieldId::RequestVersion => Value::Bytes(match self.request.head.version() {
-                Version::Http10 => &b"HTTP/1.0"[..],
+            FieldId::RequestMethod => self.request.head.method(),
+            FieldId::RequestVersion => match self.request.head.version() {
+                Version::Http10 => b"HTTP/1.0",
                 Version::Http11 => b"HTTP/1.1",
                 Version::Http2 => b"HTTP/2",
-            }),
-            FieldId::Host => Value::Bytes(self.host()),
-            FieldId::RequestUri => Value::Bytes(self.uri()),
-            FieldId::RequestUriPath => Value::Bytes(self.path()),
-            FieldId::RequestUriPathExtension => Value::Bytes(self.extension.get_or_init(|| {
+            },
+            FieldId::Host => self.host(),
+            FieldId::RequestUri => self.uri(),
+            FieldId::RequestUriPath => self.path(),
+            FieldId::RequestUriPathExtension => self.extension.get_or_init(|| {
                 let mut lower = self.spare.take();
                 lower.extend_from_slice(extension(self.path()));
                 lower.make_ascii_lowercase();
                 lower
-            })),
-            FieldId::RequestUriQuery => Value::Bytes(self.query()),
-            FieldId::RequestUriArgs => Value::Map(Map::Pairs(self.args())),
-            FieldId::RequestUriArgsNames => Value::Array(Array::PairNames(self.args())),
-            FieldId::RequestUriArgsValues => Value::Array(Array::PairValues(self.args())),
-            FieldId::RequestFullUri => Value::Bytes(self.full_uri()),
-            FieldId::RequestHeaders => Value::Map(Map::Headers(self.headers())),
-            FieldId::RequestHeadersNames => Value::Array(Array::HeaderNames(self.headers())),
-            FieldId::RequestHeadersValues => Value::Array(Array::HeaderValues(self.headers())),
-            FieldId::RequestHeadersTruncated => Value::Boolean(false),
-            FieldId::RequestCookies => Value::Map(Map::Pairs(self.cookies())),
-            FieldId::Cookie => Value::Bytes(self.cookie()),
-            FieldId::Referer => Value::Bytes(self.referer()),
-            FieldId::UserAgent => Value::Bytes(self.user_agent()),
-            FieldId::XForwardedFor => {
-                Value::Bytes(self.x_forwarded_for.get_or_init(|| self.joined(Known::XForwardedFor, b", ")))
-            }
-            FieldId::RequestAcceptedLanguages => Value::Array(Array::PairNames(self.languages())),
-            FieldId::RequestTimestampSec => Value::Integer(self.since_epoch().as_secs() as i64),
-            FieldId::RequestTimestampMsec => Value::Integer(i64::from(self.since_epoch().subsec_millis())),
-            FieldId::RequestBodyRaw => Value::Bytes(self.body().bytes),
-            FieldId::RequestBodyTruncated => Value::Boolean(self.body().truncated),
-            FieldId::RequestBodySize => Value::Integer(i64::try_from(self.body().size).unwrap_or(i64::MAX)),
-            FieldId::RequestBodyForm => Value::Map(Map::Pairs(self.form())),
-            FieldId::RequestBodyFormNames => Value::Array(Array::PairNames(self.form())),
-            FieldId::RequestBodyFormValues => Value::Array(Array::PairValues(self.form())),
-            FieldId::RequestBodyMime => Value::Bytes(media::detect(self.body().bytes).as_bytes()),
-            FieldId::RawRequestFullUri => Value::Bytes(self.raw_full_uri.get_or_init(|| {
+            }),
+            FieldId::RequestUriQuery => self.query(),
+            FieldId::RequestFullUri => self.full_uri(),
+            FieldId::Cookie => self.cookie(),
+            FieldId::Referer => self.referer(),
+            FieldId::UserAgent => self.user_agent(),
+            FieldId::XForwardedFor => self.x_forwarded_for.get_or_init(|| self.joined(Known::XForwardedFor, b", ")),
+            FieldId::RequestBodyRaw => self.body().bytes,
+            FieldId::RequestBodyMime => media::detect(self.body().bytes).as_bytes(),
+            FieldId::RawRequestFullUri => self.raw_full_uri.get_or_init(|| {
                 let mut full = self.spare.take();
                 full.extend_from_slice(self.scheme());
                 full.extend_from_slice(self.request.head.host());
                 full.extend_from_slice(self.raw_uri());
                 full
-            })),
-            FieldId::RawRequestUri => Value::Bytes(self.raw_uri()),
-            FieldId::RawRequestUriPath => Value::Bytes(split_target(self.raw_uri()).0),
-            FieldId::RawRequestUriPathExtension => Value::Bytes(extension(split_target(self.raw_uri()).0)),
-            FieldId::RawRequestUriQuery => Value::Bytes(split_target(self.raw_uri()).1),
-            FieldId::RawRequestUriArgs => Value::Map(Map::Pairs(self.raw_args())),
-            FieldId::RawRequestUriArgsNames => Value::Array(Array::PairNames(self.raw_args())),
-            FieldId::RawRequestUriArgsValues => Value::Array(Array::PairValues(self.raw_args())),
-            FieldId::IpSource => Value::Ip(connection.client_ip.to_canonical()),
-            FieldId::TcpSourcePort => Value::Integer(i64::from(connection.client_port)),
-            FieldId::TcpDestinationPort | FieldId::EdgeServerPort => Value::Integer(i64::from(connection.server_port)),
-            FieldId::Ssl => Value::Boolean(connection.scheme_https),
-            FieldId::EdgeClientTcp => Value::Boolean(true),
-            FieldId::ThreatScore => Value::Integer(0),
-            FieldId::TlsVersion => Value::Bytes(connection.tls.as_ref().map_or("", |tls| tls.version).as_bytes()),
-            FieldId::TlsCipher => Value::Bytes(connection.tls.as_ref().map_or("", |tls| tls.cipher).as_bytes()),
-            FieldId::RayId => Value::Bytes(self.request.ray_id.as_bytes()),
-            FieldId::ZoneName => Value::Bytes(self.request.zone.as_bytes()),
-            FieldId::Ja3Hash => optional(connection.tls.as_ref().and_then(|tls| tls.ja3.as_deref())),
-            FieldId::Ja4 => optional(connection.tls.as_ref().and_then(|tls| tls.ja4.as_deref())),
-            FieldId::TlsServerName => optional(connection.tls.as_ref().and_then(|tls| tls.sni.as_deref())),
-            FieldId::Http2Fingerprint => optional(connection.http2_fingerprint.as_deref()),
-            FieldId::ResponseCode => Value::Integer(i64::from(self.response?.status)),
-            FieldId::ResponseHeaders | FieldId::RawResponseHeaders => Value::Map(Map::Headers(self.response?.headers)),
-            FieldId::ResponseHeadersNames | FieldId::RawResponseHeadersNames => {
-                Value::Array(Array::HeaderNames(self.response?.headers))
-            }
-            FieldId::ResponseHeadersValues | FieldId::RawResponseHeadersValues => {
-                Value::Array(Array::HeaderValues(self.response?.headers))
-            }
+            }),
+            FieldId::RawRequestUri => self.raw_uri(),
+            FieldId::RawRequestUriPath => split_target(self.raw_uri()).0,
+            FieldId::RawRequestUriPathExtension => extension(split_target(self.raw_uri()).0),
+            FieldId::RawRequestUriQuery => split_target(self.raw_uri()).1,
+            FieldId::TlsVersion => tls.map_or("", |tls| tls.version).as_bytes(),
+            FieldId::TlsCipher => tls.map_or("", |tls| tls.cipher).as_bytes(),
+            FieldId::RayId => self.request.ray_id.as_bytes(),
+            FieldId::ZoneName => self.request.zone.as_bytes(),
+            FieldId::Ja3Hash => tls.and_then(|tls| tls.ja3.as_deref()).unwrap_or_default().as_bytes(),
+            FieldId::Ja4 => tls.and_then(|tls| tls.ja4.as_deref()).unwrap_or_default().as_bytes(),
+            FieldId::TlsServerName => tls.and_then(|tls| tls.sni.as_deref()).unwrap_or_default().as_bytes(),
+            FieldId::Http2Fingerprint => connection.http2_fingerprint.as_deref().unwrap_or_default().as_bytes(),
             FieldId::ResponseContentTypeMediaType => {
                 let headers = self.response?.headers;
-                Value::Bytes(self.media_type.get_or_init(|| lower_cased(media_type(headers), || self.spare.take())))
+                self.media_type.get_or_init(|| lower_cased(media_type(headers), || self.spare.take()))
             }
-            FieldId::ResponseErrorType => Value::Bytes(self.response?.error_type.as_bytes()),
+            FieldId::ResponseErrorType => self.response?.error_type.as_bytes(),
+            _ => return None,
         })
     }
 
-    /// The value of a String or Bytes field, empty for any other.
-    pub fn bytes(&self, field: FieldId) -> &[u8] {
-        match self.value(field) {
-            Some(Value::Bytes(bytes)) => bytes,
-            _ => b"",
-        }
+    /// The value of a Boolean field, `None` for any other.
+    pub fn boolean(&self, field: FieldId) -> Option<bool> {
+        Some(match field {
+            FieldId::RequestHeadersTruncated => false,
+            FieldId::RequestBodyTruncated => self.body().truncated,
+            FieldId::Ssl => self.request.connection.scheme_https,
+            FieldId::EdgeClientTcp => true,
+            _ => return None,
+        })
+    }
+
+    /// The value of an Integer field, `None` where it is not yet known and for any other field.
+    pub fn integer(&self, field: FieldId) -> Option<i64> {
+        let connection = self.request.connection;
+        Some(match field {
+            FieldId::RequestTimestampSec => self.since_epoch().as_secs() as i64,
+            FieldId::RequestTimestampMsec => i64::from(self.since_epoch().subsec_millis()),
+            FieldId::RequestBodySize => i64::try_from(self.body().size).unwrap_or(i64::MAX),
+            FieldId::TcpSourcePort => i64::from(connection.client_port),
+            FieldId::TcpDestinationPort | FieldId::EdgeServerPort => i64::from(connection.server_port),
+            FieldId::ThreatScore => 0,
+            FieldId::ResponseCode => i64::from(self.response?.status),
+            _ => return None,
+        })
+    }
+
+    /// The value of an IP address field, `None` for any other.
+    pub fn ip(&self, field: FieldId) -> Option<IpAddr> {
+        (field == FieldId::IpSource).then(|| self.request.connection.client_ip.to_canonical())
+    }
+
+    /// The value of an Array field, `None` where it is not yet known and for any other field.
+    pub fn array(&self, field: FieldId) -> Option<Array<'_>> {
+        Some(match field {
+            FieldId::RequestUriArgsNames => Array::PairNames(self.args()),
+            FieldId::RequestUriArgsValues => Array::PairValues(self.args()),
+            FieldId::RequestHeadersNames => Array::HeaderNames(self.headers()),
+            FieldId::RequestHeadersValues => Array::HeaderValues(self.headers()),
+            FieldId::RequestAcceptedLanguages => Array::PairNames(self.languages()),
+            FieldId::RequestBodyFormNames => Array::PairNames(self.form()),
+            FieldId::RequestBodyFormValues => Array::PairValues(self.form()),
+            FieldId::RawRequestUriArgsNames => Array::PairNames(self.raw_args()),
+            FieldId::RawRequestUriArgsValues => Array::PairValues(self.raw_args()),
+            FieldId::ResponseHeadersNames | FieldId::RawResponseHeadersNames => {
+                Array::HeaderNames(self.response?.headers)
+            }
+            FieldId::ResponseHeadersValues | FieldId::RawResponseHeadersValues => {
+                Array::HeaderValues(self.response?.headers)
+            }
+            _ => return None,
+        })
+    }
+
+    /// The value of a Map field, `None` where it is not yet known and for any other field.
+    pub fn map(&self, field: FieldId) -> Option<Map<'_>> {
+        Some(match field {
+            FieldId::RequestUriArgs => Map::Pairs(self.args()),
+            FieldId::RequestHeaders => Map::Headers(self.headers()),
+            FieldId::RequestCookies => Map::Pairs(self.cookies()),
+            FieldId::RequestBodyForm => Map::Pairs(self.form()),
+            FieldId::RawRequestUriArgs => Map::Pairs(self.raw_args()),
+            FieldId::ResponseHeaders | FieldId::RawResponseHeaders => Map::Headers(self.response?.headers),
+            _ => return None,
+        })
     }
 
     fn headers(&self) -> &'r Headers {
@@ -394,15 +456,12 @@ fn media_type(headers: &Headers) -> &[u8] {
     memchr::memchr(b';', value).map_or(value, |end| &value[..end]).trim_ascii()
 }
 
-fn optional(text: Option<&str>) -> Value<'_> {
-    Value::Bytes(text.unwrap_or_default().as_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::request::Connection;
-    use crate::{Normalization, TABLE, Type};
+    use crate::value::Key;
+    use crate::{Normalization, TABLE};
     use http1::{Limits, RequestHead, RequestParser};
 
     fn head(text: &str) -> RequestHead {
@@ -490,9 +549,10 @@ mod tests {
         let (head, connection) = (head("GET / HTTP/1.1\nHost: a\nCookie: a=1\nCookie: b=2; a=3\n\n"), connection());
         let view = View::new(request(&head, &connection));
         assert_eq!(view.cookie(), b"a=1; b=2; a=3");
-        let Some(Value::Map(cookies)) = view.value(FieldId::RequestCookies) else { panic!("cookies are a map") };
-        let Some(Value::Array(values)) = cookies.get(b"a") else { panic!("a cookie has values") };
-        assert_eq!((values.len(), cookies.get(b"c").is_none()), (2, true));
+        let cookies = view.map(FieldId::RequestCookies).unwrap();
+        let (a, c) = (Key::new(b"a"), Key::new(b"c"));
+        let Some(Value::Array(values)) = cookies.get(&a) else { panic!("a cookie has values") };
+        assert_eq!((values.len(), cookies.get(&c).is_none()), (2, true));
     }
 
     #[test]

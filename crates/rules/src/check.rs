@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use fields::{Available, FieldSet, TABLE, Type};
+use fields::{Available, FieldSet, Key, TABLE, Type};
 use memchr::memmem::Finder;
 
 use crate::ast::{Ast, Index, Item, ItemValue, Kind, Literal, Logical, Name, Node, Operator, Set};
@@ -16,9 +16,9 @@ use crate::function::{self, Body, FUNCTIONS, Function, Parameter};
 use crate::ip_set::{IpRange, IpSetBuilder};
 use crate::list::{List, ListKind};
 use crate::pattern::{PatternError, Wildcard};
-use crate::plan::{BytesCheck, Call, IntegerCheck, IpCheck, Operand, Test};
+use crate::plan::{BytesCheck, Call, IntegerCheck, IpCheck, Operand, Test, order};
 
-type Result<T> = std::result::Result<T, Box<Fault>>;
+type Result<T> = std::result::Result<T, Fault>;
 
 /// A list that a plan refers to, by the name it had.
 pub(crate) type NamedList = (Box<str>, Arc<List>);
@@ -112,7 +112,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn no_condition(&self, node: &Node, kind: Type) -> Box<Fault> {
+    fn no_condition(&self, node: &Node, kind: Type) -> Fault {
         let fault = Fault::new(node.span.clone(), format!("{} is {kind}, which is no condition", self.written(node)));
         match kind {
             Type::Array(Type::Boolean) => fault.suggest(format!("any({node})")),
@@ -169,7 +169,7 @@ impl<'a> Checker<'a> {
     }
 
     fn field(&mut self, name: &str, node: &Node) -> Result<Checked<'static>> {
-        let Some(id) = fields::by_name(name) else { return Err(self.unknown_field(name, node)) };
+        let Some(id) = fields::by_name(name) else { return Err(unknown_field(name, node)) };
         let field = id.field();
         if field.available == Available::Response && !self.context.phase.sees_response() {
             return Err(Fault::new(node.span.clone(), format!("{name} is not known in phase {}", self.context.phase))
@@ -177,20 +177,6 @@ impl<'a> Checker<'a> {
         }
         self.fields.insert(id);
         Ok(Checked::Value { operand: Operand::Field(id), kind: field.kind })
-    }
-
-    fn unknown_field(&self, name: &str, node: &Node) -> Box<Fault> {
-        if function::by_name(name).is_some() {
-            return Fault::new(node.span.clone(), format!("{name} is a function"))
-                .expected("its arguments in parentheses")
-                .suggest(format!("{name}(…)"));
-        }
-        let fault = Fault::new(node.span.clone(), format!("unknown field {name:?}"));
-        // Header names are often written as if they were fields.
-        match name.strip_prefix("http.request.headers.").or_else(|| name.strip_prefix("http.request.header.")) {
-            Some(header) => fault.suggest(format!("http.request.headers[\"{}\"][0]", header.to_lowercase())),
-            None => fault.suggest(nearest(name, TABLE.iter().map(|field| field.name))),
-        }
     }
 
     fn index<'n>(&mut self, base: &'n Node, index: &Index, node: &Node) -> Result<Checked<'n>> {
@@ -227,14 +213,14 @@ impl<'a> Checker<'a> {
                 Ok(Checked::Value { operand, kind: *of })
             }
             (Checked::Value { operand, kind: Type::Map(of) }, Index::Key(key)) => {
-                Ok(Checked::Value { operand: Operand::Key(Box::new(operand), key.as_slice().into()), kind: *of })
+                Ok(Checked::Value { operand: Operand::Key(Box::new(operand), Box::new(Key::new(key))), kind: *of })
             }
             (Checked::Each { array, source, element, kind: Type::Array(of) }, Index::Position(position)) => {
                 let element = Operand::Position(Box::new(element), *position as usize);
                 Ok(Checked::Each { array, source, element, kind: *of })
             }
             (Checked::Each { array, source, element, kind: Type::Map(of) }, Index::Key(key)) => {
-                let element = Operand::Key(Box::new(element), key.as_slice().into());
+                let element = Operand::Key(Box::new(element), Box::new(Key::new(key)));
                 Ok(Checked::Each { array, source, element, kind: *of })
             }
             (Checked::Each { .. }, Index::Each) => {
@@ -255,7 +241,7 @@ impl<'a> Checker<'a> {
             Checked::Test(_) | Checked::EachTest { .. } => Type::Boolean,
         };
         if !applies(operator, kind) {
-            return Err(self.wrong_operator(left, operator, kind, right));
+            return Err(wrong_operator(left, operator, kind, right));
         }
         match (kind, literal) {
             (Type::String | Type::Bytes, Literal::String(value)) => {
@@ -341,23 +327,6 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn wrong_operator(&self, left: &Node, operator: Operator, kind: Type, right: &Node) -> Box<Fault> {
-        let fault =
-            Fault::new(left.span.start..right.span.end, format!("{} does not apply to {kind}", operator.word()));
-        match kind {
-            Type::Ip => fault.expected("eq, ne or in").suggest(
-                matches!(
-                    operator,
-                    Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual
-                )
-                .then(|| format!("{left} in {{first..last}}")),
-            ),
-            Type::Integer => fault.expected("eq, ne, lt, le, gt, ge or in"),
-            Type::Boolean => fault.expected("the condition on its own, or eq and ne with true or false"),
-            _ => fault,
-        }
-    }
-
     fn bytes_check(operator: Operator, value: &[u8]) -> std::result::Result<BytesCheck, PatternError> {
         Ok(match operator {
             Operator::Equal => BytesCheck::Equal(value.into()),
@@ -373,7 +342,7 @@ impl<'a> Checker<'a> {
         })
     }
 
-    fn wrong_pattern(&self, error: PatternError, node: &Node) -> Box<Fault> {
+    fn wrong_pattern(&self, error: PatternError, node: &Node) -> Fault {
         // The place within the pattern is a place in the source as long as no escape stands before it.
         let span = error.at.and_then(|at| {
             let written = self.source.get(node.span.clone())?;
@@ -412,7 +381,7 @@ impl<'a> Checker<'a> {
             }
             (Type::String | Type::Bytes, Set::Items(items)) => {
                 let mut values = items.iter().map(|item| string_item(item, left, kind)).collect::<Result<Vec<_>>>()?;
-                values.sort_unstable();
+                values.sort_unstable_by(|one, other| order(one, other));
                 values.dedup();
                 Ok(map_operand(checked, |operand| bytes_test(operand, BytesCheck::OneOf(values.into()))))
             }
@@ -562,7 +531,34 @@ impl<'a> Checker<'a> {
     }
 }
 
-fn each_outside(node: &Node) -> Box<Fault> {
+fn unknown_field(name: &str, node: &Node) -> Fault {
+    if function::by_name(name).is_some() {
+        return Fault::new(node.span.clone(), format!("{name} is a function"))
+            .expected("its arguments in parentheses")
+            .suggest(format!("{name}(…)"));
+    }
+    let fault = Fault::new(node.span.clone(), format!("unknown field {name:?}"));
+    // Header names are often written as if they were fields.
+    match name.strip_prefix("http.request.headers.").or_else(|| name.strip_prefix("http.request.header.")) {
+        Some(header) => fault.suggest(format!("http.request.headers[\"{}\"][0]", header.to_lowercase())),
+        None => fault.suggest(nearest(name, TABLE.iter().map(|field| field.name))),
+    }
+}
+
+fn wrong_operator(left: &Node, operator: Operator, kind: Type, right: &Node) -> Fault {
+    let fault = Fault::new(left.span.start..right.span.end, format!("{} does not apply to {kind}", operator.word()));
+    match kind {
+        Type::Ip => fault.expected("eq, ne or in").suggest(
+            matches!(operator, Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual)
+                .then(|| format!("{left} in {{first..last}}")),
+        ),
+        Type::Integer => fault.expected("eq, ne, lt, le, gt, ge or in"),
+        Type::Boolean => fault.expected("the condition on its own, or eq and ne with true or false"),
+        _ => fault,
+    }
+}
+
+fn each_outside(node: &Node) -> Fault {
     Fault::new(node.span.clone(), "[*] gives a condition for each element, not one for the request")
         .expected("any(…) or all(…) around it")
         .suggest(format!("any({node})"))
@@ -596,7 +592,7 @@ fn check_options(function: &Function, arguments: &[Node]) -> Result<()> {
     Ok(())
 }
 
-fn wrong_argument(function: &Function, parameter: &Parameter, argument: &Node, kind: Type) -> Box<Fault> {
+fn wrong_argument(function: &Function, parameter: &Parameter, argument: &Node, kind: Type) -> Fault {
     let fault = Fault::new(argument.span.clone(), format!("{} of {} is given {kind}", parameter.name, function.name))
         .expected(parameter.types());
     let element = match kind {
@@ -629,19 +625,18 @@ fn literal_value(literal: &Literal) -> Checked<'static> {
 /// The condition that an operand of type Boolean is. Missing is false, so the commonest functions of all become checks,
 /// which look at the bytes where they are.
 fn holds(operand: Operand) -> Test {
-    let (call, check): (Call, fn(Box<[u8]>) -> BytesCheck) = match operand {
-        Operand::Test(test) => return *test,
-        Operand::Call(call) if call.name == "starts_with" => (call, BytesCheck::StartsWith),
-        Operand::Call(call) if call.name == "ends_with" => (call, BytesCheck::EndsWith),
-        operand => return Test::Holds(operand),
+    let Operand::Call(Call { name, evaluate, arguments }) = operand else {
+        return if let Operand::Test(test) = operand { *test } else { Test::Holds(operand) };
     };
-    let Call { name, evaluate, arguments } = call;
-    match <Box<[Operand; 2]>>::try_from(arguments) {
-        Ok(pair) => match *pair {
-            [source, Operand::Bytes(literal)] => bytes_test(source, check(literal)),
-            pair => Test::Holds(Operand::Call(Call { name, evaluate, arguments: pair.into() })),
-        },
-        Err(arguments) => Test::Holds(Operand::Call(Call { name, evaluate, arguments })),
+    let whole = |arguments| Test::Holds(Operand::Call(Call { name, evaluate, arguments }));
+    let pair = match <Box<[Operand; 2]>>::try_from(arguments) {
+        Ok(pair) => *pair,
+        Err(arguments) => return whole(arguments),
+    };
+    match (name, pair) {
+        ("starts_with", [source, Operand::Bytes(start)]) => bytes_test(source, BytesCheck::StartsWith(start)),
+        ("ends_with", [source, Operand::Bytes(end)]) => bytes_test(source, BytesCheck::EndsWith(end)),
+        (_, pair) => whole(pair.into()),
     }
 }
 
@@ -658,7 +653,7 @@ fn joined(operator: Logical, tests: Vec<Test>) -> Test {
     for test in tests {
         match (operator, test) {
             (Logical::And, Test::All(inner)) | (Logical::Or, Test::Any(inner)) | (Logical::Xor, Test::Odd(inner)) => {
-                flat.extend(inner)
+                flat.extend(inner);
             }
             (_, test) => flat.push(test),
         }
@@ -673,6 +668,18 @@ fn joined(operator: Logical, tests: Vec<Test>) -> Test {
 fn bytes_test(operand: Operand, check: BytesCheck) -> Test {
     match operand {
         Operand::Field(field) => Test::Field(field, check),
+        Operand::Call(Call { name: "lower", arguments, evaluate }) => {
+            match (check, <Box<[Operand; 1]>>::try_from(arguments)) {
+                (BytesCheck::Equal(value), Ok(argument)) if !value.iter().any(u8::is_ascii_uppercase) => {
+                    let [argument] = *argument;
+                    bytes_test(argument, BytesCheck::EqualIgnoringCase(value))
+                }
+                (check, arguments) => {
+                    let arguments = arguments.map_or_else(|arguments| arguments, |argument| argument as Box<[Operand]>);
+                    Test::Bytes(Operand::Call(Call { name: "lower", evaluate, arguments }), check)
+                }
+            }
+        }
         operand => Test::Bytes(operand, check),
     }
 }
@@ -739,7 +746,7 @@ fn ip_item(item: &Item, left: &Node) -> Result<IpRange> {
     range.ok_or_else(|| wrong_item(item, left, Type::Ip))
 }
 
-fn wrong_item(item: &Item, left: &Node, kind: Type) -> Box<Fault> {
+fn wrong_item(item: &Item, left: &Node, kind: Type) -> Fault {
     Fault::new(item.span.clone(), format!("{left} is {kind}, and {} is none", item.value)).expected(literal_of(kind))
 }
 

@@ -19,9 +19,7 @@ pub struct Error {
     /// What was probably meant: a text to put in the place of the span.
     pub suggestion: Option<String>,
     /// The line of the expression that holds the place.
-    pub source_line: String,
-    /// How many characters of that line to underline.
-    pub underline: usize,
+    pub source_line: Box<str>,
 }
 
 impl std::error::Error for Error {}
@@ -30,7 +28,12 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} (line {}, column {})", self.message, self.line, self.column)?;
         writeln!(f, "  {}", self.source_line)?;
-        write!(f, "  {:>width$}{}", '^', "~".repeat(self.underline.saturating_sub(1)), width = self.column)?;
+        let rest = self.source_line.chars().skip(self.column - 1);
+        let underlined = rest.scan(0, |bytes, next| {
+            *bytes += next.len_utf8();
+            (*bytes <= self.span.len()).then_some(next)
+        });
+        write!(f, "  {:>column$}{}", '^', "~".repeat(underlined.skip(1).count()), column = self.column)?;
         if let Some(expected) = &self.expected {
             write!(f, "\n  expected {expected}")?;
         }
@@ -43,7 +46,10 @@ impl fmt::Display for Error {
 
 /// An error that does not yet know the text it is about.
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub(crate) struct Fault(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     message: String,
     span: Range<usize>,
     expected: Option<String>,
@@ -51,37 +57,36 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    pub(crate) fn new(span: Range<usize>, message: impl Into<String>) -> Box<Self> {
-        Box::new(Self { message: message.into(), span, expected: None, suggestion: None })
+    pub(crate) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
+        Self(Box::new(Parts { message: message.into(), span, expected: None, suggestion: None }))
     }
 
-    pub(crate) fn expected(mut self: Box<Self>, expected: impl Into<String>) -> Box<Self> {
-        self.expected = Some(expected.into());
+    pub(crate) fn expected(mut self, expected: impl Into<String>) -> Self {
+        self.0.expected = Some(expected.into());
         self
     }
 
-    pub(crate) fn suggest(mut self: Box<Self>, suggestion: impl Into<Option<String>>) -> Box<Self> {
-        self.suggestion = suggestion.into();
+    pub(crate) fn suggest(mut self, suggestion: impl Into<Option<String>>) -> Self {
+        self.0.suggestion = suggestion.into();
         self
     }
 
     /// The error, with its place in the text.
     pub(crate) fn locate(self, source: &str) -> Error {
-        let start = floor_boundary(source, self.span.start);
+        let Parts { message, span, expected, suggestion } = *self.0;
+        let start = floor_boundary(source, span.start);
         let before = &source[..start];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line_end = source[start..].find('\n').map_or(source.len(), |newline| start + newline);
-        let end = floor_boundary(source, self.span.end).clamp(start, line_end);
         Error {
-            message: self.message,
-            span: self.span,
+            message,
+            span: start..floor_boundary(source, span.end).max(start),
             line: before.matches('\n').count() + 1,
             column: source[line_start..start].chars().count() + 1,
-            expected: self.expected,
-            suggestion: self.suggestion,
+            expected,
+            suggestion,
             // A tab or an invisible character would move the caret away from its place.
             source_line: source[line_start..line_end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
-            underline: source[start..end].chars().count(),
         }
     }
 }

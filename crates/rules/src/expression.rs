@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use fields::{Available, FieldSet, View};
 
+use crate::ast::Ast;
 use crate::check::{Checker, NamedList};
-use crate::error::Error;
+use crate::error::{Error, Fault};
 use crate::list::Lists;
 use crate::parse::parse;
 use crate::pattern::{Pattern, PatternError, SharedPattern};
@@ -49,15 +50,13 @@ struct Program<P> {
 
 /// Compiles a filter expression.
 pub fn compile(source: &str, context: &Context<'_>) -> Result<Expression, Error> {
-    let cache = &context.cache.conditions;
-    let program = context.cache.program(cache, source, context, |checker, ast| checker.condition(ast))?;
+    let program = program(&context.cache.conditions, source, context, Checker::condition)?;
     Ok(Expression { program })
 }
 
 /// Compiles an expression whose value is a string, such as the target of a dynamic redirect.
 pub fn compile_value(source: &str, context: &Context<'_>) -> Result<ValueExpression, Error> {
-    let cache = &context.cache.values;
-    let program = context.cache.program(cache, source, context, |checker, ast| checker.value(ast))?;
+    let program = program(&context.cache.values, source, context, Checker::value)?;
     Ok(ValueExpression { program })
 }
 
@@ -65,7 +64,7 @@ impl Expression {
     /// Whether the request matches.
     #[inline]
     pub fn matches(&self, view: &View<'_>) -> bool {
-        self.program.plan.run(Frame::new(view))
+        self.program.plan.run(&Frame::new(view))
     }
 
     /// The fields that it reads.
@@ -99,7 +98,7 @@ impl fmt::Display for Expression {
 impl ValueExpression {
     /// The value for a request, `None` where it is missing.
     pub fn evaluate(&self, view: &View<'_>) -> Option<Vec<u8>> {
-        let cell: Cell<'_> = self.program.plan.evaluate(Frame::new(view))?;
+        let cell: Cell<'_> = self.program.plan.evaluate(&Frame::new(view))?;
         cell.bytes().map(<[u8]>::to_vec)
     }
 
@@ -145,30 +144,27 @@ impl Cache {
         let key = Key { source, response: false };
         self.patterns.get_or_insert(key, |_| true, || Pattern::new(source))
     }
+}
 
-    fn program<P>(
-        &self,
-        cache: &Interned<Program<P>>,
-        source: &str,
-        context: &Context<'_>,
-        plan: impl FnOnce(&mut Checker<'_>, &crate::ast::Ast) -> Result<P, Box<crate::error::Fault>>,
-    ) -> Result<Arc<Program<P>>, Error> {
-        let key = Key { source, response: context.phase.sees_response() };
-        // A program that was compiled with other lists under the same names is another program.
-        let same_lists = |program: &Program<P>| {
-            program
-                .lists
-                .iter()
-                .all(|(name, list)| context.lists.get(name).is_some_and(|other| Arc::ptr_eq(list, other)))
-        };
-        cache.get_or_insert(key, same_lists, || {
-            let ast = parse(source)?;
-            let mut checker = Checker::new(source, context);
-            let plan = plan(&mut checker, &ast).map_err(|fault| fault.locate(source))?;
-            let (fields, lists) = (checker.fields, checker.lists.into());
-            Ok(Program { plan, canonical: ast.to_string().into(), fields, lists })
-        })
-    }
+/// The program of a text: the one that lives already, or a new one.
+fn program<'a, P>(
+    cache: &Interned<Program<P>>,
+    source: &'a str,
+    context: &'a Context<'_>,
+    plan: impl FnOnce(&mut Checker<'a>, &Ast) -> Result<P, Fault>,
+) -> Result<Arc<Program<P>>, Error> {
+    let key = Key { source, response: context.phase.sees_response() };
+    // A program that was compiled with other lists under the same names is another program.
+    let same_lists = |program: &Program<P>| {
+        program.lists.iter().all(|(name, list)| context.lists.get(name).is_some_and(|other| Arc::ptr_eq(list, other)))
+    };
+    cache.get_or_insert(key, same_lists, || {
+        let ast = parse(source)?;
+        let mut checker = Checker::new(source, context);
+        let plan = plan(&mut checker, &ast).map_err(|fault| fault.locate(source))?;
+        let (fields, lists) = (checker.fields, checker.lists.into());
+        Ok(Program { plan, canonical: ast.to_string().into(), fields, lists })
+    })
 }
 
 /// What a compiled part was made from.
@@ -247,12 +243,11 @@ impl<T> Interned<T> {
 impl<T> Entries<T> {
     fn insert(&mut self, hash: u64, key: Key<'_>, value: Weak<T>) {
         let same = self.by_hash.entry(hash).or_default();
-        match same.iter_mut().find(|entry| entry.is(key)) {
-            Some(entry) => entry.value = value,
-            None => {
-                same.push(Entry { source: key.source.into(), response: key.response, value });
-                self.count += 1;
-            }
+        if let Some(entry) = same.iter_mut().find(|entry| entry.is(key)) {
+            entry.value = value;
+        } else {
+            same.push(Entry { source: key.source.into(), response: key.response, value });
+            self.count += 1;
         }
         if self.count >= self.swept_at {
             self.by_hash.retain(|_, same| {

@@ -258,7 +258,8 @@ pub static FUNCTIONS: &[Function] = &[
     },
 ];
 
-fn concat<'v>(arguments: Arguments<'v, '_>) -> Option<Cell<'v>> {
+#[expect(clippy::unnecessary_wraps, reason = "every row of the table has this signature")]
+fn concat<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
     let mut joined = arguments.spare().buffer();
     for place in 0..arguments.len() {
         if let Some(cell) = arguments.cell(place) {
@@ -268,17 +269,17 @@ fn concat<'v>(arguments: Arguments<'v, '_>) -> Option<Cell<'v>> {
     Some(Cell::Built(joined))
 }
 
-fn starts_with<'v>(arguments: Arguments<'v, '_>) -> Option<Cell<'v>> {
+fn starts_with<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
     let (source, substring) = (arguments.cell(0)?, arguments.cell(1)?);
     Some(Cell::Boolean(source.bytes()?.starts_with(substring.bytes()?)))
 }
 
-fn ends_with<'v>(arguments: Arguments<'v, '_>) -> Option<Cell<'v>> {
+fn ends_with<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
     let (source, substring) = (arguments.cell(0)?, arguments.cell(1)?);
     Some(Cell::Boolean(source.bytes()?.ends_with(substring.bytes()?)))
 }
 
-fn len<'v>(arguments: Arguments<'v, '_>) -> Option<Cell<'v>> {
+fn len<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
     let cell = arguments.cell(0)?;
     let length = match &cell {
         Cell::Array(array) | Cell::Mapped(array) => array.len(),
@@ -287,16 +288,20 @@ fn len<'v>(arguments: Arguments<'v, '_>) -> Option<Cell<'v>> {
     Some(Cell::Integer(length as i64))
 }
 
-fn lower<'v>(arguments: Arguments<'v, '_>) -> Option<Cell<'v>> {
+fn lower<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
     with_letters(arguments, u8::is_ascii_uppercase, <[u8]>::make_ascii_lowercase)
 }
 
-fn upper<'v>(arguments: Arguments<'v, '_>) -> Option<Cell<'v>> {
+fn upper<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
     with_letters(arguments, u8::is_ascii_lowercase, <[u8]>::make_ascii_uppercase)
 }
 
 /// The first argument after a change of letters, copied only where one of them changes.
-fn with_letters<'v>(arguments: Arguments<'v, '_>, changes: fn(&u8) -> bool, change: fn(&mut [u8])) -> Option<Cell<'v>> {
+fn with_letters<'v>(
+    arguments: Arguments<'_, 'v, '_>,
+    changes: fn(&u8) -> bool,
+    change: fn(&mut [u8]),
+) -> Option<Cell<'v>> {
     let mut built = match arguments.cell(0)? {
         Cell::Bytes(bytes) if !bytes.iter().any(changes) => return Some(Cell::Bytes(bytes)),
         Cell::Bytes(bytes) => copied(arguments, bytes),
@@ -307,7 +312,7 @@ fn with_letters<'v>(arguments: Arguments<'v, '_>, changes: fn(&u8) -> bool, chan
     Some(Cell::Built(built))
 }
 
-fn remove_bytes<'v>(arguments: Arguments<'v, '_>) -> Option<Cell<'v>> {
+fn remove_bytes<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
     let removed = arguments.literal(1)?;
     let mut built = match arguments.cell(0)? {
         Cell::Bytes(bytes) if !bytes.iter().any(|byte| removed.contains(byte)) => return Some(Cell::Bytes(bytes)),
@@ -319,7 +324,7 @@ fn remove_bytes<'v>(arguments: Arguments<'v, '_>) -> Option<Cell<'v>> {
     Some(Cell::Built(built))
 }
 
-fn substring<'v>(arguments: Arguments<'v, '_>) -> Option<Cell<'v>> {
+fn substring<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
     let source = arguments.cell(0)?;
     let length = source.bytes()?.len();
     let position = |index: i64| {
@@ -340,7 +345,7 @@ fn substring<'v>(arguments: Arguments<'v, '_>) -> Option<Cell<'v>> {
     })
 }
 
-fn to_string<'v>(arguments: Arguments<'v, '_>) -> Option<Cell<'v>> {
+fn to_string<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
     let mut text = arguments.spare().buffer();
     match arguments.cell(0)? {
         Cell::Boolean(value) => write!(text, "{value}"),
@@ -352,7 +357,7 @@ fn to_string<'v>(arguments: Arguments<'v, '_>) -> Option<Cell<'v>> {
     Some(Cell::Built(text))
 }
 
-fn url_decode<'v>(arguments: Arguments<'v, '_>) -> Option<Cell<'v>> {
+fn url_decode<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
     let options = arguments.literal(1).unwrap_or_default();
     let (recursive, unicode) = (options.contains(&b'r'), options.contains(&b'u'));
     let source = arguments.cell(0)?;
@@ -372,15 +377,12 @@ fn url_decode<'v>(arguments: Arguments<'v, '_>) -> Option<Cell<'v>> {
 fn decode_once(text: &[u8], unicode: bool, out: &mut Vec<u8>) {
     let mut at = 0;
     while at < text.len() {
-        match escape(&text[at..], unicode) {
-            Some((character, length)) => {
-                push(character, out);
-                at += length;
-            }
-            None => {
-                out.push(if text[at] == b'+' { b' ' } else { text[at] });
-                at += 1;
-            }
+        if let Some((character, length)) = escape(&text[at..], unicode) {
+            push(character, out);
+            at += length;
+        } else {
+            out.push(if text[at] == b'+' { b' ' } else { text[at] });
+            at += 1;
         }
     }
 }
@@ -410,6 +412,7 @@ fn decode_recursively(text: &[u8], unicode: bool, out: &mut Vec<u8>) {
 }
 
 /// What an escape stands for.
+#[derive(Clone, Copy)]
 enum Escaped {
     Byte(u8),
     Character(char),
@@ -434,7 +437,7 @@ fn push(escaped: Escaped, out: &mut Vec<u8>) {
     }
 }
 
-fn copied<'v>(arguments: Arguments<'v, '_>, bytes: &[u8]) -> Buffer<'v> {
+fn copied<'v>(arguments: Arguments<'_, 'v, '_>, bytes: &[u8]) -> Buffer<'v> {
     let mut copy = arguments.spare().buffer();
     copy.extend_from_slice(bytes);
     copy

@@ -25,7 +25,7 @@ pub const MAX_DEPTH: usize = 64;
 /// A raw string may have this many hashes, as documented.
 pub(crate) const MAX_RAW_HASHES: usize = 255;
 
-type Result<T> = std::result::Result<T, Box<Fault>>;
+type Result<T> = std::result::Result<T, Fault>;
 
 /// Parses an expression.
 ///
@@ -172,7 +172,7 @@ impl<'s> Parser<'s> {
         Err(self.unknown_operator(word))
     }
 
-    fn unknown_operator(&self, word: &str) -> Box<Fault> {
+    fn unknown_operator(&self, word: &str) -> Fault {
         let fault = Fault::new(self.at..self.at + word.len(), format!("unknown operator {word:?}"));
         match word {
             "starts_with" | "ends_with" => {
@@ -204,7 +204,7 @@ impl<'s> Parser<'s> {
         }
     }
 
-    fn unexpected_after_condition(&self) -> Box<Fault> {
+    fn unexpected_after_condition(&self) -> Fault {
         let expected = "and, or, xor, or the end of the condition";
         let rest = self.rest();
         for (single, double) in [("&", "&&"), ("|", "||"), ("^", "^^")] {
@@ -282,7 +282,7 @@ impl<'s> Parser<'s> {
         Ok(node)
     }
 
-    fn no_operand(&self, first: char) -> Box<Fault> {
+    fn no_operand(&self, first: char) -> Fault {
         let fault = self.fault(format!("unexpected {first:?}"));
         match first {
             '\'' => fault.expected("double quotes around a string"),
@@ -651,7 +651,7 @@ impl<'s> Parser<'s> {
         word
     }
 
-    fn fault(&self, message: impl Into<String>) -> Box<Fault> {
+    fn fault(&self, message: impl Into<String>) -> Fault {
         let length = self.peek().map_or(0, char::len_utf8);
         Fault::new(self.at..self.at + length, message)
     }

@@ -4,11 +4,12 @@
 //! Nothing here allocates by itself: operands borrow from the request or the plan, and a function that must build a
 //! string builds it in a buffer of the view.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use fields::{Array, Buffer, FieldId, Map, Spare, Value, View};
+use fields::{Array, Buffer, FieldId, Key, Map, Spare, Value, View};
 use memchr::memmem::Finder;
 
 use crate::ip_set::IpSet;
@@ -45,7 +46,7 @@ pub(crate) enum Operand {
     Integer(i64),
     Ip(IpAddr),
     Bytes(Box<[u8]>),
-    Key(Box<Operand>, Box<[u8]>),
+    Key(Box<Operand>, Box<Key>),
     Position(Box<Operand>, usize),
     Call(Call),
     /// The opposite of a Boolean; missing stays missing.
@@ -65,7 +66,7 @@ pub(crate) struct Call {
 }
 
 /// How a function is computed.
-pub(crate) type Evaluate = for<'v, 'r> fn(Arguments<'v, 'r>) -> Option<Cell<'v>>;
+pub(crate) type Evaluate = for<'f, 'v, 'r> fn(Arguments<'f, 'v, 'r>) -> Option<Cell<'v>>;
 
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,12 +78,14 @@ impl fmt::Debug for Call {
 #[derive(Debug)]
 pub(crate) enum BytesCheck {
     Equal(Box<[u8]>),
+    /// Of a lower-case value: what `lower(…) eq` asks, without lowering anything.
+    EqualIgnoringCase(Box<[u8]>),
     NotEqual(Box<[u8]>),
     Less(Box<[u8]>),
     LessOrEqual(Box<[u8]>),
     Greater(Box<[u8]>),
     GreaterOrEqual(Box<[u8]>),
-    /// The values are sorted.
+    /// The values are sorted by length, then by their bytes.
     OneOf(Box<[Box<[u8]>]>),
     InList(Arc<List>),
     Contains(Box<Finder<'static>>),
@@ -114,7 +117,6 @@ pub(crate) enum IpCheck {
 }
 
 /// What operands are read from.
-#[derive(Clone, Copy)]
 pub(crate) struct Frame<'v, 'r> {
     pub(crate) view: &'v View<'r>,
     element: Option<Value<'v>>,
@@ -125,8 +127,8 @@ impl<'v, 'r> Frame<'v, 'r> {
         Self { view, element: None }
     }
 
-    fn with(self, element: Value<'v>) -> Self {
-        Self { element: Some(element), ..self }
+    fn with(&self, element: Value<'v>) -> Self {
+        Self { view: self.view, element: Some(element) }
     }
 }
 
@@ -170,12 +172,12 @@ impl Cell<'_> {
 
 /// The arguments of a call, each computed when it is asked for.
 #[derive(Clone, Copy)]
-pub(crate) struct Arguments<'v, 'r> {
+pub(crate) struct Arguments<'f, 'v, 'r> {
     operands: &'v [Operand],
-    frame: Frame<'v, 'r>,
+    frame: &'f Frame<'v, 'r>,
 }
 
-impl<'v, 'r> Arguments<'v, 'r> {
+impl<'v> Arguments<'_, 'v, '_> {
     pub(crate) fn len(self) -> usize {
         self.operands.len()
     }
@@ -207,33 +209,38 @@ impl<'v, 'r> Arguments<'v, 'r> {
 }
 
 impl Test {
-    pub(crate) fn run(&self, frame: Frame<'_, '_>) -> bool {
+    pub(crate) fn run(&self, frame: &Frame<'_, '_>) -> bool {
         match self {
             Self::Constant(value) => *value,
             Self::All(tests) => tests.iter().all(|test| test.run(frame)),
             Self::Any(tests) => tests.iter().any(|test| test.run(frame)),
             Self::Odd(tests) => tests.iter().fold(false, |odd, test| odd ^ test.run(frame)),
             Self::Not(test) => !test.run(frame),
+            Self::Holds(Operand::Field(field)) => frame.view.boolean(*field) == Some(true),
             Self::Holds(operand) => matches!(operand.evaluate(frame), Some(Cell::Boolean(true))),
-            Self::Field(field, check) => match frame.view.value(*field) {
-                Some(Value::Bytes(bytes)) => check.holds(bytes),
-                _ => false,
-            },
+            Self::Field(field, check) => frame.view.bytes(*field).is_some_and(|bytes| check.holds(bytes)),
+            Self::Bytes(Operand::Element, check) => {
+                matches!(frame.element, Some(Value::Bytes(bytes)) if check.holds(bytes))
+            }
             Self::Bytes(operand, check) => {
                 operand.evaluate(frame).is_some_and(|cell| cell.bytes().is_some_and(|bytes| check.holds(bytes)))
+            }
+            Self::Integer(Operand::Field(field), check) => {
+                frame.view.integer(*field).is_some_and(|value| check.holds(value))
             }
             Self::Integer(operand, check) => {
                 matches!(operand.evaluate(frame), Some(Cell::Integer(value)) if check.holds(value))
             }
+            Self::Ip(Operand::Field(field), check) => frame.view.ip(*field).is_some_and(|address| check.holds(address)),
             Self::Ip(operand, check) => {
                 matches!(operand.evaluate(frame), Some(Cell::Ip(address)) if check.holds(address))
             }
             Self::SomeElement(source, test) => match source.evaluate(frame) {
-                Some(Cell::Array(array)) => array.iter().any(|element| test.run(frame.with(element))),
+                Some(Cell::Array(array)) => array.iter().any(|element| test.run(&frame.with(element))),
                 _ => false,
             },
             Self::EveryElement(source, test) => match source.evaluate(frame) {
-                Some(Cell::Array(array)) => array.iter().all(|element| test.run(frame.with(element))),
+                Some(Cell::Array(array)) => array.iter().all(|element| test.run(&frame.with(element))),
                 _ => false,
             },
         }
@@ -241,7 +248,7 @@ impl Test {
 }
 
 impl Operand {
-    pub(crate) fn evaluate<'v>(&'v self, frame: Frame<'v, '_>) -> Option<Cell<'v>> {
+    pub(crate) fn evaluate<'v>(&'v self, frame: &Frame<'v, '_>) -> Option<Cell<'v>> {
         match self {
             Self::Field(field) => frame.view.value(*field).map(Cell::from),
             Self::Element => frame.element.map(Cell::from),
@@ -266,7 +273,7 @@ impl Operand {
                 _ => None,
             },
             Self::MappedPosition(source, element, position) => match source.evaluate(frame)? {
-                Cell::Array(array) => element.evaluate(frame.with(array.get(*position)?)),
+                Cell::Array(array) => element.evaluate(&frame.with(array.get(*position)?)),
                 _ => None,
             },
             Self::Test(test) => Some(Cell::Boolean(test.run(frame))),
@@ -278,12 +285,13 @@ impl BytesCheck {
     pub(crate) fn holds(&self, bytes: &[u8]) -> bool {
         match self {
             Self::Equal(value) => bytes == &**value,
+            Self::EqualIgnoringCase(value) => bytes.eq_ignore_ascii_case(value),
             Self::NotEqual(value) => bytes != &**value,
             Self::Less(value) => bytes < &**value,
             Self::LessOrEqual(value) => bytes <= &**value,
             Self::Greater(value) => bytes > &**value,
             Self::GreaterOrEqual(value) => bytes >= &**value,
-            Self::OneOf(values) => values.binary_search_by(|value| (**value).cmp(bytes)).is_ok(),
+            Self::OneOf(values) => values.binary_search_by(|value| order(value, bytes)).is_ok(),
             Self::InList(list) => list.contains_bytes(bytes),
             Self::Contains(finder) => finder.find(bytes).is_some(),
             Self::StartsWith(start) => bytes.starts_with(start),
@@ -292,6 +300,11 @@ impl BytesCheck {
             Self::Wildcard(wildcard) => wildcard.is_match(bytes),
         }
     }
+}
+
+/// The order of the values of a set: lengths decide most comparisons without a look at the bytes.
+pub(crate) fn order(one: &[u8], other: &[u8]) -> Ordering {
+    one.len().cmp(&other.len()).then_with(|| one.cmp(other))
 }
 
 impl IntegerCheck {

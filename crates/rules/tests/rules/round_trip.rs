@@ -178,7 +178,7 @@ fn pieces() -> impl Strategy<Value = String> {
         "\u{0}",
     ]);
     proptest::collection::vec((piece, prop_oneof![Just(""), Just(" ")]), 0..24)
-        .prop_map(|pieces| pieces.into_iter().map(|(piece, blank)| format!("{piece}{blank}")).collect())
+        .prop_map(|pieces| pieces.into_iter().flat_map(|(piece, blank)| [piece, blank]).collect())
 }
 
 proptest! {
