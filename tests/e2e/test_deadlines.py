@@ -1,0 +1,182 @@
+"""Deadlines and caps: who is slow, silent or too many is let go, and nobody else."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+
+from .client import ask, connect, read_until_quiet
+from .conftest import Document, StartEdge, zone
+from .origin import Origin, Visit, echo
+
+HOST = b"Host: shop.test\r\n"
+GET = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
+
+
+def limits(**values: int) -> Document:
+    return {"listen": [{"address": "127.0.0.1:0"}], "limits": values}
+
+
+def seconds_until_closed(connection: socket.socket) -> tuple[float, bytes]:
+    started = time.monotonic()
+    received, closed = read_until_quiet(connection, 8, 8)
+    assert closed
+    return time.monotonic() - started, received
+
+
+def test_a_silent_connection_is_closed(start_edge: StartEdge) -> None:
+    with Origin(echo([])) as origin:
+        edge = start_edge(zone(origin.url), edge=limits(first_byte_timeout_ms=500))
+        with connect(edge.port) as connection:
+            took, received = seconds_until_closed(connection)
+    assert received == b""
+    assert 0.2 < took < 3
+    assert edge.metric("bartizan_deadlines_total", deadline="first_byte") == 1
+
+
+def test_a_head_that_trickles_in_is_answered_408(start_edge: StartEdge) -> None:
+    with Origin(echo([])) as origin:
+        edge = start_edge(zone(origin.url), edge=limits(header_timeout_ms=800))
+        with connect(edge.port) as connection:
+            received = b""
+            for byte in GET[:-2]:
+                connection.sendall(bytes([byte]))
+                time.sleep(0.1)
+                connection.setblocking(False)
+                try:
+                    received = connection.recv(4096)
+                except BlockingIOError:
+                    pass
+                connection.setblocking(True)
+                if received:
+                    break
+    assert received.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_body_that_trickles_in_is_given_up(start_edge: StartEdge) -> None:
+    with Origin(echo([])) as origin:
+        edge = start_edge(zone(origin.url), edge=limits(body_min_bytes_per_s=1000, body_rate_window_ms=1000))
+        with connect(edge.port) as connection:
+            connection.sendall(b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 1000000\r\n\r\n")
+            stop = threading.Event()
+
+            def trickle() -> None:
+                while not stop.wait(0.1):
+                    try:
+                        connection.send(b"x")
+                    except OSError:
+                        return
+
+            thread = threading.Thread(target=trickle)
+            thread.start()
+            received, _ = read_until_quiet(connection, 5, 5)
+            stop.set()
+            thread.join()
+    assert received.startswith(b"HTTP/1.1 408 ")
+    assert edge.metric("bartizan_deadlines_total", deadline="body_rate") == 1
+
+
+def test_a_client_that_does_not_read_is_given_up(start_edge: StartEdge) -> None:
+    body = b"x" * 50_000_000
+
+    def script(visit: Visit) -> None:
+        visit.request()
+        visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+        visit.send(body)
+
+    with Origin(script) as origin:
+        edge = start_edge(zone(origin.url), edge=limits(body_min_bytes_per_s=1000, body_rate_window_ms=1000))
+        with connect(edge.port) as connection:
+            connection.sendall(GET)
+            time.sleep(4)
+            assert edge.metric("bartizan_deadlines_total", deadline="write_rate") == 1
+
+
+def test_a_connection_rests_as_long_as_it_may(start_edge: StartEdge) -> None:
+    with Origin(echo([])) as origin:
+        edge = start_edge(zone(origin.url), edge=limits(idle_timeout_ms=600))
+        with connect(edge.port) as connection:
+            connection.sendall(GET)
+            read_until_quiet(connection, 0.1)
+            took, _ = seconds_until_closed(connection)
+    assert took < 3
+    assert edge.metric("bartizan_deadlines_total", deadline="idle") == 1
+
+
+def test_an_origin_that_does_not_answer_is_a_gateway_timeout(start_edge: StartEdge) -> None:
+    def silent(visit: Visit) -> None:
+        visit.request()
+        visit.more()
+
+    with Origin(silent) as origin:
+        edge = start_edge(zone(origin.url), edge=limits(origin_response_timeout_ms=700))
+        got = ask(edge.port, GET, quiet_s=3)
+    assert got.status == 504
+
+
+def test_a_client_that_leaves_is_noticed_while_the_origin_thinks(start_edge: StartEdge) -> None:
+    left = threading.Event()
+
+    def thinks(visit: Visit) -> None:
+        visit.request()
+        if not visit.more():
+            left.set()
+
+    with Origin(thinks) as origin:
+        edge = start_edge(zone(origin.url))
+        connection = connect(edge.port)
+        connection.sendall(GET)
+        time.sleep(0.3)
+        connection.close()
+        assert left.wait(5)
+
+
+def test_an_address_has_only_so_many_connections(start_edge: StartEdge) -> None:
+    with Origin(echo([])) as origin:
+        edge = start_edge(zone(origin.url), edge=limits(connections_per_address=3))
+        held = [connect(edge.port) for _ in range(3)]
+        for connection in held:
+            connection.sendall(GET)
+            read_until_quiet(connection, 0.1)
+        with connect(edge.port) as fourth:
+            assert read_until_quiet(fourth, 2, 2) == (b"", True)
+        held.pop().close()
+        time.sleep(0.3)
+        assert ask(edge.port, GET).status == 200
+        for connection in held:
+            connection.close()
+    assert edge.metric("bartizan_connections_refused_total", cap="connections_per_address") == 1
+
+
+def test_a_body_above_the_cap_is_413_by_length_and_in_chunks(start_edge: StartEdge) -> None:
+    seen: list[bytes] = []
+    with Origin(echo(seen)) as origin:
+        edge = start_edge(zone(origin.url), edge=limits(body_bytes=10))
+        by_length = ask(edge.port, b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 11\r\n\r\n" + b"x" * 11)
+        chunked = b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nb\r\n" + b"x" * 11 + b"\r\n0\r\n\r\n"
+        in_chunks = ask(edge.port, chunked)
+    assert (by_length.status, in_chunks.status) == (413, 413)
+    assert not any(request.endswith(b"0\r\n\r\n") or b"xxx" in request for request in seen)
+
+
+def test_a_stop_lets_a_request_in_flight_end(start_edge: StartEdge) -> None:
+    def slow(visit: Visit) -> None:
+        visit.request()
+        time.sleep(1)
+        visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow")
+
+    with Origin(slow) as origin:
+        edge = start_edge(zone(origin.url))
+        with connect(edge.port) as idle, connect(edge.port) as busy:
+            idle.sendall(b"")
+            busy.sendall(GET)
+            time.sleep(0.2)
+            stopper = threading.Thread(target=edge.stop, args=(10,))
+            stopper.start()
+            raw, closed = read_until_quiet(busy, 3)
+            stopper.join(10)
+            assert not stopper.is_alive()
+            assert read_until_quiet(idle, 1) == (b"", True)
+    assert raw.endswith(b"slow")
+    assert closed
