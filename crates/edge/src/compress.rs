@@ -15,10 +15,12 @@ use std::io::{self, Write as _};
 use crate::page::quality;
 use crate::policy::CompressionSettings;
 
-/// Quality 4 of 11: about the speed of gzip at 5, some 10 % smaller.
+/// Quality 4 of 11. In chunks of 16 KiB on HTML, JavaScript and JSON (2026-11, shared cores) it took 1.8 times the CPU of gzip
+/// at 5 for 2 % fewer to 3 % more bytes saved; at 5 it takes 2.7 times for some 5 %. Higher is for files, not for streams.
 const BROTLI_QUALITY: i32 = 4;
-/// A window of 256 KiB; with quality 4 the encoder stays under 2 MiB.
+/// A window of 256 KiB; with quality 4 an encoder holds 1.3 MiB, for a body of 64 KiB 0.3 MiB.
 const BROTLI_WINDOW_BITS: i32 = 18;
+/// Level 5 of 9: 40 to 80 MB/s.
 const GZIP_LEVEL: u32 = 5;
 
 /// A content coding that the edge can apply.
