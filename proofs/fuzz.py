@@ -1,8 +1,9 @@
 """Run one fuzz target for a time and print one JSON line: executions, edges, crashes.
 
 The targets are in `proofs/fuzz`; they are built by nightly `cargo fuzz` without a sanitizer, since what they drive is
-safe Rust, but with debug assertions, so that an overflow is a crash. With ``--planted`` a panic is compiled in behind the
-deepest branch, and the run succeeds only if it is found: a fuzzer that cannot get there proves nothing by finding nothing.
+safe Rust, but with debug assertions, so that an overflow is a crash. With ``--planted`` a panic is compiled in behind
+the deepest branch, and the run succeeds only if it is found: a fuzzer that cannot get there proves nothing by finding
+nothing.
 """
 
 from __future__ import annotations

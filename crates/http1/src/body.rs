@@ -183,7 +183,7 @@ impl BodyDecoder {
 
     /// Skips extensions, whose meaning nobody agreed on with us (RFC 9112 §7.1.1), up to and with the CR that ends them.
     fn chunk_extension(&mut self, input: &[u8], size: u64) -> Result<usize, Refusal> {
-        let window = &input[..input.len().min(self.extension_bytes_left + 1)];
+        let window = &input[..input.len().min(self.extension_bytes_left.saturating_add(1))];
         let length = find_control(window);
         if length > self.extension_bytes_left {
             return Err(Refusal::ChunkExtensionsTooLarge);

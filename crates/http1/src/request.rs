@@ -262,7 +262,8 @@ impl RequestParser {
                 Ok(Line::Partial) => return Ok(None),
                 Ok(Line::OverLimit) if limit == head_limit => return Err(Refusal::HeadTooLarge),
                 Ok(Line::OverLimit) => {
-                    let method_ends = input[start..].iter().take(method_bytes + 1).any(|&byte| byte == b' ');
+                    let method_ends =
+                        input[start..].iter().take(method_bytes.saturating_add(1)).any(|&byte| byte == b' ');
                     return Err(if method_ends { Refusal::TargetTooLong } else { Refusal::MethodTooLong });
                 }
                 Err(_) if input.get(start) == Some(&TLS_HANDSHAKE) => return Err(Refusal::TlsOnPlainPort),

@@ -231,3 +231,21 @@ fn a_large_head_may_arrive_byte_by_byte() {
     let (head, consumed) = parser.parse(&input).expect("no refusal").expect("a head");
     assert_eq!((consumed, head.headers().get("x").map(<[u8]>::len)), (input.len(), Some(60_000)));
 }
+
+#[test]
+fn limits_without_end_are_limits_all_the_same() {
+    let endless = Limits {
+        head_bytes: usize::MAX,
+        headers: usize::MAX,
+        method_bytes: usize::MAX,
+        target_bytes: usize::MAX,
+        chunk_extension_bytes: usize::MAX,
+        trailer_bytes: usize::MAX,
+        trailers: usize::MAX,
+    };
+    let input = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert!(RequestParser::new(endless).parse(input).expect("no refusal").is_some());
+    let mut decoder = BodyDecoder::new(Framing::Chunked, &endless);
+    assert_eq!(decoder.decode(b"3;x\r\nabc"), Ok(Decoded::Data { skip: 5, len: 3 }));
+    assert_eq!(decoder.decode(b"\r\n0;x\r\nX: y\r\n\r\n"), Ok(Decoded::End { consumed: 15 }));
+}
