@@ -8,6 +8,7 @@ from pathlib import Path
 from bartizan.config.document import Parts, parts
 from bartizan.config.identity import rule_ids, ruleset_id
 from bartizan.config.load import load
+from bartizan.config.native import check_policy
 from bartizan.config.site import CertificateFiles
 
 SHORTEST = """
@@ -45,7 +46,7 @@ passive_health = { failures = 5, cooldown_s = 20 }
 certificates = [{ certificate_file = "cert.pem", key_file = "/etc/key.pem" }]
 min_version = "1.3"
 https_redirect = true
-hsts = { preload = true }
+hsts = { include_subdomains = true, preload = true }
 
 [zones.shop.normalization]
 incoming = "rfc3986"
@@ -168,7 +169,7 @@ def test_every_setting_reaches_the_document(tmp_path: Path) -> None:
     admin, execute, redirect = rule_ids("zone shop", loaded.zones["shop"].rules)
     basic = ruleset_id("basic", loaded.rulesets["basic"])
     document = json.loads(policy.document(1))
-    rule = {"ref": None, "description": "", "action_parameters": None, "enabled": True}
+    rule = {"ref": None, "description": "", "action_parameters": None, "enabled": True, "logging": None}
     assert document["edge"] == {
         "listen": [
             {"address": "127.0.0.1:8080", "tls": False, "proxy_protocol": False},
@@ -232,7 +233,7 @@ def test_every_setting_reaches_the_document(tmp_path: Path) -> None:
                 "certificates": [{"certificate_file": str(tmp_path / "cert.pem"), "key_file": "/etc/key.pem"}],
                 "min_version": "1.3",
                 "https_redirect": True,
-                "hsts": {"max_age_s": 31536000, "include_subdomains": False, "preload": True},
+                "hsts": {"max_age_s": 31536000, "include_subdomains": True, "preload": True},
             },
             "normalization": {"incoming": "rfc3986", "to_origin": True},
             "body": {"inspection_limit": 1024, "wait_ms": 10, "past_limit": "reject"},
@@ -249,6 +250,7 @@ def test_every_setting_reaches_the_document(tmp_path: Path) -> None:
                             "response": {"status_code": 404, "content": "", "content_type": "text/plain"}
                         },
                         "enabled": True,
+                        "logging": None,
                     },
                     {
                         **rule,
@@ -298,3 +300,9 @@ def test_acme_zones_are_set_aside_for_the_renewal(tmp_path: Path) -> None:
         )
     }
     assert b"acme" not in policy.document(1)
+
+
+def test_the_edge_takes_a_document_with_every_setting(tmp_path: Path) -> None:
+    redirect = 'action_parameters = { from_value = { target_url = { value = "https://shop.example/" } } }\n'
+    text = FULL.replace('action = "redirect"\n', 'action = "redirect"\n' + redirect)
+    assert check_policy(made(tmp_path, text).document(1)) == []

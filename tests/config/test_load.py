@@ -778,7 +778,7 @@ kind = "ip"
 file = "latin.txt"
 """,
         [
-            '{here}/latin.txt:2:1: list "office": is not UTF-8 here; save the list as UTF-8, one item on each line',
+            'latin.txt:2:1: list "office": is not UTF-8 here; save the list as UTF-8, one item on each line',
         ],
     ),
     (

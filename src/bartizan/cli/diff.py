@@ -11,7 +11,7 @@ import msgspec
 from bartizan.cli.problems import show, total
 from bartizan.config.problem import SiteError
 from bartizan.layout import StateDirectory
-from bartizan.policy.diff import Change, Difference, from_site, from_store
+from bartizan.policy.diff import Change, Difference
 from bartizan.policy.diff import diff as compare
 
 _SIGNS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
@@ -26,7 +26,7 @@ def diff(*, a: int | None, b: int | None, site: Path, state: Path | None, text: 
     """
     directory = StateDirectory.locate(state=state, site=site)
     try:
-        found = compare(from_store(directory, a), from_site(directory, site) if b is None else from_store(directory, b))
+        found = compare(directory, a, site if b is None else b)
     except SiteError as error:
         show(error.problems)
         sys.stderr.write(f"{site}: {total(error.problems)}; there is nothing to compare until they are mended\n")

@@ -74,6 +74,7 @@ class _Rule(msgspec.Struct):
     action: str
     action_parameters: dict[str, Any] | None
     enabled: bool
+    logging: settings.Logging | None
 
 
 class _Server(msgspec.Struct):
@@ -290,6 +291,7 @@ def _rules(scope: str, rules: list[Rule], rulesets: dict[str, str]) -> list[_Rul
             rule.action,
             _parameters(rule, rulesets),
             rule.enabled,
+            rule.logging,
         )
         for rule, rule_id in zip(rules, rule_ids(scope, rules), strict=True)
     ]

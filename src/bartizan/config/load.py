@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from itertools import chain
-from pathlib import Path
+from pathlib import Path as FilePath
 
 import msgspec
 
 from bartizan.config import source as sources
 from bartizan.config.convert import convert
-from bartizan.config.problem import Problem, SiteError
+from bartizan.config.problem import Path, Problem, SiteError
 from bartizan.config.site import Site
 from bartizan.config.source import Source
 from bartizan.config.validate import read_lists, validate
@@ -24,21 +24,22 @@ class Loaded(msgspec.Struct, frozen=True):
     site: Site | None
     list_items: dict[str, bytes]
     problems: list[Problem]
+    wrong: list[Path]
+    """Where the problems are, as paths into the site file."""
 
     @property
     def judged_whole(self) -> bool:
         """Whether lists and rulesets are all there, so that the edge does not take offence at a gap."""
-        broken = ('list "', 'ruleset "', "lists", "rulesets")
-        return self.site is not None and not any(problem.where.startswith(broken) for problem in self.problems)
+        return self.site is not None and not any(path[:1] in (("lists",), ("rulesets",)) for path in self.wrong)
 
 
-def load(file: Path) -> Loaded:
+def load(file: FilePath) -> Loaded:
     """Reads a site file and the lists that it names. Never raises for what is in them: that is in `problems`."""
     try:
         source = sources.read(str(file))
     except SiteError as error:
         empty = sources.parse(str(file), "")
-        return Loaded(empty, None, {}, error.problems)
+        return Loaded(empty, None, {}, error.problems, [])
     site, findings = convert(source)
     list_items: dict[str, bytes] = {}
     if site is not None:
@@ -48,4 +49,4 @@ def load(file: Path) -> Loaded:
             path = finding.path
             if not (finding.gap and any(other[: len(path)] == path for other in explained)):
                 findings.append(finding)
-    return Loaded(source, site, list_items, source.problems(findings))
+    return Loaded(source, site, list_items, source.problems(findings), [finding.path for finding in findings])

@@ -23,6 +23,7 @@ __all__ = [
     "Hsts",
     "ListSource",
     "Listener",
+    "Logging",
     "Normalization",
     "OriginServer",
     "OriginTls",
@@ -62,7 +63,9 @@ Action = Literal[
     "block",
     "challenge",
     "compress_response",
+    "ddos_dynamic",
     "execute",
+    "force_connection_close",
     "js_challenge",
     "log",
     "log_custom_field",
@@ -72,6 +75,7 @@ Action = Literal[
     "route",
     "score",
     "serve_error",
+    "set_cache_settings",
     "set_config",
     "skip",
 ]
@@ -313,7 +317,7 @@ class Normalization(Settings):
 class Body(Settings):
     """How request bodies are held for rules that read them. Nothing is held in a zone whose rules do not."""
 
-    inspection_limit: Annotated[int, Meta(ge=0, le=134_217_728, description="Bytes of a body that rules can see.")] = (
+    inspection_limit: Annotated[int, Meta(ge=1, le=67_108_864, description="Bytes of a body that rules can see.")] = (
         131_072
     )
     wait_ms: Annotated[int, Meta(ge=0, le=600_000, description="Milliseconds to wait for that much of a body.")] = 1000
@@ -330,6 +334,12 @@ class Compression(Settings):
     min_bytes: Annotated[
         int, Meta(ge=0, le=1_073_741_824, description="Shorter responses are left as they are, in bytes.")
     ] = 1024
+
+
+class Logging(Settings):
+    """What a rule with the action `skip` leaves behind."""
+
+    enabled: Annotated[bool, Meta(description="Whether a request that the rule lets through leaves a firewall event.")]
 
 
 class Rule(Settings):
@@ -360,6 +370,7 @@ class Rule(Settings):
         ),
     ] = None
     enabled: Annotated[bool, Meta(description="Whether the rule runs.")] = True
+    logging: Annotated[Logging | None, Meta(description="For `skip` only. Unset: it leaves an event.")] = None
 
 
 class Zone(Settings, kw_only=True):

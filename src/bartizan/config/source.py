@@ -27,6 +27,10 @@ class Source:
         self._spans = spans
         self._kept: dict[Path, list[int]] = {}
 
+    def shown(self, file: str) -> str:
+        """A file that the site file names, as messages name it: beside the site file as the user named that."""
+        return str(FilePath(self.file).parent / file)
+
     def keep(self, path: Path, indexes: list[int]) -> None:
         """Says which items of the array at `path` were kept when others were dropped for their mistakes."""
         self._kept[path] = indexes
@@ -38,6 +42,16 @@ class Source:
             kept = self._kept.get(tuple(steps)) if isinstance(step, int) else None
             steps.append(kept[step] if kept is not None and isinstance(step, int) and step < len(kept) else step)
         return tuple(steps)
+
+    def existing(self, path: Path) -> Path:
+        """The longest beginning of a path that is in the file."""
+        value: Any = self.values
+        for depth, step in enumerate(path):
+            inside = step in value if isinstance(value, dict) else isinstance(step, int) and isinstance(value, list)
+            if not inside or (isinstance(value, list) and not 0 <= int(step) < len(value)):
+                return path[:depth]
+            value = value[step]
+        return path
 
     def ordinal(self, path: Path) -> int:
         """Which item of its array, from 1, the item at a path is in the file."""

@@ -55,7 +55,7 @@ def read_lists(site: Site, source: Source) -> tuple[dict[str, bytes], list[Findi
             except UnicodeDecodeError as error:
                 line = error.object[: error.start].count(b"\n") + 1
                 message = "is not UTF-8 here; save the list as UTF-8, one item on each line"
-                findings.append(Finding(("lists", name), message, elsewhere=(str(directory / entry.file), line)))
+                findings.append(Finding(("lists", name), message, elsewhere=(source.shown(entry.file), line)))
     return items, findings
 
 

@@ -15,7 +15,7 @@ from bartizan.layout import StateDirectory
 from bartizan.policy import diagnostics
 from bartizan.policy.build import policy_of, provide_certificates
 from bartizan.policy.check import check
-from bartizan.policy.effect import Effect, current_version, lock, open_versions, put_into_effect, settle
+from bartizan.policy.effect import Effect, current_version, lock, open_versions, put_into_effect, settle, take
 from bartizan.policy.skeleton import take_apart
 
 __all__ = ["Applied", "apply", "author"]
@@ -65,22 +65,19 @@ def _apply(loaded: Loaded, site: Site, state: StateDirectory, message: str, by: 
     skeleton, bodies = take_apart(policy)
     document = msgspec.json.encode(skeleton)
     acme = msgspec.json.encode(policy.acme, order="deterministic")
-    versions = open_versions(state)
-    settle(versions, state)
-    before = versions.in_effect()
-    if before is not None and before.id == current_version(state) and versions.document(before.id) == (document, acme):
-        effect = put_into_effect(before.id, policy, state)
-        return _outcome("unchanged" if effect.accepted else "refused", before.id, effect, loaded)
-    version = versions.add(
-        NewVersion(author=by, message=message, source=loaded.source.text, document=document, acme=acme, parts=bodies)
-    ).id
-    effect = put_into_effect(version, policy, state)
-    said = msgspec.json.encode(effect.diagnostics)
-    if effect.accepted:
-        versions.applied(version, said)
-        return _outcome("applied", version, effect, loaded)
-    versions.refused(version, said)
-    return _outcome("refused", version, effect, loaded)
+    with open_versions(state) as versions:
+        settle(versions, state)
+        before = versions.in_effect()
+        if (
+            before is not None
+            and before.id == current_version(state)
+            and versions.document(before.id) == (document, acme)
+        ):
+            effect = put_into_effect(before.id, policy, state)
+            return _outcome("unchanged" if effect.accepted else "refused", before.id, effect, loaded)
+        new = NewVersion(by, message, loaded.source.text, document, acme, bodies)
+        version, effect = take(new, policy, versions, state)
+    return _outcome("applied" if effect.accepted else "refused", version, effect, loaded)
 
 
 def _outcome(

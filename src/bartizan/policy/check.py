@@ -42,15 +42,9 @@ def check(site: Path, state: StateDirectory) -> Checked:
             list_items=loaded.list_items,
             certificates={},
         )
-        found = merged(found, diagnostics.problems(check_policy(policy.document(0)), loaded))
+        said = diagnostics.problems(check_policy(policy.document(0)), loaded)
+        found = sorted(found + said, key=lambda each: (each.file != str(site), each.file, each.line, each.column))
     return Checked(found, *_counts(loaded))
-
-
-def merged(ours: list[Problem], edges: list[Problem]) -> list[Problem]:
-    """Both kinds of problem in the order of the file; where both speak about one place, ours says the way out."""
-    places = {(problem.file, problem.line, problem.column) for problem in ours}
-    both = ours + [problem for problem in edges if (problem.file, problem.line, problem.column) not in places]
-    return sorted(both, key=lambda problem: (problem.file != both[0].file, problem.file, problem.line, problem.column))
 
 
 def _counts(loaded: Loaded) -> tuple[int, int, int]:

@@ -12,19 +12,31 @@ from bartizan.config.native import Diagnostic
 from bartizan.config.problem import Finding, Problem
 from bartizan.config.problem import Path as SettingPath
 from bartizan.config.site import Rule, Site, Zone
+from bartizan.config.source import Source
 
 __all__ = ["problems"]
 
 
 def problems(diagnostics: list[Diagnostic], loaded: Loaded) -> list[Problem]:
-    """The diagnostics as problems of the site file, in its order."""
+    """The diagnostics as problems of the site file, in its order.
+
+    What the site file itself was found wrong with is not told again, nor what may follow from it.
+    """
     site = loaded.site
     if site is None:
         return []
     zones = sorted(site.zones)
     findings = [_finding(diagnostic, site, zones, loaded) for diagnostic in diagnostics]
     source = loaded.source
-    return source.problems([msgspec.structs.replace(each, path=source.original(each.path)) for each in findings])
+    placed = [msgspec.structs.replace(each, path=source.original(each.path)) for each in findings]
+    new = [each for each in placed if not any(_within(source.existing(each.path), wrong) for wrong in loaded.wrong)]
+    return source.problems(new)
+
+
+def _within(path: SettingPath, other: SettingPath) -> bool:
+    """Whether one of the two is part of the other."""
+    shared = min(len(path), len(other))
+    return path[:shared] == other[:shared]
 
 
 def _finding(diagnostic: Diagnostic, site: Site, zones: list[str], loaded: Loaded) -> Finding:
@@ -35,7 +47,7 @@ def _finding(diagnostic: Diagnostic, site: Site, zones: list[str], loaded: Loade
         _message(diagnostic),
         severity=diagnostic.severity,
         within=within,
-        elsewhere=_list_line(path, site, loaded.source.directory),
+        elsewhere=_list_line(path, site, loaded.source),
     )
 
 
@@ -43,9 +55,11 @@ def _message(diagnostic: Diagnostic) -> str:
     message = diagnostic.message
     if diagnostic.column is not None and "column" not in message:
         line = f"line {diagnostic.line}, " if diagnostic.line is not None and diagnostic.line > 1 else ""
-        message += f" at {line}column {diagnostic.column}"
-    if diagnostic.suggestion is not None and diagnostic.suggestion not in message:
-        message += f'; did you mean "{diagnostic.suggestion}"?'
+        wrong, semicolon, way_out = message.partition("; ")
+        message = f"{wrong} at {line}column {diagnostic.column}{semicolon}{way_out}"
+    meant = diagnostic.suggestion
+    if meant is not None and meant not in message:
+        message += f"; did you mean {meant}?" if '"' in meant else f'; did you mean "{meant}"?'
     return message
 
 
@@ -91,17 +105,17 @@ def _rule_path(rest: list[str | int], rules: list[Rule]) -> SettingPath:
     return tuple(rest)
 
 
-def _list_line(path: SettingPath, site: Site, directory: Path) -> tuple[str, int] | None:
+def _list_line(path: SettingPath, site: Site, source: Source) -> tuple[str, int] | None:
     match path:
         case ("lists", str(name), "items", int(index), *_):
             file = site.lists[name].file if name in site.lists else None
             if file is not None:
-                return _line(directory / file, index)
+                return source.shown(file), _line(source.directory / file, index)
     return None
 
 
-def _line(file: Path, index: int) -> tuple[str, int]:
+def _line(file: Path, index: int) -> int:
     try:
-        return str(file), lists.line_of_item(file.read_bytes(), index)
+        return lists.line_of_item(file.read_bytes(), index)
     except (OSError, IndexError):  # the file has changed since the policy was made
-        return str(file), 1
+        return 1

@@ -5,10 +5,10 @@ Parts are compared by digest first, so of a thousand zones only the changed ones
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import unified_diff
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -20,17 +20,10 @@ from bartizan.policy.build import policy_of
 from bartizan.policy.effect import open_versions
 from bartizan.policy.skeleton import Skeleton, take_apart
 
-__all__ = ["Change", "Difference", "Side", "diff", "from_site", "from_store"]
+if TYPE_CHECKING:
+    from bartizan.store.versions import Versions
 
-
-class Side(msgspec.Struct, frozen=True):
-    """One of the two policies. `bodies` reads parts by digest; `title` is what people call it."""
-
-    title: str
-    skeleton: Skeleton
-    acme: Any
-    source: str
-    bodies: Any
+__all__ = ["Change", "Difference", "diff"]
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -52,31 +45,51 @@ class Difference(msgspec.Struct, frozen=True):
     text: str
 
 
-def from_store(state: StateDirectory, version: int | None) -> Side:
-    """A version, or with None the one in effect. Raises Failure where there is none."""
-    versions = open_versions(state)
-    if version is None:
-        in_effect = versions.in_effect()
-        if in_effect is None:
-            raise Failure("no version has been applied yet, so there is nothing to compare with; run: bartizan apply")
-        version = in_effect.id
+def diff(state: StateDirectory, before: int | None, after: int | Path) -> Difference:
+    """What has to change for `before` to become `after`.
+
+    `before` is a version, or None for the one in effect; `after` is a version or a site file. Raises Failure where
+    there is no such version, SiteError where the site file has mistakes.
+    """
+    with open_versions(state) as versions:
+        old = _stored(versions, _in_effect(versions) if before is None else before)
+        new = _stored(versions, after) if isinstance(after, int) else _written(state, after)
+        return _difference(old, new)
+
+
+class _Side(msgspec.Struct, frozen=True):
+    """One of the two policies. `bodies` reads parts by digest; `title` is what people call it."""
+
+    title: str
+    skeleton: Skeleton
+    acme: Any
+    source: str
+    bodies: Callable[[list[str]], dict[str, bytes]]
+
+
+def _in_effect(versions: Versions) -> int:
+    found = versions.in_effect()
+    if found is None:
+        raise Failure("no version has been applied yet, so there is nothing to compare with; run: bartizan apply")
+    return found.id
+
+
+def _stored(versions: Versions, version: int) -> _Side:
     document, acme = versions.document(version)
     skeleton = msgspec.json.decode(document, type=Skeleton)
-    return Side(f"version {version}", skeleton, msgspec.json.decode(acme), versions.source(version), versions.parts)
+    return _Side(f"version {version}", skeleton, msgspec.json.decode(acme), versions.source(version), versions.parts)
 
 
-def from_site(state: StateDirectory, site: Path) -> Side:
-    """A site file as it is now. Raises SiteError where it has mistakes."""
+def _written(state: StateDirectory, site: Path) -> _Side:
     loaded = load(site)
     if loaded.site is None or loaded.problems:
         raise SiteError(loaded.problems)
     policy = policy_of(loaded, loaded.site, state)
     skeleton, bodies = take_apart(policy)
-    return Side(str(site), skeleton, msgspec.to_builtins(policy.acme), loaded.source.text, lambda _: bodies)
+    return _Side(str(site), skeleton, msgspec.to_builtins(policy.acme), loaded.source.text, lambda _: bodies)
 
 
-def diff(before: Side, after: Side) -> Difference:
-    """What has to change for `before` to become `after`."""
+def _difference(before: _Side, after: _Side) -> Difference:
     old, new = before.skeleton, after.skeleton
     pairs = _Pairs(before, after)
     changes = [
@@ -94,7 +107,7 @@ def diff(before: Side, after: Side) -> Difference:
 class _Pairs:
     """The parts that differ, each read once."""
 
-    def __init__(self, before: Side, after: Side) -> None:
+    def __init__(self, before: _Side, after: _Side) -> None:
         olds, news = set(before.skeleton.digests()), set(after.skeleton.digests())
         self._before = before.bodies(sorted(olds - news))
         self._after = after.bodies(sorted(news - olds))
@@ -108,12 +121,19 @@ class _Pairs:
             old, new = olds.get(name), news.get(name)
             if old == new:
                 continue
-            if new is None:
-                yield Change("removed", f'{kind} "{name}"')
-            elif old is None:
-                yield Change("added", f'{kind} "{name}"')
-            else:
-                yield from self.settings(f'{kind} "{name}"', old, new)
+            if new is None and old is not None:
+                yield Change("removed", _title(kind, name, self._before[old]))
+            elif old is None and new is not None:
+                yield Change("added", _title(kind, name, self._after[new]))
+            elif old is not None and new is not None:
+                yield from self.settings(_title(kind, name, self._after[new]), old, new)
+
+
+def _title(kind: str, name: str, part: bytes) -> str:
+    """What a part is called; a ruleset is known by its id and called by its name."""
+    if kind == "ruleset":
+        name = msgspec.json.decode(part)["name"]
+    return f'{kind} "{name}"'
 
 
 def _changes(what: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:

@@ -20,9 +20,9 @@ from bartizan.layout import StateDirectory
 from bartizan.policy import edge_control
 
 if TYPE_CHECKING:
-    from bartizan.store.versions import Versions
+    from bartizan.store.versions import NewVersion, Versions
 
-__all__ = ["Effect", "current_version", "lock", "open_versions", "put_into_effect"]
+__all__ = ["Effect", "current_version", "lock", "open_versions", "put_into_effect", "settle", "take"]
 
 _VERSION = re.compile(rb'\{"format":\d+,"version":(\d+),')
 
@@ -46,13 +46,18 @@ def lock(state: StateDirectory) -> Iterator[None]:
         yield
 
 
-def open_versions(state: StateDirectory) -> Versions:
+@contextmanager
+def open_versions(state: StateDirectory) -> Iterator[Versions]:
     """The versions in the store of a state directory. Raises Failure where the store cannot be used."""
     from bartizan.store.database import open_database, store_url
     from bartizan.store.versions import Versions
 
     state.create()
-    return Versions(open_database(store_url(state.store)))
+    engine = open_database(store_url(state.store))
+    try:
+        yield Versions(engine)
+    finally:
+        engine.dispose()
 
 
 def current_version(state: StateDirectory) -> int | None:
@@ -71,6 +76,18 @@ def settle(versions: Versions, state: StateDirectory) -> None:
     in_effect = versions.in_effect()
     if current is not None and (in_effect is None or in_effect.id != current) and versions.is_pending(current):
         versions.applied(current)
+
+
+def take(new: NewVersion, parts: Parts, versions: Versions, state: StateDirectory) -> tuple[int, Effect]:
+    """Stores a version, puts it into effect and notes what became of it. The caller holds the lock."""
+    version = versions.add(new).id
+    effect = put_into_effect(version, parts, state)
+    said = msgspec.json.encode(effect.diagnostics)
+    if effect.accepted:
+        versions.applied(version, said)
+    else:
+        versions.refused(version, said)
+    return version, effect
 
 
 def put_into_effect(version: int, parts: Parts, state: StateDirectory) -> Effect:

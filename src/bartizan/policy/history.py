@@ -29,15 +29,16 @@ def history(state: StateDirectory) -> list[Entry]:
     """Every version, newest first. A state directory that is not there has none, and is not made by asking."""
     if not state.path.exists():
         return []
-    return [
-        Entry(
-            each.id,
-            each.created_at,
-            each.author,
-            each.message,
-            each.digest,
-            each.status,
-            msgspec.json.decode(each.diagnostics),
-        )
-        for each in open_versions(state).all()
-    ]
+    with open_versions(state) as versions:
+        return [
+            Entry(
+                each.id,
+                each.created_at,
+                each.author,
+                each.message,
+                each.digest,
+                each.status,
+                msgspec.json.decode(each.diagnostics),
+            )
+            for each in versions.all()
+        ]

@@ -6,6 +6,8 @@ installation makes are made again where they have expired since.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from bartizan.config.convert import convert
@@ -15,7 +17,7 @@ from bartizan.layout import StateDirectory
 from bartizan.policy import diagnostics
 from bartizan.policy.apply import Applied
 from bartizan.policy.build import provide_certificates
-from bartizan.policy.effect import lock, open_versions, put_into_effect, settle
+from bartizan.policy.effect import lock, open_versions, settle, take
 from bartizan.policy.skeleton import Skeleton, restore
 
 __all__ = ["rollback"]
@@ -28,34 +30,19 @@ def rollback(version: int, state: StateDirectory, *, author: str) -> Applied:
     """
     from bartizan.store.versions import NewVersion
 
-    with lock(state):
-        versions = open_versions(state)
+    with lock(state), open_versions(state) as versions:
         settle(versions, state)
         document, acme = versions.document(version)
         source = versions.source(version)
-        bodies = versions.parts(msgspec.json.decode(document, type=Skeleton).digests())
+        skeleton = msgspec.json.decode(document, type=Skeleton)
+        bodies = versions.parts(skeleton.digests())
         before = versions.in_effect()
         versions.about_to(author, "rollback", f"version {version}", {"from": None if before is None else before.id})
-        policy = restore(msgspec.json.decode(document, type=Skeleton), acme, bodies)
+        policy = restore(skeleton, acme, bodies)
         provide_certificates(policy, state)
-        new = versions.add(
-            NewVersion(
-                author=author,
-                message=f"rollback to version {version}",
-                source=source,
-                document=document,
-                acme=acme,
-                parts=bodies,
-            )
-        ).id
-        effect = put_into_effect(new, policy, state)
-        said = msgspec.json.encode(effect.diagnostics)
-        if effect.accepted:
-            versions.applied(new, said)
-        else:
-            versions.refused(new, said)
+        message = f"rollback to version {version}"
+        new, effect = take(NewVersion(author, message, source, document, acme, bodies), policy, versions, state)
     text = parse(f"version {version}", source)
-    problems = diagnostics.problems(effect.diagnostics, Loaded(text, convert(text)[0], {}, []))
-    return Applied(
-        "applied" if effect.accepted else "refused", new, effect.live, effect.changed_zones, effect.compile_ms, problems
-    )
+    problems = diagnostics.problems(effect.diagnostics, Loaded(text, convert(text)[0], {}, [], []))
+    outcome: Literal["applied", "refused"] = "applied" if effect.accepted else "refused"
+    return Applied(outcome, new, effect.live, effect.changed_zones, effect.compile_ms, problems)

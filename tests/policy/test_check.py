@@ -1,0 +1,94 @@
+"""Everything wrong with a site file, rules included, as the edge's own compiler sees them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from tests.policy.conftest import SITE
+
+from bartizan.config.site import Action
+from bartizan.layout import StateDirectory
+from bartizan.policy.check import Checked, check
+
+
+def told(site: Path, state: StateDirectory) -> list[str]:
+    return [str(problem).removeprefix(f"{site}:") for problem in check(site, state).problems]
+
+
+def test_a_site_file_in_order_is_counted(site: Path, state: StateDirectory) -> None:
+    assert check(site, state) == Checked([], zones=1, rules=1, lists=0)
+    assert not state.path.exists()
+
+
+def test_an_unknown_field_is_placed_where_it_stands_in_the_file(site: Path, state: StateDirectory) -> None:
+    site.write_text(SITE.replace("http.request.uri.path", "http.hots"))
+    assert told(site, state) == [
+        '7:15: zone "shop" rule 1: unknown field "http.hots" at column 1; did you mean "http.host"?'
+    ]
+
+
+def test_a_place_in_an_expression_of_several_lines_is_found(site: Path, state: StateDirectory) -> None:
+    text = "'''\nhttp.request.method eq \"POST\"\n  and http.hots eq \"x\"'''"
+    site.write_text(SITE.replace("""'http.request.uri.path eq "/admin"'""", text))
+    [problem] = check(site, state).problems
+    assert (problem.line, problem.column) == (9, 7)
+
+
+def test_every_mistake_of_rules_lists_and_settings_is_told_in_the_order_of_the_file(
+    site: Path, state: StateDirectory
+) -> None:
+    (site.parent / "office.txt").write_text("# head\n192.0.2.1\n\n192.0.2.300\n")
+    site.write_text(
+        SITE.replace('"/admin"', "/admin").replace("shop.example", "shop example")
+        + """
+[[zones.shop.rules]]
+phase = "http_request_redirect"
+expression = 'ip.src in $ofice'
+action = "redirect"
+
+[[zones.shop.rules]]
+phase = "ddos_l7"
+expression = "true"
+action = "block"
+
+[[account.rules]]
+expression = 'http.host matches "("'
+action = "managed_challenge"
+
+[lists.office]
+kind = "ip"
+file = "office.txt"
+"""
+    )
+    found = check(site, state).problems
+    places = [(problem.file.removeprefix(f"{site.parent}/"), problem.line, problem.where) for problem in found]
+    assert places == [
+        ("site.toml", 2, 'zone "shop" host 1'),
+        ("site.toml", 7, 'zone "shop" rule 1'),
+        ("site.toml", 10, 'zone "shop" rule 2'),
+        ("site.toml", 12, 'zone "shop" rule 2'),
+        ("site.toml", 16, 'zone "shop" rule 3'),
+        ("site.toml", 21, "account rule 1"),
+        ("site.toml", 22, "account rule 1"),
+        ("office.txt", 4, 'list "office" item 2'),
+    ]
+
+
+def test_what_follows_from_a_mistake_is_not_told(site: Path, state: StateDirectory) -> None:
+    site.write_text(SITE.replace("hosts", "hots"))
+    assert told(site, state) == ['2:1: zone "shop": unknown key "hots"; did you mean "hosts"?']
+
+
+def test_rules_are_not_judged_while_a_list_is_broken(site: Path, state: StateDirectory) -> None:
+    site.write_text(SITE.replace("http.request.uri.path eq", "ip.src in $office or http.host eq") + "[lists.office]\n")
+    assert told(site, state) == [
+        '9:8: list "office": "kind" is missing; say what the list holds: kind = "ip" or kind = "string"'
+    ]
+
+
+@pytest.mark.parametrize("action", get_args(Action))
+def test_the_edge_knows_every_documented_action(action: str, site: Path, state: StateDirectory) -> None:
+    site.write_text(SITE.replace('"block"', f'"{action}"'))
+    assert not [problem for problem in told(site, state) if "unknown action" in problem]
