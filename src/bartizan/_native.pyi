@@ -1,6 +1,8 @@
 """The native module: everything that Python can reach of the data plane. Built from `crates/python`."""
 
-from typing import Any
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any, final
 
 class TomlSyntaxError(ValueError):
     """The text is not TOML. `args[0]` lists every place as `(line, column, message)`, in the order of the text."""
@@ -27,3 +29,101 @@ def check_policy(document: bytes) -> bytes:
 
 def limits_table() -> bytes:
     """The table of deadlines and caps: a JSON array of objects with name, default, min, max and summary."""
+
+def event_tables() -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """The event tables that this release writes: `(table, [(column, type, summary)])` in row order."""
+
+@final
+class SpoolReader:
+    """Follows a spool directory, which need not exist yet. Threads take turns."""
+
+    def __new__(cls, directory: str | PathLike[str], position: str | tuple[int, int] | None = None) -> SpoolReader:
+        """Starts at "oldest" (the default), "latest" or a place `(segment, offset)`; offset 0 is a segment's first row.
+
+        Raises OSError if the directory cannot be read, ValueError for another position.
+        """
+
+    def next_batch(self, max_rows: int = 65_536, max_bytes: int = 33_554_432) -> SpoolBatch | None:
+        """The next rows of one segment, or None when there are no more yet.
+
+        Raises OSError if a segment cannot be read or is of a newer format.
+        """
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where the next batch starts: segment and offset in bytes."""
+
+    def take_troubles(self) -> list[str]:
+        """What was found torn, damaged or removed since this was last asked, as sentences."""
+
+    @staticmethod
+    def segments(directory: str | PathLike[str]) -> list[int]:
+        """The numbers of the segments in a directory, ascending. Raises OSError."""
+
+    @staticmethod
+    def read_range(directory: str | PathLike[str], edge: str, segment: int, start: int, end: int) -> SpoolBatch:
+        """Exactly the rows of a batch that was read before. Raises OSError if the segment no longer has them."""
+
+@final
+class SpoolBatch:
+    """Rows of one range of one segment."""
+
+    def __len__(self) -> int: ...
+    @property
+    def range(self) -> tuple[str, int, int, int]:
+        """Edge, segment, first byte, byte behind the last: the same range always holds the same rows."""
+
+    @property
+    def tables(self) -> list[tuple[str, list[tuple[str, str, str]]]]:
+        """The tables as the segment describes them; summaries are empty."""
+
+    @property
+    def gaps(self) -> list[tuple[str, int, int]]:
+        """Reason, number and first sequence of rows that were dropped where these stand."""
+
+    def native(self, table: str) -> bytes | None:
+        """The rows of one table as a block in ClickHouse's Native format; None if there are none."""
+
+    def rows(
+        self, table: str | None = None, equals: Sequence[tuple[str, str]] | None = None
+    ) -> list[tuple[str, dict[str, object]]]:
+        """`(table, row)` of the rows, of one table or all, whose columns have these values, compared as text.
+
+        A row is without its absent columns; timestamps are nanoseconds since the epoch.
+        """
+
+    def json_rows(
+        self, table: str | None = None, equals: Sequence[tuple[str, str]] | None = None
+    ) -> list[tuple[str, str]]:
+        """What `rows` gives, each row as a JSON object; timestamps are RFC 3339."""
+
+@final
+class SpoolWriter:
+    """Writes events of the tables of `event_tables` into a spool directory, as an edge does."""
+
+    def __new__(
+        cls,
+        directory: str | PathLike[str],
+        segment_bytes: int = 67_108_864,
+        segment_seconds: float = 60.0,
+        max_bytes: int = 4_294_967_296,
+        fsync: str = "1s",
+    ) -> SpoolWriter:
+        """`fsync` is "always", "never" or seconds as "1s".
+
+        Raises OSError if the directory cannot be used or another process writes there, ValueError for other settings.
+        """
+
+    def push(self, table: str, values: dict[str, object]) -> bool:
+        """Hands over a row: values by column, timestamps in nanoseconds, addresses as text.
+
+        Never waits; False if there was no room and the row was dropped. Raises ValueError, TypeError or OverflowError
+        for what does not fit the table.
+        """
+
+    @property
+    def rows_written(self) -> int:
+        """Rows that stand in a segment so far; 0 once closed."""
+
+    def close(self) -> None:
+        """Writes what is left, finishes the segment and stops."""

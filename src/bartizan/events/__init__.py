@@ -1,0 +1,21 @@
+"""From the edge's spool to answers: what happened, durable and quick to ask.
+
+    edge ─► spool (segment files) ─┬─► event owner ─► chDB ◄─ queries over `run/events.sock`
+                                   └─► `tail`, `ray`: read the files themselves, with nothing else running
+
+`schema.py`     the event tables as the edge writes them, and their ClickHouse definition
+`location.py`   where an installation keeps its spool
+`journal.py`    how far the spool has been shipped, and the batch in hand
+`shipping.py`   one batch after another into a sink, each exactly once
+`engine.py`     the embedded ClickHouse (chDB); the only module that imports it, and only when it is opened
+`statement.py`  which SQL may be run on behalf of a person
+`owner.py`      the event owner process (`python -m bartizan.events`): ships, and answers on its socket
+`control.py`    the words spoken on that socket, and how to ask
+`tail.py`       the newest events, and those that come
+`ray.py`        everything about one request
+
+Exactly once: a batch is a fixed range of one segment. Before it is inserted the range goes into the journal; after a
+crash the same range is inserted again, byte for byte, under the same deduplication token, which the table has seen if
+the insert came through. chDB takes one process per directory and is not fork-safe: hence one owner, spawned, which is
+asked by socket.
+"""

@@ -1,0 +1,37 @@
+"""`python -m bartizan.events --state DIR`: the event owner process, as the supervisor starts it."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from bartizan.events.owner import Owner
+from bartizan.failure import Failure
+from bartizan.layout import StateDirectory
+
+
+def main() -> int:
+    """Runs the owner until SIGTERM, SIGINT or `stop` on its socket; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bartizan.events", description="Ships events and answers queries.")
+    parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="state directory")
+    parser.add_argument("--spool", type=Path, metavar="DIR", help="spool directory (default: as the policy says)")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        owner = Owner(StateDirectory(arguments.state.absolute()), arguments.spool)
+    except Failure as failure:
+        sys.stderr.write(f"bartizan.events: {failure}\n")
+        return 1
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # On a thread of its own: the handler may run while the main thread holds the lock that `stop` takes.
+        signal.signal(number, lambda *_: threading.Thread(target=owner.stop).start())
+    owner.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""The embedded ClickHouse: chDB, opened by the event owner and by nothing else.
+
+chDB takes 270 MB and a second to open, one process per directory and one directory per process, and a forked child of a
+process that opened it hangs. So it is imported when it is opened, by the one process that `owner.py` is.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from bartizan.events import schema
+from bartizan.events.shipping import SinkFailed
+from bartizan.events.statement import HARMLESS_TABLE_FUNCTIONS, refusal
+from bartizan.failure import Failure
+
+if TYPE_CHECKING:
+    from bartizan._native import SpoolBatch
+
+MISSING: Final = "the analytics engine is not installed; `pip install 'bartizan[analytics]'` adds it (about 530 MB)"
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What one query may use."""
+
+    seconds: float = 30.0
+    """Time to run."""
+    memory_bytes: int = 1_000_000_000
+    """Memory while it runs."""
+    result_bytes: int = 256_000_000
+    """Size of the answer."""
+
+
+class QueryRefused(Exception):  # noqa: N818  the text says what was refused and why
+    """The statement is not run, or stopped at a limit, or is wrong; the message is for who wrote it."""
+
+
+def installed() -> bool:
+    """Whether chDB could be opened, without importing it."""
+    return importlib.util.find_spec("chdb") is not None
+
+
+class Engine:
+    """An open chDB directory with the event tables in it. A sink for `shipping.Shipper`.
+
+    Raises Failure if chDB is not installed or another process has the directory.
+    """
+
+    def __init__(self, directory: Path, retention_days: int = schema.RETENTION_DAYS) -> None:
+        try:
+            import chdb
+        except ImportError as error:
+            raise Failure(MISSING) from error
+        self._chdb: Any = chdb
+        self._path = str(directory)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._connection = self._chdb.connect(self._path)
+            self._run(f"CREATE DATABASE IF NOT EXISTS {schema.identifier(schema.DATABASE)}")
+            for table in schema.tables():
+                self._run(schema.create_table(table, retention_days))
+        except (RuntimeError, chdb.ChdbError) as error:
+            raise Failure(
+                f"the event store {directory} cannot be opened: {_reason(error)}; it takes one process at a time, "
+                "so see whether another event owner runs"
+            ) from error
+        self._columns = {table.name: self._existing_columns(table.name) for table in schema.tables()}
+        for table in schema.tables():
+            self._add_missing(table)
+        # Queries run beside inserts, each on a connection of its own; opening and closing those is not thread-safe.
+        self._opening = threading.Lock()
+        functions = self._connection.query("SELECT lower(name) FROM system.table_functions", "TabSeparated")
+        self._table_functions = frozenset(functions.bytes().decode().split()) - HARMLESS_TABLE_FUNCTIONS
+
+    def insert(self, batch: SpoolBatch, token: str) -> None:
+        """Inserts the rows of `batch` into their tables, once per `token`. Raises SinkFailed."""
+        try:
+            for name, columns in batch.tables:
+                block = batch.native(name)
+                if block is not None:
+                    self._insert(schema.table_of(name, columns), block, token)
+        except (RuntimeError, self._chdb.ChdbError) as error:
+            raise SinkFailed(_reason(error)) from error
+
+    def query(self, sql: str, output_format: str, limits: Limits) -> bytes:
+        """Runs one reading statement and returns its answer in a ClickHouse format. Raises QueryRefused."""
+        why = refusal(sql, self._table_functions)
+        if why is not None:
+            raise QueryRefused(why)
+        with self._opening:
+            connection = self._chdb.connect(self._path)
+        try:
+            for setting in (
+                f"USE {schema.identifier(schema.DATABASE)}",
+                f"SET max_execution_time = {limits.seconds:f}",
+                f"SET max_memory_usage = {limits.memory_bytes:d}",
+                f"SET max_result_bytes = {limits.result_bytes:d}",
+                "SET output_format_json_quote_64bit_integers = 0",
+                # What a visitor sent need not be UTF-8, and JSON must be.
+                "SET output_format_json_validate_utf8 = 1",
+                "SET max_threads = 2",
+                # The last: from here on nothing can be set or written.
+                "SET readonly = 1",
+            ):
+                connection.query(setting)
+            answer: bytes = connection.query(sql.rstrip().rstrip(";"), output_format).bytes() or b""
+        except (RuntimeError, self._chdb.ChdbError) as error:
+            raise QueryRefused(_explanation(_reason(error), limits)) from error
+        finally:
+            with self._opening:
+                connection.close()
+        return answer
+
+    def close(self) -> None:
+        """Closes the store."""
+        self._connection.close()
+
+    def _insert(self, table: schema.Table, block: bytes, token: str) -> None:
+        self._add_missing(table)
+        names = ", ".join(schema.identifier(column.name) for column in table.columns)
+        statement = (
+            f"INSERT INTO {schema.identifier(schema.DATABASE)}.{schema.identifier(table.name)} ({names}) "
+            f"SETTINGS insert_deduplicate = 1, insert_deduplication_token = '{token}', async_insert = 0"
+        )
+        with self._connection.send_insert(statement, "Native") as insert:
+            insert.append(block)
+            insert.finish()
+
+    def _run(self, statement: str) -> None:
+        self._connection.query(statement)
+
+    def _existing_columns(self, table: str) -> set[str]:
+        answer = self._connection.query(
+            f"SELECT name FROM system.columns WHERE database = '{schema.DATABASE}' AND table = '{table}'",  # noqa: S608
+            "TabSeparated",
+        )
+        return set(answer.bytes().decode().split())
+
+    def _add_missing(self, table: schema.Table) -> None:
+        existing = self._columns.get(table.name)
+        if existing is None:
+            self._run(schema.create_table(table))
+            existing = self._columns[table.name] = self._existing_columns(table.name)
+        for column in table.columns:
+            if column.name not in existing:
+                self._run(schema.add_column(table.name, column))
+                existing.add(column.name)
+
+
+def _reason(error: Exception) -> str:
+    """The engine's message without its own name, code and version."""
+    text = str(error).strip()
+    while text.startswith("Code: ") and "DB::Exception: " in text:
+        text = text.split("DB::Exception: ", 1)[1]
+    return text.rsplit(" (version ", 1)[0].rstrip()
+
+
+def _explanation(reason: str, limits: Limits) -> str:
+    if "(TIMEOUT_EXCEEDED)" in reason:
+        return f"the query took longer than its limit of {limits.seconds:g} s; narrow it, by time first, or raise it"
+    if "(MEMORY_LIMIT_EXCEEDED)" in reason:
+        return (
+            f"the query needed more than its limit of {limits.memory_bytes / 1e6:,.0f} MB; narrow it or group by less"
+        )
+    if "(TOO_MANY_ROWS_OR_BYTES)" in reason:
+        return f"the answer is larger than {limits.result_bytes / 1e6:,.0f} MB; add a LIMIT, or select fewer columns"
+    return reason

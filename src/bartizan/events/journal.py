@@ -1,0 +1,79 @@
+"""How far a sink has come in the spool: a file that is replaced whole, twice per batch.
+
+Before an insert it names the range in hand, after it the place behind. So after a crash at any moment it is known which
+range may or may not have arrived, and that range alone is sent again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from bartizan.durable import replace
+from bartizan.failure import Failure
+
+_FORMAT = 1
+
+
+class Range(NamedTuple):
+    """Bytes of a segment; the same range always holds the same rows."""
+
+    edge: str
+    segment: int
+    start: int
+    end: int
+
+    @property
+    def token(self) -> str:
+        """What an insert of these rows is deduplicated by."""
+        return f"{self.edge}-{self.segment}-{self.start}-{self.end}"
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """What the file says."""
+
+    format: int
+    place: tuple[int, int] | None = None
+    """Segment and offset behind the last row that arrived; None before the first."""
+    in_hand: Range | None = None
+    """The range being inserted."""
+    rows: int = 0
+    """Rows that arrived since the file was made."""
+
+
+class Journal:
+    """The journal of one sink. Raises Failure if the file is there but cannot be understood."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.entry = self._read()
+
+    def take(self, batch: Range) -> None:
+        """Notes the range that will be inserted next. Raises OSError."""
+        self._write(msgspec.structs.replace(self.entry, in_hand=batch))
+
+    def arrived(self, batch: Range, rows: int) -> None:
+        """Notes that the range in hand is in the sink. Raises OSError."""
+        self._write(Entry(_FORMAT, (batch.segment, batch.end), None, self.entry.rows + rows))
+
+    def _write(self, entry: Entry) -> None:
+        replace(self._file, msgspec.json.encode(entry))
+        self.entry = entry
+
+    def _read(self) -> Entry:
+        try:
+            content = self._file.read_bytes()
+        except FileNotFoundError:
+            return Entry(_FORMAT)
+        try:
+            entry = msgspec.json.decode(content, type=Entry)
+        except msgspec.DecodeError as error:
+            raise Failure(
+                f"the shipping journal {self._file} is damaged ({error}); remove it to ship the whole spool again"
+                " (rows of the last batches are recognised, older ones would be twice)"
+            ) from error
+        if entry.format > _FORMAT:
+            raise Failure(f"the shipping journal {self._file} was written by a newer release; run that one")
+        return entry

@@ -1,0 +1,90 @@
+"""One batch after another from the spool into a sink, each exactly once.
+
+A sink takes the rows of one range under a token and must, when it gets the same range again, keep them once.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Final, Protocol
+
+from bartizan._native import SpoolBatch, SpoolReader
+from bartizan.events.journal import Journal, Range
+
+BATCH_ROWS: Final = 65_536
+"""Rows per insert at most: one block of ClickHouse's usual size."""
+
+BATCH_BYTES: Final = 32 * 1024 * 1024
+"""Spool bytes per insert at most; bounds the owner's memory."""
+
+_log = logging.getLogger("bartizan.events")
+
+
+class SinkFailed(Exception):  # noqa: N818  what failed is in the name
+    """A sink did not take a batch, or not certainly; the same batch is to be given to it again."""
+
+
+class Sink(Protocol):
+    """Where events go."""
+
+    def insert(self, batch: SpoolBatch, token: str) -> None:
+        """Keeps the rows of `batch` unless rows of that token are kept already. Raises SinkFailed."""
+
+
+class Shipper:
+    """Ships the spool at `directory` into `sink`, remembering in `journal`."""
+
+    def __init__(self, directory: Path, journal: Journal, sink: Sink) -> None:
+        self._directory = directory
+        self._journal = journal
+        self._sink = sink
+        self._batch: SpoolBatch | None = None
+        self.rows_dropped_by_edge = 0
+        self._reader: SpoolReader | None = None
+        if journal.entry.in_hand is not None:
+            self._batch = self._read_again(journal.entry.in_hand)
+
+    @property
+    def rows(self) -> int:
+        """Rows that arrived since the journal was made."""
+        return self._journal.entry.rows
+
+    def ship(self) -> int:
+        """Ships the next batch; returns its number of rows, 0 if there was none.
+
+        Raises SinkFailed, and OSError if spool or journal fail; the same batch is then shipped by the next call.
+        """
+        if self._batch is None:
+            self._batch = self._next()
+            if self._batch is None:
+                return 0
+            self._journal.take(Range(*self._batch.range))
+        batch = self._batch
+        batch_range = Range(*batch.range)
+        if len(batch):
+            self._sink.insert(batch, batch_range.token)
+        self._journal.arrived(batch_range, len(batch))
+        self._batch = None
+        return len(batch)
+
+    def _next(self) -> SpoolBatch | None:
+        if self._reader is None:
+            self._reader = SpoolReader(self._directory, self._journal.entry.place or "oldest")
+        batch = self._reader.next_batch(BATCH_ROWS, BATCH_BYTES)
+        for trouble in self._reader.take_troubles():
+            _log.warning("%s", trouble)
+        if batch is not None:
+            for reason, count, first in batch.gaps:
+                self.rows_dropped_by_edge += count
+                _log.warning("the edge dropped %d events from number %d on (%s)", count, first, reason)
+        return batch
+
+    def _read_again(self, batch_range: Range) -> SpoolBatch | None:
+        try:
+            return SpoolReader.read_range(self._directory, *batch_range)
+        except OSError as error:
+            # Removed to keep within the spool's bounds, or damaged since: nothing that could be sent again.
+            _log.error("the batch in hand cannot be read again and may be missing: %s", error)
+            self._journal.arrived(batch_range, 0)
+            return None
