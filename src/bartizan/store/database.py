@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,9 @@ It may hold a password, so it is neither in the site file nor on a command line.
 
 HEAD: Final = "0001"
 """The newest migration; a test holds it to the files."""
+
+_ALEMBIC: Final = threading.Lock()
+"""What a migration is in the middle of is global to Alembic, so one process runs one at a time."""
 
 _MIGRATION_LOCK: Final = 0x6261_7274
 """Key of the advisory lock that migrations of one PostgreSQL database take."""
@@ -127,7 +131,7 @@ def _migrate(engine: Engine, url: URL) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
-    with _lock(engine, url) as connection:
+    with _ALEMBIC, _lock(engine, url) as connection:
         found = _revision(connection)
         known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
         if found is not None and found not in known:
