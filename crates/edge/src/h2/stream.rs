@@ -1,0 +1,387 @@
+//! One stream: a request and its response, as [`crate::exchange`] sees them.
+//!
+//! The head is put together anew by [`http1`]'s builder, which holds it to the rules of RFC 9113 §8.2 and §8.3 and to those
+//! of HTTP/1, so that nothing can be said to an HTTP/1 origin over HTTP/2 that could not be said over HTTP/1. The windows of
+//! the client open as the origin takes the body, and the response is handed to `h2` as far as the client's windows go.
+
+use crate::body::{BodyError, Then};
+use crate::deadlines::{Lane, Timer};
+use crate::exchange::{Answer, RequestBody, ResponseSink, Sent};
+use crate::upstream::Length;
+use crate::wire::WireError;
+use ::h2::server::SendResponse;
+use ::h2::{Reason, RecvStream, SendStream};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http1::{Content, Framing, Headers, Limits, Refusal, RequestHead};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+
+/// A last piece up to this size is handed over whatever the client's windows are, so that the exchange is done with it. It
+/// stays with its stream, of which a connection has only so many.
+const LAST_PIECE_BYTES: usize = 64 * 1024 + 1024;
+
+/// The request head of a stream. `is_https`: how the connection came, for streams whose `:scheme` h2 has swallowed.
+pub fn request_head(
+    parts: &http::request::Parts,
+    content: Content,
+    limits: Limits,
+    is_https: bool,
+    used: Option<RequestHead>,
+) -> Result<RequestHead, Refusal> {
+    let mut builder = RequestHead::builder();
+    if let Some(used) = used {
+        builder = builder.recycle(used);
+    }
+    let mut builder = builder.limits(limits);
+    let uri = &parts.uri;
+    builder.method(parts.method.as_str().as_bytes())?;
+    if let Some(authority) = uri.authority() {
+        builder.authority(authority.as_str().as_bytes())?;
+    }
+    if parts.method != http::Method::CONNECT {
+        // h2 has seen to it that there is a scheme, and drops it where there is no authority.
+        builder.scheme(uri.scheme_str().unwrap_or(if is_https { "https" } else { "http" }).as_bytes())?;
+        if let Some(path) = uri.path_and_query() {
+            builder.path(path.as_str().as_bytes())?;
+        }
+    }
+    for (name, value) in &parts.headers {
+        builder.header(name.as_str().as_bytes(), value.as_bytes())?;
+    }
+    builder.finish(content)
+}
+
+/// What is sent on a stream goes through here, first the head, then the body.
+pub enum Reply {
+    /// No final head was sent.
+    Head(SendResponse<Bytes>),
+    /// The head was sent.
+    Body(SendStream<Bytes>),
+}
+
+impl Reply {
+    fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reason, ::h2::Error>> {
+        match self {
+            Self::Head(respond) => respond.poll_reset(cx),
+            Self::Body(stream) => stream.poll_reset(cx),
+        }
+    }
+
+    /// Cuts the stream off.
+    pub fn reset(&mut self, reason: Reason) {
+        match self {
+            Self::Head(respond) => respond.send_reset(reason),
+            Self::Body(stream) => stream.send_reset(reason),
+        }
+    }
+}
+
+/// The body of a request.
+pub struct Http2Body<'s> {
+    stream: RecvStream,
+    reply: &'s RefCell<Reply>,
+    length: Length,
+    /// The piece handed out last; the client's windows are opened when the next one is asked for.
+    piece: Bytes,
+    /// The piece after it, where it was already there.
+    next: Option<Bytes>,
+    received: u64,
+    trailers: Option<Headers>,
+    ended: bool,
+}
+
+impl<'s> Http2Body<'s> {
+    /// The body that follows a head of this framing.
+    pub fn new(stream: RecvStream, framing: Framing, reply: &'s RefCell<Reply>) -> Self {
+        let length = match framing {
+            Framing::None => Length::None,
+            Framing::Length(length) => Length::Known(length),
+            Framing::Chunked | Framing::UntilClose => Length::Unknown,
+        };
+        let ended = stream.is_end_stream();
+        Self { stream, reply, length, piece: Bytes::new(), next: None, received: 0, trailers: None, ended }
+    }
+
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        match ready!(self.stream.poll_data(cx)) {
+            Some(Ok(bytes)) => Poll::Ready(Ok(Some(bytes))),
+            Some(Err(error)) => Poll::Ready(Err(reset(&error))),
+            None => Poll::Ready(Ok(None)),
+        }
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        let trailers = ready!(self.stream.poll_trailers(cx)).map_err(|error| reset(&error))?;
+        self.ended = true;
+        if let Some(map) = trailers.filter(|map| !map.is_empty()) {
+            let mut trailers = Headers::default();
+            for (name, value) in &map {
+                trailers.push_trailer(name.as_str().as_bytes(), value.as_bytes()).map_err(BodyError::Refused)?;
+            }
+            self.trailers = Some(trailers);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Then>, BodyError>> {
+        let piece = loop {
+            let polled = match self.next.take() {
+                Some(next) => Some(next),
+                None if self.ended => None,
+                None => ready!(self.poll_data(cx))?,
+            };
+            match polled {
+                // An empty DATA frame says nothing, unless it is the last.
+                Some(bytes) if bytes.is_empty() => {}
+                other => break other,
+            }
+        };
+        let Some(piece) = piece else {
+            if !self.ended {
+                ready!(self.poll_end(cx))?;
+            }
+            return Poll::Ready(Ok(None));
+        };
+        self.received += piece.len() as u64;
+        self.piece = piece;
+        if self.stream.is_end_stream() {
+            self.ended = true;
+            return Poll::Ready(Ok(Some(Then::End)));
+        }
+        // What is already there decides whether the reader may write at once or wait for more.
+        let then = match self.poll_data(cx)? {
+            Poll::Ready(Some(next)) if !next.is_empty() => {
+                self.next = Some(next);
+                Then::More
+            }
+            Poll::Ready(Some(_)) | Poll::Pending => Then::Wait,
+            Poll::Ready(None) => match self.poll_end(cx)? {
+                Poll::Ready(()) if self.trailers.is_none() => Then::End,
+                _ => Then::Wait,
+            },
+        };
+        Poll::Ready(Ok(Some(then)))
+    }
+}
+
+impl RequestBody for Http2Body<'_> {
+    fn length(&self) -> Length {
+        self.length
+    }
+
+    fn ended(&self) -> bool {
+        self.ended
+    }
+
+    fn received(&self) -> u64 {
+        self.received
+    }
+
+    async fn piece(&mut self, timer: &Timer) -> Result<Option<(&[u8], Then)>, BodyError> {
+        let passed_on = std::mem::take(&mut self.piece).len();
+        if passed_on > 0 {
+            // Fails only for a stream that is gone, and then reading it says so.
+            let _ = self.stream.flow_control().release_capacity(passed_on);
+        }
+        let then = poll_fn(|cx| {
+            if let Some(late) = timer.poll(cx, Lane::ClientRead) {
+                return Poll::Ready(Err(BodyError::Wire(WireError::Late(late))));
+            }
+            let polled = self.poll_piece(cx);
+            match &polled {
+                Poll::Pending => timer.waiting(Lane::ClientRead),
+                Poll::Ready(_) => timer.moved(Lane::ClientRead, self.piece.len()),
+            }
+            polled
+        })
+        .await?;
+        Ok(then.map(|then| (&self.piece[..], then)))
+    }
+
+    fn trailers(&self) -> Option<&Headers> {
+        self.trailers.as_ref()
+    }
+
+    async fn gone(&mut self, timer: &Timer) -> BodyError {
+        timer.disarm(Lane::ClientRead);
+        poll_fn(|cx| {
+            if let Some(late) = timer.poll(cx, Lane::ClientRead) {
+                return Poll::Ready(BodyError::Wire(WireError::Late(late)));
+            }
+            match ready!(self.reply.borrow_mut().poll_reset(cx)) {
+                Ok(reason) => Poll::Ready(BodyError::Reset(format!("the client reset the stream: {reason}"))),
+                Err(error) => Poll::Ready(reset(&error)),
+            }
+        })
+        .await
+    }
+
+    /// A stream has nothing but frames: there is no upgrade in HTTP/2 (RFC 9113 §8.6).
+    fn begin_tunnel(&mut self) {}
+}
+
+fn reset(error: &::h2::Error) -> BodyError {
+    BodyError::Reset(error.to_string())
+}
+
+/// The response of a stream.
+pub struct Http2Sink<'s> {
+    reply: &'s RefCell<Reply>,
+    ended: bool,
+    began: bool,
+    sent: Sent,
+}
+
+impl<'s> Http2Sink<'s> {
+    /// A response of which nothing was sent.
+    pub fn new(reply: &'s RefCell<Reply>) -> Self {
+        Self { reply, ended: false, began: false, sent: Sent::default() }
+    }
+
+    /// Takes the body's stream out of the cell for the time of a call.
+    fn with_stream<T>(&self, call: impl FnOnce(&mut SendStream<Bytes>) -> T) -> Result<T, WireError> {
+        match &mut *self.reply.borrow_mut() {
+            Reply::Body(stream) => Ok(call(stream)),
+            Reply::Head(_) => Err(WireError::Closed),
+        }
+    }
+
+    fn send_data(&mut self, bytes: Bytes, end: bool) -> Result<(), WireError> {
+        // 9 bytes of frame header (RFC 9113 §4.1).
+        self.sent.bytes += bytes.len() as u64 + 9;
+        self.ended |= end;
+        self.with_stream(|stream| stream.send_data(bytes, end))?.map_err(|_| WireError::Closed)
+    }
+
+    /// How many bytes the client takes now; waits until it is at least one.
+    async fn capacity(&self, timer: &Timer, wanted: usize) -> Result<usize, WireError> {
+        self.with_stream(|stream| stream.reserve_capacity(wanted))?;
+        poll_fn(|cx| {
+            if let Some(late) = timer.poll(cx, Lane::ClientWrite) {
+                return Poll::Ready(Err(WireError::Late(late)));
+            }
+            let polled = self.with_stream(|stream| match stream.capacity() {
+                0 => stream.poll_capacity(cx).map(|capacity| match capacity {
+                    Some(Ok(capacity)) => Ok(capacity),
+                    Some(Err(_)) | None => Err(WireError::Closed),
+                }),
+                capacity => Poll::Ready(Ok(capacity)),
+            })?;
+            match polled {
+                // h2 wakes for a change of the window that leaves nothing, too.
+                Poll::Ready(Ok(0)) => {
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                Poll::Pending => {
+                    timer.waiting(Lane::ClientWrite);
+                    Poll::Pending
+                }
+                ready => ready,
+            }
+        })
+        .await
+    }
+}
+
+impl ResponseSink for Http2Sink<'_> {
+    async fn informational(&mut self, _: &Timer, status: u16, lines: &[(&[u8], &[u8])]) -> Result<(), WireError> {
+        let response = response(status, lines, Length::None)?;
+        let Reply::Head(respond) = &mut *self.reply.borrow_mut() else { return Ok(()) };
+        respond.send_informational(response).map_err(|_| WireError::Closed)
+    }
+
+    async fn head(&mut self, _: &Timer, answer: &Answer<'_>, _now: bool) -> Result<(), WireError> {
+        let response = response(answer.status, answer.lines, answer.length)?;
+        let ends_here = matches!(answer.length, Length::None | Length::Known(0));
+        let size: usize = answer.lines.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.sent.bytes += size as u64 + 9;
+        self.began = true;
+        self.ended = ends_here;
+        let mut reply = self.reply.borrow_mut();
+        let Reply::Head(respond) = &mut *reply else { return Err(WireError::Closed) };
+        let stream = respond.send_response(response, ends_here).map_err(|_| WireError::Closed)?;
+        *reply = Reply::Body(stream);
+        Ok(())
+    }
+
+    async fn piece(&mut self, timer: &Timer, bytes: &[u8], then: Then) -> Result<(), WireError> {
+        let end = then == Then::End;
+        if self.ended || (bytes.is_empty() && !end) {
+            return Ok(());
+        }
+        self.sent.body += bytes.len() as u64;
+        if bytes.is_empty() || (end && bytes.len() <= LAST_PIECE_BYTES) {
+            return self.send_data(Bytes::copy_from_slice(bytes), end);
+        }
+        let mut left = Bytes::copy_from_slice(bytes);
+        while !left.is_empty() {
+            let count = self.capacity(timer, left.len()).await?.min(left.len());
+            let part = left.split_to(count);
+            timer.moved(Lane::ClientWrite, count);
+            self.send_data(part, end && left.is_empty())?;
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self, _: &Timer, trailers: Option<&Headers>) -> Result<(), WireError> {
+        if self.ended {
+            return Ok(());
+        }
+        let Some(trailers) = trailers else { return self.send_data(Bytes::new(), true) };
+        let lines = crate::headers::trailers(trailers);
+        let map = header_map(&lines, None)?;
+        self.ended = true;
+        self.with_stream(|stream| stream.send_trailers(map))?.map_err(|_| WireError::Closed)
+    }
+
+    /// A stream is never used again, and its connection goes on.
+    fn close_after(&mut self) {}
+
+    fn began(&self) -> bool {
+        self.began
+    }
+
+    fn sent(&self) -> Sent {
+        self.sent
+    }
+}
+
+fn response(status: u16, lines: &[(&[u8], &[u8])], length: Length) -> Result<Response<()>, WireError> {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::from_u16(status).map_err(|_| WireError::Closed)?;
+    let length = if let Length::Known(length) = length { Some(length) } else { None };
+    *response.headers_mut() = header_map(lines, length)?;
+    Ok(response)
+}
+
+/// Header lines as h2 takes them. All values share one allocation.
+fn header_map(lines: &[(&[u8], &[u8])], length: Option<u64>) -> Result<HeaderMap, WireError> {
+    let size = lines.iter().map(|(_, value)| value.len()).sum();
+    let mut values = BytesMut::with_capacity(size);
+    for (_, value) in lines {
+        values.extend_from_slice(value);
+    }
+    let mut values = values.freeze();
+    let mut map = HeaderMap::with_capacity(lines.len() + 1);
+    for (name, value) in lines {
+        let value = values.split_to(value.len());
+        let name = HeaderName::from_bytes(name).map_err(|_| WireError::Closed)?;
+        if is_of_http1(&name) {
+            continue;
+        }
+        map.append(name, HeaderValue::from_maybe_shared(value).map_err(|_| WireError::Closed)?);
+    }
+    if let Some(length) = length {
+        map.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Ok(map)
+}
+
+/// Whether the header belongs to an HTTP/1 connection (RFC 9113 §8.2.2).
+fn is_of_http1(name: &HeaderName) -> bool {
+    matches!(*name, header::CONNECTION | header::UPGRADE | header::TRANSFER_ENCODING)
+        || matches!(name.as_str(), "keep-alive" | "proxy-connection")
+}
