@@ -247,7 +247,7 @@ fields! {
     RawResponseHeadersValues "raw.http.response.headers.values" STRINGS, Response, Present,
         "The values of the response headers as the origin sent them.";
     ResponseErrorType "cf.response.error_type" Type::String, Response,
-        Partial("of the documented values those of products that exist here: waf, ratelimit, 5xx"),
+        Partial("of the documented values those that the edge answers with: waf and 5xx"),
         "The kind of error that the edge answers with, empty where it does not.";
     TlsServerName "bartizan.tls.sni" Type::String, Head, Present,
         "The server name that the client asked for in its TLS hello, lower-cased, empty where it sent none.";

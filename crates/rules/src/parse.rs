@@ -22,6 +22,8 @@ use crate::ip_set::{IpRange, parse_address, parse_range};
 pub const MAX_CHARACTERS: usize = 4096;
 /// Parentheses, `not` and function calls may be nested this deep. Ours: it bounds the stack of everything that walks a tree.
 pub const MAX_DEPTH: usize = 64;
+/// One value may have this many indexes, more than any type has levels. Ours, to the same end.
+const MAX_INDEXES: usize = 8;
 /// A raw string may have this many hashes, as documented.
 pub(crate) const MAX_RAW_HASHES: usize = 255;
 
@@ -269,12 +271,15 @@ impl<'s> Parser<'s> {
         } else {
             Node { kind: Kind::Field(word.to_owned()), span }
         };
-        loop {
+        for taken in 0.. {
             let end = self.at;
             self.skip_blanks();
             if !self.take_symbol("[") {
                 self.at = end;
                 break;
+            }
+            if taken == MAX_INDEXES {
+                return Err(Fault::new(end..self.at, format!("more than {MAX_INDEXES} indexes on one value")));
             }
             let index = self.index()?;
             node = Node { kind: Kind::Index(Box::new(node), index), span: start..self.at };

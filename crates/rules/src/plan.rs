@@ -235,14 +235,16 @@ impl Test {
             Self::Ip(operand, check) => {
                 matches!(operand.evaluate(frame), Some(Cell::Ip(address)) if check.holds(address))
             }
-            Self::SomeElement(source, test) => match source.evaluate(frame) {
-                Some(Cell::Array(array)) => array.iter().any(|element| test.run(&frame.with(element))),
-                _ => false,
-            },
-            Self::EveryElement(source, test) => match source.evaluate(frame) {
-                Some(Cell::Array(array)) => array.iter().all(|element| test.run(&frame.with(element))),
-                _ => false,
-            },
+            Self::SomeElement(source, test) => source.array(frame).is_some_and(|array| match &**test {
+                // The commonest condition on elements needs no frame of its own.
+                Self::Bytes(Operand::Element, check) => {
+                    array.iter().any(|element| matches!(element, Value::Bytes(bytes) if check.holds(bytes)))
+                }
+                test => array.iter().any(|element| test.run(&frame.with(element))),
+            }),
+            Self::EveryElement(source, test) => {
+                source.array(frame).is_some_and(|array| array.iter().all(|element| test.run(&frame.with(element))))
+            }
         }
     }
 }
@@ -255,28 +257,40 @@ impl Operand {
             Self::Integer(value) => Some(Cell::Integer(*value)),
             Self::Ip(value) => Some(Cell::Ip(*value)),
             Self::Bytes(value) => Some(Cell::Bytes(value)),
-            Self::Key(map, key) => match map.evaluate(frame)? {
-                Cell::Map(map) => map.get(key).map(Cell::from),
-                _ => None,
-            },
-            Self::Position(array, position) => match array.evaluate(frame)? {
-                Cell::Array(array) => array.get(*position).map(Cell::from),
-                _ => None,
-            },
+            Self::Key(map, key) => map.map(frame)?.get(key).map(Cell::from),
+            Self::Position(array, position) => array.array(frame)?.get(*position).map(Cell::from),
             Self::Call(call) => (call.evaluate)(Arguments { operands: &call.arguments, frame }),
             Self::Not(operand) => match operand.evaluate(frame)? {
                 Cell::Boolean(value) => Some(Cell::Boolean(!value)),
                 _ => None,
             },
-            Self::Mapped(source, _) => match source.evaluate(frame)? {
-                Cell::Array(array) => Some(Cell::Mapped(array)),
-                _ => None,
-            },
-            Self::MappedPosition(source, element, position) => match source.evaluate(frame)? {
-                Cell::Array(array) => element.evaluate(&frame.with(array.get(*position)?)),
-                _ => None,
-            },
+            Self::Mapped(source, _) => source.array(frame).map(Cell::Mapped),
+            Self::MappedPosition(source, element, position) => {
+                element.evaluate(&frame.with(source.array(frame)?.get(*position)?))
+            }
             Self::Test(test) => Some(Cell::Boolean(test.run(frame))),
+        }
+    }
+}
+
+impl Operand {
+    fn array<'v>(&'v self, frame: &Frame<'v, '_>) -> Option<Array<'v>> {
+        match self {
+            Self::Field(field) => frame.view.array(*field),
+            operand => match operand.evaluate(frame)? {
+                Cell::Array(array) => Some(array),
+                _ => None,
+            },
+        }
+    }
+
+    fn map<'v>(&'v self, frame: &Frame<'v, '_>) -> Option<Map<'v>> {
+        match self {
+            Self::Field(field) => frame.view.map(*field),
+            operand => match operand.evaluate(frame)? {
+                Cell::Map(map) => Some(map),
+                _ => None,
+            },
         }
     }
 }

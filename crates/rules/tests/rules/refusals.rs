@@ -506,6 +506,9 @@ fn depth_and_length_are_bounded() {
     let calls = format!("{}http.host{} eq \"a\"", "lower(".repeat(65), ")".repeat(65));
     assert_eq!(refusal(&calls).message, "the expression is nested deeper than 64 levels");
 
+    let indexed = format!("http.host{} eq \"a\"", "[0]".repeat(1000));
+    assert_eq!(refusal(&indexed).message, "more than 8 indexes on one value");
+
     let of_length = |length: usize| format!("http.host eq \"{}\"", "é".repeat(length - 15));
     assert!(rules::parse(&of_length(4096)).is_ok(), "the limit counts characters, not bytes");
     let error = rules::parse(&of_length(4097)).unwrap_err();
