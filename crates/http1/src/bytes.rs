@@ -62,29 +62,48 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| is(byte, TOKEN))
 }
 
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
 /// Position of the first control byte other than a tab (below 0x20, or 0x7f), or the length where there is none. Eight bytes
-/// at a time: every control byte of a word is marked, and tabs and bytes above a marked one may be marked as well.
+/// at a time: one more than the byte, in seven bits, is below 0x21 for control bytes alone, and no sum carries into the next byte.
 #[inline]
 pub(crate) fn find_control(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
     let (words, rest) = bytes.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
         let value = u64::from_le_bytes(*word);
-        let below_space = value.wrapping_sub(ONES * 0x20) & !value;
-        let delete = value ^ (ONES * 0x7f);
-        let is_delete = delete.wrapping_sub(ONES) & !delete;
-        let mut marked = (below_space | is_delete) & HIGH;
-        while marked != 0 {
-            let within = (marked.trailing_zeros() / 8) as usize;
-            if is(word[within], CONTROL) {
-                return index * 8 + within;
+        let next = ((value & !HIGH) + ONES) & !HIGH;
+        let mut control = !((next + ONES * 0x5f) | value) & HIGH;
+        while control != 0 {
+            let bit = control.trailing_zeros() & !7;
+            if (value >> bit) as u8 != b'\t' {
+                return index * 8 + bit as usize / 8;
             }
-            marked &= marked - 1;
+            control &= control - 1;
         }
     }
     let tail = bytes.len() - rest.len();
     rest.iter().position(|&byte| is(byte, CONTROL)).map_or(bytes.len(), |within| tail + within)
+}
+
+/// Length of the request target that bytes without control bytes, but perhaps with tabs, begin with. Eight at a time: the bytes that
+/// end it are tab, space, `#` and those above 0x7f.
+#[inline]
+pub(crate) fn target_length(bytes: &[u8]) -> usize {
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let value = u64::from_le_bytes(*word);
+        let hash = value ^ (ONES * u64::from(b'#'));
+        let not_graphic = value.wrapping_sub(ONES * 0x21) | value;
+        let marked = (not_graphic | hash.wrapping_sub(ONES)) & HIGH;
+        if marked != 0
+            && let Some(within) = word.iter().position(|&byte| !is(byte, TARGET))
+        {
+            return index * 8 + within;
+        }
+    }
+    let tail = bytes.len() - rest.len();
+    rest.iter().position(|&byte| !is(byte, TARGET)).map_or(bytes.len(), |within| tail + within)
 }
 
 /// Whether bytes may be a header value: no control byte but a tab (RFC 9110 §5.5; bytes above 0x7f are its `obs-text`).
@@ -126,6 +145,22 @@ mod tests {
                     bytes.fill(0xff);
                     bytes[position] = byte;
                     assert_eq!(find_control(&bytes), expected, "byte {byte:#x} at {position} of {length}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_target_ends_at_every_position_and_for_every_byte_that_ends_it() {
+        for length in 0..40 {
+            for position in 0..length {
+                for byte in (0..=255_u8).filter(|&byte| !is(byte, CONTROL)) {
+                    for around in [b'!', b'/', b'$', b'~'] {
+                        let mut bytes = vec![around; length];
+                        bytes[position] = byte;
+                        let expected = if is(byte, TARGET) { length } else { position };
+                        assert_eq!(target_length(&bytes), expected, "byte {byte:#x} at {position} of {length}");
+                    }
                 }
             }
         }

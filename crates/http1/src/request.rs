@@ -3,7 +3,7 @@
 use crate::{
     authority::{Authority, authority},
     builder::RequestHeadBuilder,
-    bytes::{TARGET, TOKEN, is, is_token},
+    bytes::{TOKEN, is, is_token, target_length},
     framing::{self, Framing, Version},
     headers::{Headers, Sender, Span},
     known::Known,
@@ -205,18 +205,11 @@ impl RequestParser {
     /// have the same bytes with more behind them. The number is that of the bytes the head took; the body begins there.
     #[inline]
     pub fn parse(&mut self, input: &[u8]) -> Result<Option<(RequestHead, usize)>, Refusal> {
-        match self.advance(input) {
-            Ok(None) => Ok(None),
-            Ok(found) => {
-                self.line = None;
-                self.empty_lines = 0;
-                Ok(found)
-            }
-            Err(refusal) => {
-                self.reset();
-                Err(refusal)
-            }
+        let outcome = self.advance(input);
+        if outcome.is_err() {
+            self.reset();
         }
+        outcome
     }
 
     /// Forgets a head that is not complete.
@@ -246,6 +239,8 @@ impl RequestParser {
         };
         let Some(consumed) = self.section.read(input, &self.limits, Sender::Client)? else { return Ok(None) };
         let headers = self.section.take(&input[..consumed]);
+        self.line = None;
+        self.empty_lines = 0;
         Ok(Some((RequestHead::finish(headers, line)?, consumed)))
     }
 
@@ -304,7 +299,7 @@ fn request_line(line: &[u8], offset: usize, limits: &Limits) -> Result<RequestLi
     let method = &line[..method_end];
     let start = method_end + 1;
     let rest = &line[start..];
-    let length = rest.iter().position(|&byte| !is(byte, TARGET)).unwrap_or(rest.len());
+    let length = target_length(rest);
     match rest.get(length) {
         None if length == 0 => return Err(Refusal::RequestLineIncomplete),
         None => return Err(Refusal::MissingVersion),

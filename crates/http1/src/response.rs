@@ -127,17 +127,11 @@ impl ResponseParser {
     /// the answer is `None`, the next call must have the same bytes with more behind them. The number is that of the bytes the head took.
     #[inline]
     pub fn parse(&mut self, input: &[u8], request_method: &[u8]) -> Result<Option<(ResponseHead, usize)>, Refusal> {
-        match self.advance(input, request_method) {
-            Ok(None) => Ok(None),
-            Ok(found) => {
-                self.line = None;
-                Ok(found)
-            }
-            Err(refusal) => {
-                self.reset();
-                Err(refusal)
-            }
+        let outcome = self.advance(input, request_method);
+        if outcome.is_err() {
+            self.reset();
         }
+        outcome
     }
 
     /// Forgets a head that is not complete.
@@ -162,6 +156,7 @@ impl ResponseParser {
         };
         let Some(consumed) = self.section.read(input, &self.limits, Sender::Origin)? else { return Ok(None) };
         let headers = self.section.take(&input[..consumed]);
+        self.line = None;
         Ok(Some((ResponseHead::finish(headers, line, request_method)?, consumed)))
     }
 }
