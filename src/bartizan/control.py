@@ -1,0 +1,116 @@
+"""Control sockets: how the processes of one installation speak to each other.
+
+A Unix socket with mode 0600 in `run/` of the state directory; one JSON object on a line is the request, one the reply. Only
+the owner of the installation can connect, so there is no other authentication.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, Self
+
+Message = dict[str, Any]
+"""A request, with the key `command`, or a reply."""
+
+REQUEST_BYTES_MAX: Final = 1 << 20
+REPLY_BYTES_MAX: Final = 64 << 20
+_IDLE_S: Final = 60.0
+
+
+def ask(path: Path, request: Message, *, timeout_s: float = 5.0) -> Message | None:
+    """The reply of whoever listens at `path`; None where nobody does.
+
+    Raises OSError where somebody listens and gives no answer in time, ValueError where the answer is not a JSON object.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, _address(path) as address:
+        connection.settimeout(timeout_s)
+        try:
+            connection.connect(address)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return None
+        connection.sendall(json.dumps(request).encode() + b"\n")
+        with connection.makefile("rb") as incoming:
+            line = incoming.readline(REPLY_BYTES_MAX)
+    if not line.endswith(b"\n"):
+        raise ConnectionResetError(f"{path} closed the connection in the middle of its answer")
+    reply = json.loads(line)
+    if not isinstance(reply, dict):
+        raise ValueError(f"{path} answered with something other than a JSON object")
+    return reply
+
+
+class ControlServer:
+    """Answers requests on a control socket, one thread for each connection, until it is closed.
+
+    `handle` gets each request and returns its reply; a connection stays open for further ones. What `handle` raises
+    becomes `{"ok": false, "error": ...}`: a control command cannot end the process that it controls.
+    """
+
+    def __init__(self, path: Path, handle: Callable[[Message], Message]) -> None:
+        self._path = path
+        self._handle = handle
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        # Whoever may bind holds the lock file, so a socket that is there was left by one that was killed.
+        path.unlink(missing_ok=True)
+        with _address(path) as address:
+            self._socket.bind(address)
+        path.chmod(0o600)
+        self._socket.listen(16)
+        self._thread = threading.Thread(target=self._accept, name=f"control {path.stem}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop answering and take the socket away."""
+        with contextlib.suppress(OSError):
+            # Wakes the thread that waits in accept(), which close() alone would not.
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._path.unlink(missing_ok=True)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._converse, args=(connection,), name="control peer", daemon=True).start()
+
+    def _converse(self, connection: socket.socket) -> None:
+        connection.settimeout(_IDLE_S)
+        with connection, contextlib.suppress(OSError), connection.makefile("rb") as incoming:
+            while line := incoming.readline(REQUEST_BYTES_MAX):
+                connection.sendall(json.dumps(self._reply(line)).encode() + b"\n")
+
+    def _reply(self, line: bytes) -> Message:
+        try:
+            request = json.loads(line)
+            if not isinstance(request, dict) or not isinstance(request.get("command"), str):
+                return {"ok": False, "error": 'a request is a JSON object with a "command", as in {"command": "status"}'}
+            return self._handle(request)
+        except Exception as error:  # noqa: BLE001  see the class: no command may end the process
+            return {"ok": False, "error": f"{type(error).__name__}: {error}"}
+
+
+@contextlib.contextmanager
+def _address(path: Path) -> Iterator[str]:
+    """`path` in at most the 107 bytes that a socket address holds, by way of a descriptor of its directory."""
+    if len(os.fsencode(path)) <= 107:
+        yield str(path)
+        return
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)

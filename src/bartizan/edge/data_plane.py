@@ -1,0 +1,117 @@
+"""`bartizan.Edge`: the data plane inside a Python process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import msgspec
+
+from bartizan import _native
+from bartizan._native import PolicyRefused
+
+__all__ = ["Edge", "Policy", "PolicyRefused"]
+
+Policy = Mapping[str, Any] | bytes | str | os.PathLike[str]
+"""A policy document: the document itself, its JSON, or the file that holds it."""
+
+
+class Edge:
+    """A reverse proxy that applies a policy, on native threads of this process.
+
+        with bartizan.Edge(policy) as edge:
+            print(edge.listening)
+
+    At most one edge runs in a process at a time; a second one raises RuntimeError when it starts. An edge that is dropped
+    stops at once. In a forked child the threads of its parent's edge do not exist: every method raises RuntimeError there,
+    and the child makes an edge of its own.
+
+    `events` says whether requests leave events in the policy's spool; `acme_challenges` names the directory from which
+    ACME HTTP-01 challenges are answered (RFC 8555 §8.3).
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        events: Literal["spool", "off"] = "spool",
+        acme_challenges: Path | None = None,
+    ) -> None:
+        options: dict[str, str] = {"events": events}
+        if acme_challenges is not None:
+            options["acme_challenges"] = str(acme_challenges)
+        self._policy = _document(policy)
+        self._native = _native.Edge(msgspec.json.encode(options))
+
+    def start(self) -> None:
+        """Compile the policy, bind its addresses and start the threads, then return.
+
+        Raises PolicyRefused where the policy has errors, OSError where an address or the spool cannot be opened, and
+        RuntimeError where an edge runs in this process already.
+        """
+        self._native.start(self._policy)
+
+    def wait(self) -> None:
+        """Block until the edge is stopped, by `stop` in another thread or by a signal.
+
+        A signal handler that raises (KeyboardInterrupt for Ctrl-C) first lets the requests in hand finish.
+        """
+        self._native.wait()
+
+    def serve(self) -> None:
+        """`start`, then `wait`: what a program does that is nothing but an edge."""
+        self.start()
+        self.wait()
+
+    def stop(self, grace_s: float | None = None) -> None:
+        """Accept no more, let the requests in hand finish for at most `grace_s` seconds, and end the threads.
+
+        Without `grace_s` the policy's limit `drain_timeout_ms` holds. Does nothing where the edge is not running.
+        """
+        self._native.shutdown(grace_s)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def apply(self, policy: Policy) -> dict[str, Any]:
+        """Put another policy into effect for the requests that come from now on; none in hand is disturbed.
+
+        The report names `version`, `zones`, `changed_zones`, `compile_ms` and `warnings`. Raises PolicyRefused where the
+        policy has errors; the one before then stays.
+        """
+        document = _document(policy)
+        report: dict[str, Any] = msgspec.json.decode(self._native.apply(document))
+        self._policy = document
+        return report
+
+    @property
+    def listening(self) -> list[tuple[str, bool]]:
+        """The bound addresses as `host:port`, each with whether TLS is spoken there."""
+        return self._native.listening()
+
+    def status(self) -> dict[str, Any]:
+        """Version of the policy, zones, addresses, threads, connections, uptime and every metric."""
+        status: dict[str, Any] = msgspec.json.decode(self._native.status())
+        return status
+
+    def metrics(self) -> str:
+        """The metrics in Prometheus' text format, version 0.0.4."""
+        return self._native.metrics()
+
+    def reload_certificates(self) -> tuple[int, list[str]]:
+        """Read certificates again that changed on disk: how many did, and what is wrong with those that cannot be used."""
+        return self._native.reload_certificates()
+
+
+def _document(policy: Policy) -> bytes:
+    if isinstance(policy, bytes):
+        return policy
+    if isinstance(policy, Mapping):
+        return msgspec.json.encode(policy)
+    return Path(policy).read_bytes()

@@ -1,0 +1,101 @@
+"""What the edge process says of its own accord: origins that fail or answer again, certificates that changed.
+
+A dead origin fails every request; the log says so once, then once a minute with the count, and again when it is over.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, Final, Self
+
+from bartizan.edge.data_plane import Edge
+
+EVERY_S: Final = 2.0
+"""How often the watch looks."""
+
+REMIND_S: Final = 60.0
+"""How often it repeats that origins still fail."""
+
+_log = logging.getLogger("bartizan.edge")
+
+
+class Watch:
+    """A thread that looks at an edge while the block runs."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+        self._origins = OriginTrouble()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(EVERY_S):
+            try:
+                self._look()
+            except RuntimeError:
+                # The edge stopped between two looks.
+                return
+
+    def _look(self) -> None:
+        read_again, wrong = self._edge.reload_certificates()
+        if read_again:
+            _log.info("%d certificates changed on disk and are served from now on", read_again)
+        for problem in wrong:
+            _log.error("%s", problem)
+        line = self._origins.seen(failures(self._edge.status()), time.monotonic())
+        if line is not None:
+            _log.log(*line)
+
+
+class OriginTrouble:
+    """Decides when failing origins are worth a line."""
+
+    def __init__(self) -> None:
+        self._counted: dict[str, int] = {}
+        self._told_at: float | None = None
+        self._untold = 0
+        self._last_failure = 0.0
+
+    def seen(self, counted: Mapping[str, int], now: float) -> tuple[int, str] | None:
+        """The level and text to log, if any, when failures by kind stand at `counted` at the time `now` (in seconds)."""
+        new = {kind: count - self._counted.get(kind, 0) for kind, count in counted.items()}
+        fresh = {kind: count for kind, count in new.items() if count > 0}
+        self._counted = dict(counted)
+        if fresh:
+            self._untold += sum(fresh.values())
+            self._last_failure = now
+            if self._told_at is None or now - self._told_at >= REMIND_S:
+                count, self._untold, self._told_at = self._untold, 0, now
+                kinds = ", ".join(sorted(fresh))
+                plural = "" if count == 1 else "s"
+                return logging.ERROR, (
+                    f"{count} exchange{plural} with an origin failed ({kinds}); the clients got an error page. Is the "
+                    f"application running, at the address in `origins`? `bartizan tail` shows the requests"
+                )
+        elif self._told_at is not None and now - self._last_failure >= REMIND_S:
+            self._told_at = None
+            self._untold = 0
+            return logging.INFO, f"no exchange with an origin has failed for {REMIND_S:.0f} s"
+        return None
+
+
+def failures(status: Mapping[str, Any]) -> dict[str, int]:
+    """Failed exchanges with origins by kind, out of the status of an edge."""
+    counted: dict[str, int] = {}
+    for sample in status["metrics"]:
+        if sample["name"] == "bartizan_origin_errors_total":
+            label = sample.get("label")
+            kind = label[1] if isinstance(label, list) else "failed"
+            counted[kind] = counted.get(kind, 0) + int(sample["value"])
+    return counted

@@ -1,0 +1,51 @@
+"""One process for one job: a lock file that holds the process id of its owner.
+
+The kernel drops the lock with the process, however it ends, so nothing is ever stale.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bartizan.failure import Failure
+
+
+@contextmanager
+def sole(file: Path, what: str, way_out: str) -> Iterator[None]:
+    """Be the only `what` of the state directory while the block runs.
+
+    Raises Failure, naming the process id of the other one and `way_out`, where there is another.
+    """
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+            raise Failure(f"{what} runs here already (process {owner}, {file}); {way_out}") from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def owner(file: Path) -> int | None:
+    """The process that holds the lock; None where nobody does."""
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+        return int(text) if text.isdigit() else None
+    else:
+        return None
+    finally:
+        os.close(descriptor)
