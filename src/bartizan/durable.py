@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +38,7 @@ def replace_many(files: dict[Path, bytes], mode: int = 0o600) -> None:
 @contextmanager
 def _beside(file: Path, mode: int) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of `file` when all went well."""
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    beside = file.with_name(f".{file.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as handle:
             yield handle

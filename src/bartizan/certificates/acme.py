@@ -114,7 +114,7 @@ def _attempt(state: StateDirectory, zone: str, order: AcmeZone, failures: int) -
 
 def _issue(state: StateDirectory, zone: str, order: AcmeZone) -> tuple[datetime, datetime]:
     """Has a certificate issued and puts it in place; returns its validity."""
-    from acme import crypto_util
+    from acme import crypto_util, messages
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -129,8 +129,9 @@ def _issue(state: StateDirectory, zone: str, order: AcmeZone) -> tuple[datetime,
     tokens: list[Path] = []
     try:
         for authorization in pending.authorizations:
-            token = _answer(client, authorization, challenges)
-            tokens.append(token)
+            if authorization.body.status != messages.STATUS_VALID:  # an authority may remember an earlier proof
+                token = _answer(client, authorization, challenges)
+                tokens.append(token)
         deadline = datetime.now() + timedelta(seconds=ISSUE_S)  # noqa: DTZ005  what the library compares it with
         chain = client.poll_and_finalize(pending, deadline).fullchain_pem
     finally:

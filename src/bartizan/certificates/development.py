@@ -7,8 +7,11 @@ its owner only, and a public site uses ACME or its own files.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -62,32 +65,48 @@ def ensure_certificates(state: StateDirectory, zones: dict[str, list[str]]) -> N
 
     `zones` are host names by zone. Raises OSError where the state directory cannot be written.
     """
-    known = _leaves(state)
-    directory = state.ca / "leaves"
-    present = (
-        {entry.name for entry in os.scandir(directory)} if directory.exists() and ca_file(state).exists() else set()
-    )
-    soon = time.time() + RENEW_DAYS * 86_400
-    stale = {
-        name: hosts
-        for name, hosts in zones.items()
-        if (leaf := known.get(name)) is None
-        or leaf.hosts != hosts
-        or leaf.not_after < soon
-        or f"{name}.pem" not in present
-    }
-    if stale:
-        _make(state, known, stale)
+    if _wanting(state, zones):
+        with _lock(state):
+            _make(state, _wanting(state, zones))  # looked at again: another may have made them meanwhile
 
 
 def renew(state: StateDirectory) -> list[str]:
     """Makes those leaves anew that are about to expire; the zones concerned."""
-    soon = time.time() + RENEW_DAYS * 86_400
+    if not _expiring(state):
+        return []
+    with _lock(state):
+        stale = _expiring(state)
+        _make(state, stale)
+        return sorted(stale)
+
+
+def _wanting(state: StateDirectory, zones: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Those of the zones that have no certificate, one for other hosts, or one that is about to expire."""
     known = _leaves(state)
-    stale = {name: leaf.hosts for name, leaf in known.items() if leaf.not_after < soon}
-    if stale:
-        _make(state, known, stale)
-    return sorted(stale)
+    expiring = _expiring(state)
+    directory = state.ca / "leaves"
+    present = (
+        {entry.name for entry in os.scandir(directory)} if directory.exists() and ca_file(state).exists() else set()
+    )
+    return {
+        name: hosts
+        for name, hosts in zones.items()
+        if name in expiring or (leaf := known.get(name)) is None or leaf.hosts != hosts or f"{name}.pem" not in present
+    }
+
+
+def _expiring(state: StateDirectory) -> dict[str, list[str]]:
+    soon = time.time() + RENEW_DAYS * 86_400
+    return {name: leaf.hosts for name, leaf in _leaves(state).items() if leaf.not_after < soon}
+
+
+@contextmanager
+def _lock(state: StateDirectory) -> Iterator[None]:
+    """Keeps others from making certificates: apply and the supervisor's renewal may want to at the same time."""
+    state.ca.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (state.ca / "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def _leaves(state: StateDirectory) -> dict[str, Leaf]:
@@ -97,9 +116,10 @@ def _leaves(state: StateDirectory) -> dict[str, Leaf]:
         return {}
 
 
-def _make(state: StateDirectory, known: dict[str, Leaf], zones: dict[str, list[str]]) -> None:
+def _make(state: StateDirectory, zones: dict[str, list[str]]) -> None:
     from cryptography.hazmat.primitives import serialization
 
+    known = _leaves(state)
     authority, authority_key = _authority(state)
     (state.ca / "leaves").mkdir(mode=0o700, parents=True, exist_ok=True)
     files = {}
@@ -118,7 +138,6 @@ def _authority(state: StateDirectory) -> tuple[x509.Certificate, EllipticCurvePr
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import NameOID
 
-    state.ca.mkdir(mode=0o700, parents=True, exist_ok=True)
     key_file = state.ca / "ca.key"
     now = datetime.now(UTC)
     try:
