@@ -1,4 +1,4 @@
-"""One process for one job: a lock file that holds the process id of its owner.
+"""One process for one job: `sole` refuses the second and holds the process id of the first, `in_turn` lets it wait.
 
 The kernel drops the lock with the process, however it ends, so nothing is ever stale.
 """
@@ -32,6 +32,14 @@ def sole(file: Path, what: str, way_out: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def in_turn(file: Path) -> Iterator[None]:
+    """Run the block when nobody else is in one with the same file, threads of this process included."""
+    with file.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def owner(file: Path) -> int | None:

@@ -110,6 +110,7 @@ def test_without_an_edge_its_compiler_refuses(site: Path, state: StateDirectory)
     [
         (b"", "gives no answer"),
         (b"not json\n", "gives an answer of another Bartizan"),
+        (b'{"ok": "yes"}\n', "gives an answer of another Bartizan"),
         (b'{"ok": false, "error": "out of memory"}\n', "cannot apply the policy: out of memory"),
         (b'{"ok": true, "version": 99}\n', "has taken version 99, not 2"),
     ],

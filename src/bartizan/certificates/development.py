@@ -7,11 +7,8 @@ its owner only, and a public site uses ACME or its own files.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -22,6 +19,7 @@ import msgspec
 from bartizan.config.site import CertificateFiles
 from bartizan.durable import replace, replace_many
 from bartizan.layout import StateDirectory
+from bartizan.lock import in_turn
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -65,16 +63,18 @@ def ensure_certificates(state: StateDirectory, zones: dict[str, list[str]]) -> N
 
     `zones` are host names by zone. Raises OSError where the state directory cannot be written.
     """
-    if _wanting(state, zones):
-        with _lock(state):
-            _make(state, _wanting(state, zones))  # looked at again: another may have made them meanwhile
+    if not _wanting(state, zones):
+        return
+    state.ca.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with in_turn(state.ca / "lock"):  # the supervisor's renewal and an apply may want to at the same time
+        _make(state, _wanting(state, zones))
 
 
 def renew(state: StateDirectory) -> list[str]:
     """Makes those leaves anew that are about to expire; the zones concerned."""
     if not _expiring(state):
         return []
-    with _lock(state):
+    with in_turn(state.ca / "lock"):
         stale = _expiring(state)
         _make(state, stale)
         return sorted(stale)
@@ -98,15 +98,6 @@ def _wanting(state: StateDirectory, zones: dict[str, list[str]]) -> dict[str, li
 def _expiring(state: StateDirectory) -> dict[str, list[str]]:
     soon = time.time() + RENEW_DAYS * 86_400
     return {name: leaf.hosts for name, leaf in _leaves(state).items() if leaf.not_after < soon}
-
-
-@contextmanager
-def _lock(state: StateDirectory) -> Iterator[None]:
-    """Keeps others from making certificates: apply and the supervisor's renewal may want to at the same time."""
-    state.ca.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (state.ca / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def _leaves(state: StateDirectory) -> dict[str, Leaf]:

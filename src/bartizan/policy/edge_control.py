@@ -7,20 +7,18 @@ document at PATH; it answers `{"ok": true, "version": 12, "changed_zones": 1, "c
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import msgspec
 
 from bartizan.config.native import Diagnostic
+from bartizan.control import ask
 from bartizan.failure import Failure
 
 __all__ = ["Reply", "apply"]
 
 _ANSWER_S = 60.0
 """How long the edge may compile. A thousand zones take it well under a second."""
-
-_REPLY_BYTES_MAX = 64 * 1024 * 1024
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -40,38 +38,18 @@ def apply(edge_socket: Path, file: Path, version: int) -> Reply | None:
     Raises Failure where one runs and gives no answer that can be understood: then it is not known which policy is in
     effect.
     """
-    request = msgspec.json.encode({"command": "apply", "file": str(file)})
+    request = {"command": "apply", "file": str(file)}
     try:
-        answer = _ask(edge_socket, request)
-    except (FileNotFoundError, ConnectionRefusedError):
-        return None
+        answer = ask(edge_socket, request, timeout_s=_ANSWER_S)
+        reply = None if answer is None else msgspec.convert(answer, Reply)
     except OSError as error:
         message = f"the edge at {edge_socket} gives no answer ({error}); look at its log, then apply again"
         raise Failure(message) from error
-    try:
-        reply = msgspec.json.decode(answer, type=Reply)
-    except msgspec.MsgspecError as error:
-        raise Failure(
-            f"the edge at {edge_socket} gives an answer of another Bartizan; restart it, then apply again"
-        ) from error
-    if not reply.ok and not reply.diagnostics:
+    except (ValueError, msgspec.MsgspecError) as error:  # not JSON, not an object, or not a reply
+        message = f"the edge at {edge_socket} gives an answer of another Bartizan; restart it, then apply again"
+        raise Failure(message) from error
+    if reply is not None and not reply.ok and not reply.diagnostics:
         raise Failure(f"the edge cannot apply the policy: {reply.error or 'it does not say why'}; look at its log")
-    if reply.ok and reply.version != version:
+    if reply is not None and reply.ok and reply.version != version:
         raise Failure(f"the edge has taken version {reply.version}, not {version}; another apply ran; apply again")
     return reply
-
-
-def _ask(edge_socket: Path, request: bytes) -> bytes:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(_ANSWER_S)
-        connection.connect(str(edge_socket))
-        connection.sendall(request + b"\n")
-        answer = bytearray()
-        while not answer.endswith(b"\n") and len(answer) < _REPLY_BYTES_MAX:
-            received = connection.recv(65_536)
-            if not received:
-                break
-            answer += received
-        if not answer:
-            raise ConnectionResetError("it closed the connection")
-        return bytes(answer)

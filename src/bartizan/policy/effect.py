@@ -5,7 +5,6 @@ Both `apply` and `rollback` end here, under one lock per state directory, so tha
 
 from __future__ import annotations
 
-import fcntl
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from bartizan.config.document import Parts
 from bartizan.config.native import Diagnostic, check_policy
 from bartizan.durable import replace, sync_directory
 from bartizan.layout import StateDirectory
+from bartizan.lock import in_turn
 from bartizan.policy import edge_control
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ class Effect(msgspec.Struct, frozen=True):
 def lock(state: StateDirectory) -> Iterator[None]:
     """Keeps other applies and rollbacks of this state directory waiting."""
     state.create()
-    with (state.policy / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with in_turn(state.policy / "lock"):
         yield
 
 

@@ -6,7 +6,6 @@ new store do not both create it. A store that is newer is refused: an older Bart
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
 
 from bartizan.failure import Failure
+from bartizan.lock import in_turn
 
 __all__ = ["HEAD", "URL_VARIABLE", "open_database", "store_url"]
 
@@ -157,7 +157,5 @@ def _lock(engine: Engine, url: URL) -> Iterator[Connection]:
         with engine.connect() as connection:
             yield connection
         return
-    with Path(f"{url.database}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with engine.connect() as connection:
-            yield connection
+    with in_turn(Path(f"{url.database}.lock")), engine.connect() as connection:
+        yield connection
