@@ -37,7 +37,7 @@ pub enum Fsync {
 /// How a spool is kept.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A segment is finished when it is at least this large. Never more than a quarter of `max_bytes`.
+    /// A segment is finished when it is at least this large; the write that reaches it may go up to 256 KiB beyond. Never more than a quarter of `max_bytes`.
     pub segment_bytes: u64,
     /// A segment with rows in it is finished when it is this old.
     pub segment_age: Duration,

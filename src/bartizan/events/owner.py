@@ -106,9 +106,9 @@ class Owner:
                 continue
             retry_s = _FIRST_RETRY_S
             self._problem = ""
-            if rows:
+            if rows is not None:
                 self._last_shipped_ns = time.time_ns()
-            if rows < BATCH_ROWS // 2:
+            if rows is None or rows < BATCH_ROWS // 2:
                 self._stopping.wait(PAUSE_S)
 
 

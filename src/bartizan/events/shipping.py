@@ -50,15 +50,15 @@ class Shipper:
         """Rows that arrived since the journal was made."""
         return self._journal.entry.rows
 
-    def ship(self) -> int:
-        """Ships the next batch; returns its number of rows, 0 if there was none.
+    def ship(self) -> int | None:
+        """Ships the next batch; returns its number of rows (0 if it only told of dropped ones), None if there was none.
 
         Raises SinkFailed, and OSError if spool or journal fail; the same batch is then shipped by the next call.
         """
         if self._batch is None:
             self._batch = self._next()
             if self._batch is None:
-                return 0
+                return None
             self._journal.take(Range(*self._batch.range))
         batch = self._batch
         batch_range = Range(*batch.range)

@@ -1,9 +1,10 @@
 """Which SQL may be run on behalf of a person: one statement that reads event tables, and nothing outside them.
 
-The engine's own `readonly = 1` refuses writes and changed limits. It does not refuse what it takes for reading: `file()`
-and `s3()` fetch what the process can, `DESCRIBE url(...)` connects, `INTO OUTFILE` writes. Those are refused here, by
-the words of the statement. Words are told apart as ClickHouse does it, and where that is generous (typographic quotes,
-`$` strings, escapes in names, exotic spaces) the statement is refused: a name must not hide in what looks like a string.
+The engine's own `readonly = 1` refuses writes and changed limits. It does not refuse what it takes for reading:
+`file()` and `s3()` fetch what the process can, `DESCRIBE url(...)` connects, `INTO OUTFILE` writes. Those are refused
+here, by the words of the statement. Words are told apart as ClickHouse does it, and where that is generous (typographic
+quotes, `$` strings, escapes in names, exotic spaces) the statement is refused: no name may hide in what looks like a
+string.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-HARMLESS_TABLE_FUNCTIONS: Final = frozenset(
-    ("format", "generate_series", "generaterandom", "generateseries", "merge", "null", "numbers", "numbers_mt")
-    + ("primes", "values", "view", "zeros", "zeros_mt")
-)
+HARMLESS_TABLE_FUNCTIONS: Final = frozenset({
+    "format", "generate_series", "generaterandom", "generateseries", "merge", "null", "numbers", "numbers_mt", "primes",
+    "values", "view", "zeros", "zeros_mt",
+})  # fmt: skip
 """Table functions, in lower case, that stay within the engine. All others are refused."""
 
 _OUTSIDE_FUNCTIONS: Final = frozenset({"file", "catboostevaluate", "getmacro", "reversednsquery", "showcertificate"})

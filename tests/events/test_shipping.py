@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.events.support import request, write
+
+from bartizan._native import SpoolBatch
+from bartizan.events.journal import Journal
+from bartizan.events.shipping import Shipper, SinkFailed
+
+
+class Shelf:
+    """A sink that keeps what it gets, and fails when told to, before or after keeping it."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, list[object]] = {}
+        self.calls: list[str] = []
+        self.fail_before = False
+        self.fail_after = False
+
+    def insert(self, batch: SpoolBatch, token: str) -> None:
+        self.calls.append(token)
+        if self.fail_before:
+            raise SinkFailed("the shelf is full")
+        rows = [row["RayID"] for _, row in batch.rows()]
+        assert self.kept.setdefault(token, rows) == rows, "one token, two contents"
+        if self.fail_after:
+            raise SinkFailed("the answer was lost")
+
+    @property
+    def rays(self) -> list[object]:
+        return [ray for rows in self.kept.values() for ray in rows]
+
+
+def rays(numbers: range) -> list[object]:
+    return [f"{number:016x}" for number in numbers]
+
+
+def ship_all(shipper: Shipper) -> int:
+    total = 0
+    while (shipped := shipper.ship()) is not None:
+        total += shipped
+    return total
+
+
+def put(spool: Path, numbers: range) -> None:
+    write(spool, *(("http_requests", request(number)) for number in numbers), segment_bytes=65_536)
+
+
+def test_every_row_arrives_once_and_in_order(tmp_path: Path) -> None:
+    put(tmp_path / "spool", range(1000))
+    put(tmp_path / "spool", range(1000, 2000))
+    shelf = Shelf()
+    shipper = Shipper(tmp_path / "spool", Journal(tmp_path / "j"), shelf)
+    assert ship_all(shipper) == 2000
+    assert shelf.rays == rays(range(2000))
+    assert len(shelf.kept) == len(shelf.calls) >= 2, "a batch is of one segment"
+    put(tmp_path / "spool", range(2000, 2010))
+    assert ship_all(shipper) == 10
+    assert (shelf.rays, shipper.rows) == (rays(range(2010)), 2010)
+
+
+def test_a_spool_that_does_not_exist_yet_is_waited_for(tmp_path: Path) -> None:
+    shelf = Shelf()
+    shipper = Shipper(tmp_path / "spool", Journal(tmp_path / "j"), shelf)
+    assert shipper.ship() is None
+    put(tmp_path / "spool", range(3))
+    assert ship_all(shipper) == 3
+
+
+@pytest.mark.parametrize("moment", ["fail_before", "fail_after"])
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_batch_that_failed_is_sent_again_as_it_was(tmp_path: Path, moment: str, *, restart: bool) -> None:
+    put(tmp_path / "spool", range(10))
+    shelf = Shelf()
+    shipper = Shipper(tmp_path / "spool", Journal(tmp_path / "j"), shelf)
+    setattr(shelf, moment, True)
+    with pytest.raises(SinkFailed):
+        shipper.ship()
+    setattr(shelf, moment, False)
+    # More has come meanwhile: the batch must not grow by it.
+    put(tmp_path / "spool", range(10, 20))
+    if restart:
+        shipper = Shipper(tmp_path / "spool", Journal(tmp_path / "j"), shelf)
+    assert ship_all(shipper) == 20
+    assert shelf.calls[0] == shelf.calls[1]
+    assert shelf.rays == rays(range(20))
+
+
+def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
+    put(tmp_path / "spool", range(10))
+    first, second = Shelf(), Shelf()
+    ship_all(Shipper(tmp_path / "spool", Journal(tmp_path / "j"), first))
+    put(tmp_path / "spool", range(10, 15))
+    ship_all(Shipper(tmp_path / "spool", Journal(tmp_path / "j"), second))
+    assert (first.rays, second.rays) == (rays(range(10)), rays(range(10, 15)))
+
+
+def test_a_batch_in_hand_whose_segment_is_gone_is_told_and_passed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = tmp_path / "spool"
+    put(spool, range(10))
+    shelf = Shelf()
+    shelf.fail_before = True
+    with pytest.raises(SinkFailed):
+        Shipper(spool, Journal(tmp_path / "j"), shelf).ship()
+    put(spool, range(10, 20))
+    min(spool.glob("*.spool")).unlink()
+    shelf.fail_before = False
+    assert ship_all(Shipper(spool, Journal(tmp_path / "j"), shelf)) == 10
+    assert shelf.rays == rays(range(10, 20))
+    assert "cannot be read again" in caplog.text
+    assert "was removed before it was read" in caplog.text
+
+
+def test_a_damaged_row_is_told_and_the_others_arrive(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spool = tmp_path / "spool"
+    put(spool, range(10))
+    segment = min(spool.glob("*.spool"))
+    content = bytearray(segment.read_bytes())
+    at = content.index(f"{4:016x}".encode())
+    content[at] ^= 1
+    segment.write_bytes(content)
+    put(spool, range(10, 12))
+    shelf = Shelf()
+    assert ship_all(Shipper(spool, Journal(tmp_path / "j"), shelf)) == 11
+    assert shelf.rays == [*rays(range(4)), *rays(range(5, 12))]
+    assert "is damaged and left out" in caplog.text
