@@ -303,8 +303,11 @@ async fn serve_stream(client: Rc<Client>, open: Open, request: Request<RecvStrea
     worker.recorder.add(Metric::BytesSent, sink.sent().bytes);
     worker.recorder.add(Metric::BytesReceived, body.received() + head.received().len() as u64);
     if ending == Ending::Cut {
-        // A truncated answer must not look whole, and the client may try again if it wants to.
-        reply.borrow_mut().reset(Code::INTERNAL_ERROR);
+        // Where the response has begun, h2 sends what it was given and then resets the stream, because it is dropped before
+        // its end: what was cut off never looks whole.
+        if !sink.began() {
+            reply.borrow_mut().reset(Code::INTERNAL_ERROR);
+        }
         open.0.count_reset();
     }
     let mut spare = open.0.spare.borrow_mut();
