@@ -1,7 +1,7 @@
 //! The PROXY protocol, versions 1 and 2: what a load balancer in front says of the client whose bytes it forwards.
 //!
 //! Sans-io: [`parse`] looks at the first bytes of a connection and says how many of them are the header. It is strict
-//! where the text of HAProxy's `proxy-protocol.txt` (§2.1, §2.2) leaves no choice, because a header that two readers
+//! where the text of `HAProxy`'s `proxy-protocol.txt` (§2.1, §2.2) leaves no choice, because a header that two readers
 //! understand differently is a forged client address: canonical numbers and single spaces in version 1; lengths that
 //! add up, a known command and family, and a right checksum where there is one in version 2. A header is read only from
 //! peers that the policy trusts; that is the caller's check.
@@ -259,6 +259,8 @@ mod tests {
         header
     }
 
+    type Addresses = (Option<&'static str>, Option<&'static str>);
+
     /// 192.0.2.1:50000 to 198.51.100.2:443.
     const TCP4: [u8; 12] = [192, 0, 2, 1, 198, 51, 100, 2, 0xc3, 0x50, 0x01, 0xbb];
 
@@ -293,7 +295,7 @@ mod tests {
         let v4 = (Some("192.0.2.1:50000"), Some("198.51.100.2:443"));
         let v6 = (Some("[2001:db8::1]:50000"), Some("[2001:db8::2]:443"));
         let none = (None, None);
-        let cases: Vec<(&str, Vec<u8>, (Option<&str>, Option<&str>), bool)> = vec![
+        let cases: Vec<(&str, Vec<u8>, Addresses, bool)> = vec![
             ("v1 TCP4", b"PROXY TCP4 192.0.2.1 198.51.100.2 50000 443\r\n".to_vec(), v4, false),
             ("v1 TCP6", b"PROXY TCP6 2001:db8::1 2001:db8::2 50000 443\r\n".to_vec(), v6, false),
             ("v1 TCP6, spelled out", b"PROXY TCP6 2001:0db8:0:0:0:0:0:1 2001:db8::2 50000 443\r\n".to_vec(), v6, false),

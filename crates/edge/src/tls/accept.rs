@@ -126,13 +126,13 @@ impl std::error::Error for AcceptError {}
 impl Acceptor {
     /// An acceptor with ticket keys of its own.
     pub fn new(certificates: Arc<CertificateStore>) -> Result<Self, rustls::Error> {
-        Self::with_ticket_keys(certificates, rustls::crypto::ring::Ticketer::new()?)
+        Self::with_ticket_keys(certificates, &rustls::crypto::ring::Ticketer::new()?)
     }
 
     /// An acceptor whose tickets another one with the same keys accepts.
     pub fn with_ticket_keys(
         certificates: Arc<CertificateStore>,
-        ticket_keys: Arc<dyn ProducesTickets>,
+        ticket_keys: &Arc<dyn ProducesTickets>,
     ) -> Result<Self, rustls::Error> {
         let sessions = ServerSessionMemoryCache::new(SESSION_CACHE_ENTRIES);
         let acceptor = |versions: &[&'static rustls::SupportedProtocolVersion]| {
@@ -142,7 +142,7 @@ impl Acceptor {
                 .with_no_client_auth()
                 .with_cert_resolver(resolver);
             config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-            config.ticketer = Arc::clone(&ticket_keys);
+            config.ticketer = Arc::clone(ticket_keys);
             config.session_storage = sessions.clone();
             config.max_early_data_size = 0;
             Ok::<_, rustls::Error>(TlsAcceptor::from(Arc::new(config)))
@@ -224,7 +224,7 @@ async fn refuse<IO: AsyncWrite + Unpin>(io: &mut IO, error: &AcceptError, seen: 
         AcceptError::UnknownName(_) => &alert(112), // unrecognized_name (RFC 6066 §3)
         // A person who typed http:// in front of a TLS port deserves better than a reset.
         AcceptError::NotTls if seen.first().is_some_and(u8::is_ascii_uppercase) => {
-            b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 49\r\nConnection: close\r\n\r\n\
+            b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 50\r\nConnection: close\r\n\r\n\
               This port speaks HTTPS. Use https:// to reach it.\n"
         }
         _ => return,

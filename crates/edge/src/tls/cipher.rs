@@ -1,7 +1,7 @@
 //! Names of TLS versions and cipher suites, as Cloudflare's documentation and logs write them.
 //!
 //! `cf.tls_version` is `TLSv1.3`; `cf.tls_cipher` and Logpush's `ClientSSLCipher` carry OpenSSL's name for suites up to
-//! TLS 1.2 (`ECDHE-RSA-AES128-GCM-SHA256`) and, for those of TLS 1.3, BoringSSL's old form with `AEAD-` in the place of
+//! TLS 1.2 (`ECDHE-RSA-AES128-GCM-SHA256`) and, for those of TLS 1.3, `BoringSSL`'s old form with `AEAD-` in the place of
 //! the key exchange, which such a suite no longer names (`AEAD-AES128-GCM-SHA256`, not `TLS_AES_128_GCM_SHA256`).
 
 use rustls::{CipherSuite, ProtocolVersion};

@@ -17,6 +17,8 @@ pub(crate) mod cipher;
 mod client;
 mod replay;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use accept::{AcceptError, Acceptor, TlsConnection, TlsFacts};
 pub use certificate::{CertificateProblem, KeyFileContent};
