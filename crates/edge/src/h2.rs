@@ -10,7 +10,7 @@
 //! * Streams reset before they were accepted are at most [`PENDING_RESETS`] (Rapid Reset, CVE-2023-44487), by h2.
 //! * Streams that end by a reset from either side, accepted ones included, are at most `h2_resets_per_window` in
 //!   `h2_reset_window_ms` (Rapid Reset at a slower pace; `MadeYouReset`, CVE-2025-8671). Beyond: GOAWAY with
-//!   ENHANCE_YOUR_CALM.
+//!   `ENHANCE_YOUR_CALM`.
 //! * `requests_per_connection` streams, then GOAWAY. CONTINUATION, empty DATA, PING and SETTINGS floods are h2's to bound.
 //! * `first_byte_timeout_ms` until the first stream, `idle_timeout_ms` while there is none. Then GOAWAY, and after
 //!   [`LEAVE_MS`] the end.
@@ -343,13 +343,12 @@ async fn refuse(client: &Client, timer: &Timer, reply: &RefCell<Reply>, refusal:
 /// The label of a connection that h2 gave up.
 fn refused_name(error: &::h2::Error) -> &'static str {
     match error.reason() {
-        Some(Code::NO_ERROR) => "http2_closed",
         Some(Code::PROTOCOL_ERROR) => "http2_protocol_error",
         Some(Code::FLOW_CONTROL_ERROR) => "http2_flow_control",
         Some(Code::FRAME_SIZE_ERROR) => "http2_frame_size",
         Some(Code::COMPRESSION_ERROR) => "http2_compression",
         Some(Code::ENHANCE_YOUR_CALM) => "http2_flood",
+        Some(Code::NO_ERROR) | None => "http2_closed",
         Some(_) => "http2_error",
-        None => "http2_closed",
     }
 }

@@ -1,5 +1,7 @@
 //! HTTP/2 from clients against a running edge: raw frames from the client, raw bytes at the origin.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use bytes::Bytes;
 use edge::service::{Edge, Options};
 use std::io::{BufRead, BufReader, Read, Write};

@@ -279,7 +279,7 @@ impl<'s> Http2Sink<'s> {
                     timer.waiting(Lane::ClientWrite);
                     Poll::Pending
                 }
-                ready => ready,
+                Poll::Ready(capacity) => Poll::Ready(capacity),
             }
         })
         .await

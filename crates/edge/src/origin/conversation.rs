@@ -269,10 +269,8 @@ fn http_request(request: &Outgoing<'_>, first_bytes: usize, ends_here: bool) -> 
         let name = header_name(name)?;
         if name == HOST {
             authority = value;
-        } else if name != TE || *value == b"trailers" {
-            if !is_of_http1(&name) {
-                headers.append(name, header_value(value)?);
-            }
+        } else if !is_of_http1(&name) && (name != TE || *value == b"trailers") {
+            headers.append(name, header_value(value)?);
         }
     }
     match request.length {

@@ -21,7 +21,7 @@ use tokio::sync::{Notify, watch};
 pub const TTL_MIN: Duration = Duration::from_secs(1);
 
 /// The longest time an answer is used; also that of an entry of the hosts file, which has no TTL.
-pub const TTL_MAX: Duration = Duration::from_mins(5);
+pub const TTL_MAX: Duration = Duration::from_secs(300);
 
 /// How long after a failure the question is repeated.
 pub const RETRY: Duration = Duration::from_secs(5);

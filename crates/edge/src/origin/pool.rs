@@ -35,7 +35,7 @@ pub struct PoolLimits {
 
 impl Default for PoolLimits {
     fn default() -> Self {
-        Self { idle_per_server: 256, idle_timeout: Duration::from_mins(1) }
+        Self { idle_per_server: 256, idle_timeout: Duration::from_secs(60) }
     }
 }
 
