@@ -16,9 +16,9 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from bartizan.config import lists
-from bartizan.config.identity import rule_ids, ruleset_id
+from bartizan.config.identity import ruleset_id
 from bartizan.config.native import limits
-from bartizan.config.problem import Finding, did_you_mean
+from bartizan.config.problem import Finding, did_you_mean, where
 from bartizan.config.problem import Path as SettingPath
 from bartizan.config.site import Edge, Listener, ListSource, Rule, Site, Zone
 from bartizan.config.source import Source
@@ -26,6 +26,10 @@ from bartizan.config.source import Source
 __all__ = ["read_lists", "validate"]
 
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE | re.ASCII)
+_PLAIN_HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z][a-z0-9-]{0,60}[a-z0-9])+", re.ASCII)
+_PLAIN_URL = re.compile(r"https?://[a-z0-9][a-z0-9.-]{0,200}(:[1-9][0-9]{0,3})?", re.ASCII)
+"""What most host names and URLs look like, to be let pass without a closer look: a thousand zones have thousands."""
+
 _STATUS = re.compile(r"[1-5][0-9]{2}(-[1-5][0-9]{2})?(,[1-5][0-9]{2}(-[1-5][0-9]{2})?)*", re.ASCII)
 _DEFAULT_PHASE = "http_request_firewall_custom"
 
@@ -198,7 +202,7 @@ def _tls(path: SettingPath, zone: Zone, edge: Edge, directory: Path) -> Iterator
 
 
 def _rules(site: Site, source: Source) -> Iterator[Finding]:
-    places: dict[str, tuple[str, SettingPath]] = {}
+    places: dict[str, SettingPath] = {}
     rulesets = {name: ruleset_id(name, ruleset) for name, ruleset in site.rulesets.items()}
     known = set(rulesets.values())
     taken: dict[str, str] = {}
@@ -207,31 +211,24 @@ def _rules(site: Site, source: Source) -> Iterator[Finding]:
             message = f'id "{identifier}" is that of ruleset "{taken[identifier]}" already; leave one of them out'
             yield Finding(("rulesets", name, "id"), message)
         taken.setdefault(identifier, name)
-    scopes: list[tuple[SettingPath, str, str, list[Rule]]] = [
-        (("account", "rules"), "account", "account", site.account.rules),
-        *(
-            (("rulesets", name, "rules"), f"ruleset {name}", f'ruleset "{name}"', ruleset.rules)
-            for name, ruleset in site.rulesets.items()
-        ),
-        *(
-            (("zones", name, "rules"), f"zone {name}", f'zone "{name}"', zone.rules)
-            for name, zone in site.zones.items()
-        ),
+    scopes: list[tuple[SettingPath, list[Rule]]] = [
+        (("account", "rules"), site.account.rules),
+        *((("rulesets", name, "rules"), ruleset.rules) for name, ruleset in site.rulesets.items()),
+        *((("zones", name, "rules"), zone.rules) for name, zone in site.zones.items()),
     ]
-    for path, scope, title, rules in scopes:
+    for path, rules in scopes:
         refs: dict[str, int] = {}
-        for index, (rule, identifier) in enumerate(zip(rules, rule_ids(scope, rules), strict=True)):
+        for index, rule in enumerate(rules):
             if rule.ref is not None and refs.setdefault(rule.ref, index) != index:
-                first = source.ordinal((*path, refs[rule.ref]))
-                message = f'ref "{rule.ref}" is that of rule {first} already; a ref names one rule'
+                ordinal = source.ordinal((*path, refs[rule.ref]))
+                message = f'ref "{rule.ref}" is that of rule {ordinal} already; a ref names one rule'
                 yield Finding((*path, index, "ref"), message)
-            elif identifier in places:
-                where, place = places[identifier]
-                named = f"{where} rule {source.ordinal(place)}"
-                message = f'id "{identifier}" is that of {named} already; leave it out to have one derived'
+            if rule.id is not None and rule.id in places:
+                first = where(source.original(places[rule.id]))
+                message = f'id "{rule.id}" is that of {first} already; leave it out to have one derived'
                 yield Finding((*path, index, "id"), message)
-            else:
-                places[identifier] = (title, (*path, index))
+            elif rule.id is not None:
+                places[rule.id] = (*path, index)
             if rule.action == "execute":
                 yield from _execute((*path, index), rule, rulesets, known)
     for name, ruleset in site.rulesets.items():
@@ -311,6 +308,8 @@ def _network_fault(network: str) -> str | None:
 
 
 def _host_fault(host: str) -> str | None:
+    if _PLAIN_HOST.fullmatch(host):
+        return None
     name = host.removeprefix("*.")
     if "://" in host:
         return f'"{host}" is a URL; leave out the scheme: "{urlsplit(host).netloc}"'
@@ -351,6 +350,8 @@ def _authority_fault(authority: str) -> bool:
 
 
 def _url_fault(url: str) -> str | None:
+    if _PLAIN_URL.fullmatch(url) and _PLAIN_HOST.fullmatch(url.partition("://")[2].partition(":")[0]):
+        return None
     if url.startswith("unix:"):
         if url.startswith("unix:/"):
             return None

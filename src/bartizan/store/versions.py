@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 import msgspec
-from sqlalchemy import Engine, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Engine, Insert, select, update
 from sqlalchemy.orm import Session
 
 from bartizan.failure import Failure
@@ -55,8 +54,6 @@ class Versions:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        # Both stores can leave a part alone that another command has just added; SQL itself has no word for it.
-        self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
 
     def add(self, new: NewVersion) -> Version:
         """Stores a version as `pending`, durably, with those of its parts that no earlier one has."""
@@ -75,7 +72,7 @@ class Versions:
             missing = self._missing(session, list(new.parts))
             if missing:
                 bodies = [{"digest": each, "body": zlib.compress(new.parts[each], _COMPRESSION)} for each in missing]
-                session.execute(self._insert(PolicyPart).on_conflict_do_nothing(), bodies)
+                session.execute(self._insert_new(PolicyPart), bodies)
             session.add(row)
             session.flush()
             return _version(row)
@@ -158,6 +155,16 @@ class Versions:
         if row is None:
             raise Failure(f"there is no version {version}; `bartizan versions` lists those that there are")
         return row
+
+    def _insert_new(self, table: type[PolicyPart]) -> Insert:
+        """An insert that leaves rows alone which another command has just added; SQL itself has no word for it."""
+        if self._engine.dialect.name == "postgresql":
+            from sqlalchemy.dialects import postgresql
+
+            return postgresql.insert(table).on_conflict_do_nothing()
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert(table).on_conflict_do_nothing()
 
     @staticmethod
     def _missing(session: Session, digests: list[str]) -> list[str]:
