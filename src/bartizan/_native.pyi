@@ -4,9 +4,24 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any, final
 
+__all__ = [
+    "Edge",
+    "PolicyRefused",
+    "SpoolBatch",
+    "SpoolReader",
+    "SpoolWriter",
+    "TomlSpans",
+    "TomlSyntaxError",
+    "check_policy",
+    "event_tables",
+    "limits_table",
+    "parse_toml",
+]
+
 class TomlSyntaxError(ValueError):
     """The text is not TOML. `args[0]` lists every place as `(line, column, message)`, in the order of the text."""
 
+@final
 class TomlSpans:
     """Where keys and values stand in the text that `parse_toml` read."""
 
@@ -127,3 +142,48 @@ class SpoolWriter:
 
     def close(self) -> None:
         """Writes what is left, finishes the segment and stops."""
+
+class PolicyRefused(ValueError):  # noqa: N818  what happened to the policy, as its users say it
+    """A policy was refused; `args` is the text for people and the diagnostics as JSON bytes."""
+
+@final
+class Edge:
+    """The data plane. One may run in a process at a time; in a forked child every method raises RuntimeError."""
+
+    def __new__(cls, options: bytes) -> Edge:
+        """`options` is a JSON object.
+
+        `acme_challenges`: directory from which HTTP-01 challenges are answered; `events`: "spool" or "off"; `fsync` of
+        the spool: "always", "second" or "never". Raises ValueError for anything else.
+        """
+
+    def start(self, policy: bytes) -> None:
+        """Compiles the policy, binds its addresses and starts the threads.
+
+        Raises PolicyRefused, OSError for an address or a spool that cannot be opened, RuntimeError where an edge runs
+        in this process already.
+        """
+
+    def wait(self) -> None:
+        """Blocks until `shutdown()` or a signal; what a signal handler raises is raised after the drain."""
+
+    def serve(self, policy: bytes) -> None:
+        """`start`, then `wait`."""
+
+    def apply(self, policy: bytes) -> bytes:
+        """Puts a policy into effect; the report as JSON. Raises PolicyRefused, and then the one before stays."""
+
+    def status(self) -> bytes:
+        """Version, zones, addresses, threads, connections, uptime and metrics, as JSON."""
+
+    def metrics(self) -> str:
+        """The metrics in Prometheus' text format."""
+
+    def listening(self) -> list[tuple[str, bool]]:
+        """The bound addresses; the flag says whether TLS is spoken there."""
+
+    def reload_certificates(self) -> tuple[int, list[str]]:
+        """Reads certificates again that changed on disk: how many did, and what is wrong with others."""
+
+    def shutdown(self, grace_s: float | None = None) -> None:
+        """Drains for at most `grace_s` seconds (the policy's `drain_timeout_ms` if None) and stops."""

@@ -1,7 +1,7 @@
 """Control sockets: how the processes of one installation speak to each other.
 
-A Unix socket with mode 0600 in `run/` of the state directory; one JSON object on a line is the request, one the reply. Only
-the owner of the installation can connect, so there is no other authentication.
+A Unix socket with mode 0600 in `run/` of the state directory; one JSON object on a line is the request, one the reply.
+Only the owner of the installation can connect, so there is no other authentication.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def ask(path: Path, request: Message, *, timeout_s: float = 5.0) -> Message | No
         raise ConnectionResetError(f"{path} closed the connection in the middle of its answer")
     reply = json.loads(line)
     if not isinstance(reply, dict):
-        raise ValueError(f"{path} answered with something other than a JSON object")
+        raise ValueError(f"{path} answered with something other than a JSON object")  # noqa: TRY004  a peer, not a caller
     return reply
 
 
@@ -97,7 +97,10 @@ class ControlServer:
         try:
             request = json.loads(line)
             if not isinstance(request, dict) or not isinstance(request.get("command"), str):
-                return {"ok": False, "error": 'a request is a JSON object with a "command", as in {"command": "status"}'}
+                return {
+                    "ok": False,
+                    "error": 'a request is a JSON object with a "command", as in {"command": "status"}',
+                }
             return self._handle(request)
         except Exception as error:  # noqa: BLE001  see the class: no command may end the process
             return {"ok": False, "error": f"{type(error).__name__}: {error}"}

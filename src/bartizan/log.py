@@ -1,7 +1,7 @@
 """How a process of ours speaks to whoever started it: lines on stderr, each begun by its priority.
 
-The prefix is that of systemd's sd-daemon(3), `<4>` for a warning, so that the supervisor and the journal both understand
-it, and a person who starts a process by hand still reads plain lines.
+The prefix is that of systemd's sd-daemon(3), `<4>` for a warning, so that the supervisor and the journal both
+understand it, and a person who starts a process by hand still reads plain lines.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The table of commands: the one source of parsing, help, completions and the reference page.
 
-To add a command: one entry here, one file `src/bartizan/cli/NAME.py` with its function. The function is called with keyword
-arguments named as here (`--since` becomes `since`); tests/cli/test_commands.py holds both to each other.
+To add a command: one entry here, one file `src/bartizan/cli/NAME.py` with its function. The function is called with
+keyword arguments named as here (`--since` becomes `since`); tests/cli/test_commands.py holds both to each other.
 """
 
 from __future__ import annotations
@@ -68,13 +68,19 @@ _STATE: Final = Option(
 )
 _JSON: Final = Flag("--json", "print JSON for programs instead of text for people")
 
+TABLES: Final = ("http_requests", "firewall_events", "bartizan_refusals")
+"""The event tables; tests/cli/test_commands.py compares them with those of the native module."""
+
 COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "init",
         "write a commented site file for an application",
         "Writes a site file that puts Bartizan in front of the origin, with a first set of rules to edit. "
         "It contacts nothing: `bartizan up` is what first reaches the origin.",
-        ("bartizan init http://127.0.0.1:8001", "bartizan init https://app.internal --host shop.example --file shop.toml"),
+        (
+            "bartizan init http://127.0.0.1:8001",
+            "bartizan init https://app.internal --host shop.example --file shop.toml",
+        ),
         "init:init",
         (
             Positional("origin", "address of the application: http://, https:// or unix:/path", required=True),
@@ -95,8 +101,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "check",
         "say everything that is wrong with the site file",
-        "Reads the whole file and the lists it names, compiles every rule as the edge would, and prints each mistake with "
-        "file, line and the way out. It changes nothing. Exit code 0: it can be applied; 1: it has mistakes.",
+        "Reads the whole file and the lists it names, compiles every rule as the edge would, and prints each mistake "
+        "with file, line and the way out. It changes nothing. Exit code 0: it can be applied; 1: it has mistakes.",
         ("bartizan check", "bartizan check shop.toml --json"),
         "check:check",
         (_SITE, _JSON),
@@ -104,7 +110,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "apply",
         "put the site file into effect",
-        "Checks the site file, stores it as a new version and has the running edge swap it in without a failed request. "
+        "Checks the site file, stores it as a new version and has the running edge swap it in with no failed request. "
         "A policy that the edge refuses never replaces a good one. Exit code 0: in effect; 1: mistakes, or refused.",
         ("bartizan apply", 'bartizan apply shop.toml --message "block the scraper"'),
         "apply:apply",
@@ -113,8 +119,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "versions",
         "list the policies that were asked for",
-        "Newest first, with author, message and what became of each: applied, superseded, refused, or pending where the "
-        "command was cut short.",
+        "Newest first, with author, message and what became of each: applied, superseded, refused, or pending "
+        "where the command was cut short.",
         ("bartizan versions", "bartizan versions --json"),
         "versions:versions",
         (_STATE, _JSON),
@@ -126,13 +132,17 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "The site file is left as it is. Exit code 0: in effect; 1: refused.",
         ("bartizan rollback 4", "bartizan rollback 4 --state /var/lib/bartizan"),
         "rollback:rollback",
-        (Positional("version", "version to go back to, as `bartizan versions` lists it", int, required=True), _STATE, _JSON),
+        (
+            Positional("version", "version to go back to, as `bartizan versions` lists it", int, required=True),
+            _STATE,
+            _JSON,
+        ),
     ),
     Command(
         "diff",
         "show what differs between two versions or the site file",
-        "Compares in terms of zones, rules and settings; --text compares the site files line by line. Without versions: "
-        "what `bartizan apply` would change.",
+        "Compares in terms of zones, rules and settings; --text compares the site files line by line. Without "
+        "versions: what `bartizan apply` would change.",
         ("bartizan diff", "bartizan diff 3 5", "bartizan diff 3 --site shop.toml --text"),
         "diff:diff",
         (
@@ -145,10 +155,66 @@ COMMANDS: Final[tuple[Command, ...]] = (
         ),
     ),
     Command(
+        "tail",
+        "show the newest events, then those that come",
+        "Reads the spool itself, so it works with nothing else running. A request that a rule stopped is red, one that "
+        "failed is yellow. Ctrl-C ends it.",
+        (
+            "bartizan tail",
+            "bartizan tail --table firewall_events --action block",
+            "bartizan tail --status 5xx --limit 100 --no-follow --json",
+        ),
+        "tail:tail",
+        (
+            _STATE,
+            Option("--table", "events to show (default: http_requests)", "TABLE", default=TABLES[0], choices=TABLES),
+            Option("--action", "only events with this action", "ACTION"),
+            Option("--zone", "only events of this zone", "ZONE"),
+            Option("--status", "only this status, or class of status", "404|4xx"),
+            Option("--columns", "columns to show, separated by commas", "NAMES"),
+            Option("--limit", "past events to begin with (default: 10)", "N", int, 10),
+            Flag("--no-follow", "end after the past events"),
+            _JSON,
+        ),
+    ),
+    Command(
+        "query",
+        "ask the event store in SQL",
+        "Runs one read-only statement in the ClickHouse dialect over http_requests, firewall_events and "
+        "bartizan_refusals, or a question by name. Needs the extra `analytics` and a running `bartizan up`.",
+        (
+            'bartizan query "SELECT Action, count() FROM firewall_events GROUP BY Action"',
+            "bartizan query top-paths",
+            'bartizan query "SELECT * FROM http_requests" --format parquet > requests.parquet',
+        ),
+        "query:query",
+        (
+            Positional("sql", "the statement, or the name of a question", required=True),
+            _STATE,
+            Option(
+                "--format",
+                "form of the answer (default: table)",
+                "FORMAT",
+                default="table",
+                choices=("table", "json", "csv", "parquet"),
+            ),
+            Option("--timeout", "seconds that it may take (default: 30)", "SECONDS", float, 30.0),
+        ),
+    ),
+    Command(
+        "ray",
+        "show everything about one request",
+        "Finds the request by its Ray ID, the one that the block page shows and that the response header CF-Ray holds: "
+        "its fields, the rules that acted and why. Reads the spool, then the event store.",
+        ("bartizan ray 9a1b2c3d4e5f6071-LOC", "bartizan ray 9a1b2c3d4e5f6071 --json"),
+        "ray:ray",
+        (Positional("ray_id", "Ray ID, with or without the place", required=True), _STATE, _JSON),
+    ),
+    Command(
         "demo",
         "protect a sample application and show what happens",
-        "Starts datasette with a sample database, puts Bartizan in front of it with TLS and a few rules, sends benign and "
-        "hostile requests and shows each verdict beside the stored event. Keeps running until Ctrl-C.",
+        "Starts datasette with a sample database, puts Bartizan in front of it with TLS and a few rules, sends benign "
+        "and hostile requests and shows each verdict beside the stored event. Keeps running until Ctrl-C.",
         ("bartizan demo", "bartizan demo --once"),
         "demo:demo",
         (

@@ -24,9 +24,9 @@ class Edge:
         with bartizan.Edge(policy) as edge:
             print(edge.listening)
 
-    At most one edge runs in a process at a time; a second one raises RuntimeError when it starts. An edge that is dropped
-    stops at once. In a forked child the threads of its parent's edge do not exist: every method raises RuntimeError there,
-    and the child makes an edge of its own.
+    At most one edge runs in a process at a time; a second one raises RuntimeError when it starts. An edge that is
+    dropped stops at once. In a forked child the threads of its parent's edge do not exist: every method raises
+    RuntimeError there, and the child makes an edge of its own.
 
     `events` says whether requests leave events in the policy's spool; `acme_challenges` names the directory from which
     ACME HTTP-01 challenges are answered (RFC 8555 §8.3).
@@ -82,8 +82,8 @@ class Edge:
     def apply(self, policy: Policy) -> dict[str, Any]:
         """Put another policy into effect for the requests that come from now on; none in hand is disturbed.
 
-        The report names `version`, `zones`, `changed_zones`, `compile_ms` and `warnings`. Raises PolicyRefused where the
-        policy has errors; the one before then stays.
+        The report names `version`, `zones`, `changed_zones`, `compile_ms` and `warnings`. Raises PolicyRefused where
+        the policy has errors; the one before then stays.
         """
         document = _document(policy)
         report: dict[str, Any] = msgspec.json.decode(self._native.apply(document))
@@ -105,7 +105,7 @@ class Edge:
         return self._native.metrics()
 
     def reload_certificates(self) -> tuple[int, list[str]]:
-        """Read certificates again that changed on disk: how many did, and what is wrong with those that cannot be used."""
+        """Read certificates again that changed on disk: how many did, and what is wrong with the others."""
         return self._native.reload_certificates()
 
 

@@ -73,7 +73,10 @@ class Commands:
                 threading.Thread(target=self._edge.stop, name="stop").start()
                 return {"ok": True}
             case unknown:
-                return {"ok": False, "error": f"unknown command {unknown!r}; the edge knows apply, status, metrics, stop"}
+                return {
+                    "ok": False,
+                    "error": f"unknown command {unknown!r}; the edge knows apply, status, metrics, stop",
+                }
 
     def _apply(self, file: Path) -> Message:
         try:
@@ -99,7 +102,9 @@ def _start(edge: Edge, state: StateDirectory) -> None:
     try:
         edge.start()
     except PolicyRefused as refused:
-        raise Failure(f"the policy {state.current_policy} is refused; mend the site file and apply it: {refused.args[0]}") from None
+        raise Failure(
+            f"the policy {state.current_policy} is refused; mend the site file and apply it: {refused.args[0]}"
+        ) from None
     except OSError as error:
         raise Failure(str(error)) from None
 

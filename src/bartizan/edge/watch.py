@@ -68,7 +68,7 @@ class OriginTrouble:
         self._last_failure = 0.0
 
     def seen(self, counted: Mapping[str, int], now: float) -> tuple[int, str] | None:
-        """The level and text to log, if any, when failures by kind stand at `counted` at the time `now` (in seconds)."""
+        """The level and text to log, if any, when `counted` failures by kind are seen at the time `now` (seconds)."""
         new = {kind: count - self._counted.get(kind, 0) for kind, count in counted.items()}
         fresh = {kind: count for kind, count in new.items() if count > 0}
         self._counted = dict(counted)

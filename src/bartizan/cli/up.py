@@ -1,0 +1,108 @@
+"""`bartizan up`: check and apply the site file, then run everything."""
+
+from __future__ import annotations
+
+import json as jsons
+import sys
+from pathlib import Path
+from typing import Any
+
+from bartizan import __version__
+from bartizan.cli.problems import show, total
+from bartizan.failure import Failure
+from bartizan.layout import StateDirectory
+from bartizan.policy.apply import Applied, author
+from bartizan.policy.apply import apply as apply_site
+from bartizan.supervisor.lines import Json, Lines, Text
+from bartizan.supervisor.supervisor import Supervisor, sole_supervisor
+
+
+def up(*, site: Path, state: Path | None, json: bool) -> int:
+    """Run until SIGTERM or Ctrl-C. 0: stopped when asked; 1: it could not start, and has said why."""
+    if not site.exists():
+        raise Failure(
+            f"there is no site file {site}; `bartizan init http://127.0.0.1:8001` writes one for your application"
+        )
+    directory = StateDirectory.locate(state=state, site=site)
+    try:
+        directory.create()
+    except OSError as error:
+        raise Failure(
+            f"cannot use the state directory {directory.path}: {error.strerror}; name another one with --state"
+        ) from error
+    lines: Lines = Json(sys.stdout) if json else Text(sys.stdout, colour=sys.stdout.isatty())
+    with sole_supervisor(directory):
+        applied = apply_site(site, directory, message="bartizan up", author=author())
+        if applied.outcome in ("invalid", "refused"):
+            _show(applied, lines, json=json)
+            raise Failure(f"{site} has {total(applied.problems)}; nothing was started")
+        _show(applied, lines, json=json)
+
+        def announce(edge: dict[str, Any]) -> None:
+            sys.stdout.write(banner(site, directory, edge) if not json else jsons.dumps(event(edge)) + "\n")
+            sys.stdout.flush()
+
+        supervisor = Supervisor(
+            directory, lines, apply=lambda: _apply_again(site, directory, lines, json=json), announce=announce
+        )
+        return supervisor.run()
+
+
+def banner(site: Path, state: StateDirectory, edge: dict[str, Any]) -> str:
+    """What a person reads first: where it listens, for whom, and what to do next."""
+    addresses = edge["listening"]
+    zones = edge["zones"]
+    rows = [
+        ("serving", ", ".join(f"{'https' if tls else 'http'}://{address}" for address, tls in addresses)),
+        ("site file", f"{site} (version {edge['policy_version']}, {zones} zone{'' if zones == 1 else 's'})"),
+        ("state", str(state.path)),
+    ]
+    authority = state.ca / "ca.pem"
+    if authority.exists() and any(tls for _, tls in addresses):
+        rows.append(("development CA", f"{authority} (trust it to open https:// without a warning)"))
+    option = "" if state.path == site.absolute().parent / ".bartizan" else f" --state {state.path}"
+    rows += [
+        ("next", f"bartizan tail{option}   shows requests as they come"),
+        ("", f"bartizan apply {site}{option}   puts a changed site file into effect"),
+        ("", f"bartizan doctor {site}{option}   says what is not as it should be"),
+        ("", "Ctrl-C   finishes the requests in hand and stops"),
+    ]
+    body = "".join(f"  {label:<15} {text}\n" for label, text in rows)
+    return f"\nBartizan {__version__}\n{body}\n"
+
+
+def event(edge: dict[str, Any]) -> dict[str, Any]:
+    """The banner for programs."""
+    from datetime import UTC, datetime
+
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "process": "supervisor",
+        "level": "info",
+        "message": "serving",
+        "version": edge["policy_version"],
+        "zones": edge["zones"],
+        "listening": [{"address": address, "tls": tls} for address, tls in edge["listening"]],
+    }
+
+
+def _apply_again(site: Path, state: StateDirectory, lines: Lines, *, json: bool) -> None:
+    try:
+        applied = apply_site(site, state, message="SIGHUP", author=author())
+    except (Failure, OSError) as error:
+        lines.write("supervisor", "error", f"{site} could not be applied: {error}; the policy in effect stays")
+        return
+    _show(applied, lines, json=json)
+    if applied.outcome in ("invalid", "refused"):
+        text = f"{site} has {total(applied.problems)}; the policy in effect stays"
+        lines.write("supervisor", "error", text)
+    elif applied.outcome == "unchanged":
+        lines.write("supervisor", "info", f"{site} has not changed since version {applied.version}")
+
+
+def _show(applied: Applied, lines: Lines, *, json: bool) -> None:
+    if not json:
+        show(applied.problems)
+        return
+    for problem in applied.problems:
+        lines.write("supervisor", problem.severity, str(problem))

@@ -1,0 +1,12 @@
+"""One command, several processes: what `bartizan up` runs.
+
+`supervisor.py`  starts the processes, carries out signals and control commands, stops them in order
+`process.py`     one process: started, listened to, started again when it dies
+`backoff.py`     how long to wait before that
+`lines.py`       the merged log, for people or for programs
+`takeover.py`    an edge that outlived its supervisor is asked to leave
+
+The edge serves from its last good policy and needs none of the others. The event owner reads what the edge wrote to the
+spool. Each dies and starts again alone; certificates are renewed on a thread of the supervisor, which does nothing
+else.
+"""

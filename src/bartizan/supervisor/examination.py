@@ -1,0 +1,229 @@
+"""The examinations of `bartizan doctor`: each looks at one thing and says what it found and the way out.
+
+Nothing is changed, and nothing outside this machine is asked.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from bartizan.control import ask
+from bartizan.layout import StateDirectory
+from bartizan.lock import owner
+
+LOW_BYTES: Final = 1 << 30
+"""Less free space than this is a problem: at 1 kB a row, a busy site's spool fills it within the hour."""
+
+SOON: Final = timedelta(days=14)
+"""A certificate that expires within this time is worth a note."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What one examination found. A `problem` stands in the way of running; a `note` is worth knowing."""
+
+    subject: str
+    verdict: Literal["ok", "note", "problem"]
+    text: str
+    way_out: str = ""
+
+
+def examine(site: Path, state: StateDirectory) -> list[Finding]:
+    """All findings, in the order in which a person would mend them."""
+    running = owner(state.edge_lock) is not None
+    return [
+        _python(),
+        _native_module(),
+        _state_directory(state),
+        _disk(state),
+        *_site(site, state, running=running),
+        *_certificates(state),
+        _analytics(),
+        *_processes(state),
+    ]
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("python", "ok", f"{version} at {sys.executable}")
+
+
+def _native_module() -> Finding:
+    try:
+        import bartizan._native as native
+    except ImportError as error:
+        return Finding(
+            "native module", "problem", str(error), "install Bartizan again; from a checkout: make native-release"
+        )
+    return Finding("native module", "ok", str(native.__file__))
+
+
+def _state_directory(state: StateDirectory) -> Finding:
+    path = state.path
+    if not path.exists():
+        parent = next(ancestor for ancestor in path.parents if ancestor.exists())
+        if os.access(parent, os.W_OK):
+            return Finding("state", "note", f"{path} is not there yet", "`bartizan up` makes it")
+        return Finding(
+            "state", "problem", f"{path} cannot be made: no right to write in {parent}", "name another: --state DIR"
+        )
+    mode = path.stat().st_mode & 0o777
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        return Finding(
+            "state", "problem", f"no right to use {path}", f"chown it to the user that runs Bartizan: {path}"
+        )
+    if mode & 0o077:
+        return Finding(
+            "state",
+            "problem",
+            f"{path} is open to others (mode {mode:o}): it holds keys and requests",
+            f"chmod 700 {path}",
+        )
+    return Finding("state", "ok", f"{path}")
+
+
+def _disk(state: StateDirectory) -> Finding:
+    place = next(path for path in (state.path, *state.path.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    text = f"{free / (1 << 30):.1f} GiB free on the disk of {place}"
+    if free < LOW_BYTES:
+        return Finding("disk", "problem", text, "make room, or move the state directory with --state")
+    return Finding("disk", "ok", text)
+
+
+def _site(site: Path, state: StateDirectory, *, running: bool) -> Iterator[Finding]:
+    if not site.exists():
+        yield Finding("site file", "problem", f"there is no {site}", "`bartizan init ORIGIN` writes one")
+        return
+    from bartizan.config.load import load
+    from bartizan.policy.check import check
+
+    checked = check(site, state)
+    errors = sum(problem.severity == "error" for problem in checked.problems)
+    if errors:
+        yield Finding("site file", "problem", f"{site} has {errors} mistakes", f"`bartizan check {site}` lists them")
+    else:
+        yield Finding("site file", "ok", f"{site}: {checked.zones} zones, {checked.rules} rules")
+    loaded = load(site).site
+    if loaded is None or running:
+        return
+    for listener in [*loaded.edge.listen, *loaded.edge.listen_tls]:
+        yield _address(listener if isinstance(listener, str) else listener.address)
+
+
+def _address(address: str) -> Finding:
+    """Whether an address can be bound now."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, int(port)))
+    except (OSError, ValueError, OverflowError) as error:
+        code = error.errno if isinstance(error, OSError) else None
+        match code:
+            case errno.EADDRINUSE:
+                return Finding(
+                    "address", "problem", f"{address} is in use", f"`ss -ltnp 'sport = :{port}'` says by whom"
+                )
+            case errno.EACCES:
+                way_out = "run as root, or: setcap cap_net_bind_service=+ep $(readlink -f $(which python3))"
+                return Finding("address", "problem", f"no right to bind {address}", way_out)
+            case _:
+                return Finding("address", "problem", f"{address} cannot be bound: {error}", "see `ip address`")
+    return Finding("address", "ok", f"{address} is free")
+
+
+def _certificates(state: StateDirectory) -> Iterator[Finding]:
+    if not state.current_policy.exists():
+        return
+    document = msgspec.json.decode(state.current_policy.read_bytes())
+    files = sorted(
+        {
+            files["certificate_file"]
+            for zone in document["zones"]
+            for files in zone.get("tls", {}).get("certificates", [])
+        }
+    )
+    wrong = 0
+    for file in files:
+        finding = _certificate(Path(file))
+        if finding is not None:
+            wrong += 1
+            yield finding
+    if files and not wrong:
+        yield Finding("certificates", "ok", f"{len(files)} in use, none expires within {SOON.days} days")
+
+
+def _certificate(file: Path) -> Finding | None:
+    from cryptography import x509
+
+    try:
+        expires = x509.load_pem_x509_certificates(file.read_bytes())[0].not_valid_after_utc
+    except (OSError, ValueError) as error:
+        return Finding(
+            "certificate", "problem", f"{file} cannot be read: {error}", "put a PEM file there; then it is reread"
+        )
+    left = expires - datetime.now(UTC)
+    if left < timedelta(0):
+        return Finding("certificate", "problem", f"{file} expired on {expires:%Y-%m-%d}", "put a new one in its place")
+    if left < SOON:
+        return Finding("certificate", "note", f"{file} expires on {expires:%Y-%m-%d}", "put a new one in its place")
+    return None
+
+
+def _analytics() -> Finding:
+    if find_spec("chdb") is None:
+        return Finding(
+            "analytics",
+            "note",
+            "chDB is not installed: `query` cannot answer; `tail` and `ray` can",
+            "pip install 'bartizan[analytics]'",
+        )
+    return Finding("analytics", "ok", "chDB is installed")
+
+
+def _processes(state: StateDirectory) -> Iterator[Finding]:
+    if owner(state.supervisor_lock) is None:
+        yield Finding("supervisor", "note", "not running", "`bartizan up` starts everything")
+    for name, file in (
+        ("supervisor", state.supervisor_socket),
+        ("edge", state.edge_socket),
+        ("events", state.events_socket),
+    ):
+        try:
+            reply = ask(file, {"command": "status"}, timeout_s=3.0)
+        except (OSError, ValueError) as error:
+            yield Finding(
+                name, "problem", f"does not answer on {file}: {error}", "`bartizan up` logs say more; restart it"
+            )
+            continue
+        if reply is None:
+            continue
+        yield from _told(name, reply)
+
+
+def _told(name: str, reply: dict[str, object]) -> Iterator[Finding]:
+    match name, reply:
+        case "supervisor", {"processes": list(processes)}:
+            for process in processes:
+                if process["restarts"]:
+                    text = f"{process['name']} was started again {process['restarts']} times: {process['last_end']}"
+                    yield Finding(name, "note", text, "its last words are in the log of `bartizan up`")
+            yield Finding(name, "ok", "running")
+        case "events", {"status": {"problem": str(problem)}} if problem:
+            yield Finding(name, "note", f"ships no events: {problem}", "events wait in the spool; nothing is lost")
+        case "edge", {"policy_version": version, "connections": connections}:
+            yield Finding(name, "ok", f"serves policy version {version} to {connections} connections")
+        case _:
+            yield Finding(name, "ok", "running")

@@ -1,0 +1,77 @@
+"""The merged log of all processes: one line for people or one JSON object for programs."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from datetime import UTC, datetime
+from typing import Final, Literal, Protocol, TextIO
+
+Level = Literal["debug", "info", "warning", "error", "critical"]
+
+_PRIORITY: Final = re.compile(r"^<([0-7])>")
+_LEVELS: Final[dict[str, Level]] = {
+    "0": "critical",
+    "1": "critical",
+    "2": "critical",
+    "3": "error",
+    "4": "warning",
+    "5": "info",
+    "6": "info",
+    "7": "debug",
+}
+_LEVEL_COLOURS: Final[dict[Level, str]] = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
+_NAME_COLOURS: Final = {"edge": "\x1b[36m", "events": "\x1b[35m", "supervisor": "\x1b[34m", "certificates": "\x1b[32m"}
+_PLAIN: Final = "\x1b[0m"
+_NAME_WIDTH: Final = 12
+
+
+class Lines(Protocol):
+    """Where the lines of all processes go. Safe to use from several threads."""
+
+    def write(self, process: str, level: Level, text: str) -> None:
+        """Adds a line."""
+
+
+class Text:
+    """Lines for people: time, process, text; coloured where `colour` says that a terminal shows them."""
+
+    def __init__(self, stream: TextIO, *, colour: bool) -> None:
+        self._stream = stream
+        self._colour = colour
+        self._lock = threading.Lock()
+
+    def write(self, process: str, level: Level, text: str) -> None:
+        """Adds a line; a warning or worse is named."""
+        time = datetime.now().astimezone().strftime("%H:%M:%S")
+        name = f"{process:<{_NAME_WIDTH}}"
+        said = text if level in ("info", "debug") else f"{level}: {text}"
+        if self._colour:
+            name = f"{_NAME_COLOURS.get(process, '')}{name}{_PLAIN}"
+            said = f"{_LEVEL_COLOURS[level]}{said}{_PLAIN}" if level in _LEVEL_COLOURS else said
+        with self._lock:
+            self._stream.write(f"{time} {name} {said}\n")
+            self._stream.flush()
+
+
+class Json:
+    """Lines for programs: an object with time (RFC 3339, UTC), process, level and message."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def write(self, process: str, level: Level, text: str) -> None:
+        """Adds an object on a line of its own."""
+        time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line = json.dumps({"time": time, "process": process, "level": level, "message": text})
+        with self._lock:
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+
+
+def parse(line: str) -> tuple[Level, str]:
+    """Level and text of a line from a process: the level stands before it as sd-daemon(3) says, or is info."""
+    found = _PRIORITY.match(line)
+    return ("info", line) if found is None else (_LEVELS[found[1]], line[found.end() :])

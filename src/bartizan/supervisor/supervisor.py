@@ -1,0 +1,162 @@
+"""What `bartizan up` does once the site file is applied."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Any, Final
+
+from bartizan.control import ControlServer, Message, ask
+from bartizan.layout import StateDirectory
+from bartizan.lock import sole
+from bartizan.supervisor.lines import Lines
+from bartizan.supervisor.process import Process
+from bartizan.supervisor.takeover import retire_edge
+
+EDGE_GRACE_S: Final = 40.0
+"""How long the edge may drain before it is killed: its own limit, `drain_timeout_ms`, is 30 s unless set."""
+
+EVENTS_GRACE_S: Final = 15.0
+
+
+class _Wish(Enum):
+    STOP = auto()
+    APPLY = auto()
+    GIVE_UP = auto()
+
+
+class Supervisor:
+    """Runs the processes of one state directory until SIGTERM, SIGINT or the command `stop`.
+
+    `apply` is called for SIGHUP and says in lines what became of it; `announce` is called with the edge's status the
+    first time that it serves.
+    """
+
+    def __init__(
+        self,
+        state: StateDirectory,
+        lines: Lines,
+        *,
+        apply: Callable[[], None],
+        announce: Callable[[Message], None],
+    ) -> None:
+        self._state = state
+        self._lines = lines
+        self._apply = apply
+        self._announce = announce
+        self._announced = False
+        # SimpleQueue: its put() may be called from a signal handler.
+        self._wishes: queue.SimpleQueue[_Wish] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._started_at = time.monotonic()
+        self._edge = Process(
+            "edge",
+            self._command("bartizan.edge"),
+            lines,
+            on_ready=self._edge_is_ready,
+            on_stillborn=lambda: self._wishes.put(_Wish.GIVE_UP),
+        )
+        self._events = Process("events", self._command("bartizan.events"), lines)
+
+    def run(self) -> int:
+        """Run until asked to stop; the exit code.
+
+        Raises Failure where an edge of an earlier supervisor does not make room. The caller holds the supervisor's
+        lock.
+        """
+        retired = retire_edge(self._state)
+        if retired is not None:
+            self._say(f"an edge of an earlier Bartizan (process {retired}) was still serving and has been stopped")
+        for number, wish in ((signal.SIGTERM, _Wish.STOP), (signal.SIGINT, _Wish.STOP), (signal.SIGHUP, _Wish.APPLY)):
+            signal.signal(number, self._wish_on_signal(wish))
+        with ControlServer(self._state.supervisor_socket, self.answer):
+            self._edge.start()
+            self._events.start()
+            renewing = threading.Thread(target=self._renew_certificates, name="certificates", daemon=True)
+            renewing.start()
+            while (wish := self._wishes.get()) is _Wish.APPLY:
+                self._apply()
+            return self._stop(failed=wish is _Wish.GIVE_UP)
+
+    def answer(self, request: Message) -> Message:
+        """The reply to a request on the control socket: status, apply, stop."""
+        match request["command"]:
+            case "status":
+                return {"ok": True, **self.status()}
+            case "apply":
+                self._wishes.put(_Wish.APPLY)
+                return {"ok": True}
+            case "stop":
+                self._wishes.put(_Wish.STOP)
+                return {"ok": True}
+            case unknown:
+                return {"ok": False, "error": f"unknown command {unknown!r}; the supervisor knows status, apply, stop"}
+
+    def status(self) -> dict[str, Any]:
+        """Process id, seconds since the start, and the status of each process."""
+        return {
+            "pid": os.getpid(),
+            "uptime_s": round(time.monotonic() - self._started_at, 3),
+            "processes": [process.status() for process in (self._edge, self._events)],
+        }
+
+    def _stop(self, *, failed: bool) -> int:
+        self._stopping.set()
+        self._say("stopping: requests in hand are finished first; once more to stop at once")
+        self._edge.ask_to_stop()
+        end = time.monotonic() + EDGE_GRACE_S
+        while self._edge.alive and time.monotonic() < end:
+            if self._wished_again():
+                self._edge.kill()
+                self._events.kill()
+                return 1
+        self._edge.stop(0.1)
+        self._events.stop(EVENTS_GRACE_S)
+        self._say("stopped")
+        return 1 if failed else 0
+
+    def _wished_again(self) -> bool:
+        try:
+            return self._wishes.get(timeout=0.05) is _Wish.STOP
+        except queue.Empty:
+            return False
+
+    def _edge_is_ready(self) -> None:
+        if not self._announced:
+            self._announced = True
+            status = ask(self._state.edge_socket, {"command": "status"})
+            if status is not None:
+                self._announce(status)
+
+    def _renew_certificates(self) -> None:
+        from bartizan.certificates.acme import Attempt, renewal_loop
+
+        def report(attempt: Attempt) -> None:
+            hosts = ", ".join(attempt.hosts)
+            if attempt.error is None:
+                self._lines.write("certificates", "info", f'zone "{attempt.zone}": new certificate for {hosts}')
+            else:
+                problem = f'zone "{attempt.zone}": no certificate for {hosts} yet: {attempt.error}'
+                self._lines.write("certificates", "error", problem)
+
+        renewal_loop(self._state, self._stopping, report)
+
+    def _wish_on_signal(self, wish: _Wish) -> Callable[..., None]:
+        return lambda *_: self._wishes.put(wish)
+
+    def _command(self, module: str) -> list[str]:
+        return [sys.executable, "-m", module, "--state", str(self._state.path)]
+
+    def _say(self, text: str) -> None:
+        self._lines.write("supervisor", "info", text)
+
+
+def sole_supervisor(state: StateDirectory) -> Any:
+    """The lock that a supervisor holds. Raises Failure, when entered, where another one has it."""
+    return sole(state.supervisor_lock, "Bartizan", "stop that one, or name another state directory with --state")
