@@ -49,6 +49,8 @@ pub struct Client {
     pub connection: Connection,
     /// Our own address.
     pub local: SocketAddr,
+    /// The address of [`Self::connection`] as text.
+    pub address: String,
     /// The other end of the socket: a proxy's address where one stands between.
     pub peer: IpAddr,
     /// Whether the peer is a trusted proxy, so that its `X-Forwarded-For` names the client.
@@ -172,7 +174,7 @@ pub async fn run<B: RequestBody, S: ResponseSink>(
         connection: &connection,
         live: &live,
         date: worker.date(record.started),
-        ray: format!("{}-{}", record.ray.as_str(), live.policy.edge().colo),
+        ray: [record.ray.as_str(), "-", &live.policy.edge().colo].concat(),
         target: None,
     };
     let ending = match exchange.serve(body, sink, &mut record).await {
@@ -677,7 +679,10 @@ impl<'e> Exchange<'e> {
         let asks_first = self.head.expects_continue() && !body.ended() && held.bytes().is_empty();
         let go = Cell::new(!asks_first);
         {
-            let client_ip = self.connection.client_ip.to_string();
+            let client_ip: Cow<'_, str> = match self.client.trusted {
+                true => self.connection.client_ip.to_string().into(),
+                false => (*self.client.address).into(),
+            };
             let chain = self.forwarded_for(&client_ip);
             let told = Told {
                 client_ip: &client_ip,
@@ -959,9 +964,9 @@ impl<'e> Exchange<'e> {
     }
 
     /// The chain for `X-Forwarded-For`: what a trusted peer said and the peer itself, else the client alone.
-    fn forwarded_for(&self, client_ip: &str) -> String {
+    fn forwarded_for<'a>(&self, client_ip: &'a str) -> Cow<'a, str> {
         if !self.client.trusted {
-            return client_ip.to_owned();
+            return client_ip.into();
         }
         let mut chain = Vec::new();
         for value in self.head.headers().known_all(Known::XForwardedFor) {
@@ -970,7 +975,7 @@ impl<'e> Exchange<'e> {
         }
         let mut chain = String::from_utf8_lossy(&chain).into_owned();
         chain.push_str(&self.client.peer.to_string());
-        chain
+        chain.into()
     }
 }
 

@@ -19,6 +19,8 @@ use crate::wire::{Buffer, Io, Wire, WireError};
 
 /// Pieces up to this size are gathered while more is at hand, so that many small chunks leave in one write.
 const GATHER_BYTES: usize = 32 * 1024;
+/// Up to this size head and body leave as one part: copying costs less than a second part does.
+pub const COPY_BYTES: usize = 8 * 1024;
 /// What is read and thrown away after a last response, so that the client can read it before it sees a reset.
 const LINGER_BYTES: usize = 512 * 1024;
 const LINGER_MS: u64 = 2_000;
@@ -267,7 +269,13 @@ struct Http1Sink<'c, IO> {
 impl<IO: Io> Http1Sink<'_, IO> {
     async fn flush(&mut self, timer: &Timer, bytes: &[u8], tail: &[u8]) -> Result<(), WireError> {
         self.sent.bytes += (self.out.len() + bytes.len() + tail.len()) as u64;
-        self.wire.write(timer, Lane::ClientWrite, [self.out, bytes, tail]).await?;
+        if self.out.len() + bytes.len() <= COPY_BYTES {
+            self.out.extend_from_slice(bytes);
+            self.out.extend_from_slice(tail);
+            self.wire.write(timer, Lane::ClientWrite, [self.out, b"", b""]).await?;
+        } else {
+            self.wire.write(timer, Lane::ClientWrite, [self.out, bytes, tail]).await?;
+        }
         self.out.clear();
         Ok(())
     }

@@ -105,7 +105,7 @@ limits! {
         "Time an origin may be silent within a response body, or take nothing of a request body. Then the exchange is cut off.";
     origin_idle_timeout_ms = MINUTE, SECOND, HOUR,
         "Time an unused connection to an origin is kept.";
-    origin_idle_connections = 64, 0, 65_536,
+    origin_idle_connections = 256, 0, 65_536,
         "Unused connections kept to each origin server by each worker thread.";
     informational_responses = 16, 0, 1_000,
         "Informational responses (1xx) that an origin may send before its response. Above it 502.";

@@ -173,6 +173,7 @@ async fn connection(worker: Rc<Worker>, socket: TcpStream, peer: SocketAddr, lis
             scheme_https: listen.tls,
         },
         local,
+        address: source.ip().to_canonical().to_string(),
         peer: peer.ip().to_canonical(),
         trusted,
         limits: client_limits,

@@ -194,7 +194,12 @@ impl<IO: Io> Wire<IO> {
                     return Poll::Ready(Err(WireError::Late(late)));
                 }
                 let mut io = self.io.borrow_mut();
-                let polled = Pin::new(&mut *io).poll_write_vectored(cx, &left.map(IoSlice::new));
+                let io = Pin::new(&mut *io);
+                // A plain send is the cheaper call where there is but one part.
+                let polled = match left {
+                    [only, [], []] | [[], only, []] | [[], [], only] => io.poll_write(cx, only),
+                    parts => io.poll_write_vectored(cx, &parts.map(IoSlice::new)),
+                };
                 if polled.is_pending() {
                     timer.waiting(lane);
                 }

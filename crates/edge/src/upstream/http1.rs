@@ -5,6 +5,7 @@ use http1::{Framing, Headers, Refusal, ResponseHead, ResponseParser, Version};
 use super::{Length, OriginReceive, OriginSend, Outgoing, UpstreamError};
 use crate::body::{Incoming, Then};
 use crate::deadlines::{Lane, Timer};
+use crate::h1::COPY_BYTES;
 use crate::origin::Stream;
 use crate::wire::{Buffer, Wire, WireError};
 
@@ -62,7 +63,13 @@ impl OriginSend for Http1Send<'_> {
         if self.chunked && then == Then::End {
             tail = if bytes.is_empty() { b"0\r\n\r\n" } else { b"\r\n0\r\n\r\n" };
         }
-        self.wire.write(timer, Lane::Origin, [&self.out, bytes, tail]).await?;
+        if self.out.len() + bytes.len() <= COPY_BYTES {
+            self.out.extend_from_slice(bytes);
+            self.out.extend_from_slice(tail);
+            self.wire.write(timer, Lane::Origin, [&self.out, &[], &[]]).await?;
+        } else {
+            self.wire.write(timer, Lane::Origin, [&self.out, bytes, tail]).await?;
+        }
         self.out.clear();
         Ok(())
     }
