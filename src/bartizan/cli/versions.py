@@ -40,4 +40,5 @@ def _table(entries: list[Entry]) -> None:
             Text(entry.message),
             entry.digest[:12],
         )
-    Console(highlight=False).print(table)
+    # A pipe has no width to fit: `bartizan versions | grep` wants each version on one line.
+    Console(highlight=False, width=None if sys.stdout.isatty() else 1000).print(table)
