@@ -18,8 +18,8 @@ use spool::RowWriter;
 
 use crate::exchange::{Client, Ending, Sent};
 use crate::metrics::Metric;
-use crate::origin::{Checkout, Server};
-use crate::policy::{Outcome, Policy};
+use crate::origin::Checkout;
+use crate::policy::Outcome;
 use crate::ray::RayId;
 use crate::worker::Worker;
 
@@ -44,8 +44,8 @@ pub struct Record {
     pub path: Vec<u8>,
     /// How it ended: `ok` or the name of a reason.
     pub outcome: &'static str,
-    /// What a person would want to know of a failure. Goes to the log, not into the row.
-    pub detail: Option<String>,
+    /// What went wrong with the origin, in words.
+    pub origin_error: Option<String>,
     /// The status sent to the client, 0 if none.
     pub status: u16,
     /// The status of the origin, 0 if none.
@@ -67,7 +67,6 @@ pub struct Record {
     /// Whether the whole request body had been received when the origin failed.
     pub body_ended: bool,
     policy_version: u64,
-    server: Option<Arc<Server>>,
     origin_address: Option<IpAddr>,
     origin_tls: Option<&'static str>,
     connect_ms: [u32; 3],
@@ -79,7 +78,7 @@ pub struct Record {
 
 impl Record {
     /// A record of a request that was just parsed.
-    pub fn begin(ray: RayId, policy: &Policy) -> Self {
+    pub fn begin(ray: RayId, policy_version: u64) -> Self {
         Self {
             ray,
             started: SystemTime::now(),
@@ -88,7 +87,7 @@ impl Record {
             rules: Outcome::default(),
             path: Vec::new(),
             outcome: "ok",
-            detail: None,
+            origin_error: None,
             status: 0,
             origin_status: 0,
             content_type: None,
@@ -99,8 +98,7 @@ impl Record {
             first_byte: None,
             uncompressed: 0,
             body_ended: false,
-            policy_version: policy.version(),
-            server: None,
+            policy_version,
             origin_address: None,
             origin_tls: None,
             connect_ms: [0; 3],
@@ -123,7 +121,6 @@ impl Record {
         self.connect_ms = [millis(timings.dns), millis(timings.tcp), millis(timings.tls)];
         self.origin_address = checkout.peer;
         self.origin_tls = checkout.connection.tls_version();
-        self.server = Some(Arc::clone(&checkout.server));
     }
 
     /// Takes what is known of the origin's response.
@@ -243,6 +240,7 @@ pub fn leave(
     row.set_some(http_requests::HTTP2_FINGERPRINT, connection.http2_fingerprint.as_deref());
     row.set(http_requests::POLICY_VERSION, record.policy_version);
     row.set(http_requests::OUTCOME, record.outcome);
+    row.set_some(http_requests::ORIGIN_ERROR, record.origin_error.as_deref());
     row.set(http_requests::ORIGIN_TRIES, record.tries.min(u32::from(u16::MAX)) as u16);
     push(worker, producer, row);
 

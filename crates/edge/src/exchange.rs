@@ -35,7 +35,7 @@ use crate::origin::{
     self, Checkout, ConnectError, ConnectErrorKind, Connection as OriginConnection, Pick, sticky_token,
 };
 use crate::page::{Format, Page, Reason};
-use crate::policy::{self, ResponseBody, Verdict};
+use crate::policy::{self, EdgeSettings, ResponseBody, Verdict};
 use crate::upstream::{self, Http1Receive, Http1Send, Length, OriginReceive, OriginSend, Outgoing, UpstreamError};
 use crate::wire::{Wire, WireError};
 use crate::worker::Worker;
@@ -157,24 +157,32 @@ pub async fn run<B: RequestBody, S: ResponseSink>(
     sink: &mut S,
 ) -> Ending {
     let worker = &client.worker;
-    let live = worker.shared.live.get();
-    let limits = &live.policy.edge().limits;
+    let host = fields::host_name(head.host());
+    let (found, connection, version) = {
+        let live = worker.shared.live.load();
+        let connection = if client.trusted {
+            Cow::Owned(behind_proxy(client, head, &live))
+        } else {
+            Cow::Borrowed(&client.connection)
+        };
+        (Found::new(&live, &host, &connection), connection, live.policy.version())
+    };
+    let limits = &found.settings.limits;
     timer.arm(Lane::Total, Deadline::Total, limits.total_timeout_ms);
     timer.arm_rate(Lane::ClientRead, Deadline::BodyRate, limits.body_min_bytes_per_s, limits.body_rate_window_ms);
     timer.arm_rate(Lane::ClientWrite, Deadline::WriteRate, limits.body_min_bytes_per_s, limits.body_rate_window_ms);
     worker.recorder.count(Metric::Requests);
-    let connection =
-        if client.trusted { Cow::Owned(behind_proxy(client, head, &live)) } else { Cow::Borrowed(&client.connection) };
-    let mut record = Record::begin(worker.ray(), &live.policy);
+    let mut record = Record::begin(worker.ray(), version);
     let mut exchange = Exchange {
         client,
         worker,
         timer,
         head,
         connection: &connection,
-        live: &live,
+        found: &found,
+        host: &host,
         date: worker.date(record.started),
-        ray: [record.ray.as_str(), "-", &live.policy.edge().colo].concat(),
+        ray: [record.ray.as_str(), "-", &found.settings.colo].concat(),
         target: None,
     };
     let ending = match exchange.serve(body, sink, &mut record).await {
@@ -187,8 +195,37 @@ pub async fn run<B: RequestBody, S: ResponseSink>(
     }
     let ending = if ending == Ending::Complete && !body.ended() { Ending::Last } else { ending };
     record.end(sink.sent(), body.received() + head.received().len() as u64, ending);
-    events::leave(worker, client, &connection, head, &record, &live.policy.edge().colo);
+    events::leave(worker, client, &connection, head, &record, &found.settings.colo);
     ending
+}
+
+/// What the policy in effect says of a request, taken once; the policy itself is not held.
+struct Found {
+    served: Option<Arc<Served>>,
+    settings: Arc<EdgeSettings>,
+    https_port: u16,
+    /// SNI and Host name different zones: the connection was made for another site (RFC 9110 §15.5.20).
+    is_misdirected: bool,
+}
+
+impl Found {
+    fn new(live: &Live, host: &[u8], connection: &Connection) -> Self {
+        let served = live.zone(host);
+        let sni = connection.tls.as_ref().and_then(|tls| tls.sni.as_deref());
+        let is_misdirected = match (served, sni) {
+            (Some(served), Some(sni)) => {
+                sni.as_bytes() != host
+                    && live.zone(sni.as_bytes()).is_none_or(|of_connection| !Arc::ptr_eq(of_connection, served))
+            }
+            _ => false,
+        };
+        Self {
+            served: served.cloned(),
+            settings: Arc::clone(live.policy.edge()),
+            https_port: live.https_port,
+            is_misdirected,
+        }
+    }
 }
 
 struct Exchange<'e> {
@@ -197,7 +234,8 @@ struct Exchange<'e> {
     timer: &'e Timer,
     head: &'e RequestHead,
     connection: &'e Connection,
-    live: &'e Arc<Live>,
+    found: &'e Found,
+    host: &'e [u8],
     date: [u8; 29],
     ray: String,
     /// What the origin is asked for, where it is not what the client asked for.
@@ -211,14 +249,13 @@ impl<'e> Exchange<'e> {
         sink: &mut S,
         record: &mut Record,
     ) -> Result<(), Failed> {
-        let (head, live) = (self.head, self.live);
-        let host = fields::host_name(head.host());
-        let Some(served) = live.zone(&host) else {
+        let (head, found) = (self.head, self.found);
+        let Some(served) = &found.served else {
             return self.page(sink, body, record, Reason::UnknownHost, None).await;
         };
         let zone = &served.zone;
         record.zone = Some(Arc::clone(&served.name));
-        if self.is_misdirected(served) {
+        if found.is_misdirected {
             return self.page(sink, body, record, Reason::MisdirectedRequest, Some(served)).await;
         }
         if matches!(head.method(), b"CONNECT" | b"TRACE" | b"TRACK") {
@@ -231,13 +268,13 @@ impl<'e> Exchange<'e> {
             }
             if zone.tls().https_redirect {
                 record.outcome = "https_redirect";
-                let location = self.https_location(&host);
+                let location = self.https_location();
                 let own: [(&str, &[u8]); 1] = [("location", location.as_bytes())];
                 let status = if matches!(head.method(), b"GET" | b"HEAD") { 301 } else { 308 };
                 return self.own_answer(sink, body, record, status, &own, b"", Some(served)).await;
             }
         }
-        let limits = &live.policy.edge().limits;
+        let limits = &found.settings.limits;
         if let Length::Known(length) = body.length()
             && limits.body_bytes != 0
             && length > limits.body_bytes
@@ -262,7 +299,7 @@ impl<'e> Exchange<'e> {
                 normalize: zone.normalization().incoming.into(),
                 body: None,
             };
-            let mut view = View::new(request);
+            let mut view = View::with_spare(request, self.worker.spare.take());
             if zone.reads_body() {
                 let whole = held.bytes();
                 let inspected = &whole[..whole.len().min(zone.body().inspection_limit)];
@@ -280,18 +317,13 @@ impl<'e> Exchange<'e> {
             if zone.normalization().to_origin {
                 self.target = Some(view.uri().to_vec());
             }
+            self.worker.spare.replace(view.into_spare());
             verdict
         };
         match verdict {
             Verdict::Continue => self.forward(served, body, held, sink, record).await,
             Verdict::Respond(answer) => self.rule_answer(served, body, sink, record, &answer).await,
         }
-    }
-
-    /// SNI and Host name different zones: the connection was made for another site (RFC 9110 §15.5.20).
-    fn is_misdirected(&self, served: &Served) -> bool {
-        let Some(sni) = self.connection.tls.as_ref().and_then(|tls| tls.sni.as_deref()) else { return false };
-        self.live.zone(sni.as_bytes()).is_none_or(|of_connection| !Arc::ptr_eq(&of_connection.zone, &served.zone))
     }
 
     /// Whether the body may be held at all: streams that both sides talk over never are.
@@ -310,7 +342,7 @@ impl<'e> Exchange<'e> {
         held: &mut Held,
     ) -> Result<bool, Failed> {
         let settings = served.zone.body();
-        let limits = &self.live.policy.edge().limits;
+        let limits = &self.found.settings.limits;
         if self.head.expects_continue() && body.received() == 0 {
             sink.informational(self.timer, 100, &[]).await?;
         }
@@ -349,9 +381,9 @@ impl<'e> Exchange<'e> {
         std::fs::read(folder.join(std::str::from_utf8(token).ok()?)).ok()
     }
 
-    fn https_location(&self, host: &[u8]) -> String {
-        let port = self.live.https_port;
-        let mut location = format!("https://{}", String::from_utf8_lossy(host));
+    fn https_location(&self) -> String {
+        let port = self.found.https_port;
+        let mut location = format!("https://{}", String::from_utf8_lossy(self.host));
         if port != 443 {
             location.push_str(&format!(":{port}"));
         }
@@ -484,7 +516,6 @@ impl<'e> Exchange<'e> {
             Failed::Client(error) => {
                 self.note_late(error);
                 record.outcome = "client_gone";
-                record.detail = Some(error.to_string());
                 return Ending::Cut;
             }
             Failed::Body(BodyError::Wire(WireError::Late(deadline))) => {
@@ -503,7 +534,7 @@ impl<'e> Exchange<'e> {
             Failed::TooLarge => Reason::BodyTooLarge,
             Failed::Upstream(error) => {
                 self.worker.recorder.count_labelled(Family::OriginErrors, error.name());
-                record.detail = Some(error.to_string());
+                record.origin_error = Some(error.to_string());
                 match error {
                     UpstreamError::Wire(WireError::Late(deadline)) => {
                         self.worker.recorder.count_labelled(Family::Deadlines, deadline.name());
@@ -519,7 +550,7 @@ impl<'e> Exchange<'e> {
         }
         self.timer.disarm(Lane::Total);
         let (format, content) = self.rendered(record, reason, reason.status());
-        let served = self.live.zone(&fields::host_name(self.head.host()));
+        let served = self.found.served.as_deref();
         let body_ended = matches!(failed, Failed::Upstream(_)) && record.body_ended;
         let sent = self
             .own_answer_inner(sink, body_ended, record, reason.status(), &text_headers(format), &content, served)
@@ -604,7 +635,7 @@ impl<'e> Exchange<'e> {
             _ => Reason::OriginUnreachable,
         };
         record.outcome = reason.name();
-        record.detail = Some(error.to_string());
+        record.origin_error = Some(error.to_string());
         self.status_page(sink, body, record, reason, reason.status(), Some(served)).await
     }
 
@@ -675,7 +706,7 @@ impl<'e> Exchange<'e> {
         sink: &mut S,
         record: &mut Record,
     ) -> Result<(), Failed> {
-        let limits = &self.live.policy.edge().limits;
+        let limits = &self.found.settings.limits;
         let asks_first = self.head.expects_continue() && !body.ended() && held.bytes().is_empty();
         let go = Cell::new(!asks_first);
         {
@@ -774,7 +805,7 @@ impl<'e> Exchange<'e> {
         record: &mut Record,
         go: &Cell<bool>,
     ) -> Result<Received, Failed> {
-        let limits = &self.live.policy.edge().limits;
+        let limits = &self.found.settings.limits;
         let mut informational = 0;
         let head = loop {
             let head = {
@@ -934,7 +965,7 @@ impl<'e> Exchange<'e> {
         self.worker.recorder.add(Metric::TunnelsOpen, 1);
         let _open = Open(self.worker);
         let timer = self.timer;
-        let idle_ms = self.live.policy.edge().limits.tunnel_idle_timeout_ms;
+        let idle_ms = self.found.settings.limits.tunnel_idle_timeout_ms;
         for lane in [Lane::ClientRead, Lane::ClientWrite, Lane::Origin] {
             timer.disarm(lane);
         }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::origin::{Group, Origins};
-use crate::policy::{Diagnostic, Policy, Step, Zone};
+use crate::policy::{Diagnostic, EdgeSettings, Policy, Step, Zone};
 use crate::tls::{CertificateFinding, CertificateStore, CertificateTable, ZoneCertificates};
 
 /// A policy, ready to serve.
@@ -19,11 +19,12 @@ pub struct Live {
     /// Where https is served, for redirects.
     pub https_port: u16,
     trusted: Vec<Network>,
-    served: Vec<Served>,
+    served: Vec<Arc<Served>>,
 }
 
-/// A zone and the servers behind it.
-#[derive(Debug, Clone)]
+/// A zone and what it takes to serve it. A request holds this and not the policy, so that a tunnel of days keeps one
+/// zone in memory and not a thousand.
+#[derive(Debug)]
 pub struct Served {
     /// The zone.
     pub zone: Arc<Zone>,
@@ -31,6 +32,8 @@ pub struct Served {
     pub name: Arc<str>,
     /// Its origin servers.
     pub group: Arc<Group>,
+    /// The settings of the edge as a whole.
+    pub settings: Arc<EdgeSettings>,
 }
 
 impl Live {
@@ -45,7 +48,12 @@ impl Live {
         let mut served = Vec::with_capacity(policy.zones().len());
         for (index, zone) in policy.zones().iter().enumerate() {
             match origins.group(zone.origin()) {
-                Ok(group) => served.push(Served { zone: Arc::clone(zone), name: zone.name().into(), group }),
+                Ok(group) => served.push(Arc::new(Served {
+                    zone: Arc::clone(zone),
+                    name: zone.name().into(),
+                    group,
+                    settings: Arc::clone(policy.edge()),
+                })),
                 Err(error) => errors.push(Diagnostic::error(&zone_path(index, &["origin"]), error.to_string())),
             }
         }
@@ -84,8 +92,13 @@ impl Live {
     }
 
     /// The zone that serves a host as it stands in `Host`, `:authority` or SNI.
-    pub fn zone(&self, host: &[u8]) -> Option<&Served> {
+    pub fn zone(&self, host: &[u8]) -> Option<&Arc<Served>> {
         self.served.get(self.policy.zone(host)?.index())
+    }
+
+    /// All zones, in the order of the document.
+    pub fn served(&self) -> &[Arc<Served>] {
+        &self.served
     }
 
     /// Whether what `address` says of its clients is believed.

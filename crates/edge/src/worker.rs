@@ -98,6 +98,8 @@ pub struct Worker {
     pub producer: RefCell<Option<spool::Producer>>,
     /// Reused for every event row.
     pub row: RefCell<Vec<u8>>,
+    /// Reused by the view of every request.
+    pub spare: RefCell<fields::Spare>,
     rays: RefCell<Rays>,
     date: RefCell<Date>,
     connections: Cell<u64>,
@@ -127,6 +129,7 @@ impl Worker {
             recorder,
             producer: RefCell::new(producer),
             row: RefCell::new(Vec::with_capacity(4096)),
+            spare: RefCell::default(),
             rays: RefCell::new(rays),
             date: RefCell::default(),
             connections: Cell::new(0),

@@ -108,6 +108,7 @@ table! {
     HTTP2_FINGERPRINT: Label = "BartizanHTTP2Fingerprint", "Fingerprint of the client's HTTP/2 preface in Akamai's form.";
     POLICY_VERSION: UInt64 = "BartizanPolicyVersion", "Version of the policy that decided.";
     OUTCOME: Label = "BartizanOutcome", "How the exchange ended: ok, blocked, client_gone, origin_error, and so on.";
+    ORIGIN_ERROR: Text = "BartizanOriginError", "What went wrong with the origin, in words; none if nothing did.";
     ORIGIN_TRIES: UInt16 = "BartizanOriginTries", "How many origin connections were tried.";
 }
 
