@@ -369,6 +369,22 @@ impl<'a> RowRef<'a> {
         })
     }
 
+    /// Gives the wire form of each column's value, `None` for an absent one, in column order.
+    pub(crate) fn visit(&self, mut column: impl FnMut(usize, Option<&'a [u8]>)) {
+        let mut rest = self.values;
+        for (position, definition) in self.table.columns.iter().enumerate() {
+            if !self.has(position) {
+                column(position, None);
+                continue;
+            }
+            // A row is checked when it is read, so its values are as long as they say; one that were not would be absent.
+            let length = wire_length(definition.column_type.wire(), rest).unwrap_or(0);
+            let (value, after) = rest.split_at(length.min(rest.len()));
+            column(position, (length > 0).then_some(value));
+            rest = after;
+        }
+    }
+
     /// The value of that column, `None` if it is absent or there is no such column.
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
         let wanted = self.table.column(name)?;
@@ -539,8 +555,33 @@ fn read<'a>(column_type: &ColumnType, bytes: &'a [u8]) -> Option<(Value<'a>, &'a
     }
 }
 
+/// The bytes that the value at the start of `bytes` takes.
 #[inline]
-fn read_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+fn wire_length(wire: Wire, bytes: &[u8]) -> Option<usize> {
+    let text = |bytes: &[u8]| {
+        let (length, rest) = read_varint(bytes)?;
+        Some(bytes.len() - rest.len() + usize::try_from(length).ok()?)
+    };
+    match wire {
+        Wire::Varint | Wire::Zigzag => Some(bytes.len() - read_varint(bytes)?.1.len()),
+        Wire::Fixed8 => Some(8),
+        Wire::Bytes => text(bytes),
+        Wire::List => {
+            let (count, rest) = read_varint(bytes)?;
+            let mut at = bytes.len() - rest.len();
+            for _ in 0..count {
+                at += text(bytes.get(at..)?)?;
+            }
+            Some(at)
+        }
+    }
+}
+
+#[inline]
+pub(crate) fn read_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    if let [byte @ 0..0x80, rest @ ..] = bytes {
+        return Some((u64::from(*byte), rest));
+    }
     let mut value = 0u64;
     for (nth, &byte) in bytes.iter().enumerate().take(10) {
         let bits = u64::from(byte & 0x7F);
