@@ -17,6 +17,7 @@
 
 mod pipe;
 mod stream;
+mod websocket;
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -40,7 +41,7 @@ use crate::page::{Format, Page, Reason};
 use crate::upstream::Length;
 use crate::wire::Io;
 use pipe::Pipe;
-use stream::{Http2Body, Http2Sink, Reply, request_head};
+use stream::{Http2Body, Http2Sink, Reply, request_head, websocket_key};
 
 /// Streams that a client may open and reset before they were accepted.
 const PENDING_RESETS: usize = 20;
@@ -107,7 +108,8 @@ fn builder(limits: &Limits) -> Builder {
         .max_header_list_size(limits.head_bytes as u32)
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(Some(limits.h2_resets_per_window as usize))
-        .max_send_buffer_size(SEND_BUFFER_BYTES);
+        .max_send_buffer_size(SEND_BUFFER_BYTES)
+        .enable_connect_protocol();
     builder
 }
 
@@ -292,17 +294,21 @@ async fn serve_stream(client: Rc<Client>, open: Open, request: Request<RecvStrea
     let used = open.0.spare.borrow_mut().pop();
     let reply = RefCell::new(Reply::Head(respond));
     let is_https = client.connection.scheme_https;
-    let head = match request_head(&parts, content, client.limits, is_https, used) {
+    let websocket = websocket_key(&parts);
+    let head = match request_head(&parts, content, client.limits, is_https, websocket.as_ref(), used) {
         Ok(head) => head,
         Err(refusal) => return refuse(&client, &timer, &reply, refusal).await,
     };
     drop(parts);
-    let mut body = Http2Body::new(stream, head.framing(), &reply);
-    let mut sink = Http2Sink::new(&reply);
+    let mut body = Http2Body::new(stream, head.framing(), websocket.is_some(), &reply);
+    let mut sink = Http2Sink::new(&reply, websocket);
     let ending = exchange::run(&client, &timer, &head, &mut body, &mut sink).await;
     worker.recorder.add(Metric::BytesSent, sink.sent().bytes);
     worker.recorder.add(Metric::BytesReceived, body.received() + head.received().len() as u64);
-    if ending == Ending::Cut {
+    if ending != Ending::Cut {
+        // A tunnel that the client ended has not been ended by us.
+        let _ = sink.finish(&timer, None).await;
+    } else {
         // Where the response has begun, h2 sends what it was given and then resets the stream, because it is dropped before
         // its end: what was cut off never looks whole.
         if !sink.began() {
@@ -331,7 +337,7 @@ async fn refuse(client: &Client, timer: &Timer, reply: &RefCell<Reply>, refusal:
     let date = worker.date(now);
     let mut lines: Vec<(&[u8], &[u8])> = vec![(b"date", &date)];
     lines.extend(Format::Text.headers().iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
-    let mut sink = Http2Sink::new(reply);
+    let mut sink = Http2Sink::new(reply, None);
     let length = Length::Known(content.len() as u64);
     let answer = Answer { status, reason: reason_phrase(status), lines: &lines, length };
     if sink.head(timer, &answer, false).await.is_ok() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::origin::{Group, Origins};
 use crate::policy::{Diagnostic, EdgeSettings, Policy, Step, Zone};
-use crate::tls::{CertificateFinding, CertificateStore, CertificateTable, ZoneCertificates};
+use crate::tls::{CertificateStore, CertificateTable, ZoneCertificates};
 
 /// A policy, ready to serve.
 #[derive(Debug)]
@@ -59,12 +59,8 @@ impl Live {
         }
         let prepared = certificates.prepare(zone_certificates(&policy));
         for finding in &prepared.findings {
-            let path = finding_path(finding);
-            if finding.problem.is_warning() {
-                warnings.push(Diagnostic::warning(&path, finding.problem.to_string()));
-            } else {
-                errors.push(Diagnostic::error(&path, finding.problem.to_string()));
-            }
+            let found = if finding.problem.is_warning() { &mut *warnings } else { &mut errors };
+            found.push(finding.diagnostic());
         }
         let mut trusted = Vec::new();
         for (index, text) in policy.edge().trusted_proxies.iter().enumerate() {
@@ -123,12 +119,6 @@ pub fn zone_certificates(policy: &Policy) -> Vec<ZoneCertificates> {
 fn zone_path(index: usize, rest: &[&str]) -> Vec<Step> {
     let mut path = vec![Step::Key("zones".into()), Step::Index(index)];
     path.extend(rest.iter().map(|key| Step::Key((*key).to_owned())));
-    path
-}
-
-fn finding_path(finding: &CertificateFinding) -> Vec<Step> {
-    let mut path = zone_path(finding.zone, &["tls", "certificates"]);
-    path.extend(finding.certificate.map(Step::Index));
     path
 }
 

@@ -113,9 +113,27 @@ pub struct Status {
     pub connections: u64,
     /// Seconds since the start.
     pub uptime_s: f64,
+    /// Origin servers whose last request failed.
+    pub failing_origins: Vec<FailingOrigin>,
     /// The numbers of `/metrics`.
     pub metrics: Vec<Sample>,
 }
+
+/// An origin server whose last request or probe failed.
+#[derive(Debug, Serialize)]
+pub struct FailingOrigin {
+    /// The zone.
+    pub zone: String,
+    /// The server's URL.
+    pub server: String,
+    /// `up` (it failed, but not often enough to rest), `resting`, `trial` or `probed_down`.
+    pub standing: &'static str,
+    /// Why, in words.
+    pub reason: Option<String>,
+}
+
+/// Failing servers that a status names; with more, the rest is in the metrics.
+const FAILING_ORIGINS_MAX: usize = 100;
 
 /// A running edge.
 pub struct Edge {
@@ -261,6 +279,7 @@ impl Edge {
             threads: self.threads,
             connections: self.shared.caps.open(),
             uptime_s: self.started.elapsed().as_secs_f64(),
+            failing_origins: failing_origins(&live),
             metrics: self.shared.metrics.samples(),
         }
     }
@@ -300,6 +319,20 @@ impl Drop for Edge {
     fn drop(&mut self) {
         self.shutdown(Duration::ZERO);
     }
+}
+
+fn failing_origins(live: &Live) -> Vec<FailingOrigin> {
+    let every = live.served().iter().flat_map(|served| served.group.servers().map(move |server| (served, server)));
+    every
+        .filter(|(_, server)| server.health().is_failing())
+        .take(FAILING_ORIGINS_MAX)
+        .map(|(served, server)| FailingOrigin {
+            zone: served.name.to_string(),
+            server: server.url().to_owned(),
+            standing: server.health().standing().name(),
+            reason: server.health().last_error(),
+        })
+        .collect()
 }
 
 fn open_spool(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
 from bartizan.edge.data_plane import Edge
@@ -53,7 +53,8 @@ class Watch:
             _log.info("%d certificates changed on disk and are served from now on", read_again)
         for problem in wrong:
             _log.error("%s", problem)
-        line = self._origins.seen(failures(self._edge.status()), time.monotonic())
+        status = self._edge.status()
+        line = self._origins.seen(failures(status), failing(status), time.monotonic())
         if line is not None:
             _log.log(*line)
 
@@ -67,8 +68,8 @@ class OriginTrouble:
         self._untold = 0
         self._last_failure = 0.0
 
-    def seen(self, counted: Mapping[str, int], now: float) -> tuple[int, str] | None:
-        """The level and text to log, if any, when `counted` failures by kind are seen at the time `now` (seconds)."""
+    def seen(self, counted: Mapping[str, int], servers: Sequence[str], now: float) -> tuple[int, str] | None:
+        """The level and text to log, if any, when `counted` failures by kind and failing `servers` are seen at `now` (s)."""
         new = {kind: count - self._counted.get(kind, 0) for kind, count in counted.items()}
         fresh = {kind: count for kind, count in new.items() if count > 0}
         self._counted = dict(counted)
@@ -79,15 +80,24 @@ class OriginTrouble:
                 count, self._untold, self._told_at = self._untold, 0, now
                 kinds = ", ".join(sorted(fresh))
                 plural = "" if count == 1 else "s"
+                named = "; ".join(servers) or "see `bartizan tail`"
                 return logging.ERROR, (
-                    f"{count} exchange{plural} with an origin failed ({kinds}); the clients got an error page. Is the "
-                    f"application running, at the address in `origins`? `bartizan tail` shows the requests"
+                    f"{count} exchange{plural} with an origin failed ({kinds}): {named}. The clients got an error page. Is "
+                    f"the application running, at the address in `origins`?"
                 )
         elif self._told_at is not None and now - self._last_failure >= REMIND_S:
             self._told_at = None
             self._untold = 0
             return logging.INFO, f"no exchange with an origin has failed for {REMIND_S:.0f} s"
         return None
+
+
+def failing(status: Mapping[str, Any]) -> list[str]:
+    """The failing servers of a status, each with its zone and the reason."""
+    return [
+        f'zone "{origin["zone"]}" {origin["server"]}: {origin["reason"] or "no answer"}'
+        for origin in status["failing_origins"]
+    ]
 
 
 def failures(status: Mapping[str, Any]) -> dict[str, int]:

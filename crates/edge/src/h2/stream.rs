@@ -4,11 +4,13 @@
 //! of HTTP/1, so that nothing can be said to an HTTP/1 origin over HTTP/2 that could not be said over HTTP/1. The windows of
 //! the client open as the origin takes the body, and the response is handed to `h2` as far as the client's windows go.
 
+use super::websocket::Key;
 use crate::body::{BodyError, Then};
 use crate::deadlines::{Lane, Timer};
 use crate::exchange::{Answer, RequestBody, ResponseSink, Sent};
 use crate::upstream::Length;
 use crate::wire::WireError;
+use ::h2::ext::Protocol;
 use ::h2::server::SendResponse;
 use ::h2::{Reason, RecvStream, SendStream};
 use bytes::{Bytes, BytesMut};
@@ -22,12 +24,16 @@ use std::task::{Context, Poll, ready};
 /// stays with its stream, of which a connection has only so many.
 const LAST_PIECE_BYTES: usize = 64 * 1024 + 1024;
 
-/// The request head of a stream. `is_https`: how the connection came, for streams whose `:scheme` h2 has swallowed.
+/// The origin's answer to the key of a WebSocket.
+const ACCEPT: &[u8] = b"sec-websocket-accept";
+
+/// The request head of a stream; of the upgrade with that key, if it asks for a WebSocket. `is_https`: how the connection came, for streams whose `:scheme` h2 has swallowed.
 pub fn request_head(
     parts: &http::request::Parts,
     content: Content,
     limits: Limits,
     is_https: bool,
+    websocket: Option<&Key>,
     used: Option<RequestHead>,
 ) -> Result<RequestHead, Refusal> {
     let mut builder = RequestHead::builder();
@@ -36,11 +42,11 @@ pub fn request_head(
     }
     let mut builder = builder.limits(limits);
     let uri = &parts.uri;
-    builder.method(parts.method.as_str().as_bytes())?;
+    builder.method(if websocket.is_some() { b"GET" } else { parts.method.as_str().as_bytes() })?;
     if let Some(authority) = uri.authority() {
         builder.authority(authority.as_str().as_bytes())?;
     }
-    if parts.method != http::Method::CONNECT {
+    if parts.method != http::Method::CONNECT || websocket.is_some() {
         // h2 has seen to it that there is a scheme, and drops it where there is no authority.
         builder.scheme(uri.scheme_str().unwrap_or(if is_https { "https" } else { "http" }).as_bytes())?;
         if let Some(path) = uri.path_and_query() {
@@ -50,7 +56,18 @@ pub fn request_head(
     for (name, value) in &parts.headers {
         builder.header(name.as_str().as_bytes(), value.as_bytes())?;
     }
-    builder.finish(content)
+    let Some(key) = websocket else { return builder.finish(content) };
+    builder.upgrade(b"websocket")?;
+    builder.header(b"sec-websocket-key", key.as_bytes())?;
+    builder.finish(Content::Absent)
+}
+
+/// The key of the WebSocket that a request asks for, if it does (RFC 8441 §5).
+pub fn websocket_key(parts: &http::request::Parts) -> Option<Key> {
+    let protocol = parts.extensions.get::<Protocol>()?;
+    let asks = parts.method == http::Method::CONNECT && protocol.as_str() == "websocket";
+    let has_key = parts.headers.contains_key("sec-websocket-key");
+    if asks && !has_key { Key::random() } else { None }
 }
 
 /// What is sent on a stream goes through here, first the head, then the body.
@@ -93,14 +110,14 @@ pub struct Http2Body<'s> {
 }
 
 impl<'s> Http2Body<'s> {
-    /// The body that follows a head of this framing.
-    pub fn new(stream: RecvStream, framing: Framing, reply: &'s RefCell<Reply>) -> Self {
+    /// The body that follows a head of this framing; that of a tunnel comes after the response.
+    pub fn new(stream: RecvStream, framing: Framing, is_tunnel: bool, reply: &'s RefCell<Reply>) -> Self {
         let length = match framing {
             Framing::None => Length::None,
             Framing::Length(length) => Length::Known(length),
             Framing::Chunked | Framing::UntilClose => Length::Unknown,
         };
-        let ended = stream.is_end_stream();
+        let ended = is_tunnel || stream.is_end_stream();
         Self { stream, reply, length, piece: Bytes::new(), next: None, received: 0, trailers: None, ended }
     }
 
@@ -218,8 +235,9 @@ impl RequestBody for Http2Body<'_> {
         .await
     }
 
-    /// A stream has nothing but frames: there is no upgrade in HTTP/2 (RFC 9113 §8.6).
-    fn begin_tunnel(&mut self) {}
+    fn begin_tunnel(&mut self) {
+        self.ended = false;
+    }
 }
 
 fn reset(error: &::h2::Error) -> BodyError {
@@ -229,6 +247,7 @@ fn reset(error: &::h2::Error) -> BodyError {
 /// The response of a stream.
 pub struct Http2Sink<'s> {
     reply: &'s RefCell<Reply>,
+    websocket: Option<Key>,
     ended: bool,
     began: bool,
     sent: Sent,
@@ -236,8 +255,20 @@ pub struct Http2Sink<'s> {
 
 impl<'s> Http2Sink<'s> {
     /// A response of which nothing was sent.
-    pub fn new(reply: &'s RefCell<Reply>) -> Self {
-        Self { reply, ended: false, began: false, sent: Sent::default() }
+    pub fn new(reply: &'s RefCell<Reply>, websocket: Option<Key>) -> Self {
+        Self { reply, websocket, ended: false, began: false, sent: Sent::default() }
+    }
+
+    /// The status that HTTP/2 has for the answer: an upgrade that the origin agreed to is a 200 (RFC 8441 §4).
+    fn status(&self, answer: &Answer<'_>) -> Result<u16, WireError> {
+        if answer.status != 101 {
+            return Ok(answer.status);
+        }
+        let accepts = |key: &Key| {
+            let mut lines = answer.lines.iter().filter(|(name, _)| name.eq_ignore_ascii_case(ACCEPT));
+            lines.next().is_some_and(|(_, value)| key.is_accepted_by(value))
+        };
+        if self.websocket.as_ref().is_some_and(accepts) { Ok(200) } else { Err(WireError::Closed) }
     }
 
     /// Takes the body's stream out of the cell for the time of a call.
@@ -294,7 +325,7 @@ impl ResponseSink for Http2Sink<'_> {
     }
 
     async fn head(&mut self, _: &Timer, answer: &Answer<'_>, _now: bool) -> Result<(), WireError> {
-        let response = response(answer.status, answer.lines, answer.length)?;
+        let response = response(self.status(answer)?, answer.lines, answer.length)?;
         let ends_here = matches!(answer.length, Length::None | Length::Known(0));
         let size: usize = answer.lines.iter().map(|(name, value)| name.len() + value.len()).sum();
         self.sent.bytes += size as u64 + 9;
@@ -382,6 +413,6 @@ fn header_map(lines: &[(&[u8], &[u8])], length: Option<u64>) -> Result<HeaderMap
 
 /// Whether the header belongs to an HTTP/1 connection (RFC 9113 §8.2.2).
 fn is_of_http1(name: &HeaderName) -> bool {
-    matches!(*name, header::CONNECTION | header::UPGRADE | header::TRANSFER_ENCODING)
+    matches!(*name, header::CONNECTION | header::UPGRADE | header::TRANSFER_ENCODING | header::SEC_WEBSOCKET_ACCEPT)
         || matches!(name.as_str(), "keep-alive" | "proxy-connection")
 }

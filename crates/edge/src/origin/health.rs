@@ -86,6 +86,11 @@ impl Health {
         }
     }
 
+    /// Whether the last request or probe failed.
+    pub fn is_failing(&self) -> bool {
+        self.failures.load(Relaxed) != 0 || self.standing() != Standing::Up
+    }
+
     /// Takes the one trial after a rest; false if another request was quicker.
     pub fn begin_trial(&self) -> bool {
         let until = self.rest_until.load(Relaxed);

@@ -20,7 +20,7 @@ use rustls::{
 };
 
 use super::certificate::{Certificate, CertificateProblem, Stamp};
-use crate::policy::{CertificateFiles, HostTable, TlsVersion};
+use crate::policy::{CertificateFiles, Diagnostic, HostTable, Step, TlsVersion};
 
 /// What the policy says of one zone's TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,16 @@ pub struct CertificateFinding {
     pub certificate: Option<usize>,
     /// What it is, and the way out. [`CertificateProblem::is_warning`] tells the grave from the less grave.
     pub problem: CertificateProblem,
+}
+
+impl CertificateFinding {
+    /// What the author of the policy is told, at the zone's place in the document.
+    pub fn diagnostic(&self) -> Diagnostic {
+        let mut path: Vec<Step> = vec!["zones".into(), self.zone.into(), "tls".into(), "certificates".into()];
+        path.extend(self.certificate.map(Step::from));
+        let make = if self.problem.is_warning() { Diagnostic::warning } else { Diagnostic::error };
+        make(&path, self.problem.to_string())
+    }
 }
 
 impl fmt::Display for CertificateFinding {
