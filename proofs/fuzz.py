@@ -17,12 +17,13 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FUZZ = ROOT / "proofs" / "fuzz"
 CASES = ROOT / "crates" / "http1" / "tests" / "cases"
+FINGERPRINT_CASES = ROOT / "crates" / "fingerprint" / "tests" / "cases"
 TRIPLE = "x86_64-unknown-linux-gnu"
 LONGEST_INPUT = 4096
 """Bytes of an input; longer seeds are left out, since their length is their point and not what follows from it."""
@@ -38,7 +39,19 @@ def http1_cases(file: str, key: str) -> Iterator[bytes]:
         yield raw.encode("latin-1")
 
 
-SEEDS: dict[str, Callable[[], Iterator[bytes]]] = {
+def fingerprint_cases(file: str) -> Iterator[bytes]:
+    """The last column of a case table of the fingerprints."""
+    for line in (FINGERPRINT_CASES / file).read_text().splitlines():
+        if not line.startswith("#"):
+            yield bytes.fromhex(line.split("; ")[-1])
+
+
+HELLO_EXTENSIONS = bytes.fromhex("01 000008 000005612e636f6d 001003 026832 000d02 0403 002b04 03040303 000b01 00 000a02 001d")
+"""The other form that the target takes: a server name, a protocol, and short lists, without the lengths around them."""
+
+SEEDS: dict[str, Callable[[], Iterable[bytes]]] = {
+    "client_hello": lambda: (*fingerprint_cases("client_hello.txt"), HELLO_EXTENSIONS),
+    "h2_preface": lambda: fingerprint_cases("h2_preface.txt"),
     "http1_request": lambda: http1_cases("requests.toml", "request"),
     "http1_response": lambda: http1_cases("responses.toml", "response"),
 }

@@ -184,6 +184,11 @@ impl ClientHello {
             self.extensions.push(kind);
             self.read_extension(kind, content)?;
         }
+        #[cfg(feature = "planted")]
+        assert!(
+            self.server_name.is_none() || self.alpn.len() < 4 || self.signature_algorithms.is_empty(),
+            "planted: four protocols of a client that names a server and signature algorithms"
+        );
         Ok(())
     }
 

@@ -98,6 +98,11 @@ impl Decoder {
     }
 
     fn evict(&mut self) {
+        #[cfg(feature = "planted")]
+        assert!(
+            self.table_limit == DEFAULT_TABLE_BYTES || self.table_bytes <= self.table_limit || self.table.len() < 4,
+            "planted: a fourth entry makes a resized table evict"
+        );
         while self.table_bytes > self.table_limit {
             let Some((_, size)) = self.table.pop_back() else { break };
             self.table_bytes -= size;
