@@ -72,7 +72,7 @@ def _edge(edge: Edge, source: Source) -> Iterator[Finding]:
             wrong = _address_fault(address)
             if wrong is not None:
                 yield Finding(path, wrong)
-            elif address in seen:
+            elif address in seen and not address.endswith(":0"):
                 yield Finding(path, f'"{address}" is listened on twice, here and in {seen[address]}; leave one out')
             seen.setdefault(address, f"{key} {source.ordinal(path)}")
     for index, network in enumerate(edge.trusted_proxies):

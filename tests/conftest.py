@@ -1,0 +1,37 @@
+"""What holds for every test: a skip that tests/allowed-skips.txt does not list fails the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+_ALLOWED = Path(__file__).with_name("allowed-skips.txt")
+
+
+def allowed_skips() -> list[str]:
+    """The beginnings of node ids that may be skipped."""
+    lines = (line.partition(" # ")[0].strip() for line in _ALLOWED.read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    unexpected = _unexpected(terminalreporter)
+    if unexpected:
+        terminalreporter.section("skips that tests/allowed-skips.txt does not list", red=True)
+        for node in unexpected:
+            terminalreporter.line(node)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if isinstance(reporter, pytest.TerminalReporter) and _unexpected(reporter) and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _unexpected(reporter: pytest.TerminalReporter) -> list[str]:
+    allowed = tuple(allowed_skips())
+    skipped = [report.nodeid for report in reporter.stats.get("skipped", [])]
+    return [node for node in skipped if not (allowed and node.startswith(allowed))]
