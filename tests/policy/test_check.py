@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 from tests.policy.conftest import SITE
 
+from bartizan.certificates.development import ensure_certificates, leaf_file
 from bartizan.config.site import Action
 from bartizan.layout import StateDirectory
 from bartizan.policy.check import Checked, check
@@ -85,6 +86,27 @@ def test_rules_are_not_judged_while_a_list_is_broken(site: Path, state: StateDir
     site.write_text(SITE.replace("http.request.uri.path eq", "ip.src in $office or http.host eq") + "[lists.office]\n")
     assert told(site, state) == [
         '9:8: list "office": "kind" is missing; say what the list holds: kind = "ip" or kind = "string"'
+    ]
+
+
+def test_certificates_are_read_as_the_edge_reads_them(site: Path, state: StateDirectory, tmp_path: Path) -> None:
+    other = StateDirectory(tmp_path / "other")
+    ensure_certificates(other, {"shop": ["shop.example"], "blog": ["blog.example"]})
+    shop, blog = leaf_file(other, "shop"), leaf_file(other, "blog")
+    (site.parent / "empty.pem").write_text("")
+    pairs = [(shop, shop), (shop, blog), (Path("empty.pem"), shop), (Path("absent.pem"), shop)]
+    entries = ", ".join(f'{{ certificate_file = "{one}", key_file = "{two}" }}' for one, two in pairs)
+    site.write_text(SITE.replace("\n[[", f"tls.certificates = [{entries}]\n\n[["))
+    where = 'zone "shop" tls certificate'
+    found = [(each.line, each.where, each.message.partition(";")[0]) for each in check(site, state).problems]
+    assert found == [
+        (4, f"{where} 2", f'the key in "{blog}" does not belong to the certificate in "{shop}"'),
+        (4, f"{where} 3", f'"{site.parent / "empty.pem"}" holds no PEM block "CERTIFICATE"'),
+        (
+            4,
+            f"{where} 4",
+            f'"certificate_file" names {site.parent / "absent.pem"}, which cannot be read (no such file or directory)',
+        ),
     ]
 
 

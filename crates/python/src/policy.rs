@@ -2,17 +2,23 @@
 
 use std::borrow::Cow;
 
+use edge::live::zone_certificates;
 use edge::policy::{Diagnostic, Policy};
+use edge::tls::{CertificateFinding, CertificateStore};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use serde::Serialize;
 
-/// Compiles a policy document and returns what the edge would tell its author, as a JSON array of diagnostics: the errors
-/// for which it would be refused, or the warnings with which it would be taken.
+/// Compiles a policy document, reads the certificates that it names, and returns what the edge would tell its author, as a
+/// JSON array of diagnostics: the errors for which it would be refused, or the warnings with which it would be taken.
 #[pyfunction]
 pub fn check_policy(py: Python<'_>, document: &[u8]) -> PyResult<Cow<'static, [u8]>> {
     let said: Vec<Diagnostic> = py.detach(|| match Policy::compile(document, None) {
-        Ok((_, report)) => report.warnings,
+        Ok((policy, report)) => {
+            let certificates = CertificateStore::new().prepare(zone_certificates(&policy));
+            let found = certificates.findings.iter().map(CertificateFinding::diagnostic);
+            report.warnings.into_iter().chain(found).collect()
+        }
         Err(diagnostics) => diagnostics,
     });
     json(&said)

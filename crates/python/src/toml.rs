@@ -32,6 +32,7 @@ pub struct TomlSpans {
 impl TomlSpans {
     /// `(key line, key column, value line, value column)` of each path, a tuple of table keys and array indexes. Where a
     /// path does not exist, the position of its nearest existing ancestor; the empty path is the start of the text.
+    #[expect(clippy::needless_pass_by_value, reason = "arguments from Python arrive by value")]
     fn locate(&self, py: Python<'_>, paths: Vec<Bound<'_, PyTuple>>) -> PyResult<Vec<Position>> {
         let paths = paths
             .iter()
@@ -94,7 +95,7 @@ impl<'t> LineStarts<'t> {
     }
 
     fn position(&self, offset: usize) -> (u32, u32) {
-        let offset = self.text.floor_char_boundary(offset);
+        let offset = (0..=offset.min(self.text.len())).rev().find(|at| self.text.is_char_boundary(*at)).unwrap_or(0);
         let line = self.starts.partition_point(|start| *start <= offset) - 1;
         let column = self.text[self.starts[line]..offset].chars().count();
         (line as u32 + 1, column as u32 + 1)
