@@ -660,7 +660,7 @@ impl<'e> Exchange<'e> {
                 let result = self
                     .talk(served, body, held, upgrade, &mut send, &mut receive, cookie.as_deref(), sink, record)
                     .await;
-                let reusable = result.is_ok() && body.ended() && receive.reusable();
+                let reusable = result.is_ok() && send.is_whole() && receive.reusable();
                 drop((send, receive));
                 if reusable {
                     let connection = OriginConnection::Http1(wire.into_inner());

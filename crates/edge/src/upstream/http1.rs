@@ -15,12 +15,19 @@ pub struct Http1Send<'w> {
     wire: &'w Wire<Stream>,
     chunked: bool,
     out: Vec<u8>,
+    whole: bool,
 }
 
 impl<'w> Http1Send<'w> {
     /// Sends over `wire`.
     pub fn new(wire: &'w Wire<Stream>) -> Self {
-        Self { wire, chunked: false, out: Vec::with_capacity(1024) }
+        Self { wire, chunked: false, out: Vec::with_capacity(1024), whole: false }
+    }
+
+    /// Whether all of the request was written. An origin may answer before, and what is written next on such a
+    /// connection would be read as the rest of this request.
+    pub fn is_whole(&self) -> bool {
+        self.whole
     }
 }
 
@@ -71,6 +78,7 @@ impl OriginSend for Http1Send<'_> {
             self.wire.write(timer, Lane::Origin, [&self.out, bytes, tail]).await?;
         }
         self.out.clear();
+        self.whole = then == Then::End;
         Ok(())
     }
 
@@ -80,6 +88,7 @@ impl OriginSend for Http1Send<'_> {
             self.wire.write(timer, Lane::Origin, [&self.out, &[], &[]]).await?;
             self.out.clear();
         }
+        self.whole = true;
         Ok(())
     }
 }
