@@ -5,6 +5,8 @@ from __future__ import annotations
 import tomllib
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bartizan._native import TomlSyntaxError, parse_toml
 
@@ -79,3 +81,19 @@ def test_every_syntax_error_is_told_at_once() -> None:
 def test_deep_nesting_is_refused_and_not_followed() -> None:
     with pytest.raises(TomlSyntaxError, match="recursion"):
         parse_toml("a = " + "[" * 100_000)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(st.sampled_from("ab_.=[]{}\"'\\#,0123456789+-:eT\n\r\t ä\0"), max_size=60))
+def test_whatever_is_written_is_read_or_refused_with_places_in_it(text: str) -> None:
+    try:
+        values, spans = parse_toml(text)
+    except TomlSyntaxError as refused:
+        lines = text.split("\n")
+        for line, column, message in refused.args[0]:
+            assert 1 <= line <= len(lines)
+            assert 1 <= column <= len(lines[line - 1]) + 1
+            assert message
+    else:
+        [(line, column, *_)] = spans.locate([tuple(values)[:1]])
+        assert text.split("\n")[line - 1][column - 1 :] or not values

@@ -1,0 +1,29 @@
+"""A policy taken apart for the store and put together again."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bartizan.config.document import AcmeZone, Parts
+from bartizan.policy.skeleton import Skeleton, restore, take_apart
+
+PARTS = Parts(
+    edge=b'{"listen":[]}',
+    lists={"office": b'{"kind":"ip","items":[]}'},
+    rulesets={"0" * 32: b'{"name":"basic"}'},
+    account=b'{"phases":{}}',
+    zones={"blog": b'{"name":"blog"}', "shop": b'{"name":"shop"}'},
+    acme={"shop": AcmeZone(["shop.example"], "ops@shop.example", "https://ca.example/dir", None)},
+)
+
+
+def test_what_was_taken_apart_is_put_together_again() -> None:
+    skeleton, bodies = take_apart(PARTS)
+    stored = msgspec.json.decode(msgspec.json.encode(skeleton), type=Skeleton)
+    assert restore(stored, msgspec.json.encode(PARTS.acme), bodies) == PARTS
+
+
+def test_the_skeleton_names_every_part_once() -> None:
+    skeleton, bodies = take_apart(PARTS)
+    assert sorted(skeleton.digests()) == sorted(bodies)
+    assert len(bodies) == 6
