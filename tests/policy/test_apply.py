@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.policy.conftest import SITE, accepting, running_edge
 
+from bartizan.config.native import check_policy
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 from bartizan.policy.apply import Applied, apply, author
@@ -203,3 +204,41 @@ def test_acme_zones_are_named_for_the_renewal_and_served_with_a_placeholder(site
 def test_the_author_is_whoever_runs_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "ana")
     assert author() == "ana"
+
+
+class _CutShort(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "bartizan.policy.effect.replace",
+        "bartizan.policy.effect.check_policy",
+        "pathlib.Path.rename",
+        "bartizan.policy.effect.sync_directory",
+        "bartizan.store.versions.Versions.add",
+        "bartizan.store.versions.Versions.applied",
+    ],
+)
+def test_wherever_an_apply_is_cut_short_a_good_policy_stays_and_the_next_succeeds(
+    step: str, site: Path, state: StateDirectory
+) -> None:
+    apply(site, state, author="ana")
+    site.write_text(SITE.replace("8001", "8002"))
+
+    def cut_short(*_: Any, **__: Any) -> None:
+        raise _CutShort
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(step, cut_short)
+        with pytest.raises(_CutShort):
+            apply(site, state, author="ana")
+    left = state.current_policy.read_bytes()
+    assert json.loads(left)["version"] in (1, 2)
+    assert check_policy(left) == []
+    site.write_text(SITE.replace("8001", "8003"))
+    assert apply(site, state, author="ana").outcome == "applied"
+    found = statuses(state)
+    assert found[0] == (json.loads(state.current_policy.read_bytes())["version"], "applied")
+    assert "applied" not in [status for _, status in found[1:]]

@@ -69,7 +69,7 @@ def open_database(url: URL) -> Engine:
             _migrate(engine, url)
     except ModuleNotFoundError as error:
         raise Failure(
-            f"the store {shown} needs the module {error.name}; install it with: pip install 'psycopg[binary]'"
+            f"the store {shown} needs the module {error.name}; install it with: pip install 'bartizan[postgresql]'"
         ) from None
     except DBAPIError as error:
         engine.dispose()
@@ -87,7 +87,9 @@ def _engine(url: URL) -> Engine:
             return create_engine(url)
         except ModuleNotFoundError as error:
             shown = url.render_as_string(hide_password=True)
-            message = f"the store {shown} needs the module {error.name}; install it with: pip install 'psycopg[binary]'"
+            message = (
+                f"the store {shown} needs the module {error.name}; install it with: pip install 'bartizan[postgresql]'"
+            )
             raise Failure(message) from None
     if url.database:
         _create_private(Path(url.database))
