@@ -1,0 +1,42 @@
+"""Client programs as a person would run them: curl, openssl, h2load, wrk, h2spec."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+BINARIES = REPOSITORY / ".cache" / "bin"
+H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible"
+
+
+def run(
+    *command: str | Path, input: bytes = b"", timeout_s: float = 60, check: bool = True
+) -> subprocess.CompletedProcess[bytes]:
+    """Runs a program to its end; fails with all that it said where it fails and `check` is set."""
+    done = subprocess.run(
+        [str(part) for part in command], input=input, capture_output=True, timeout=timeout_s, check=False
+    )
+    if check and done.returncode != 0:
+        raise AssertionError(
+            f"{command[0]} ended with {done.returncode}\n{done.stdout.decode(errors='replace')[-4000:]}\n"
+            f"{done.stderr.decode(errors='replace')[-4000:]}"
+        )
+    return done
+
+
+def h2spec() -> Path:
+    """The HTTP/2 conformance tester, built by Go where it is not here yet; skips the test where there is no Go."""
+    found = shutil.which("h2spec", path=f"{BINARIES}:{os.environ.get('PATH', '')}")
+    if found is not None:
+        return Path(found)
+    go = shutil.which("go")
+    if go is None:
+        pytest.skip("go is not installed, and it builds the HTTP/2 tester; apt-get install golang")
+    environment = {**os.environ, "GOBIN": str(BINARIES)}
+    subprocess.run([go, "install", H2SPEC], env=environment, check=True, capture_output=True, timeout=110)
+    return BINARIES / "h2spec"
