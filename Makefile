@@ -53,7 +53,8 @@ prove: $(STAMPS)/demo $(STAMPS)/dev native-release ## make prove NAME=kill: a lo
 	@$(BIN)/python proofs/$(NAME).py $(ARGS)
 
 reference: native-dev ## write docs/reference from the tables it is made of
-	$(BIN)/python -m bartizan.reference
+	$(BIN)/python -m bartizan.config.reference
+	$(BIN)/python -m bartizan.cli.reference
 
 fmt: $(STAMPS)/dev ## format everything
 	$(BIN)/ruff format

@@ -1,0 +1,52 @@
+"""The merged log reads well for people and for programs."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import pytest
+
+from bartizan.supervisor.lines import Json, Level, Text, parse
+
+
+@pytest.mark.parametrize(
+    ("line", "level", "text"),
+    [
+        ("<6>ready", "info", "ready"),
+        ("<4>late", "warning", "late"),
+        ("<3>broken", "error", "broken"),
+        ("<2>cannot start", "critical", "cannot start"),
+        ("plain", "info", "plain"),
+        ("<9>no priority", "info", "<9>no priority"),
+        ("", "info", ""),
+    ],
+)
+def test_the_priority_of_a_line_is_its_level(line: str, level: Level, text: str) -> None:
+    assert parse(line) == (level, text)
+
+
+def test_a_line_for_people_names_what_is_serious() -> None:
+    stream = io.StringIO()
+    lines = Text(stream, colour=False)
+    lines.write("edge", "info", "ready")
+    lines.write("events", "error", "no space left")
+    first, second = stream.getvalue().splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d edge         ready", first)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d events       error: no space left", second)
+
+
+def test_colour_is_for_terminals() -> None:
+    stream = io.StringIO()
+    Text(stream, colour=True).write("edge", "critical", "gone")
+    assert "\x1b[1;31mcritical: gone\x1b[0m" in stream.getvalue()
+
+
+def test_a_line_for_programs_is_one_object() -> None:
+    stream = io.StringIO()
+    Json(stream).write("edge", "warning", 'a "quoted"\nword')
+    written = json.loads(stream.getvalue())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", written.pop("time"))
+    assert written == {"process": "edge", "level": "warning", "message": 'a "quoted"\nword'}
+    assert stream.getvalue().count("\n") == 1

@@ -1,0 +1,73 @@
+"""Control sockets answer their owner, whatever is sent."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from bartizan.control import ControlServer, Message, ask
+
+
+def echo(request: Message) -> Message:
+    if request["command"] == "fail":
+        raise ZeroDivisionError("no")
+    return {"ok": True, "said": request}
+
+
+def test_a_question_gets_its_answer(tmp_path: Path) -> None:
+    with ControlServer(tmp_path / "x.sock", echo):
+        assert ask(tmp_path / "x.sock", {"command": "a", "b": "ü"}) == {"ok": True, "said": {"command": "a", "b": "ü"}}
+
+
+def test_only_the_owner_may_ask(tmp_path: Path) -> None:
+    with ControlServer(tmp_path / "x.sock", echo):
+        assert (tmp_path / "x.sock").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_path_may_be_longer_than_a_socket_address(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 80) / ("e" * 80)
+    deep.mkdir(parents=True)
+    with ControlServer(deep / "x.sock", echo):
+        reply = ask(deep / "x.sock", {"command": "a"})
+    assert reply is not None
+    assert reply["ok"]
+
+
+def test_nobody_there_is_no_answer(tmp_path: Path) -> None:
+    assert ask(tmp_path / "x.sock", {"command": "a"}) is None
+    with ControlServer(tmp_path / "x.sock", echo):
+        pass
+    assert ask(tmp_path / "x.sock", {"command": "a"}) is None
+
+
+def test_a_socket_left_by_the_dead_is_replaced(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "x.sock"))
+    with ControlServer(tmp_path / "x.sock", echo):
+        assert ask(tmp_path / "x.sock", {"command": "a"}) is not None
+
+
+@pytest.mark.parametrize(
+    ("sent", "error"),
+    [
+        (b"{\n", "JSONDecodeError"),
+        (b"[1]\n", 'a request is a JSON object with a "command"'),
+        (b'{"command": 5}\n', 'a request is a JSON object with a "command"'),
+        (b'{"command": "fail"}\n', "ZeroDivisionError: no"),
+        (b"\xff\xfe\n", "UnicodeDecodeError"),
+    ],
+)
+def test_nonsense_is_answered_and_the_next_question_too(sent: bytes, error: str, tmp_path: Path) -> None:
+    with ControlServer(tmp_path / "x.sock", echo), socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(30)
+        peer.connect(str(tmp_path / "x.sock"))
+        incoming = peer.makefile("rb")
+        peer.sendall(sent)
+        answer = incoming.readline().decode()
+        assert '"ok": false' in answer
+        assert error.replace('"', '\\"') in answer
+        peer.sendall(b'{"command": "next"}\n')
+        assert b'"ok": true' in incoming.readline()
+        incoming.close()
