@@ -49,10 +49,11 @@ items = ["192.0.2.0/24"]
 
 Relative paths are relative to the directory of the site file. A key that is not on this page is an error.
 
-Two things are not in the site file, because they belong to the machine or are secret: `BARTIZAN_STATE` names the state
-directory (else `--state`, else `.bartizan/` beside the site file), and `BARTIZAN_STORE_URL` a PostgreSQL database for the
-policy versions, as in `postgresql+psycopg://user@host/database` (else SQLite in the state directory; needs
-`pip install 'bartizan[postgresql]'`).
+Two things are not in the site file, because they belong to the machine or are secret. `BARTIZAN_STATE` names the state
+directory; the option `--state` goes before it, and without either it is `.bartizan/` beside the site file.
+`BARTIZAN_STORE_URL` names a PostgreSQL database for the policy versions, as in
+`postgresql+psycopg://user@host/database` (needs `pip install 'bartizan[postgresql]'`); without it they are in SQLite in
+the state directory.
 
 A zone that names no certificate is served over HTTPS with one of the development CA, which the first `apply` makes; let
 clients trust `ca/ca.pem` in the state directory. For the public there is `[zones.NAME.tls.acme]`.

@@ -67,10 +67,6 @@ def open_database(url: URL) -> Engine:
             found = _revision(connection)
         if found != HEAD:
             _migrate(engine, url)
-    except ModuleNotFoundError as error:
-        raise Failure(
-            f"the store {shown} needs the module {error.name}; install it with: pip install 'bartizan[postgresql]'"
-        ) from None
     except DBAPIError as error:
         engine.dispose()
         reason = str(error.orig).strip().splitlines()[0]
