@@ -29,6 +29,7 @@ use crate::compress::{self, Encoder};
 use crate::deadlines::{Deadline, Lane, Timer};
 use crate::events::{self, Record};
 use crate::headers::{self, Added, Told};
+use crate::limits::Limits;
 use crate::live::{Live, Served};
 use crate::metrics::{Family, Metric};
 use crate::origin::{
@@ -656,6 +657,9 @@ impl<'e> Exchange<'e> {
             OriginConnection::Http1(stream) => {
                 let wire = Wire::new(stream, Rc::clone(&self.worker.buffers));
                 let mut receive = Http1Receive::new(&wire, &self.client.limits, self.head.method(), upgrade.is_some());
+                if let Some(head) = self.worker.retired.take() {
+                    receive.recycle(head);
+                }
                 let mut send = Http1Send::new(&wire);
                 let result = self
                     .talk(served, body, held, upgrade, &mut send, &mut receive, cookie.as_deref(), sink, record)
@@ -750,20 +754,20 @@ impl<'e> Exchange<'e> {
         if asks_first {
             self.timer.arm(Lane::Patience, Deadline::Continue, CONTINUE_PATIENCE_MS);
         }
-        let (timer, body_cap) = (self.timer, limits.body_bytes);
+        let timer = self.timer;
         let response_timeout_ms = limits.origin_response_timeout_ms;
         let received = {
             let uploading = Cell::new(!body.ended());
             let mut client_side = pin!(async {
                 poll_fn(|_| if go.get() { Poll::Ready(()) } else { Poll::Pending }).await;
                 if uploading.get() {
-                    upload(timer, body, send, body_cap).await?;
+                    upload(timer, body, send, limits).await?;
                     uploading.set(false);
                     timer.arm(Lane::Origin, Deadline::OriginResponse, response_timeout_ms);
                 }
                 Err::<(), Failed>(Failed::Body(body.gone(timer).await))
             });
-            let mut origin_side = pin!(self.receive(served, receive, cookie, sink, record, &go));
+            let mut origin_side = pin!(self.receive(served, receive, cookie, sink, record, &go, &uploading));
             let mut upload_failed = false;
             poll_fn(|cx| {
                 if let Poll::Ready(result) = origin_side.as_mut().poll(cx) {
@@ -804,6 +808,7 @@ impl<'e> Exchange<'e> {
         sink: &mut S,
         record: &mut Record,
         go: &Cell<bool>,
+        uploading: &Cell<bool>,
     ) -> Result<Received, Failed> {
         let limits = &self.found.settings.limits;
         let mut informational = 0;
@@ -837,7 +842,7 @@ impl<'e> Exchange<'e> {
                         self.timer.disarm(Lane::Patience);
                     }
                     if wanted {
-                        let lines = headers::trailers(head.headers());
+                        let lines = headers::informational(head.headers());
                         sink.informational(self.timer, head.status(), &lines).await?;
                     }
                 }
@@ -874,8 +879,8 @@ impl<'e> Exchange<'e> {
         let mut encoder = decision.coding.filter(|_| !no_body).map(|coding| Encoder::new(coding, announced));
         {
             let added = self.added(Some(served), cookie.map(str::as_bytes));
-            let etag =
-                head.headers().known(Known::Etag).and_then(|tag| compress::rewrite(b"etag", tag)).map(Cow::into_owned);
+            let etag = encoder.as_ref().and_then(|_| head.headers().known(Known::Etag));
+            let etag = etag.and_then(|tag| compress::rewrite(b"etag", tag)).map(Cow::into_owned);
             let mut lines = headers::to_client(&head, &added);
             let mut length = if no_body { Length::None } else { receive.length() };
             if let (Some(coding), Some(_)) = (decision.coding, &encoder) {
@@ -899,9 +904,14 @@ impl<'e> Exchange<'e> {
             if decision.add_vary {
                 lines.push((b"vary", b"accept-encoding"));
             }
+            if uploading.get() {
+                // What the client still sends of its body will not be read as a request (RFC 9112 §9.3).
+                sink.close_after();
+            }
             let answer = Answer { status: head.status(), reason: head.reason(), lines: &lines, length };
             sink.head(self.timer, &answer, false).await?;
         }
+        self.worker.retired.replace(Some(head));
         record.first_byte = Some(Instant::now());
         if no_body {
             return Ok(Received::Complete);
@@ -1031,16 +1041,18 @@ async fn upload<B: RequestBody, O: OriginSend>(
     timer: &Timer,
     body: &mut B,
     send: &mut O,
-    cap: u64,
+    limits: &Limits,
 ) -> Result<(), Failed> {
     let mut total = body.received();
     loop {
         let Some((bytes, then)) = body.piece(timer).await.map_err(Failed::Body)? else { break };
         total += bytes.len() as u64;
-        if cap != 0 && total > cap {
+        if limits.body_bytes != 0 && total > limits.body_bytes {
             return Err(Failed::TooLarge);
         }
         send.piece(timer, bytes, then).await?;
+        // The origin took it: its silence is counted anew.
+        timer.arm(Lane::Origin, Deadline::OriginBody, limits.origin_body_timeout_ms);
         if then == Then::End {
             return Ok(());
         }

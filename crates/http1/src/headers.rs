@@ -58,7 +58,47 @@ pub struct Headers {
     pub(crate) repeated: u128,
 }
 
+/// A header line on its way out. One that comes out of a parsed section is known to be writable and is not looked at again;
+/// one that somebody put together is checked when it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line<'a> {
+    name: &'a [u8],
+    value: &'a [u8],
+    parsed: bool,
+}
+
+impl<'a> Line<'a> {
+    /// A line that was put together.
+    #[inline]
+    pub const fn new(name: &'a [u8], value: &'a [u8]) -> Self {
+        Self { name, value, parsed: false }
+    }
+
+    /// The name.
+    #[inline]
+    pub const fn name(&self) -> &'a [u8] {
+        self.name
+    }
+
+    /// The value.
+    #[inline]
+    pub const fn value(&self) -> &'a [u8] {
+        self.value
+    }
+
+    #[inline]
+    pub(crate) const fn is_parsed(&self) -> bool {
+        self.parsed
+    }
+}
+
 impl Headers {
+    /// A line of this section, to be written as it is.
+    #[inline]
+    pub fn written(&self, line: &HeaderSpan) -> Line<'_> {
+        Line { name: self.name(line), value: self.value(line), parsed: true }
+    }
+
     /// Names and values in the order received.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&[u8], &[u8])> + ExactSizeIterator {
         self.spans.iter().map(|span| (span.name.of(&self.buffer), span.value.of(&self.buffer)))

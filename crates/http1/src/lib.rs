@@ -34,7 +34,7 @@ pub mod write;
 pub use body::{BodyDecoder, Decoded};
 pub use builder::{RequestHeadBuilder, ResponseHeadBuilder};
 pub use framing::{Content, Framing, Version};
-pub use headers::{HeaderSpan, Headers, Span};
+pub use headers::{HeaderSpan, Headers, Line, Span};
 pub use known::Known;
 pub use limits::Limits;
 pub use refusal::Refusal;

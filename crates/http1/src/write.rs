@@ -6,7 +6,7 @@ use std::fmt;
 use crate::{
     bytes::{TARGET, find_control, is, is_token, is_value},
     framing::Version,
-    headers::{HeaderSpan, Headers},
+    headers::{HeaderSpan, Headers, Line},
     known::Known,
 };
 
@@ -100,6 +100,16 @@ pub fn header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Result<(), Unwrit
         return Err(Unwritable::HeaderValue);
     }
     line(out, name, value);
+    Ok(())
+}
+
+/// A line out of a parsed section as it is, any other after the checks of [`header`].
+#[inline]
+pub fn header_line(out: &mut Vec<u8>, header: Line<'_>) -> Result<(), Unwritable> {
+    if !header.is_parsed() {
+        return self::header(out, header.name(), header.value());
+    }
+    line(out, header.name(), header.value());
     Ok(())
 }
 

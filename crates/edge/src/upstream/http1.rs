@@ -1,6 +1,6 @@
 //! An origin that speaks HTTP/1.1: a connection of its own for each request (RFC 9112).
 
-use http1::{Framing, Headers, Refusal, ResponseHead, ResponseParser, Version};
+use http1::{Framing, Headers, Known, Refusal, ResponseHead, ResponseParser, Version};
 
 use super::{Length, OriginReceive, OriginSend, Outgoing, UpstreamError};
 use crate::body::{Incoming, Then};
@@ -122,6 +122,11 @@ impl<'w> Http1Receive<'w> {
         }
     }
 
+    /// Uses the buffers of a head that is done with.
+    pub fn recycle(&mut self, head: ResponseHead) {
+        self.parser.recycle(head);
+    }
+
     /// Whether the origin's connection is at the start of its next response.
     pub fn reusable(&mut self) -> bool {
         self.incoming.release(&mut self.input);
@@ -142,7 +147,9 @@ impl OriginReceive for Http1Receive<'_> {
                         self.input = None;
                     }
                     let status = head.status();
-                    if status == 101 && !self.upgrade {
+                    // Only WebSocket is ever asked for, and nothing else may be switched to (RFC 9110 §7.8).
+                    let switched = head.headers().known(Known::Upgrade).unwrap_or_default();
+                    if status == 101 && !(self.upgrade && switched.eq_ignore_ascii_case(b"websocket")) {
                         return Err(UpstreamError::Refused(Refusal::InvalidStatus));
                     }
                     if status >= 200 {
