@@ -67,5 +67,6 @@ hosts = ["bad.example"]
 """
     site, findings = convert(parse("site.toml", text))
     assert site is not None
-    assert (site.edge.colo, site.edge.threads, list(site.zones)) == ("AMS", 0, ["good"])
-    assert [finding.path for finding in findings] == [("edge", "threads"), ("zones", "bad")]
+    assert (site.edge.colo, site.edge.threads, list(site.zones)) == ("AMS", 0, ["good", "bad"])
+    assert (site.zones["bad"].hosts, site.zones["bad"].origins) == (["bad.example"], [])
+    assert [finding.path for finding in findings] == [("edge", "threads"), ("zones", "bad", "origins")]

@@ -782,6 +782,29 @@ file = "latin.txt"
         ],
     ),
     (
+        "no zone",
+        "[zones]\n",
+        [
+            "site.toml:1:1: site file: there is no zone; add a table such as [zones.shop] with hosts and origins",
+        ],
+    ),
+    (
+        "a zone that is broken beside other mistakes",
+        """[edge]
+listen = ["x"]
+[zones.shop]
+hosts = ["a b"]
+[lists.l]
+kind = "ip"
+""",
+        [
+            'site.toml:2:11: edge listen 1: "x" has no port; write it as in "0.0.0.0:8080" or "[::]:8080"',
+            'site.toml:3:8: zone "shop": "origins" is missing; say where the application is, as in origins = ["http://127.0.0.1:8000"]',
+            'site.toml:4:10: zone "shop" host 1: "a b" is not a host name; labels of letters, digits and hyphens, with dots between',
+            'site.toml:5:8: list "l": has neither items nor a file; add items = [...] or file = "..."',
+        ],
+    ),
+    (
         "everything at once",
         """[edge]
 listen = ["x"]

@@ -97,8 +97,7 @@ class _Walk:
         misspelt = {closest(key, list(fields)) for key in value if key not in fields}
         for name in absent:
             if name not in misspelt:
-                self._finding(path, f'"{name}" is missing; {_way_out(name)}', "key")
-        whole = not absent
+                self._finding((*path, name), f'"{name}" is missing; {_way_out(name)}', "key")
         kept: dict[str, Any] = {}
         for key, item in value.items():
             field = fields.get(key)
@@ -108,9 +107,12 @@ class _Walk:
             part = self.value(field.type, item, (*path, key))
             if part is not DROPPED:
                 kept[key] = part
-            elif field.required:
-                whole = False
-        return kept if whole else DROPPED
+        for name in (name for name, field in fields.items() if field.required and name not in kept):
+            empty = _empty(fields[name].type)
+            if empty is DROPPED:
+                return DROPPED
+            kept[name] = empty
+        return kept
 
     def _list(self, kind: types.ListType, value: Any, path: Path) -> Any:
         if not isinstance(value, list):
@@ -134,9 +136,7 @@ class _Walk:
             part = self.value(kind.value_type, item, (*path, name))
             if part is not DROPPED:
                 kept[name] = part
-        if kind.min_length and not value:
-            self._finding(path, "no zone is defined; add a table such as [zones.shop] with hosts and origins", "key")
-        return kept if len(kept) >= (kind.min_length or 0) else DROPPED
+        return kept
 
     def _wrong_type(self, expected: str, value: Any, path: Path) -> None:
         self._finding(path, f"{_subject(path)}must be {expected}, found {type_name(value)}", "value")
@@ -153,6 +153,16 @@ def _plain(kind: types.Type) -> types.Type:
     while isinstance(kind, types.Metadata):
         kind = kind.type
     return kind
+
+
+def _empty(kind: types.Type) -> Any:
+    """What stands in for a part that is missing or wrong, so that the rest of its table can be looked at."""
+    match _plain(kind):
+        case types.ListType():
+            return []
+        case types.DictType():
+            return {}
+    return DROPPED
 
 
 def _takes(kind: types.Type, value: Any) -> bool:

@@ -44,9 +44,13 @@ def load(file: FilePath) -> Loaded:
     list_items: dict[str, bytes] = {}
     if site is not None:
         list_items, unread = read_lists(site, source)
-        explained = [finding.path for finding in findings]
+        wrong = [finding.path for finding in findings]
         for finding in chain(validate(site, source), unread):
-            path = finding.path
-            if not (finding.gap and any(other[: len(path)] == path for other in explained)):
+            if not (finding.gap and any(_explains(other, finding.path) for other in wrong)):
                 findings.append(finding)
     return Loaded(source, site, list_items, source.problems(findings), [finding.path for finding in findings])
+
+
+def _explains(wrong: Path, missing: Path) -> bool:
+    """Whether something is missing only because it is wrong itself, or written under another name beside."""
+    return wrong[: len(missing)] == missing or wrong[:-1] == missing[:-1]

@@ -442,7 +442,10 @@ class Site(Settings, kw_only=True):
     edge: Annotated[Edge, Meta(description="The machine: addresses, threads, limits.")] = field(default_factory=Edge)
     zones: Annotated[
         dict[Name, Zone],
-        Meta(min_length=1, description="The sites, by a name of small letters, digits, `-` and `_`."),
+        Meta(
+            description="The sites, at least one, by a name of small letters, digits, `-` and `_`.",
+            extra_json_schema={"minProperties": 1},
+        ),
     ]
     lists: Annotated[
         dict[ListName, ListSource],

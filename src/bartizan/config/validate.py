@@ -91,13 +91,15 @@ def _edge(edge: Edge, source: Source) -> Iterator[Finding]:
 
 
 def _zones(site: Site, directory: Path) -> Iterator[Finding]:
+    if not site.zones:
+        yield Finding(("zones",), "there is no zone; add a table such as [zones.shop] with hosts and origins", gap=True)
     hosts: dict[str, str] = {}
     default: str | None = None
     for name, zone in site.zones.items():
         path: SettingPath = ("zones", name)
         if not zone.hosts and not zone.default:
             message = 'answers to no host; add hosts = ["..."], or default = true for every other name'
-            yield Finding(path, message, "key", gap=True)
+            yield Finding((*path, "hosts"), message, "key", gap=True)
         if zone.default and default is not None:
             yield Finding((*path, "default"), f'zone "{default}" is the default already; one zone can be')
         if zone.default and default is None:
@@ -179,7 +181,7 @@ def _tls(path: SettingPath, zone: Zone, edge: Edge, directory: Path) -> Iterator
     if tls.certificates:
         yield Finding(acme, "has certificates by file and by ACME; leave one of the two out", "key")
     if not zone.hosts:
-        yield Finding(acme, "has no host to have certified; add hosts to the zone", "key", gap=True)
+        yield Finding((*path, "hosts"), "has no host for ACME to certify; add hosts", "key", gap=True)
     for host in zone.hosts:
         if host.startswith("*."):
             message = (
@@ -257,9 +259,8 @@ def _list(name: str, entry: ListSource) -> Finding | None:
     if both:
         return Finding(("lists", name), "has both items and a file; keep one of them", "key")
     if entry.items is UNSET and entry.file is None:
-        return Finding(
-            ("lists", name), 'has neither items nor a file; add items = [...] or file = "..."', "key", gap=True
-        )
+        message = 'has neither items nor a file; add items = [...] or file = "..."'
+        return Finding(("lists", name, "items"), message, "key", gap=True)
     return None
 
 
