@@ -27,6 +27,8 @@ use crate::policy::TlsVersion;
 const SESSION_CACHE_ENTRIES: usize = 1024;
 /// One read: a ClientHello of a current browser is just below 2 KiB.
 const READ_BYTES: usize = 4096;
+/// TLS 1.2 as a ClientHello has it.
+const TLS12_WIRE: u16 = 0x0303;
 
 /// Completes handshakes with clients. Cheap to clone; one is made per process, so that its ticket keys are shared.
 #[derive(Clone)]
@@ -75,6 +77,8 @@ pub enum AcceptError {
     Malformed(Malformed),
     /// The ClientHello is longer than any client's.
     TooLarge,
+    /// The client speaks nothing newer than TLS 1.1.
+    OldVersion,
     /// No zone has a certificate for the name, and none is the default.
     UnknownName(Option<String>),
     /// rustls refused the handshake or the client gave it up.
@@ -91,6 +95,7 @@ impl AcceptError {
             Self::NotTls => "not_tls",
             Self::Malformed(_) => "malformed",
             Self::TooLarge => "too_large",
+            Self::OldVersion => "incompatible",
             Self::UnknownName(_) => "unknown_name",
             Self::Handshake(rustls::Error::PeerIncompatible(_)) => "incompatible",
             Self::Handshake(rustls::Error::AlertReceived(_)) => "refused_by_client",
@@ -108,6 +113,7 @@ impl fmt::Display for AcceptError {
             Self::NotTls => f.write_str("the client does not speak TLS on a TLS port"),
             Self::Malformed(reason) => write!(f, "the ClientHello is malformed: {reason}"),
             Self::TooLarge => write!(f, "the ClientHello is longer than {} bytes", fingerprint::MAX_HELLO_BYTES),
+            Self::OldVersion => f.write_str("the client speaks no TLS version from 1.2"),
             Self::UnknownName(Some(name)) => write!(
                 f,
                 "no zone has a certificate for \"{name}\"; add the host to a zone, or make a zone with certificates the default"
@@ -164,6 +170,11 @@ impl Acceptor {
                 return Err(error);
             }
         };
+        // rustls would first miss the signature algorithms, which those versions do not name, and answer that.
+        if hello.highest_version() < TLS12_WIRE {
+            refuse(&mut io, &AcceptError::OldVersion, buffer.bytes()).await;
+            return Err(AcceptError::OldVersion);
+        }
         let sni = hello.sni().and_then(host_name);
         let Some(min_version) = self.certificates.table().find(sni.as_deref()).map(|zone| zone.min_version) else {
             let error = AcceptError::UnknownName(sni);
@@ -221,6 +232,7 @@ async fn refuse<IO: AsyncWrite + Unpin>(io: &mut IO, error: &AcceptError, seen: 
     let answer: &[u8] = match error {
         AcceptError::Malformed(_) => &alert(50),    // decode_error
         AcceptError::TooLarge => &alert(47),        // illegal_parameter
+        AcceptError::OldVersion => &alert(70),      // protocol_version (RFC 5246 appendix E.1)
         AcceptError::UnknownName(_) => &alert(112), // unrecognized_name (RFC 6066 §3)
         // A person who typed http:// in front of a TLS port deserves better than a reset.
         AcceptError::NotTls if seen.first().is_some_and(u8::is_ascii_uppercase) => {
