@@ -142,7 +142,9 @@ async def _events(send: Send) -> None:
     for number in range(5):
         await said.wait()
         said.clear()
-        await send({"type": "http.response.body", "body": b"id: %d\ndata: event %d\n\n" % (number, number), "more_body": True})
+        await send(
+            {"type": "http.response.body", "body": b"id: %d\ndata: event %d\n\n" % (number, number), "more_body": True}
+        )
     await send({"type": "http.response.body", "body": b""})
 
 
@@ -165,7 +167,12 @@ class Application:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         settings = uvicorn.Config(
-            application, log_config=None, lifespan="off", ws="websockets-sansio", ws_max_size=64 << 20, timeout_graceful_shutdown=1
+            application,
+            log_config=None,
+            lifespan="off",
+            ws="websockets-sansio",
+            ws_max_size=64 << 20,
+            timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(settings)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)

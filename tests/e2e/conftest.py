@@ -20,7 +20,7 @@ def rule(expression: str, action: str = "block", **more: Any) -> Document:
     return {"id": f"{abs(hash((expression, action))):032x}"[:32], "expression": expression, "action": action, **more}
 
 
-def zone(origin: str | list[str], name: str = "shop", **more: Any) -> Document:
+def zone(origin: str | list[str], /, name: str = "shop", **more: Any) -> Document:
     """A zone of a policy document that serves `shop.test`."""
     urls = [origin] if isinstance(origin, str) else origin
     made: Document = {

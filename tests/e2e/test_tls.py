@@ -111,7 +111,9 @@ def test_older_versions_are_refused_by_name(start_edge: StartEdge, authority: Au
 def test_alpn_prefers_http_2(start_edge: StartEdge, authority: Authority, offered: str, chosen: str) -> None:
     with Origin(echo([], ANSWER)) as origin:
         edge = serve(start_edge, authority, origin)
-        session = s_client(edge.tls_port, "-alpn", offered, send=GET if chosen == "http/1.1" else b"GET / HTTP/1.1\r\n\r\n")
+        session = s_client(
+            edge.tls_port, "-alpn", offered, send=GET if chosen == "http/1.1" else b"GET / HTTP/1.1\r\n\r\n"
+        )
     assert session.protocol == chosen
 
 
@@ -212,7 +214,13 @@ def test_early_data_is_neither_offered_nor_taken(start_edge: StartEdge, authorit
 def test_the_oldest_version_is_a_matter_of_the_zone(start_edge: StartEdge, authority: Authority) -> None:
     with Origin(echo([], ANSWER)) as origin:
         zones = [
-            zone(origin.url, "new", hosts=["new.test"], default=False, tls=authority.tls("new", "new.test", min_version="1.3")),
+            zone(
+                origin.url,
+                "new",
+                hosts=["new.test"],
+                default=False,
+                tls=authority.tls("new", "new.test", min_version="1.3"),
+            ),
             zone(origin.url, "old", hosts=["old.test"], default=False, tls=authority.tls("old", "old.test")),
         ]
         edge = start_edge(*zones, edge=listen())
@@ -228,7 +236,13 @@ def test_a_session_of_a_lax_zone_does_not_open_a_strict_one(
 ) -> None:
     with Origin(echo([], ANSWER)) as origin:
         zones = [
-            zone(origin.url, "new", hosts=["new.test"], default=False, tls=authority.tls("new", "new.test", min_version="1.3")),
+            zone(
+                origin.url,
+                "new",
+                hosts=["new.test"],
+                default=False,
+                tls=authority.tls("new", "new.test", min_version="1.3"),
+            ),
             zone(origin.url, "old", hosts=["old.test"], default=False, tls=authority.tls("old", "old.test")),
         ]
         edge = start_edge(*zones, edge=listen())
