@@ -17,6 +17,7 @@
 
 mod pipe;
 mod stream;
+mod tasks;
 mod websocket;
 
 use std::cell::{Cell, RefCell};
@@ -41,6 +42,8 @@ use crate::page::{Format, Page, Reason};
 use crate::upstream::Length;
 use crate::wire::Io;
 use pipe::Pipe;
+pub use tasks::StreamTasks;
+
 use stream::{Http2Body, Http2Sink, Reply, request_head, websocket_key};
 
 /// Streams that a client may open and reset before they were accepted.
@@ -214,7 +217,8 @@ impl<IO: Io> Driver<IO> {
         self.served += 1;
         self.streams.open.set(self.streams.open.get() + 1);
         let open = Open(Rc::clone(&self.streams));
-        tokio::task::spawn_local(serve_stream(client, open, request, respond));
+        let tasks = &self.client.worker.stream_tasks;
+        tasks.serve(Stream { client, open, request, respond });
     }
 }
 
@@ -285,10 +289,18 @@ impl Drop for Open {
     }
 }
 
+/// A stream that a client opened.
+struct Stream {
+    client: Rc<Client>,
+    open: Open,
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+}
+
 /// Serves one stream to its end.
-async fn serve_stream(client: Rc<Client>, open: Open, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+async fn serve_stream(stream: Stream, timer: &Timer) {
+    let Stream { client, open, request, respond } = stream;
     let worker = &client.worker;
-    let timer = worker.timers.register();
     let (parts, stream) = request.into_parts();
     let content = if stream.is_end_stream() { Content::Absent } else { Content::Follows };
     let used = open.0.spare.borrow_mut().pop();
@@ -297,24 +309,26 @@ async fn serve_stream(client: Rc<Client>, open: Open, request: Request<RecvStrea
     let websocket = websocket_key(&parts);
     let head = match request_head(&parts, content, client.limits, is_https, websocket.as_ref(), used) {
         Ok(head) => head,
-        Err(refusal) => return refuse(&client, &timer, &reply, refusal).await,
+        Err(refusal) => return refuse(&client, timer, &reply, refusal).await,
     };
     drop(parts);
     let mut body = Http2Body::new(stream, head.framing(), websocket.is_some(), &reply);
     let mut sink = Http2Sink::new(&reply, websocket);
-    let ending = exchange::run(&client, &timer, &head, &mut body, &mut sink).await;
+    let ending = exchange::run(&client, timer, &head, &mut body, &mut sink).await;
     worker.recorder.add(Metric::BytesSent, sink.sent().bytes);
     worker.recorder.add(Metric::BytesReceived, body.received() + head.received().len() as u64);
-    if ending != Ending::Cut {
-        // A tunnel that the client ended has not been ended by us.
-        let _ = sink.finish(&timer, None).await;
-    } else {
-        // Where the response has begun, h2 sends what it was given and then resets the stream, because it is dropped before
-        // its end: what was cut off never looks whole.
-        if !sink.began() {
+    if ending == Ending::Cut {
+        if sink.began() {
+            // What was cut off never looks whole: dropped before its end, the stream is reset. h2 then throws away what it has
+            // not sent, so the driver has its turn first.
+            tokio::task::yield_now().await;
+        } else {
             reply.borrow_mut().reset(Code::INTERNAL_ERROR);
         }
         open.0.count_reset();
+    } else {
+        // A tunnel that the client ended has not been ended by us.
+        let _ = sink.finish(timer, None).await;
     }
     let mut spare = open.0.spare.borrow_mut();
     if spare.len() < SPARE_HEADS {

@@ -92,12 +92,16 @@ pub struct Worker {
     pub buffers: Rc<Buffers>,
     /// Its connections to origins.
     pub pool: origin::Pool,
+    /// Its tasks for HTTP/2 streams.
+    pub stream_tasks: crate::h2::StreamTasks,
     /// Its metrics.
     pub recorder: Recorder,
     /// Its end of the spool, where events are kept.
     pub producer: RefCell<Option<spool::Producer>>,
     /// Reused for every event row.
     pub row: RefCell<Vec<u8>>,
+    /// A response head that is done with; its buffers serve the next one.
+    pub retired: RefCell<Option<http1::ResponseHead>>,
     /// Reused by the view of every request.
     pub spare: RefCell<fields::Spare>,
     rays: RefCell<Rays>,
@@ -126,9 +130,11 @@ impl Worker {
             timers: Timers::new(),
             buffers: Buffers::new(buffer_bytes, 256),
             pool,
+            stream_tasks: crate::h2::StreamTasks::default(),
             recorder,
             producer: RefCell::new(producer),
             row: RefCell::new(Vec::with_capacity(4096)),
+            retired: RefCell::default(),
             spare: RefCell::default(),
             rays: RefCell::new(rays),
             date: RefCell::default(),

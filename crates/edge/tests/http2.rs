@@ -61,6 +61,9 @@ impl Origin {
             log.lock().expect("a lock").push(head.clone());
             let lower = head.to_ascii_lowercase();
             let path = head.split(' ').nth(1).expect("a target").to_owned();
+            if path == "/ws" {
+                return Self::upgrade(&head, reader, writer);
+            }
             if path == "/silent" {
                 let _ = reader.read(&mut [0; 1]);
                 log.lock().expect("a lock").push("closed".to_owned());
@@ -112,6 +115,32 @@ impl Origin {
         }
     }
 
+    /// Agrees to an upgrade and sends back what comes, in upper case. Asked for the protocol `wrong` it lies.
+    fn upgrade(head: &str, mut reader: impl Read, mut writer: &TcpStream) {
+        let value = |name: &str| {
+            head.lines()
+                .find_map(|line| line.to_ascii_lowercase().starts_with(name).then(|| line[name.len()..].to_owned()))
+        };
+        let key = value("sec-websocket-key: ").expect("a key");
+        let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+        let hash = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
+        let accept = if value("sec-websocket-protocol: ").as_deref() == Some("wrong") {
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAA=".to_owned()
+        } else {
+            base64(hash.as_ref())
+        };
+        let response = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+        );
+        writer.write_all(response.as_bytes()).expect("written");
+        let mut bytes = [0; 1024];
+        while let Ok(count @ 1..) = reader.read(&mut bytes) {
+            if writer.write_all(&bytes[..count].to_ascii_uppercase()).is_err() {
+                return;
+            }
+        }
+    }
+
     fn heads(&self) -> Vec<String> {
         self.received.lock().expect("a lock").clone()
     }
@@ -123,6 +152,18 @@ impl Origin {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// RFC 4648 §4, for 20 bytes.
+fn base64(bytes: &[u8]) -> String {
+    let alphabet: Vec<char> = ('A'..='Z').chain('a'..='z').chain('0'..='9').chain(['+', '/']).collect();
+    let bits: Vec<bool> = bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1)).collect();
+    let digit = |bits: &[bool]| (0..6).fold(0, |sum, at| sum * 2 + usize::from(bits.get(at).copied().unwrap_or(false)));
+    let mut text: String = bits.chunks(6).map(|bits| alphabet[digit(bits)]).collect();
+    while !text.len().is_multiple_of(4) {
+        text.push('=');
+    }
+    text
 }
 
 fn start(origin: &Origin, limits: &str) -> Edge {
@@ -747,5 +788,65 @@ fn a_response_that_the_origin_cut_off_is_reset_and_not_ended() {
         }
     });
     assert_eq!(error.reason(), Some(h2::Reason::CANCEL));
+    edge.shutdown(Duration::ZERO);
+}
+
+/// An extended CONNECT (RFC 8441 §4).
+fn websocket_request(protocol: Option<&str>) -> http::Request<()> {
+    let mut request = http::Request::builder()
+        .method("CONNECT")
+        .uri("http://shop.example/ws")
+        .extension(h2::ext::Protocol::from_static("websocket"))
+        .header("sec-websocket-version", "13");
+    if let Some(protocol) = protocol {
+        request = request.header("sec-websocket-protocol", protocol);
+    }
+    request.body(()).expect("a request")
+}
+
+#[test]
+fn a_websocket_travels_in_a_stream_and_beside_it_others_go_on() {
+    let origin = Origin::start();
+    let edge = start(&origin, "");
+    by_library(&edge, async |client| {
+        let mut client = client.ready().await.expect("ready");
+        let (response, _) = client.send_request(library_request("GET", "/"), true).expect("sent");
+        response.await.expect("a response");
+        assert!(client.is_extended_connect_protocol_enabled());
+        let (response, mut up) = client.send_request(websocket_request(None), false).expect("sent");
+        let response = response.await.expect("a response");
+        assert_eq!(response.status(), 200);
+        assert!(!response.headers().contains_key("sec-websocket-accept"), "there is none over HTTP/2 (RFC 8441 §5)");
+        let mut down = response.into_body();
+        for text in ["hello", "again"] {
+            up.send_data(Bytes::from_static(text.as_bytes()), false).expect("sent");
+            assert_eq!(down.data().await.expect("open").expect("bytes"), text.to_ascii_uppercase());
+        }
+        let (beside, _) = client.send_request(library_request("GET", "/"), true).expect("sent");
+        assert_eq!(beside.await.expect("a response").status(), 200);
+        up.send_data(Bytes::new(), true).expect("sent");
+        let last = down.data().await.map(|bytes| bytes.expect("an end and no reset"));
+        assert!(last.is_none_or(|bytes| bytes.is_empty()), "the end of one side is the end of both");
+    });
+    let head = origin.heads().into_iter().find(|head| head.contains("/ws")).expect("the upgrade");
+    assert!(head.starts_with("GET /ws HTTP/1.1\r\n"), "{head}");
+    for line in ["Connection: Upgrade", "Upgrade: websocket", "sec-websocket-version: 13"] {
+        assert!(head.lines().any(|other| other == line), "{line} in {head}");
+    }
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn an_origin_that_does_not_prove_that_it_understood_the_upgrade_is_not_connected() {
+    let origin = Origin::start();
+    let edge = start(&origin, "");
+    let error = by_library(&edge, async |client| {
+        let mut client = client.ready().await.expect("ready");
+        let (response, _) = client.send_request(library_request("GET", "/"), true).expect("sent");
+        response.await.expect("a response");
+        let (response, _up) = client.send_request(websocket_request(Some("wrong")), false).expect("sent");
+        response.await.expect_err("no tunnel")
+    });
+    assert_eq!(error.reason(), Some(h2::Reason::INTERNAL_ERROR));
     edge.shutdown(Duration::ZERO);
 }

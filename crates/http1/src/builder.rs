@@ -22,6 +22,7 @@ pub struct RequestHeadBuilder {
     scheme: Option<Span>,
     authority: Option<Span>,
     path: Option<Span>,
+    upgrade: Option<Span>,
 }
 
 impl RequestHeadBuilder {
@@ -82,6 +83,14 @@ impl RequestHeadBuilder {
         pseudo_header(&mut self.headers, &mut self.path, path)
     }
 
+    /// The protocol of an extended CONNECT (RFC 8441 §4), for a request that is put together as the GET of an HTTP/1.1 upgrade.
+    pub fn upgrade(&mut self, protocol: &[u8]) -> Result<(), Refusal> {
+        if !is_token(protocol) {
+            return Err(Refusal::InvalidHeaderValue);
+        }
+        pseudo_header(&mut self.headers, &mut self.upgrade, protocol)
+    }
+
     /// A header line, its name in lower case (RFC 9113 §8.2).
     pub fn header(&mut self, name: &[u8], value: &[u8]) -> Result<(), Refusal> {
         if name.contains(&b'_') && imitates_a_guarded_name(name) {
@@ -121,7 +130,7 @@ impl RequestHeadBuilder {
             framing: if is_connect { Framing::None } else { framing },
             keep_alive: true,
             expects_continue,
-            upgrade: None,
+            upgrade: self.upgrade,
         })
     }
 
