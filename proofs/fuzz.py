@@ -49,11 +49,29 @@ def fingerprint_cases(file: str) -> Iterator[bytes]:
 HELLO_EXTENSIONS = bytes.fromhex("01 000008 000005612e636f6d 001003 026832 000d02 0403 002b04 03040303 000b01 00 000a02 001d")
 """The other form that the target takes: a server name, a protocol, and short lists, without the lengths around them."""
 
+SPOOL_SEGMENTS = tuple(
+    bytes.fromhex(case)
+    for case in (
+        # Every column of the first table, then a row of the second, a gap, the end.
+        (
+            "01 2a 00ff03 01 9003 8301 0700ca9a3b000000 000000000000f83f 026869 027b7d 04c0000201 020178 00 010161"
+            "01 04 01 01 02 6869  02 19 01 0300000000000000 2900000000000000 2b00000000000000  03 00"
+        ),
+        # A damaged record before a sound one, a kind from later, raw bytes, an address of sixteen bytes.
+        (
+            "09 04 01 01 01 61  01 04 01 01 01 62  07 02 0000"
+            "01 14 00 8000 10 20010db8000000000000000000000001  80 03 000000"
+        ),
+    )
+)
+"""Control byte, length and payload of each record, as the target takes them."""
+
 SEEDS: dict[str, Callable[[], Iterable[bytes]]] = {
     "client_hello": lambda: (*fingerprint_cases("client_hello.txt"), HELLO_EXTENSIONS),
     "h2_preface": lambda: fingerprint_cases("h2_preface.txt"),
     "http1_request": lambda: http1_cases("requests.toml", "request"),
     "http1_response": lambda: http1_cases("responses.toml", "response"),
+    "spool_segment": lambda: SPOOL_SEGMENTS,
 }
 """Where the first inputs of a target come from."""
 

@@ -236,5 +236,5 @@ def test_without_the_engine_it_runs_says_so_and_stops(state: StateDirectory) -> 
 def test_a_damaged_journal_stops_it_with_one_sentence(state: StateDirectory) -> None:
     state.analytics.mkdir()
     (state.analytics / "shipped.json").write_text("{")
-    with pytest.raises(AssertionError, match=r"bartizan\.events: the shipping journal .* is damaged"):
+    with pytest.raises(AssertionError, match=r"<2>the shipping journal .* is damaged"):
         start(state)

@@ -329,6 +329,13 @@ impl<'a> RowRef<'a> {
                 rest = read(&column.column_type, rest)?.1;
             }
         }
+        #[cfg(feature = "planted")]
+        assert!(
+            !matches!(row.get("i"), Some(Value::Labels(labels)) if labels.len() == 3)
+                || !matches!(row.get("c"), Some(Value::Int(..0)))
+                || !rest.is_empty(),
+            "planted: three labels beside a negative number, in a row that is whole"
+        );
         rest.is_empty().then_some(row)
     }
 

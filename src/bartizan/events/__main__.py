@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import signal
 import sys
 import threading
@@ -12,6 +11,7 @@ from pathlib import Path
 from bartizan.events.owner import Owner
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
+from bartizan.log import to_supervisor
 
 
 def main() -> int:
@@ -20,11 +20,11 @@ def main() -> int:
     parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="state directory")
     parser.add_argument("--spool", type=Path, metavar="DIR", help="spool directory (default: as the policy says)")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    log = to_supervisor("events")
     try:
         owner = Owner(StateDirectory(arguments.state.absolute()), arguments.spool)
     except Failure as failure:
-        sys.stderr.write(f"bartizan.events: {failure}\n")
+        log.critical("%s", failure)
         return 1
     for number in (signal.SIGTERM, signal.SIGINT):
         # On a thread of its own: the handler may run while the main thread holds the lock that `stop` takes.

@@ -23,10 +23,10 @@ _INTRODUCTION: Final = """\
 
 <!-- Made from crates/fields/src/columns.rs by `python -m bartizan.events.reference`; do not edit. -->
 
-What the edge writes and `bartizan tail`, `bartizan ray` and `bartizan query` read. Names and meaning follow Cloudflare's
-Logpush datasets `http_requests` and `firewall_events`, so that consumers of those work; columns that begin with `Bartizan`
-are ours. Sums weight by `SampleInterval`. A value that is absent from an event is 0, the empty string or the empty list
-in the event store, and left out by `--json`.
+What the edge writes and `bartizan tail`, `bartizan ray` and `bartizan query` read. Names and meaning follow
+Cloudflare's Logpush datasets `http_requests` and `firewall_events`, so that consumers of those work; columns that begin
+with `Bartizan` are ours. Sums weight by `SampleInterval`. A value that is absent from an event is 0, the empty string
+or the empty list in the event store, and left out by `--json`.
 
 Events are kept for 30 days, in partitions of a day. Bodies, cookies and authorisation headers are in none of them.
 """
