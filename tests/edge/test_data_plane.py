@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.edge.conftest import MakePolicy
 
 import bartizan
 from bartizan.edge.data_plane import Edge, PolicyRefused
-from tests.edge.conftest import MakePolicy
 
 
 def get(edge: Edge, path: str) -> tuple[int, bytes]:
@@ -58,7 +58,7 @@ def test_another_policy_takes_effect_at_once(make_policy: MakePolicy) -> None:
 
 def test_a_bad_policy_is_refused_and_the_good_one_stays(make_policy: MakePolicy) -> None:
     with Edge(make_policy(1, block='http.request.uri.path eq "/admin"')) as edge:
-        with pytest.raises(PolicyRefused, match="http.request.uri.path") as refused:
+        with pytest.raises(PolicyRefused, match=r"http\.request\.uri\.path") as refused:
             edge.apply(make_policy(2, block='http.request.uri.paht eq "/admin"'))
         (diagnostic,) = msgspec.json.decode(refused.value.args[1])
         assert diagnostic["path"] == ["zones", 0, "phases", "http_request_firewall_custom", 0, "expression"]
