@@ -25,8 +25,9 @@ pub const COPY_BYTES: usize = 8 * 1024;
 const LINGER_BYTES: usize = 512 * 1024;
 const LINGER_MS: u64 = 2_000;
 
-/// Serves a connection to its end. `input` holds bytes that were read already.
-pub async fn serve<IO: Io>(client: Client, wire: Wire<IO>, timer: TimerGuard, mut input: Option<Buffer>) {
+/// Serves a connection to its end. `input` holds bytes that were read already. What is given back must not be closed but
+/// reset: its end would tell the client that the answer is whole, and it is not.
+pub async fn serve<IO: Io>(client: Client, wire: Wire<IO>, timer: TimerGuard, mut input: Option<Buffer>) -> Option<IO> {
     let worker = &client.worker;
     let mut parser = RequestParser::new(client.limits.clone());
     let mut out = Vec::with_capacity(1024);
@@ -48,7 +49,8 @@ pub async fn serve<IO: Io>(client: Client, wire: Wire<IO>, timer: TimerGuard, mu
             Err(Unparsed::Refused(refusal)) => {
                 refuse(&client, &wire, &timer, refusal.name(), Reason::for_status(refusal.status()), refusal.status())
                     .await;
-                return linger(&wire, &timer, &mut input).await;
+                linger(&wire, &timer, &mut input).await;
+                return None;
             }
             Err(Unparsed::Late(deadline)) => {
                 worker.recorder.count_labelled(Family::Deadlines, deadline.name());
@@ -57,7 +59,7 @@ pub async fn serve<IO: Io>(client: Client, wire: Wire<IO>, timer: TimerGuard, mu
                 }
                 break;
             }
-            Err(Unparsed::Gone) => return,
+            Err(Unparsed::Gone) => return None,
         };
         served += 1;
         let last = !head.keep_alive() || served >= most || worker.shared.draining();
@@ -84,19 +86,23 @@ pub async fn serve<IO: Io>(client: Client, wire: Wire<IO>, timer: TimerGuard, mu
             sent: Sent::default(),
         };
         let ending = exchange::run(&client, &timer, &head, &mut body, &mut sink).await;
-        let last = sink.close;
+        let (last, until_close) = (sink.close, sink.framing == SinkFraming::UntilClose);
         worker.recorder.add(Metric::BytesSent, sink.sent.bytes);
         worker.recorder.add(Metric::BytesReceived, body.incoming.received() + head.received().len() as u64);
         body.incoming.release(body.input);
         parser.recycle(head);
         match ending {
             Ending::Complete if !last => {}
-            Ending::Complete | Ending::Last => return linger(&wire, &timer, &mut input).await,
-            Ending::Cut => return,
+            Ending::Complete | Ending::Last => {
+                linger(&wire, &timer, &mut input).await;
+                return None;
+            }
+            Ending::Cut => return until_close.then(|| wire.into_inner()),
         }
     }
     timer.arm(Lane::ClientWrite, Deadline::WriteRate, LINGER_MS);
     let _ = wire.shutdown(&timer, Lane::ClientWrite).await;
+    None
 }
 
 enum Unparsed {
@@ -252,6 +258,8 @@ enum SinkFraming {
     None,
     /// By length, or raw.
     Plain,
+    /// By the end of the connection, for clients that know no chunks.
+    UntilClose,
     Chunked,
 }
 
@@ -313,7 +321,7 @@ impl<IO: Io> ResponseSink for Http1Sink<'_, IO> {
                 http1::write::header_number(self.out, b"content-length", length)?;
             }
             Length::Unknown if self.version == Version::Http10 => {
-                self.framing = SinkFraming::Plain;
+                self.framing = SinkFraming::UntilClose;
                 self.close = true;
             }
             Length::Unknown => {

@@ -158,6 +158,12 @@ fn push_added<'a>(lines: &mut Lines<'a>, added: &Added<'a>) {
     }
 }
 
+/// The lines of an informational response that go on: it has no content and says nothing of any (RFC 9110 §8.6).
+pub fn informational(headers: &Headers) -> Lines<'_> {
+    let lines = headers.end_to_end().filter(|line| line.known != Known::ContentLength);
+    lines.map(|line| (headers.name(line), headers.value(line))).collect()
+}
+
 /// Trailers that may be passed on, in either direction: [`http1`] has refused those that frame or route.
 pub fn trailers(headers: &Headers) -> Lines<'_> {
     headers.end_to_end().map(|line| (headers.name(line), headers.value(line))).collect()

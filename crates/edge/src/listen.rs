@@ -204,7 +204,8 @@ async fn connection(worker: Rc<Worker>, socket: TcpStream, peer: SocketAddr, lis
         h2::serve(client, tls.stream, timer).await;
     } else {
         let wire = Wire::new(tls.stream, Rc::clone(&worker.buffers));
-        h1::serve(client, wire, timer, None).await;
+        // TLS has an end of its own, so a client can tell that it is missing.
+        drop(h1::serve(client, wire, timer, None).await);
     }
 }
 
@@ -220,7 +221,11 @@ async fn plain(client: Client, socket: TcpStream, early: Vec<u8>, timer: TimerGu
             drop(input);
             h2::serve(client, replay, timer).await;
         }
-        Ok(Some(input)) => h1::serve(client, wire, timer, Some(input)).await,
+        Ok(Some(input)) => {
+            if let Some(cut) = h1::serve(client, wire, timer, Some(input)).await {
+                let _ = cut.get_ref().set_zero_linger();
+            }
+        }
         Ok(None) => {}
         Err(crate::wire::WireError::Late(deadline)) => {
             worker.recorder.count_labelled(Family::Deadlines, deadline.name());
