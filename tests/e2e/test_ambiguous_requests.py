@@ -10,11 +10,11 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-
 from tests.e2e import strict
 from tests.e2e.client import connect
 from tests.e2e.codec_cases import Case, cases
-from tests.e2e.conftest import RunningEdge, zone
+from tests.e2e.conftest import RunningEdge
+from tests.e2e.exchange import edge_of_one_thread, send
 from tests.e2e.recorder import Arrival, Recorder
 
 REQUESTS = cases("request")
@@ -53,44 +53,13 @@ class Bench:
 
     def send(self, data: bytes) -> tuple[bytes, bool]:
         """All that the edge answers, and whether it closed by itself."""
-        with connect(self.edge.port) as connection:
-            connection.sendall(data)
-            return read_answer(connection, data.split(b" ", 1)[0].lstrip(b"\r\n"))
-
-
-def read_answer(connection: socket.socket, method: bytes) -> tuple[bytes, bool]:
-    """What comes until the peer closes; a peer that keeps the connection is told the end once its answer is whole."""
-    received, said_end = b"", False
-    while True:
-        try:
-            data = connection.recv(1 << 16)
-        except ConnectionResetError:
-            return received, not said_end
-        if not data:
-            return received, not said_end
-        received += data
-        answer = strict.response(received, method)
-        if answer and answer.whole and not said_end and b"\r\nconnection: close\r\n" not in received.lower():
-            said_end = True
-            connection.shutdown(socket.SHUT_WR)
+        return send(self.edge.port, data, data.split(b" ", 1)[0].lstrip(b"\r\n"))
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     with Recorder() as origin:
-        made = zone(origin.url, hosts=["*.test"])
-        edge = RunningEdge(
-            {
-                "format": 1,
-                "version": 1,
-                "edge": {
-                    "listen": [{"address": "127.0.0.1:0"}],
-                    "threads": 1,
-                    "spool": {"dir": str(tmp_path_factory.mktemp("spool"))},
-                },
-                "zones": [made],
-            }
-        )
+        edge = edge_of_one_thread(origin.url, tmp_path_factory.mktemp("spool"))
         yield Bench(edge, origin)
         edge.stop()
         assert [arrival for arrival in origin.take() if arrival.fault or arrival.requests] == []
