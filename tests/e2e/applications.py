@@ -191,8 +191,8 @@ class Application:
         self._socket.close()
 
 
-class _Calls(grpc.GenericRpcHandler):
-    """`/shop.Echo/...`: Unary, Stream (one message for each byte of the request), Both, Fail, Slow."""
+class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
+    """`/shop.Echo/...`: Unary, Stream (a message for each byte), Gather, Both, Fail, Break."""
 
     def service(self, call: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         match call.method.rpartition("/")[2]:
@@ -218,7 +218,7 @@ class _Calls(grpc.GenericRpcHandler):
         return request
 
     @staticmethod
-    def _fail(request: bytes, context: grpc.ServicerContext) -> bytes:
+    def _fail(request: bytes, context: grpc.ServicerContext) -> None:
         context.set_trailing_metadata((("x-why", "asked to"),))
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, request.decode())
 

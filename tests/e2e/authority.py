@@ -5,10 +5,10 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from tests.e2e.conftest import Document
+
 from bartizan.certificates import development
 from bartizan.layout import StateDirectory
-
-from tests.e2e.conftest import Document
 
 
 class Authority:

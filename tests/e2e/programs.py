@@ -15,11 +15,11 @@ H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible"
 
 
 def run(
-    *command: str | Path, input: bytes = b"", timeout_s: float = 60, check: bool = True
+    *command: str | Path, stdin: bytes = b"", timeout_s: float = 60, check: bool = True
 ) -> subprocess.CompletedProcess[bytes]:
     """Runs a program to its end; fails with all that it said where it fails and `check` is set."""
     done = subprocess.run(
-        [str(part) for part in command], input=input, capture_output=True, timeout=timeout_s, check=False
+        [str(part) for part in command], input=stdin, capture_output=True, timeout=timeout_s, check=False
     )
     if check and done.returncode != 0:
         raise AssertionError(

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-
 from tests.e2e.applications import PAGE, TEXT, Application, download_bytes
 from tests.e2e.authority import Authority, listen
 from tests.e2e.conftest import RunningEdge, StartEdge, zone
@@ -49,13 +48,13 @@ class Curl:
         self.is_http2 = way.startswith("http2")
         self.statuses: list[int] = []
 
-    def __call__(self, path: str, *options: str | Path, input: bytes = b"") -> Got:
+    def __call__(self, path: str, *options: str | Path, stdin: bytes = b"") -> Got:
         """Asks for a path. Fails where curl does."""
         heads, body = self._directory / "heads", self._directory / "body"
         body.unlink(missing_ok=True)
         url = f"{self._scheme}://shop.test{path}"
         done = run(
-            *self._command, "-D", heads, "-o", body, "-w", "%{http_version} %{http_code}", *options, url, input=input
+            *self._command, "-D", heads, "-o", body, "-w", "%{http_version} %{http_code}", *options, url, stdin=stdin
         )
         version, status = done.stdout.decode().split(" ")
         said = heads.read_bytes().decode("latin-1")
@@ -128,7 +127,7 @@ def test_curl_uploads_after_asking(curl: Curl, tmp_path: Path) -> None:
 
 def test_curl_uploads_without_a_length(curl: Curl) -> None:
     body = b"".join(download_bytes(MIB))
-    got = curl("/upload", "--upload-file", "-", input=body)
+    got = curl("/upload", "--upload-file", "-", stdin=body)
     assert json.loads(got.body)["sha256"] == hashlib.sha256(body).hexdigest()
 
 

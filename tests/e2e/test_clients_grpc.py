@@ -9,7 +9,6 @@ from typing import Any
 
 import grpc
 import pytest
-
 from tests.e2e.applications import GrpcApplication
 from tests.e2e.authority import Authority, listen
 from tests.e2e.conftest import StartEdge, rule, zone

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-
 from tests.e2e.applications import PAGE, TEXT, Application, download_bytes
 from tests.e2e.authority import Authority, listen
 from tests.e2e.conftest import RunningEdge, StartEdge, zone

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from tests.e2e.authority import Authority, listen
 from tests.e2e.conftest import RunningEdge, StartEdge, zone
 from tests.e2e.origin import Origin, echo

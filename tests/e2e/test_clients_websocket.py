@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-
 from tests.e2e.applications import Application
 from tests.e2e.authority import Authority, listen
 from tests.e2e.conftest import RunningEdge, StartEdge, rule, zone
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 MIB = 1 << 20
 Talk = Callable[[ClientConnection], Awaitable[object]]
@@ -28,20 +28,23 @@ class Site:
         self._port = port
         self._trust = authority.trust() if scheme == "wss" else None
 
+    def open(self, **headers: str) -> connect:
+        """A WebSocket, when awaited or entered."""
+        return connect(
+            self.address,
+            host="127.0.0.1",
+            port=self._port,
+            ssl=self._trust,
+            max_size=None,
+            additional_headers=headers,
+            proxy=None,
+        )
+
     def talk(self, conversation: Talk, **headers: str) -> object:
         """Opens a WebSocket, has the conversation and closes."""
 
         async def whole() -> object:
-            opened = connect(
-                self.address,
-                host="127.0.0.1",
-                port=self._port,
-                ssl=self._trust,
-                max_size=None,
-                additional_headers=headers,
-                proxy=None,
-            )
-            async with opened as websocket:
+            async with self.open(**headers) as websocket:
                 return await conversation(websocket)
 
         return asyncio.run(asyncio.wait_for(whole(), 30))
@@ -111,30 +114,26 @@ def test_a_closed_websocket_leaves_nothing_open(site: Site) -> None:
         await websocket.recv()
         return site.edge.metric("bartizan_tunnels_open")
 
-    async def until_closed() -> float:
-        while site.edge.metric("bartizan_tunnels_open"):
-            await asyncio.sleep(0.02)
-        return site.edge.metric("bartizan_tunnels_open")
-
     assert site.talk(conversation) == 1
-    assert asyncio.run(asyncio.wait_for(until_closed(), 10)) == 0
+    end = time.monotonic() + 10
+    while site.edge.metric("bartizan_tunnels_open") and time.monotonic() < end:
+        time.sleep(0.02)
+    assert site.edge.metric("bartizan_tunnels_open") == 0
 
 
 def test_thirty_two_websockets_at_once(site: Site) -> None:
-    async def conversation(websocket: ClientConnection) -> object:
-        async def one(number: int) -> bool:
-            trust = site._trust
-            other = connect(site.address, host="127.0.0.1", port=site._port, ssl=trust, max_size=None, proxy=None)
-            async with other as connection:
-                for step in range(10):
-                    await connection.send(bytes([number]) * (step * 1000))
-                    if await connection.recv() != bytes([number]) * (step * 1000):
-                        return False
-            return True
+    async def one(number: int) -> bool:
+        async with site.open() as websocket:
+            for step in range(10):
+                await websocket.send(bytes([number]) * (step * 1000))
+                if await websocket.recv() != bytes([number]) * (step * 1000):
+                    return False
+        return True
 
+    async def together() -> list[bool]:
         return await asyncio.gather(*map(one, range(32)))
 
-    assert site.talk(conversation) == [True] * 32
+    assert asyncio.run(asyncio.wait_for(together(), 30)) == [True] * 32
 
 
 def test_a_rule_blocks_the_upgrade(site: Site) -> None:

@@ -1,4 +1,4 @@
-"""TLS as clients meet it: versions, names, resumption, renewed certificates, fingerprints; mostly by `openssl s_client`."""
+"""TLS as clients meet it, mostly by `openssl s_client`: versions, names, resumption, renewals, fingerprints."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from bartizan import _native
-from bartizan.certificates import development
 from tests.e2e.authority import Authority, listen
 from tests.e2e.client import ask, connect, parse, read_until_quiet
 from tests.e2e.conftest import Document, RunningEdge, StartEdge, zone
 from tests.e2e.hello import HelloCatcher, fingerprints
 from tests.e2e.origin import Origin, echo
 from tests.e2e.programs import run
+
+from bartizan import _native
 
 GET = b"GET / HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n"
 KEPT = b"GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n"
@@ -62,7 +61,7 @@ class Session:
     def names(self) -> set[str]:
         """The host names in the certificate that was served, without those of every development certificate."""
         pem = self.value(r"(-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----)")
-        text = run("openssl", "x509", "-noout", "-ext", "subjectAltName", input=pem.encode()).stdout.decode()
+        text = run("openssl", "x509", "-noout", "-ext", "subjectAltName", stdin=pem.encode()).stdout.decode()
         return set(re.findall(r"DNS:([^,\s]+)", text)) - {"localhost"}
 
 
@@ -70,7 +69,7 @@ def s_client(port: int, *options: str | Path, name: str | None = "shop.test", se
     """Connects with openssl, sends a request and reads until the edge closes."""
     named = ("-servername", name) if name else ("-noservername",)
     done = run(
-        "openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-ign_eof", *named, *options, input=send, check=False
+        "openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-ign_eof", *named, *options, stdin=send, check=False
     )
     return Session(done.stdout.decode("latin-1"), done.stderr.decode("latin-1"), done.returncode == 0)
 
@@ -325,7 +324,7 @@ def test_a_policy_with_a_certificate_that_does_not_fit_its_key_is_refused(
         ("b.shop.test", "rest.test", 421),
         (None, "a.shop.test", 200),
     ],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_a_host_of_another_zone_than_the_name_is_misdirected(
     start_edge: StartEdge, authority: Authority, name: str | None, host: str, status: int
