@@ -24,7 +24,7 @@ from bartizan.failure import Failure
 
 Events = Literal["spool", "off"]
 
-_EXAMPLE: Final = "BENCH_EDGE"
+EXAMPLE: Final = "BENCH_EDGE"
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def edge(
     directory.mkdir()
     file = directory / "policy.json"
     file.write_text(json.dumps(policy))
-    example = os.environ.get(_EXAMPLE)
+    example = os.environ.get(EXAMPLE)
     started = _example(Path(example), file, events) if example else _python(file, events, busy_loop)
     process, listening, busy = started
     try:
@@ -51,9 +51,9 @@ def edge(
 
 def measured() -> str:
     """What is measured: the native module and how it was built, or the example. Raises Failure for a missing one."""
-    if example := os.environ.get(_EXAMPLE):
+    if example := os.environ.get(EXAMPLE):
         if not Path(example).exists():
-            raise Failure(f"{_EXAMPLE}={example} does not exist; cargo build --release -p edge --example serve")
+            raise Failure(f"{EXAMPLE}={example} does not exist; cargo build --release -p edge --example serve")
         return f"{example} ({_age(Path(example))})"
     module = ROOT / "src" / "bartizan" / "_native.abi3.so"
     if not module.exists():

@@ -39,10 +39,11 @@ def event_owner(proxy: Proxy, state: Path, spool: Path, seconds: float) -> str:
             cpu_s = usage.spent(process.pid).since(before)
         finally:
             process.terminate()
+    cost_us = cpu_s / rows * 1e6
     return (
-        f"Beside the edge at {served.per_second:,.0f} requests/s the event owner used {cpu_s / rows * 1e6:.1f} us of "
-        f"CPU for each of {rows:,} rows ({served.requests:,} requests), on the core of client and origin, and had shipped "
-        f"the last of them {behind_s:.1f} s after it was written."
+        f"Beside the edge at {served.per_second:,.0f} requests/s the event owner used {cost_us:.1f} us of CPU for each "
+        f"of {rows:,} rows ({served.requests:,} requests), on the core of client and origin. It had shipped the last "
+        f"row {behind_s:.1f} s after the load had ended."
     )
 
 

@@ -46,8 +46,8 @@ def load_average() -> float:
     return os.getloadavg()[0]
 
 
-def description() -> dict[str, str]:
-    """What a reader must know to compare: processor, cores, kernel, versions, commit, load average."""
+def description(load: float) -> dict[str, str]:
+    """What a reader must know to compare: processor, cores, kernel, versions, commit, load average at the start."""
     return {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "processor": _processor(),
@@ -57,7 +57,8 @@ def description() -> dict[str, str]:
         "h2load": _first_line(["h2load", "--version"]),
         "wrk": _first_line(["wrk", "--version"]).split(" [")[0],
         "commit": _first_line(["git", "-C", str(ROOT), "describe", "--always", "--dirty"]),
-        "load average at the start": f"{load_average():.2f}" + (" (noisy)" if load_average() > NOISY_LOAD else ""),
+        "load average at the start": f"{load:.2f}"
+        + (" (NOISY: other work ran beside it)" if load > NOISY_LOAD else ""),
     }
 
 

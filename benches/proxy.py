@@ -15,7 +15,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,13 +24,12 @@ from typing import Final
 from benches import edge, loads, policies, usage
 from benches.event_owner import event_owner
 from benches.loads import Latency
-from benches.machine import require
+from benches.machine import load_average, require
 from benches.nginx import nginx
 from benches.origin import origin
+from benches.progress import progress
 from benches.proxies import HOST, PROTOCOLS, Protocol, Proxy, answer, cipher
 from benches.report import Sample, Target, append_lines, page, publish, sample, table
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bartizan.failure import Failure
 
@@ -144,13 +143,12 @@ class Plan:
 class Bench:
     """A run: the proxies that stand, and what was found so far."""
 
-    def __init__(self, plan: Plan, proxies: dict[str, Proxy], directory: Path, progress: Progress) -> None:
+    def __init__(self, plan: Plan, proxies: dict[str, Proxy], directory: Path, say: Callable[[str], None]) -> None:
         self.plan = plan
         self.measured: Measured = {}
         self._proxies = proxies
         self._directory = directory
-        self._progress = progress
-        self._task = progress.add_task("", total=plan.steps())
+        self._say = say
 
     def run(self) -> None:
         """Measures every case. Raises Failure where a request failed or an answer differed."""
@@ -217,9 +215,6 @@ class Bench:
                         seen = loads.steady(proxy, case.size, rate, seconds, hosts)
                         found.setdefault(("steady", share), []).append(_sound(seen, case, name))
 
-    def _say(self, what: str) -> None:
-        self._progress.update(self._task, advance=1, description=what)
-
 
 def main() -> int:
     """Runs the bench; 1 where a floor was missed, 2 where it could not run."""
@@ -246,8 +241,7 @@ def main() -> int:
 
 
 def _run(plan: Plan, json_file: Path | None, *, keep: bool) -> int:
-    built = edge.measured()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    built, noise = edge.measured(), load_average()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         upstream = stack.enter_context(origin())
@@ -262,9 +256,10 @@ def _run(plan: Plan, json_file: Path | None, *, keep: bool) -> int:
                 edge.edge(FULL, policies.full(upstream, spool), directory / "full", events="spool")
             ),
         }
-        progress = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
-        bench = Bench(plan, proxies, directory, progress)
+        say = stack.enter_context(progress(plan.steps()))
+        bench = Bench(plan, proxies, directory, say)
         bench.run()
+        say("the event owner")
         owner = event_owner(proxies[FULL], directory / "state", spool, plan.seconds)
     lines, missed = _verdicts(bench.measured)
     sections = {
@@ -275,7 +270,7 @@ def _run(plan: Plan, json_file: Path | None, *, keep: bool) -> int:
         "Verdicts": lines,
     }
     command = "make bench ARGS=proxy"
-    publish("proxy", page("Cost of a request beside nginx", METHOD, built, command, sections), write=keep)
+    publish("proxy", page("Cost of a request beside nginx", METHOD, built, command, sections, noise), write=keep)
     append_lines(json_file, _json(bench.measured, built))
     return 1 if missed else 0
 

@@ -72,9 +72,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([row(lines[0]), row(rule), *map(row, lines[1:])])
 
 
-def page(title: str, method: str, measured: str, command: str, sections: Mapping[str, str]) -> str:
-    """A page of docs/measurements: what was done and how, on which machine, and what came out."""
-    machine = table(["machine", ""], [[name, value] for name, value in {**description(), "edge": measured}.items()])
+def page(title: str, method: str, measured: str, command: str, sections: Mapping[str, str], load: float) -> str:
+    """A page of docs/measurements: what was done and how, on which machine, and what came out.
+
+    `load` is the load average when the bench began: its own work is no noise.
+    """
+    machine = table(["machine", ""], [[name, value] for name, value in {**description(load), "edge": measured}.items()])
     parts = [f"# {title}", method.strip(), f"Measured by `{command}`.", machine]
     for heading, text in sections.items():
         parts += [f"## {heading}", text.strip()]
