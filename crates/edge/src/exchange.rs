@@ -251,6 +251,8 @@ impl<'e> Exchange<'e> {
         record: &mut Record,
     ) -> Result<(), Failed> {
         let (head, found) = (self.head, self.found);
+        #[cfg(test)]
+        assert!(head.headers().get("x-planted").is_none(), "a panic planted by a test");
         let Some(served) = &found.served else {
             return self.page(sink, body, record, Reason::UnknownHost, None).await;
         };

@@ -419,3 +419,75 @@ impl WorkerStart {
         worker.pool.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    use super::*;
+
+    fn document(listen: &str) -> Vec<u8> {
+        serde_json::to_vec(&serde_json::json!({
+            "format": 1, "version": 1,
+            "edge": {"listen": [{"address": listen}], "threads": 1, "spool": {"dir": "unused"}},
+            "zones": [{"name": "site", "hosts": ["site.test"], "origin": {"servers": [{"url": "http://127.0.0.1:9"}]}}]
+        }))
+        .unwrap()
+    }
+
+    fn start(listen: &str) -> Result<Edge, StartError> {
+        Edge::start(&Options { events: Events::Off, ..Options::default() }, &document(listen))
+    }
+
+    fn ask(edge: &Edge, header: &str) -> String {
+        let mut connection = TcpStream::connect(edge.listening()[0].0).unwrap();
+        write!(connection, "GET / HTTP/1.1\r\nHost: other.test\r\nConnection: close\r\n{header}\r\n").unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn a_panic_costs_one_connection_and_never_the_edge() {
+        let edge = start("127.0.0.1:0").unwrap();
+        let mut bystander = TcpStream::connect(edge.listening()[0].0).unwrap();
+        assert_eq!(ask(&edge, "X-Planted: 1\r\n"), "");
+        assert!(ask(&edge, "").starts_with("HTTP/1.1 404 "));
+        write!(bystander, "GET / HTTP/1.1\r\nHost: other.test\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        bystander.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404 "));
+        assert_eq!(edge.shared.metrics.total(Metric::Panics), 1);
+        drop(bystander);
+        let until = Instant::now() + Duration::from_secs(10);
+        while edge.shared.caps.open() > 0 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(edge.shared.caps.open(), 0, "the place of the lost connection was given back");
+        assert!(!edge.is_broken());
+    }
+
+    #[test]
+    fn a_port_in_use_is_named_with_the_way_out() {
+        let first = start("127.0.0.1:0").unwrap();
+        let address = first.listening()[0].0.to_string();
+        let error = start(&address).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot listen on {address}: another program does; stop it")), "{error}");
+    }
+
+    #[test]
+    fn a_refused_policy_changes_nothing() {
+        let edge = start("127.0.0.1:0").unwrap();
+        let mut wrong: serde_json::Value = serde_json::from_slice(&document("127.0.0.1:0")).unwrap();
+        wrong["version"] = 2.into();
+        wrong["zones"][0]["phases"] = serde_json::json!({"http_request_firewall_custom": [
+            {"id": "00000000000000000000000000000001", "expression": "http.hots eq \"a\"", "action": "block"}]});
+        let found = edge.apply(&serde_json::to_vec(&wrong).unwrap()).unwrap_err();
+        assert_eq!(found.len(), 1);
+        assert_eq!((edge.status().policy_version, edge.shared.metrics.total(Metric::PolicyRefused)), (1, 1));
+        wrong["zones"][0].as_object_mut().unwrap().remove("phases");
+        assert_eq!(edge.apply(&serde_json::to_vec(&wrong).unwrap()).unwrap().version, 2);
+        assert_eq!(edge.status().policy_version, 2);
+    }
+}
