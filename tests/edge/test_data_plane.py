@@ -15,7 +15,7 @@ import pytest
 from tests.edge.conftest import MakePolicy
 
 import bartizan
-from bartizan.edge.data_plane import Edge, PolicyRefused
+from bartizan.edge.data_plane import Edge, Policy, PolicyRefused
 
 
 def get(edge: Edge, path: str) -> tuple[int, bytes]:
@@ -43,8 +43,8 @@ def test_it_serves_and_blocks(make_policy: MakePolicy) -> None:
 def test_a_policy_may_be_a_document_or_a_file(form: str, make_policy: MakePolicy, tmp_path: Path) -> None:
     file = tmp_path / "policy.json"
     file.write_bytes(msgspec.json.encode(make_policy(7)))
-    policy = {"bytes": file.read_bytes(), "path": file, "text": str(file)}[form]
-    with Edge(policy, events="off") as edge:
+    forms: dict[str, Policy] = {"bytes": file.read_bytes(), "path": file, "text": str(file)}
+    with Edge(forms[form], events="off") as edge:
         assert edge.status()["policy_version"] == 7
 
 

@@ -1,0 +1,93 @@
+"""`bartizan doctor` finds what stands in the way and says how to mend it."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from bartizan.cli.doctor import doctor
+from bartizan.cli.init import init
+from bartizan.layout import StateDirectory
+from bartizan.supervisor.examination import Finding, examine
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    file = tmp_path / "bartizan.toml"
+    init(origin="http://127.0.0.1:1", host=[], file=file, force=False)
+    text = file.read_text().replace("127.0.0.1:8080", "127.0.0.1:0").replace("127.0.0.1:8443", "127.0.0.1:0")
+    file.write_text(text)
+    return file
+
+
+def findings(site: Path) -> dict[str, Finding]:
+    return {finding.subject: finding for finding in examine(site, StateDirectory(site.parent / ".bartizan"))}
+
+
+def test_a_new_installation_is_healthy(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert doctor(site=site, state=None, json=True) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["ok"] is True
+    assert {finding["subject"] for finding in report["findings"]} >= {
+        "python",
+        "native module",
+        "state",
+        "disk",
+        "site file",
+    }
+
+
+def test_every_problem_has_a_way_out(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = site.parent / ".bartizan"
+    state.mkdir(mode=0o755)
+    state.chmod(0o755)
+    site.write_text(site.read_text().replace('action = "log"', 'action = "lgo"'))
+    assert doctor(site=site, state=None, json=False) == 1
+    shown = capsys.readouterr().out
+    assert f"chmod 700 {state}" in shown
+    assert f"`bartizan check {site}` lists them" in shown
+    assert all(finding.way_out for finding in findings(site).values() if finding.verdict == "problem")
+
+
+def test_a_port_in_use_is_found(site: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        site.write_text(site.read_text().replace("127.0.0.1:0", f"127.0.0.1:{port}", 1))
+        examined = examine(site, StateDirectory(site.parent / ".bartizan"))
+    (problem,) = [finding for finding in examined if finding.verdict == "problem"]
+    assert problem == Finding(
+        "address", "problem", f"127.0.0.1:{port} is in use", f"`ss -ltnp 'sport = :{port}'` says by whom"
+    )
+
+
+def test_a_missing_site_file_is_found(tmp_path: Path) -> None:
+    finding = findings(tmp_path / "bartizan.toml")["site file"]
+    assert (finding.verdict, finding.way_out) == ("problem", "`bartizan init ORIGIN` writes one")
+
+
+def test_an_expired_certificate_is_found(site: Path) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([])
+    end = datetime.now(UTC) - timedelta(days=1)
+    built = x509.CertificateBuilder(name, name, key.public_key(), 1, end - timedelta(days=9), end)
+    certificate = site.parent / "old.pem"
+    certificate.write_bytes(built.sign(key, SHA256()).public_bytes(Encoding.PEM))
+    state = StateDirectory(site.parent / ".bartizan")
+    state.create()
+    zones = [{"tls": {"certificates": [{"certificate_file": str(certificate), "key_file": "x"}]}}]
+    state.current_policy.write_text(json.dumps({"zones": zones}))
+    finding = findings(site)["certificate"]
+    assert finding.verdict == "problem"
+    assert finding.text == f"{certificate} expired on {end:%Y-%m-%d}"

@@ -1,0 +1,60 @@
+"""The edge says what is wrong with origins once, not for each request."""
+
+from __future__ import annotations
+
+import logging
+
+from bartizan.edge.watch import REMIND_S, OriginTrouble, failing, failures
+
+DOWN = ['zone "shop" http://127.0.0.1:1: connection refused']
+
+
+def test_failures_are_told_once_then_by_the_minute_with_their_count() -> None:
+    trouble = OriginTrouble()
+    assert trouble.seen({"connect": 0}, [], 0.0) is None
+    first = trouble.seen({"connect": 3}, DOWN, 2.0)
+    assert first is not None
+    assert first[0] == logging.ERROR
+    assert first[1].startswith(f"3 exchanges with an origin failed (connect): {DOWN[0]}.")
+    assert trouble.seen({"connect": 10}, DOWN, 4.0) is None
+    assert trouble.seen({"connect": 40}, DOWN, 6.0) is None
+    again = trouble.seen({"connect": 41}, DOWN, 2.0 + REMIND_S)
+    assert again is not None
+    assert again[1].startswith("38 exchanges with an origin failed (connect)")
+
+
+def test_one_failure_is_one_exchange() -> None:
+    told = OriginTrouble().seen({"timeout": 1}, [], 0.0)
+    assert told is not None
+    assert told[1].startswith("1 exchange with an origin failed (timeout): see `bartizan tail`.")
+
+
+def test_the_end_of_trouble_is_told_once() -> None:
+    trouble = OriginTrouble()
+    assert trouble.seen({"connect": 1}, DOWN, 0.0) is not None
+    assert trouble.seen({"connect": 1}, DOWN, REMIND_S - 1) is None
+    assert trouble.seen({"connect": 1}, [], REMIND_S) == (
+        logging.INFO,
+        "no exchange with an origin has failed for 60 s",
+    )
+    assert trouble.seen({"connect": 1}, [], 2 * REMIND_S) is None
+    assert trouble.seen({"connect": 2}, DOWN, 2 * REMIND_S + 1) is not None
+
+
+def test_a_status_names_failing_servers_and_counts_failures() -> None:
+    status = {
+        "failing_origins": [
+            {"zone": "shop", "server": "http://127.0.0.1:1", "reason": "connection refused"},
+            {"zone": "blog", "server": "unix:/run/app.sock", "reason": None},
+        ],
+        "metrics": [
+            {"name": "bartizan_requests_total", "label": None, "value": 9},
+            {"name": "bartizan_origin_errors_total", "label": ["kind", "connect"], "value": 2},
+            {"name": "bartizan_origin_errors_total", "label": ["kind", "timeout"], "value": 1},
+        ],
+    }
+    assert failing(status) == [
+        'zone "shop" http://127.0.0.1:1: connection refused',
+        'zone "blog" unix:/run/app.sock: no answer',
+    ]
+    assert failures(status) == {"connect": 2, "timeout": 1}
