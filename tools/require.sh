@@ -38,13 +38,18 @@ cargo() {
     command -v cc >/dev/null 2>&1 || debian "there is no C compiler, which the crate ring needs" "gcc libc6-dev"
 }
 
-# command:package, for every program that a test starts.
+# program:package, for every program that a test starts.
 packages() {
     missing=
-    for pair in nginx:nginx-light haproxy:haproxy wrk:wrk h2load:nghttp2-client chromium:chromium openssl:openssl curl:curl; do
+    for pair in nginx:nginx-light haproxy:haproxy wrk:wrk h2load:nghttp2-client chromium:chromium openssl:openssl curl:curl \
+        setpriv:util-linux ss:iproute2; do
         command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
     done
+    # Debian keeps the server's programs out of the path, one directory for each version.
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
     [ -z "$missing" ] || debian "the tests need programs that are not here" "$missing"
+    command -v go >/dev/null 2>&1 ||
+        printf 'bartizan: there is no go; tests that build their peer with it are skipped\n' >&2
 }
 
 case "$1" in
