@@ -21,7 +21,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use fields::{Body, Connection, Request, View};
-use http1::{Headers, Known, RequestHead};
+use http1::{Headers, Known, Line, RequestHead};
 use smallvec::SmallVec;
 
 use crate::body::{BodyError, Held, Then};
@@ -37,7 +37,7 @@ use crate::origin::{
 };
 use crate::page::{Format, Page, Reason};
 use crate::policy::{self, EdgeSettings, ResponseBody, Verdict};
-use crate::upstream::{self, Http1Receive, Http1Send, Length, OriginReceive, OriginSend, Outgoing, UpstreamError};
+use crate::upstream::{Http1Receive, Http1Send, Length, OriginReceive, OriginSend, Outgoing, UpstreamError};
 use crate::wire::{Wire, WireError};
 use crate::worker::Worker;
 
@@ -95,7 +95,7 @@ pub struct Answer<'a> {
     /// Reason phrase, for protocols that have one.
     pub reason: &'a [u8],
     /// Header lines, framing aside.
-    pub lines: &'a [(&'a [u8], &'a [u8])],
+    pub lines: &'a [Line<'a>],
     /// The body.
     pub length: Length,
 }
@@ -103,7 +103,7 @@ pub struct Answer<'a> {
 /// The client's side of a response.
 pub trait ResponseSink {
     /// Sends an informational response; clients that know none get none.
-    async fn informational(&mut self, timer: &Timer, status: u16, lines: &[(&[u8], &[u8])]) -> Result<(), WireError>;
+    async fn informational(&mut self, timer: &Timer, status: u16, lines: &[Line<'_>]) -> Result<(), WireError>;
     /// Takes the head; it leaves with the first piece, or at once if there is no body or `now` is set.
     async fn head(&mut self, timer: &Timer, answer: &Answer<'_>, now: bool) -> Result<(), WireError>;
     /// Sends a piece of the body.
@@ -684,8 +684,7 @@ impl<'e> Exchange<'e> {
                 result
             }
             OriginConnection::Http2(origin) => {
-                let (mut send, mut receive) =
-                    upstream::converse(origin, server.is_tls(), self.head.method(), &self.client.limits);
+                let (mut send, mut receive) = origin.converse();
                 self.talk(served, body, held, None, &mut send, &mut receive, cookie.as_deref(), sink, record).await
             }
         };
@@ -857,9 +856,9 @@ impl<'e> Exchange<'e> {
         if head.status() == 101 {
             let added = self.added(Some(served), cookie.map(str::as_bytes));
             let mut lines = headers::to_client(&head, &added);
-            lines.push((b"connection", b"Upgrade"));
+            lines.push(Line::new(b"connection", b"Upgrade"));
             if let Some(protocol) = head.headers().known(Known::Upgrade) {
-                lines.push((b"upgrade", protocol));
+                lines.push(Line::new(b"upgrade", protocol));
             }
             let answer = Answer { status: 101, reason: head.reason(), lines: &lines, length: Length::Raw };
             sink.head(self.timer, &answer, true).await?;
@@ -888,23 +887,23 @@ impl<'e> Exchange<'e> {
             if let (Some(coding), Some(_)) = (decision.coding, &encoder) {
                 self.worker.recorder.count(Metric::CompressedResponses);
                 length = Length::Unknown;
-                lines.retain(|(name, value)| match (compress::rewrite(name, value), &etag) {
+                lines.retain(|line| match (compress::rewrite(line.name(), line.value()), &etag) {
                     (None, _) => false,
                     (Some(Cow::Owned(_)), Some(weak)) => {
-                        *value = weak;
+                        *line = Line::new(b"etag", weak);
                         true
                     }
                     (Some(_), _) => true,
                 });
-                lines.push((b"content-encoding", coding.token().as_bytes()));
+                lines.push(Line::new(b"content-encoding", coding.token().as_bytes()));
             } else if let (true, Some(value)) = (no_body, head.headers().known(Known::ContentLength)) {
                 // HEAD and 304 announce the length of what is not sent (RFC 9110 §8.6).
                 if head.status() != 204 {
-                    lines.push((b"content-length", value));
+                    lines.push(Line::new(b"content-length", value));
                 }
             }
             if decision.add_vary {
-                lines.push((b"vary", b"accept-encoding"));
+                lines.push(Line::new(b"vary", b"accept-encoding"));
             }
             if uploading.get() {
                 // What the client still sends of its body will not be read as a request (RFC 9112 §9.3).

@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::time::SystemTime;
 
-use http1::{Framing, Headers, Refusal, RequestHead, RequestParser, Version};
+use http1::{Framing, Headers, Line, Refusal, RequestHead, RequestParser, Version};
 
 use crate::body::{BodyError, Incoming, Then};
 use crate::deadlines::{Deadline, Lane, Timer, TimerGuard};
@@ -294,13 +294,13 @@ impl<IO: Io> Http1Sink<'_, IO> {
 }
 
 impl<IO: Io> ResponseSink for Http1Sink<'_, IO> {
-    async fn informational(&mut self, timer: &Timer, status: u16, lines: &[(&[u8], &[u8])]) -> Result<(), WireError> {
+    async fn informational(&mut self, timer: &Timer, status: u16, lines: &[Line<'_>]) -> Result<(), WireError> {
         if self.version == Version::Http10 {
             return Ok(());
         }
         http1::write::status_line(self.out, Version::Http11, status, reason_phrase(status))?;
-        for (name, value) in lines {
-            self.line(name, value)?;
+        for line in lines {
+            http1::write::header_line(self.out, *line)?;
         }
         http1::write::end_of_head(self.out);
         self.flush(timer, b"", b"").await
@@ -309,8 +309,8 @@ impl<IO: Io> ResponseSink for Http1Sink<'_, IO> {
     async fn head(&mut self, timer: &Timer, answer: &Answer<'_>, now: bool) -> Result<(), WireError> {
         self.began = true;
         http1::write::status_line(self.out, Version::Http11, answer.status, answer.reason)?;
-        for (name, value) in answer.lines {
-            self.line(name, value)?;
+        for line in answer.lines {
+            http1::write::header_line(self.out, *line)?;
         }
         let mut at_once = now;
         match answer.length {

@@ -31,7 +31,7 @@ use ::h2::server::{Builder, Connection, SendResponse};
 use ::h2::{Reason as Code, RecvStream};
 use bytes::Bytes;
 use http::Request;
-use http1::{Content, Refusal, RequestHead};
+use http1::{Content, Line, Refusal, RequestHead};
 
 use crate::deadlines::{Deadline, Lane, Timer, TimerGuard};
 use crate::events;
@@ -349,8 +349,8 @@ async fn refuse(client: &Client, timer: &Timer, reply: &RefCell<Reply>, refusal:
     let mut content = Vec::with_capacity(512);
     page.render(Format::Text, &mut content);
     let date = worker.date(now);
-    let mut lines: Vec<(&[u8], &[u8])> = vec![(b"date", &date)];
-    lines.extend(Format::Text.headers().iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
+    let mut lines = vec![Line::new(b"date", &date)];
+    lines.extend(Format::Text.headers().iter().map(|(name, value)| Line::new(name.as_bytes(), value.as_bytes())));
     let mut sink = Http2Sink::new(reply, None);
     let length = Length::Known(content.len() as u64);
     let answer = Answer { status, reason: reason_phrase(status), lines: &lines, length };

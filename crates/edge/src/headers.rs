@@ -5,11 +5,11 @@
 //! `X-Forwarded-*`) is always the edge's own word: the same names from a client that is no trusted proxy are dropped, in
 //! every spelling, because applications read `x_forwarded_for` and `X-Forwarded-For` as one.
 
-use http1::{Headers, Known, RequestHead, ResponseHead};
+use http1::{Headers, Known, Line, RequestHead, ResponseHead};
 use smallvec::SmallVec;
 
 /// Header lines to be written, borrowed from wherever they stand.
-pub type Lines<'a> = SmallVec<[(&'a [u8], &'a [u8]); 32]>;
+pub type Lines<'a> = SmallVec<[Line<'a>; 32]>;
 
 /// What the edge tells an origin about a request.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub struct Told<'a> {
 pub fn to_origin<'a>(head: &'a RequestHead, told: &Told<'a>) -> Lines<'a> {
     let headers = head.headers();
     let mut lines = Lines::new();
-    lines.push((b"Host", told.host));
+    lines.push(Line::new(b"Host", told.host));
     for line in headers.end_to_end() {
         let keep = match line.known {
             Known::Host | Known::ContentLength | Known::Expect | Known::Te => false,
@@ -51,25 +51,25 @@ pub fn to_origin<'a>(head: &'a RequestHead, told: &Told<'a>) -> Lines<'a> {
             known => !is_ours(known),
         };
         if keep {
-            lines.push((headers.name(line), headers.value(line)));
+            lines.push(headers.written(line));
         }
     }
-    lines.push((b"CF-Connecting-IP", told.client_ip.as_bytes()));
-    lines.push((b"CF-Ray", told.ray.as_bytes()));
-    lines
-        .push((b"CF-Visitor", if told.scheme == "https" { br#"{"scheme":"https"}"# } else { br#"{"scheme":"http"}"# }));
-    lines.push((b"X-Forwarded-For", told.forwarded_for.as_bytes()));
-    lines.push((b"X-Forwarded-Proto", told.scheme.as_bytes()));
-    lines.push((b"X-Forwarded-Host", told.client_host));
+    lines.push(Line::new(b"CF-Connecting-IP", told.client_ip.as_bytes()));
+    lines.push(Line::new(b"CF-Ray", told.ray.as_bytes()));
+    let visitor: &[u8] = if told.scheme == "https" { br#"{"scheme":"https"}"# } else { br#"{"scheme":"http"}"# };
+    lines.push(Line::new(b"CF-Visitor", visitor));
+    lines.push(Line::new(b"X-Forwarded-For", told.forwarded_for.as_bytes()));
+    lines.push(Line::new(b"X-Forwarded-Proto", told.scheme.as_bytes()));
+    lines.push(Line::new(b"X-Forwarded-Host", told.client_host));
     if told.trailers {
-        lines.push((b"TE", b"trailers"));
+        lines.push(Line::new(b"TE", b"trailers"));
     }
     if let Some(protocol) = told.upgrade {
-        lines.push((b"Connection", b"Upgrade"));
-        lines.push((b"Upgrade", protocol));
+        lines.push(Line::new(b"Connection", b"Upgrade"));
+        lines.push(Line::new(b"Upgrade", protocol));
     }
     if told.expect_continue {
-        lines.push((b"Expect", b"100-continue"));
+        lines.push(Line::new(b"Expect", b"100-continue"));
     }
     lines
 }
@@ -130,11 +130,11 @@ pub fn to_client<'a>(head: &'a ResponseHead, added: &Added<'a>) -> Lines<'a> {
             _ => true,
         };
         if keep {
-            lines.push((headers.name(line), headers.value(line)));
+            lines.push(headers.written(line));
         }
     }
     if !dated {
-        lines.push((b"date", added.date));
+        lines.push(Line::new(b"date", added.date));
     }
     push_added(&mut lines, added);
     lines
@@ -142,29 +142,29 @@ pub fn to_client<'a>(head: &'a ResponseHead, added: &Added<'a>) -> Lines<'a> {
 
 /// The header lines of a response that the edge makes itself.
 pub fn of_edge<'a>(own: &[(&'a str, &'a [u8])], added: &Added<'a>) -> Lines<'a> {
-    let mut lines: Lines<'a> = own.iter().map(|(name, value)| (name.as_bytes(), *value)).collect();
-    lines.push((b"date", added.date));
+    let mut lines: Lines<'a> = own.iter().map(|(name, value)| Line::new(name.as_bytes(), value)).collect();
+    lines.push(Line::new(b"date", added.date));
     push_added(&mut lines, added);
     lines
 }
 
 fn push_added<'a>(lines: &mut Lines<'a>, added: &Added<'a>) {
-    lines.push((b"cf-ray", added.ray.as_bytes()));
+    lines.push(Line::new(b"cf-ray", added.ray.as_bytes()));
     if let Some(value) = added.hsts {
-        lines.push((b"strict-transport-security", value));
+        lines.push(Line::new(b"strict-transport-security", value));
     }
     if let Some(cookie) = added.cookie {
-        lines.push((b"set-cookie", cookie));
+        lines.push(Line::new(b"set-cookie", cookie));
     }
 }
 
 /// The lines of an informational response that go on: it has no content and says nothing of any (RFC 9110 §8.6).
 pub fn informational(headers: &Headers) -> Lines<'_> {
     let lines = headers.end_to_end().filter(|line| line.known != Known::ContentLength);
-    lines.map(|line| (headers.name(line), headers.value(line))).collect()
+    lines.map(|line| headers.written(line)).collect()
 }
 
 /// Trailers that may be passed on, in either direction: [`http1`] has refused those that frame or route.
 pub fn trailers(headers: &Headers) -> Lines<'_> {
-    headers.end_to_end().map(|line| (headers.name(line), headers.value(line))).collect()
+    headers.end_to_end().map(|line| headers.written(line)).collect()
 }

@@ -15,7 +15,7 @@ use ::h2::server::SendResponse;
 use ::h2::{Reason, RecvStream, SendStream};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use http1::{Content, Framing, Headers, Limits, Refusal, RequestHead};
+use http1::{Content, Framing, Headers, Limits, Line, Refusal, RequestHead};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
@@ -265,8 +265,8 @@ impl<'s> Http2Sink<'s> {
             return Ok(answer.status);
         }
         let accepts = |key: &Key| {
-            let mut lines = answer.lines.iter().filter(|(name, _)| name.eq_ignore_ascii_case(ACCEPT));
-            lines.next().is_some_and(|(_, value)| key.is_accepted_by(value))
+            let mut lines = answer.lines.iter().filter(|line| line.name().eq_ignore_ascii_case(ACCEPT));
+            lines.next().is_some_and(|line| key.is_accepted_by(line.value()))
         };
         if self.websocket.as_ref().is_some_and(accepts) { Ok(200) } else { Err(WireError::Closed) }
     }
@@ -318,7 +318,7 @@ impl<'s> Http2Sink<'s> {
 }
 
 impl ResponseSink for Http2Sink<'_> {
-    async fn informational(&mut self, _: &Timer, status: u16, lines: &[(&[u8], &[u8])]) -> Result<(), WireError> {
+    async fn informational(&mut self, _: &Timer, status: u16, lines: &[Line<'_>]) -> Result<(), WireError> {
         let response = response(status, lines, Length::None)?;
         let Reply::Head(respond) = &mut *self.reply.borrow_mut() else { return Ok(()) };
         respond.send_informational(response).map_err(|_| WireError::Closed)
@@ -327,7 +327,7 @@ impl ResponseSink for Http2Sink<'_> {
     async fn head(&mut self, _: &Timer, answer: &Answer<'_>, _now: bool) -> Result<(), WireError> {
         let response = response(self.status(answer)?, answer.lines, answer.length)?;
         let ends_here = matches!(answer.length, Length::None | Length::Known(0));
-        let size: usize = answer.lines.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let size: usize = answer.lines.iter().map(|line| line.name().len() + line.value().len()).sum();
         self.sent.bytes += size as u64 + 9;
         self.began = true;
         self.ended = ends_here;
@@ -380,7 +380,7 @@ impl ResponseSink for Http2Sink<'_> {
     }
 }
 
-fn response(status: u16, lines: &[(&[u8], &[u8])], length: Length) -> Result<Response<()>, WireError> {
+fn response(status: u16, lines: &[Line<'_>], length: Length) -> Result<Response<()>, WireError> {
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(status).map_err(|_| WireError::Closed)?;
     let length = if let Length::Known(length) = length { Some(length) } else { None };
@@ -389,17 +389,17 @@ fn response(status: u16, lines: &[(&[u8], &[u8])], length: Length) -> Result<Res
 }
 
 /// Header lines as h2 takes them. All values share one allocation.
-fn header_map(lines: &[(&[u8], &[u8])], length: Option<u64>) -> Result<HeaderMap, WireError> {
-    let size = lines.iter().map(|(_, value)| value.len()).sum();
+fn header_map(lines: &[Line<'_>], length: Option<u64>) -> Result<HeaderMap, WireError> {
+    let size = lines.iter().map(|line| line.value().len()).sum();
     let mut values = BytesMut::with_capacity(size);
-    for (_, value) in lines {
-        values.extend_from_slice(value);
+    for line in lines {
+        values.extend_from_slice(line.value());
     }
     let mut values = values.freeze();
     let mut map = HeaderMap::with_capacity(lines.len() + 1);
-    for (name, value) in lines {
-        let value = values.split_to(value.len());
-        let name = match *name {
+    for line in lines {
+        let value = values.split_to(line.value().len());
+        let name = match line.name() {
             b"cf-ray" => CF_RAY,
             name => HeaderName::from_bytes(name).map_err(|_| WireError::Closed)?,
         };

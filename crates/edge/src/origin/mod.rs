@@ -19,7 +19,6 @@
 //! 4. `pool.put_back(checkout)` if the response was read to its end and both sides keep the connection; otherwise drop it.
 
 pub mod connect;
-pub mod conversation;
 pub mod dns;
 pub mod group;
 pub mod health;

@@ -162,8 +162,8 @@ impl fmt::Display for CertificateProblem {
             Self::Broken { file, reason } => write!(f, "\"{}\" is broken: {reason}; export it again", file.display()),
             Self::KeyMismatch { certificate_file, key_file } => write!(
                 f,
-                "the key in \"{}\" does not belong to the certificate in \"{}\"; give the key that the certificate was \
-                 issued for",
+                "the key in \"{}\" does not belong to the first certificate in \"{}\"; give the key that it was issued for, \
+                 and the chain with the site's own certificate first",
                 key_file.display(),
                 certificate_file.display()
             ),

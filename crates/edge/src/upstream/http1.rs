@@ -41,8 +41,8 @@ impl OriginSend for Http1Send<'_> {
     ) -> Result<(), UpstreamError> {
         let out = &mut self.out;
         http1::write::request_line(out, request.method, request.target, Version::Http11)?;
-        for (name, value) in request.lines {
-            http1::write::header(out, name, value)?;
+        for line in request.lines {
+            http1::write::header_line(out, *line)?;
         }
         match request.length {
             Length::Known(length) => http1::write::header_number(out, b"Content-Length", length)?,

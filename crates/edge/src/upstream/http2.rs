@@ -1,122 +1,89 @@
-//! An origin that speaks HTTP/2: each request is a stream on a shared connection (RFC 9113).
+//! One request and its response over HTTP/2: the halves that [`crate::exchange`] talks to, made of one stream.
+//!
+//! A request is written for HTTP/2 anew (RFC 9113 §8.3): `Host` becomes `:authority`, what belongs to an HTTP/1 connection
+//! stays behind. Content is handed to h2 only as far as the origin's window and a small buffer take it, and the windows of
+//! what the origin sends are opened as the client takes it, so neither side can fill our memory.
 
+use super::{Length, OriginReceive, OriginSend, Outgoing, UpstreamError};
+use crate::body::Then;
+use crate::deadlines::{Lane, Timer};
+use crate::origin::{Http2, Http2Error};
+use crate::wire::WireError;
+use bytes::{Buf, Bytes};
+use h2::client::ResponseFuture;
+use h2::{RecvStream, SendStream};
+use http::header::{CONTENT_LENGTH, HOST, TE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
+use http1::{Content, Framing, Headers, Refusal, ResponseHead};
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use h2::client::ResponseFuture;
-use h2::{RecvStream, SendStream};
-use http1::{Content, Headers, Refusal, ResponseHead};
+/// The response of a request that was sent, and its method, on their way from the sending to the receiving half.
+type Handover = Rc<RefCell<Option<(ResponseFuture, Method)>>>;
 
-use super::{Length, OriginReceive, OriginSend, Outgoing, UpstreamError};
-use crate::body::Then;
-use crate::deadlines::{Lane, Timer, within};
-use crate::origin::{Http2, Http2Error};
-use crate::wire::WireError;
-
-/// Where the sending half leaves the answer to come for the receiving half.
-type Handover = Rc<RefCell<Option<ResponseFuture>>>;
-
-/// The two halves of a request over `origin`; `secure`: the connection is encrypted.
-pub fn converse<'m>(
-    origin: Http2,
-    secure: bool,
-    method: &'m [u8],
-    limits: &http1::Limits,
-) -> (Http2Send, Http2Receive<'m>) {
-    let handover = Handover::default();
-    let send = Http2Send { origin, secure, stream: None, handover: Rc::clone(&handover) };
-    let receive = Http2Receive {
-        handover,
-        response: None,
-        method,
-        limits: limits.clone(),
-        body: None,
-        current: Bytes::new(),
-        trailers: None,
-        length: Length::None,
-    };
-    (send, receive)
+impl Http2 {
+    /// The two halves of a conversation.
+    pub fn converse(self) -> (Http2Send, Http2Receive) {
+        let handover = Handover::default();
+        let receive = Http2Receive {
+            handover: Rc::clone(&handover),
+            response: None,
+            method: Method::GET,
+            body: None,
+            piece: Bytes::new(),
+            next: None,
+            length: Length::None,
+            trailers: None,
+            ended: false,
+        };
+        (Http2Send { place: self, stream: None, handover }, receive)
+    }
 }
 
 /// The sending half.
+#[derive(Debug)]
 pub struct Http2Send {
-    origin: Http2,
-    secure: bool,
+    place: Http2,
     stream: Option<SendStream<Bytes>>,
     handover: Handover,
 }
 
-impl From<h2::Error> for UpstreamError {
-    fn from(error: h2::Error) -> Self {
-        Http2Error::from(error).into()
-    }
-}
-
-impl From<Http2Error> for UpstreamError {
-    fn from(error: Http2Error) -> Self {
-        Self::Reset(error.message, error.retryable)
-    }
-}
-
-async fn in_time<F: Future>(timer: &Timer, work: F) -> Result<F::Output, UpstreamError> {
-    within(timer, Lane::Origin, work).await.map_err(|late| UpstreamError::Wire(WireError::Late(late)))
-}
-
-fn request_of(outgoing: &Outgoing<'_>, secure: bool) -> Result<http::Request<()>, UpstreamError> {
-    let refused = |_| UpstreamError::Refused(Refusal::InvalidTarget);
-    let mut uri = http::uri::Parts::default();
-    uri.scheme = Some(if secure { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP });
-    let mut lines = outgoing.lines.iter();
-    let host = lines.next().map_or(&b""[..], |(_, host)| host);
-    uri.authority = Some(http::uri::Authority::try_from(host).map_err(refused)?);
-    uri.path_and_query = Some(http::uri::PathAndQuery::try_from(outgoing.target).map_err(refused)?);
-    let uri = http::Uri::from_parts(uri).map_err(|_| UpstreamError::Refused(Refusal::InvalidTarget))?;
-    let method =
-        http::Method::from_bytes(outgoing.method).map_err(|_| UpstreamError::Refused(Refusal::InvalidMethod))?;
-    let mut request = http::Request::new(());
-    *request.method_mut() = method;
-    *request.uri_mut() = uri;
-    *request.version_mut() = http::Version::HTTP_2;
-    let headers = request.headers_mut();
-    for (name, value) in lines {
-        let name =
-            http::HeaderName::from_bytes(name).map_err(|_| UpstreamError::Refused(Refusal::InvalidHeaderName))?;
-        let value =
-            http::HeaderValue::from_bytes(value).map_err(|_| UpstreamError::Refused(Refusal::InvalidHeaderValue))?;
-        headers.append(name, value);
-    }
-    if let Length::Known(length) = outgoing.length {
-        headers.insert(http::header::CONTENT_LENGTH, length.into());
-    }
-    Ok(request)
-}
-
-/// Waits for room and sends, as often as it takes.
-async fn send_all(stream: &mut SendStream<Bytes>, bytes: &[u8], end: bool) -> Result<(), UpstreamError> {
-    let mut rest = Bytes::copy_from_slice(bytes);
-    if rest.is_empty() {
-        if end {
-            stream.send_data(rest, true)?;
+impl Http2Send {
+    /// Hands all of `bytes` to the stream, as the origin takes it.
+    async fn send(&mut self, timer: &Timer, bytes: &[u8], end: bool) -> Result<(), UpstreamError> {
+        let Some(stream) = &mut self.stream else { return Err(not_begun()) };
+        if bytes.is_empty() {
+            return if end { stream.send_data(Bytes::new(), true).map_err(reset) } else { Ok(()) };
         }
-        return Ok(());
-    }
-    while !rest.is_empty() {
-        stream.reserve_capacity(rest.len());
-        while stream.capacity() == 0 {
-            match poll_fn(|cx| stream.poll_capacity(cx)).await {
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(error.into()),
-                None => return Err(UpstreamError::Unanswered),
+        let mut left = Bytes::copy_from_slice(bytes);
+        while !left.is_empty() {
+            stream.reserve_capacity(left.len());
+            let capacity = poll_fn(|cx| {
+                if let Some(late) = timer.poll(cx, Lane::Origin) {
+                    return Poll::Ready(Err(UpstreamError::Wire(WireError::Late(late))));
+                }
+                if stream.capacity() > 0 {
+                    return Poll::Ready(Ok(stream.capacity()));
+                }
+                match stream.poll_capacity(cx) {
+                    Poll::Ready(Some(Ok(capacity))) => Poll::Ready(Ok(capacity)),
+                    Poll::Ready(Some(Err(error))) => Poll::Ready(Err(reset(error))),
+                    Poll::Ready(None) => Poll::Ready(Err(UpstreamError::Wire(WireError::Closed))),
+                    Poll::Pending => Poll::Pending,
+                }
+            })
+            .await?;
+            if capacity == 0 {
+                continue;
             }
+            let piece = left.split_to(capacity.min(left.len()));
+            stream.send_data(piece, end && left.is_empty()).map_err(reset)?;
         }
-        let part = rest.split_to(stream.capacity().min(rest.len()));
-        stream.send_data(part, end && rest.is_empty())?;
+        Ok(())
     }
-    Ok(())
 }
 
 impl OriginSend for Http2Send {
@@ -127,130 +94,148 @@ impl OriginSend for Http2Send {
         first: &[u8],
         then: Then,
     ) -> Result<(), UpstreamError> {
-        let end = first.is_empty() && then == Then::End;
-        let request = request_of(request, self.secure)?;
-        let (response, stream) = self.origin.send_request(request, end)?;
-        *self.handover.borrow_mut() = Some(response);
-        let stream = self.stream.insert(stream);
-        if end { Ok(()) } else { in_time(timer, send_all(stream, first, then == Then::End)).await? }
+        let ends_here = request.length == Length::None || (first.is_empty() && then == Then::End);
+        let request = http_request(request, first.len(), ends_here)?;
+        let method = request.method().clone();
+        let (response, stream) = self.place.send_request(request, ends_here).map_err(failed)?;
+        self.stream = Some(stream);
+        *self.handover.borrow_mut() = Some((response, method));
+        if ends_here { Ok(()) } else { self.send(timer, first, then == Then::End).await }
     }
 
     async fn piece(&mut self, timer: &Timer, bytes: &[u8], then: Then) -> Result<(), UpstreamError> {
-        let Some(stream) = &mut self.stream else { return Ok(()) };
-        in_time(timer, send_all(stream, bytes, then == Then::End)).await?
+        self.send(timer, bytes, then == Then::End).await
     }
 
-    async fn finish(&mut self, _timer: &Timer, trailers: Option<&Headers>) -> Result<(), UpstreamError> {
-        let Some(stream) = &mut self.stream else { return Ok(()) };
-        match trailers {
-            Some(trailers) => stream.send_trailers(trailer_map(trailers)?)?,
-            None => stream.send_data(Bytes::new(), true)?,
+    async fn finish(&mut self, timer: &Timer, trailers: Option<&Headers>) -> Result<(), UpstreamError> {
+        let Some(trailers) = trailers else { return self.send(timer, b"", true).await };
+        let Some(stream) = &mut self.stream else { return Err(not_begun()) };
+        let mut map = HeaderMap::with_capacity(trailers.len());
+        for (name, value) in trailers.iter() {
+            map.append(header_name(name)?, header_value(value)?);
         }
-        Ok(())
+        stream.send_trailers(map).map_err(reset)
     }
-}
-
-/// Trailers as `h2` takes them.
-pub fn trailer_map(trailers: &Headers) -> Result<http::HeaderMap, UpstreamError> {
-    let mut map = http::HeaderMap::new();
-    for (name, value) in crate::headers::trailers(trailers) {
-        let name =
-            http::HeaderName::from_bytes(name).map_err(|_| UpstreamError::Refused(Refusal::InvalidHeaderName))?;
-        let value =
-            http::HeaderValue::from_bytes(value).map_err(|_| UpstreamError::Refused(Refusal::InvalidHeaderValue))?;
-        map.append(name, value);
-    }
-    Ok(map)
 }
 
 /// The receiving half.
-pub struct Http2Receive<'m> {
+#[derive(Debug)]
+pub struct Http2Receive {
     handover: Handover,
     response: Option<ResponseFuture>,
-    method: &'m [u8],
-    limits: http1::Limits,
+    method: Method,
     body: Option<RecvStream>,
-    current: Bytes,
-    trailers: Option<Headers>,
+    /// The piece handed out last; its window is opened when the next one is asked for.
+    piece: Bytes,
+    /// The piece after it, where it was already there.
+    next: Option<Bytes>,
     length: Length,
+    trailers: Option<Headers>,
+    ended: bool,
 }
 
-enum Arrived {
-    Interim(http::Response<()>),
-    Final(http::Response<RecvStream>),
+impl Http2Receive {
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, UpstreamError>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(Ok(None)) };
+        match ready!(body.poll_data(cx)) {
+            Some(Ok(bytes)) => Poll::Ready(Ok(Some(bytes))),
+            Some(Err(error)) => Poll::Ready(Err(reset(error))),
+            None => Poll::Ready(Ok(None)),
+        }
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(Ok(())) };
+        let trailers = ready!(body.poll_trailers(cx)).map_err(reset)?;
+        self.ended = true;
+        self.body = None;
+        if let Some(map) = trailers.filter(|map| !map.is_empty()) {
+            let mut trailers = Headers::default();
+            for (name, value) in &map {
+                trailers.push_trailer(name.as_str().as_bytes(), value.as_bytes()).map_err(UpstreamError::Refused)?;
+            }
+            self.trailers = Some(trailers);
+        }
+        Poll::Ready(Ok(()))
+    }
 }
 
-impl Http2Receive<'_> {
-    async fn next_response(&mut self) -> Result<Arrived, UpstreamError> {
-        let handover = &self.handover;
-        let response = &mut self.response;
+impl OriginReceive for Http2Receive {
+    async fn head(&mut self, timer: &Timer) -> Result<ResponseHead, UpstreamError> {
+        if let Some((response, method)) = self.handover.borrow_mut().take() {
+            self.response = Some(response);
+            self.method = method;
+        }
         poll_fn(|cx| {
-            if response.is_none() {
-                *response = handover.borrow_mut().take();
+            if let Some(late) = timer.poll(cx, Lane::Origin) {
+                return Poll::Ready(Err(UpstreamError::Wire(WireError::Late(late))));
             }
-            // The sending half runs in the same task and is polled after this one.
-            let Some(response) = response.as_mut() else { return Poll::Pending };
+            let Some(response) = &mut self.response else { return Poll::Ready(Err(not_begun())) };
             if let Poll::Ready(Some(interim)) = response.poll_informational(cx) {
-                return Poll::Ready(interim.map(Arrived::Interim).map_err(UpstreamError::from));
+                let (parts, ()) = interim.map_err(reset)?.into_parts();
+                let head = response_head(parts.status, &parts.headers, &self.method, Content::Absent);
+                return Poll::Ready(head.map_err(UpstreamError::Refused));
             }
-            Pin::new(response).poll(cx).map(|head| head.map(Arrived::Final).map_err(UpstreamError::from))
+            let (parts, body) = ready!(Pin::new(response).poll(cx)).map_err(reset)?.into_parts();
+            self.response = None;
+            let content = if body.is_end_stream() { Content::Absent } else { Content::Follows };
+            let head = response_head(parts.status, &parts.headers, &self.method, content);
+            let head = head.map_err(UpstreamError::Refused)?;
+            self.length = match head.framing() {
+                Framing::None => Length::None,
+                Framing::Length(length) => Length::Known(length),
+                Framing::Chunked | Framing::UntilClose => Length::Unknown,
+            };
+            self.ended = content == Content::Absent;
+            self.body = (!self.ended).then_some(body);
+            Poll::Ready(Ok(head))
         })
         .await
     }
 
-    fn head_of<B>(&self, response: &http::Response<B>, content: Content) -> Result<ResponseHead, UpstreamError> {
-        let mut head = ResponseHead::builder().limits(self.limits.clone());
-        for (name, value) in response.headers() {
-            head.header(name.as_str().as_bytes(), value.as_bytes()).map_err(UpstreamError::Refused)?;
-        }
-        head.finish(response.status().as_u16(), self.method, content).map_err(UpstreamError::Refused)
-    }
-}
-
-impl OriginReceive for Http2Receive<'_> {
-    async fn head(&mut self, timer: &Timer) -> Result<ResponseHead, UpstreamError> {
-        match in_time(timer, self.next_response()).await?? {
-            Arrived::Interim(response) => self.head_of(&response, Content::Absent),
-            Arrived::Final(response) => {
-                let ended = response.body().is_end_stream();
-                let head = self.head_of(&response, if ended { Content::Absent } else { Content::Follows })?;
-                self.length = match head.framing() {
-                    http1::Framing::None => Length::None,
-                    http1::Framing::Length(length) => Length::Known(length),
-                    _ if ended => Length::Known(0),
-                    _ => Length::Unknown,
-                };
-                self.body = Some(response.into_body());
-                Ok(head)
-            }
-        }
-    }
-
     async fn piece(&mut self, timer: &Timer) -> Result<Option<(&[u8], Then)>, UpstreamError> {
-        let Some(body) = &mut self.body else { return Ok(None) };
-        let taken = std::mem::take(&mut self.current).len();
-        if taken > 0 {
-            body.flow_control().release_capacity(taken)?;
+        let passed_on = std::mem::take(&mut self.piece).len();
+        if passed_on > 0
+            && let Some(body) = &mut self.body
+        {
+            body.flow_control().release_capacity(passed_on).map_err(reset)?;
         }
-        match in_time(timer, body.data()).await? {
-            Some(bytes) => {
-                self.current = bytes?;
-                let then = if body.is_end_stream() { Then::End } else { Then::Wait };
-                Ok(Some((&self.current, then)))
+        let then = poll_fn(|cx| {
+            if let Some(late) = timer.poll(cx, Lane::Origin) {
+                return Poll::Ready(Err(UpstreamError::Wire(WireError::Late(late))));
             }
-            None => {
-                if let Some(map) = in_time(timer, body.trailers()).await?? {
-                    let mut trailers = Headers::default();
-                    for (name, value) in &map {
-                        trailers
-                            .push_trailer(name.as_str().as_bytes(), value.as_bytes())
-                            .map_err(UpstreamError::Refused)?;
+            let piece = match self.next.take() {
+                Some(next) => Some(next),
+                None => loop {
+                    match ready!(self.poll_data(cx))? {
+                        // An empty DATA frame says nothing, unless it is the last.
+                        Some(bytes) if bytes.is_empty() => {}
+                        other => break other,
                     }
-                    self.trailers = Some(trailers);
+                },
+            };
+            let Some(piece) = piece else {
+                ready!(self.poll_end(cx))?;
+                return Poll::Ready(Ok(None));
+            };
+            timer.moved(Lane::Origin, piece.len());
+            self.piece = piece;
+            // What is already there decides whether the reader may write at once or wait for more.
+            let then = match self.poll_data(cx)? {
+                Poll::Ready(Some(next)) if !next.is_empty() => {
+                    self.next = Some(next);
+                    Then::More
                 }
-                Ok(None)
-            }
-        }
+                Poll::Ready(Some(_)) | Poll::Pending => Then::Wait,
+                Poll::Ready(None) => match self.poll_end(cx)? {
+                    Poll::Ready(()) if self.trailers.is_none() => Then::End,
+                    _ => Then::Wait,
+                },
+            };
+            Poll::Ready(Ok(Some(then)))
+        })
+        .await?;
+        Ok(then.map(|then| (self.piece.chunk(), then)))
     }
 
     fn trailers(&self) -> Option<&Headers> {
@@ -261,5 +246,90 @@ impl OriginReceive for Http2Receive<'_> {
         self.length
     }
 
+    /// HTTP/2 knows no upgrade: a 101 is refused before it gets here (RFC 9113 §8.6).
     fn begin_tunnel(&mut self) {}
+}
+
+fn failed(error: Http2Error) -> UpstreamError {
+    UpstreamError::Reset(error.message, error.retryable)
+}
+
+fn reset(error: h2::Error) -> UpstreamError {
+    failed(error.into())
+}
+
+fn not_begun() -> UpstreamError {
+    UpstreamError::Reset("the request was not sent".to_owned(), false)
+}
+
+fn http_request(request: &Outgoing<'_>, first_bytes: usize, ends_here: bool) -> Result<Request<()>, UpstreamError> {
+    let mut headers = HeaderMap::with_capacity(request.lines.len() + 1);
+    let mut authority: &[u8] = b"";
+    for line in request.lines {
+        let (name, value) = (header_name(line.name())?, line.value());
+        if name == HOST {
+            authority = value;
+        } else if !is_of_http1(&name) && (name != TE || value == b"trailers") {
+            headers.append(name, header_value(value)?);
+        }
+    }
+    match request.length {
+        Length::Known(length) => drop(headers.insert(CONTENT_LENGTH, HeaderValue::from(length))),
+        Length::Unknown if ends_here && first_bytes == 0 => drop(headers.insert(CONTENT_LENGTH, HeaderValue::from(0))),
+        Length::None | Length::Unknown | Length::Raw => {}
+    }
+    let target = uri_bytes(request.target);
+    let uri = http::Uri::builder().scheme(request.scheme).authority(authority).path_and_query(target.as_slice());
+    let uri = uri.build().map_err(|_| UpstreamError::Refused(Refusal::InvalidTarget))?;
+    let method = Method::from_bytes(request.method).map_err(|_| UpstreamError::Refused(Refusal::InvalidMethod))?;
+    let mut built = Request::new(());
+    *built.method_mut() = method;
+    *built.uri_mut() = uri;
+    *built.headers_mut() = headers;
+    Ok(built)
+}
+
+/// Whether the header belongs to an HTTP/1 connection and must not stand in HTTP/2 (RFC 9113 §8.2.2).
+fn is_of_http1(name: &HeaderName) -> bool {
+    matches!(name.as_str(), "connection" | "upgrade" | "keep-alive" | "proxy-connection" | "transfer-encoding")
+}
+
+/// The target as `http::Uri` takes it: bytes that no URI may have (RFC 3986 §2), which clients send all the same, are
+/// percent-encoded, as HTTP/2 origins expect.
+fn uri_bytes(target: &[u8]) -> Vec<u8> {
+    let mut encoded = Vec::with_capacity(target.len());
+    for byte in target {
+        match byte {
+            b'<' | b'>' | b'`' | b'"' | b'{' | b'}' | b'|' | b'\\' | b'^' | 0x00..=0x20 | 0x7f.. => {
+                let digit = |nibble: u8| b"0123456789ABCDEF"[usize::from(nibble & 15)];
+                encoded.extend([b'%', digit(byte >> 4), digit(*byte)]);
+            }
+            _ => encoded.push(*byte),
+        }
+    }
+    encoded
+}
+
+fn header_name(name: &[u8]) -> Result<HeaderName, UpstreamError> {
+    HeaderName::from_bytes(name).map_err(|_| UpstreamError::Refused(Refusal::InvalidHeaderName))
+}
+
+fn header_value(value: &[u8]) -> Result<HeaderValue, UpstreamError> {
+    HeaderValue::from_bytes(value).map_err(|_| UpstreamError::Refused(Refusal::InvalidHeaderValue))
+}
+
+fn response_head(
+    status: StatusCode,
+    headers: &HeaderMap,
+    method: &Method,
+    content: Content,
+) -> Result<ResponseHead, Refusal> {
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Refusal::InvalidStatus);
+    }
+    let mut builder = ResponseHead::builder();
+    for (name, value) in headers {
+        builder.header(name.as_str().as_bytes(), value.as_bytes())?;
+    }
+    builder.finish(status.as_u16(), method.as_str().as_bytes(), content)
 }

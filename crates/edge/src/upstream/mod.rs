@@ -9,14 +9,14 @@ mod http1;
 mod http2;
 
 use ::http1::write::Unwritable;
-use ::http1::{Headers, Refusal, ResponseHead};
+use ::http1::{Headers, Line, Refusal, ResponseHead};
 
 use crate::body::{BodyError, Then};
 use crate::deadlines::Timer;
 use crate::wire::WireError;
 
 pub use self::http1::{Http1Receive, Http1Send};
-pub use self::http2::{Http2Receive, Http2Send, converse, trailer_map};
+pub use self::http2::{Http2Receive, Http2Send};
 
 /// How a conversation with an origin failed.
 #[derive(Debug)]
@@ -139,7 +139,7 @@ pub struct Outgoing<'a> {
     /// `https` or `http`, as the client used it.
     pub scheme: &'static str,
     /// Header lines, `Host` first, framing aside.
-    pub lines: &'a [(&'a [u8], &'a [u8])],
+    pub lines: &'a [Line<'a>],
     /// The body.
     pub length: Length,
 }
