@@ -46,10 +46,10 @@ check: $(STAMPS)/cargo-deny $(STAMPS)/demo $(STAMPS)/dev native-dev ## linters, 
 	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 	$(VENV)/cargo/bin/cargo-deny --workspace check --hide-inclusion-graph licenses bans sources
 
-bench: $(STAMPS)/packages $(STAMPS)/demo $(STAMPS)/dev native-release ## measure beside peers; takes minutes
-	$(BIN)/python benches/run.py $(ARGS)
+bench: $(STAMPS)/packages $(STAMPS)/demo $(STAMPS)/dev native-release ## make bench NAME=proxy: measure beside peers; takes half an hour
+	$(BIN)/python -m benches.$(or $(NAME),proxy) $(ARGS)
 
-prove: $(STAMPS)/demo $(STAMPS)/dev native-release ## make prove NAME=kill: a long run of proofs/kill.py; prints one JSON line
+prove: $(STAMPS)/packages $(STAMPS)/demo $(STAMPS)/dev native-release ## make prove NAME=browser: a long run of proofs/browser.py; prints one JSON line
 	@$(BIN)/python proofs/$(NAME).py $(ARGS)
 
 reference: native-dev ## write docs/reference from the tables it is made of

@@ -1,0 +1,46 @@
+"""Every long run works, for seconds: `make prove NAME=...` runs it for as long as it takes to prove something."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+SHORT: dict[str, list[str]] = {
+    "browser": ["--mib", "2"],
+    "fuzz": ["http1_request", "5"],
+    "h2spec": ["--times", "1"],
+}
+"""The arguments with which each proof is over in seconds."""
+
+
+def test_every_proof_is_run_here() -> None:
+    assert {proof.stem for proof in (REPOSITORY / "proofs").glob("*.py")} == set(SHORT)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", sorted(SHORT))
+def test_a_short_run_prints_one_line(name: str) -> None:
+    if name == "fuzz" and not has_cargo_fuzz():
+        pytest.skip("cargo fuzz or the nightly toolchain is not installed; cargo install cargo-fuzz")
+    if name == "h2spec" and shutil.which("go") is None:
+        pytest.skip("go is not installed, and it builds the HTTP/2 tester")
+    command = [sys.executable, f"proofs/{name}.py", *SHORT[name]]
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=590)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    (line,) = ended.stdout.splitlines()
+    assert isinstance(json.loads(line), dict)
+
+
+def has_cargo_fuzz() -> bool:
+    """Whether nightly `cargo fuzz` can be run."""
+    if shutil.which("cargo-fuzz") is None:
+        return False
+    asked = subprocess.run(["cargo", "+nightly", "--version"], capture_output=True, check=False, timeout=60)
+    return asked.returncode == 0
