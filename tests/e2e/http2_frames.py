@@ -100,12 +100,13 @@ class Http2:
         self._input = b""
         self.send(PREFACE, frame(SETTINGS, 0, 0, settings))
 
-    def send(self, *frames: bytes) -> None:
-        """Sends in one write; an edge that has closed already is noted."""
+    def send(self, *frames: bytes) -> bool:
+        """Sends in one write; whether the edge still takes it. What it said before it closed can be read."""
         try:
             self.connection.sendall(b"".join(frames))
         except (BrokenPipeError, ConnectionResetError):
-            self.closed = True
+            return False
+        return True
 
     def ask(self, target: bytes, method: bytes = b"GET", stream: int = 1) -> Stream:
         """A request without content, and what came of it."""
