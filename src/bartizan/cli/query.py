@@ -19,6 +19,8 @@ from bartizan.layout import StateDirectory
 FORMATS: Final = {"table": "JSONCompact", "json": "JSONEachRow", "csv": "CSVWithNames", "parquet": "Parquet"}
 """What `--format` takes, and the engine's name of it."""
 
+_UNFOLDED: Final = 10_000
+
 _BINARY: Final = ("parquet",)
 
 
@@ -75,9 +77,8 @@ def _table(answer: bytes) -> None:
         table.add_column(Text(printable(column.name)), justify="right" if is_number else "left", overflow="fold")
     for row in decoded.data:
         table.add_row(*(Text(_cell(value)) for value in row))
-    console = Console()
-    # Redirected output is for programs or files: there nothing is folded at a width of 80.
-    Console(width=console.width if sys.stdout.isatty() else 10_000, soft_wrap=not sys.stdout.isatty()).print(table)
+    # Redirected output is for programs or files: there nothing is folded.
+    Console(width=None if sys.stdout.isatty() else _UNFOLDED).print(table)
     sys.stdout.write(f"{decoded.rows:,} row{'' if decoded.rows == 1 else 's'}\n")
 
 

@@ -16,6 +16,8 @@ from bartizan.events.tail import Row
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 
+_UNFOLDED: Final = 10_000
+
 _SECTIONS: Final = (
     ("request", ("ClientRequest", "ZoneName", "EdgeStart", "EdgeEnd")),
     ("client", ("Client", "JA3", "JA4", "BartizanHTTP2")),
@@ -60,7 +62,8 @@ def _print(found: Found) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(soft_wrap=True) if not sys.stdout.isatty() else Console()
+    # Redirected output is for programs or files: there nothing is folded.
+    console = Console(width=None if sys.stdout.isatty() else _UNFOLDED)
     console.print(Text(f"Ray {found.ray_id}, from the {found.source}", style="bold"))
     left = dict(found.request)
     left.pop("RayID", None)

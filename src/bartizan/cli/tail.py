@@ -28,6 +28,12 @@ _DEFAULT_COLUMNS: Final = {
     "bartizan_refusals": ("Datetime", "Reason", "ClientIPPrefix", "EdgeResponseStatus", "SampleInterval"),
 }  # fmt: skip
 
+_WIDTHS: Final = {
+    "EdgeResponseStatus": 3, "SecurityAction": 8, "Action": 8, "Source": 14, "ClientIP": 15, "ClientIPPrefix": 15,
+    "ClientRequestMethod": 4, "EdgeTimeToFirstByteMs": 5, "BartizanOutcome": 7, "Reason": 24,
+}  # fmt: skip
+"""Places that a column takes at least, so that lines stand under each other."""
+
 _ACTED: Final = "\x1b[31m"
 _FAILED: Final = "\x1b[33m"
 _PLAIN: Final = "\x1b[0m"
@@ -92,7 +98,7 @@ def _show(row: Row, table: str, names: tuple[str, ...], *, json: bool, chosen: b
         shown = {name: row[name] for name in names if name in row} if chosen else row
         sys.stdout.write(msgspec.json.encode(_readable(shown, table)).decode() + "\n")
         return
-    line = " ".join(_cell(name, row.get(name)) for name in names)
+    line = " ".join(_cell(name, row.get(name)).ljust(_WIDTHS.get(name, 0)) for name in names)
     if sys.stdout.isatty():
         line = _coloured(line, row)
     sys.stdout.write(line.rstrip() + "\n")

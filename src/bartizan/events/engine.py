@@ -100,6 +100,7 @@ class Engine:
                 f"SET max_memory_usage = {limits.memory_bytes:d}",
                 f"SET max_result_bytes = {limits.result_bytes:d}",
                 "SET output_format_json_quote_64bit_integers = 0",
+                "SET output_format_json_escape_forward_slashes = 0",
                 # What a visitor sent need not be UTF-8, and JSON must be.
                 "SET output_format_json_validate_utf8 = 1",
                 "SET max_threads = 2",

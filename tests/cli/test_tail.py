@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.events.support import firewall_event, request, write
+
+from bartizan.cli.tail import rfc3339, tail
+from bartizan.failure import Failure
+from bartizan.layout import StateDirectory
+
+TIME = 1_709_210_096_007_000_001
+
+
+def show(state: StateDirectory, **options: object) -> None:
+    settings: dict[str, object] = {
+        "state": state.path,
+        "table": "http_requests",
+        "action": None,
+        "zone": None,
+        "status": None,
+        "columns": None,
+        "limit": 10,
+        "no_follow": True,
+        "json": False,
+    }
+    assert tail(**(settings | options)) == 0  # type: ignore[arg-type]
+
+
+def test_a_line_says_what_happened(state: StateDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+    blocked = {"EdgeResponseStatus": 403, "SecurityAction": "block", "SecurityActions": ["block"]}
+    row = request(1, EdgeStartTimestamp=TIME, EdgeTimeToFirstByteMs=2, ClientRequestURI="/a\x1b[2J", **blocked)
+    write(state.spool, ("http_requests", row))
+    show(state)
+    assert capsys.readouterr().out == (
+        "12:34:56.007 403 block    203.0.113.1     GET  shop.example /a\\x1b[2J 2ms   ok      0000000000000001\n"
+    )
+
+
+def test_json_has_every_field_and_readable_times(state: StateDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+    event = firewall_event(1, Datetime=TIME)
+    write(state.spool, ("firewall_events", event), ("http_requests", request(2)))
+    show(state, table="firewall_events", json=True)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert msgspec.json.decode(line) == event | {"Datetime": "2024-02-29T12:34:56.007000001Z"}
+
+
+def test_columns_are_chosen(state: StateDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+    write(state.spool, *(("http_requests", request(number)) for number in range(3)))
+    show(state, columns="RayID, ClientIP", limit=1)
+    show(state, columns="RayID", limit=1, json=True)
+    assert capsys.readouterr().out == '0000000000000002 203.0.113.2\n{"RayID":"0000000000000002"}\n'
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"table": "nope"}, "no table 'nope'; the tables are http_requests, firewall_events, bartizan_refusals"),
+        ({"columns": "RayID,Nope"}, "table http_requests has no column 'Nope'"),
+        ({"status": "4x"}, "give a status as 404, or a class as 4xx"),
+        ({"status": "999"}, "give a status as 404"),
+    ],
+)
+def test_what_cannot_be_shown_is_said(state: StateDirectory, options: dict[str, object], complaint: str) -> None:
+    with pytest.raises(Failure, match=complaint):
+        show(state, **options)
+
+
+def test_a_state_directory_without_a_spool_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match=rf"no spool at {tmp_path}/spool"):
+        show(StateDirectory(tmp_path))
+
+
+def test_a_spool_of_a_newer_release_is_refused_by_name(state: StateDirectory) -> None:
+    write(state.spool, ("http_requests", request(1)))
+    (segment,) = state.spool.glob("*.spool")
+    content = bytearray(segment.read_bytes())
+    content[8] = 2
+    segment.write_bytes(content)
+    with pytest.raises(Failure, match="format version 2 and this build reads version 1"):
+        show(state)
+
+
+def test_it_follows_until_interrupted(state: StateDirectory) -> None:
+    write(state.spool, ("http_requests", request(1)))
+    words = [sys.executable, "-m", "bartizan.cli", "tail", "--state", str(state.path), "--columns", "RayID"]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+    ) as process:
+        assert isinstance(process.stdout, io.TextIOWrapper)
+        assert process.stdout.readline() == "0000000000000001\n"
+        write(state.spool, ("http_requests", request(2)))
+        assert process.stdout.readline() == "0000000000000002\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+
+
+def test_times_are_utc_with_nine_decimals() -> None:
+    assert rfc3339(TIME) == "2024-02-29T12:34:56.007000001Z"
+    assert rfc3339("2024-02-29 12:34:56.007000001") == "2024-02-29 12:34:56.007000001"
