@@ -8,6 +8,7 @@ import json
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
@@ -191,51 +192,41 @@ class Application:
         self._socket.close()
 
 
-class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
-    """`/shop.Echo/...`: Unary, Stream (a message for each byte), Gather, Both, Fail, Break."""
+def _unary(request: bytes, context: grpc.ServicerContext) -> bytes:
+    sent = dict(context.invocation_metadata())
+    context.send_initial_metadata((("x-initial", str(sent.get("x-asked", ""))),))
+    context.set_trailing_metadata((("x-trailing", "at the end"), ("x-binary-bin", b"\x00\xff")))
+    return request
 
-    def service(self, call: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
-        match call.method.rpartition("/")[2]:
-            case "Unary":
-                return grpc.unary_unary_rpc_method_handler(self._unary)
-            case "Stream":
-                return grpc.unary_stream_rpc_method_handler(lambda request, _: (bytes([byte]) for byte in request))
-            case "Gather":
-                return grpc.stream_unary_rpc_method_handler(lambda requests, _: b"".join(requests))
-            case "Both":
-                return grpc.stream_stream_rpc_method_handler(lambda requests, _: (part.upper() for part in requests))
-            case "Fail":
-                return grpc.unary_unary_rpc_method_handler(self._fail)
-            case "Break":
-                return grpc.unary_stream_rpc_method_handler(self._break)
-        return None
 
-    @staticmethod
-    def _unary(request: bytes, context: grpc.ServicerContext) -> bytes:
-        sent = dict(context.invocation_metadata())
-        context.send_initial_metadata((("x-initial", str(sent.get("x-asked", ""))),))
-        context.set_trailing_metadata((("x-trailing", "at the end"), ("x-binary-bin", b"\x00\xff")))
-        return request
+def _fail(request: bytes, context: grpc.ServicerContext) -> None:
+    context.set_trailing_metadata((("x-why", "asked to"),))
+    context.abort(grpc.StatusCode.FAILED_PRECONDITION, request.decode())
 
-    @staticmethod
-    def _fail(request: bytes, context: grpc.ServicerContext) -> None:
-        context.set_trailing_metadata((("x-why", "asked to"),))
-        context.abort(grpc.StatusCode.FAILED_PRECONDITION, request.decode())
 
-    @staticmethod
-    def _break(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
-        yield request
-        context.abort(grpc.StatusCode.DATA_LOSS, "no more of it")
+def _break(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+    yield request
+    context.abort(grpc.StatusCode.DATA_LOSS, "no more of it")
+
+
+_CALLS = {
+    "Unary": grpc.unary_unary_rpc_method_handler(_unary),
+    "Stream": grpc.unary_stream_rpc_method_handler(lambda request, _: (bytes([byte]) for byte in request)),
+    "Gather": grpc.stream_unary_rpc_method_handler(lambda requests, _: b"".join(requests)),
+    "Both": grpc.stream_stream_rpc_method_handler(lambda requests, _: (part.upper() for part in requests)),
+    "Fail": grpc.unary_unary_rpc_method_handler(_fail),
+    "Break": grpc.unary_stream_rpc_method_handler(_break),
+}
+"""Messages are bytes as they are, so no generated code is needed."""
 
 
 class GrpcApplication:
-    """A gRPC server on a free port of loopback, without TLS; a context manager."""
+    """The gRPC service `shop.Echo` on a free port of loopback, without TLS; a context manager."""
 
     def __init__(self) -> None:
         """Starts it."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        self._server = grpc.server(ThreadPoolExecutor(4), handlers=(_Calls(),))
+        handlers = (grpc.method_handlers_generic_handler("shop.Echo", _CALLS),)
+        self._server = grpc.server(ThreadPoolExecutor(4), handlers=handlers)
         self.port = self._server.add_insecure_port("127.0.0.1:0")
         self.url = f"http://127.0.0.1:{self.port}"
         self._server.start()
