@@ -6,8 +6,7 @@ client. Each case is asked for over HTTP/1.1 and over HTTP/2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Iterator
 
 import pytest
 from tests.e2e import strict
@@ -15,46 +14,14 @@ from tests.e2e.codec_cases import Case, cases
 from tests.e2e.conftest import RunningEdge
 from tests.e2e.exchange import edge_of_one_thread, send
 from tests.e2e.http2_frames import Http2
-from tests.e2e.origin import Origin, Visit
+from tests.e2e.liar import Liar
+from tests.e2e.origin import Origin
 
 HOST = b"Host: shop.test\r\n"
 RESPONSES = [case for case in cases("response") if case.request_method != "CONNECT"]
 UNASKED = "101"
 REFUSED = [case for case in RESPONSES if case.expect != "ok" or case.name == UNASKED]
 READ = [case for case in RESPONSES if case.expect == "ok" and case.name != UNASKED]
-NEXT = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s"
-LAST = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-
-
-class Liar:
-    """An origin that answers as `answers[target]` does, and all other requests with the connection they came on."""
-
-    def __init__(self) -> None:
-        self.answers: dict[bytes, Callable[[Visit], bool]] = {}
-        self.lied_on: dict[bytes, int] = {}
-        self.numbers = count()
-
-    def script(self, visit: Visit) -> None:
-        number = next(self.numbers)
-        while (request := visit.request()) is not None:
-            target = request.split(b" ", 2)[1]
-            answer = self.answers.get(target)
-            if answer is None:
-                body = b"%s on %d" % (target, number)
-                visit.send(NEXT % (len(body), body))
-                continue
-            self.lied_on[target] = number
-            if not answer(visit):
-                return
-
-    def lie(self, target: bytes, *parts: bytes, closes: bool = False, pause_s: float = 0.0) -> None:
-        """Answers requests for `target` with these bytes."""
-
-        def answer(visit: Visit) -> bool:
-            visit.send(*parts, pause_s=pause_s)
-            return not closes
-
-        self.answers[target] = answer
 
 
 class Bench:
@@ -89,16 +56,6 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         edge.stop()
 
 
-def tell(bench: Bench, case: Case) -> bytes:
-    """Has the origin answer as the case says; the target to ask for."""
-    target = b"/case/%d" % RESPONSES.index(case)
-    raw = case.data
-    if case.interim:
-        raw = raw.removesuffix(b"HTTP/1.1 200 OK\r\n") + LAST
-    bench.liar.lie(target, raw, closes=case.closed)
-    return target
-
-
 def assert_never_whole(answer: strict.Response | None) -> None:
     """A page of the edge, or nothing that a client would take for a whole answer."""
     assert answer is None or not answer.whole or answer.status == 502
@@ -106,7 +63,7 @@ def assert_never_whole(answer: strict.Response | None) -> None:
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
 def test_a_response_that_can_be_read_in_two_ways_is_refused(bench: Bench, case: Case) -> None:
-    target = tell(bench, case)
+    target = bench.liar.tell(case)
     answer, closed = bench.ask(target, case.request_method.encode())
     assert_never_whole(answer)
     assert closed == (answer is None or answer.status != 502)
@@ -115,7 +72,7 @@ def test_a_response_that_can_be_read_in_two_ways_is_refused(bench: Bench, case: 
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
 def test_it_is_refused_over_http2_too(bench: Bench, case: Case) -> None:
-    target = tell(bench, case)
+    target = bench.liar.tell(case)
     with Http2(bench.edge.port) as client:
         stream = client.ask(target, case.request_method.encode())
     assert stream.status == 502 or stream.reset is not None
@@ -125,7 +82,7 @@ def test_it_is_refused_over_http2_too(bench: Bench, case: Case) -> None:
 
 @pytest.mark.parametrize("case", READ, ids=lambda case: case.name)
 def test_a_response_that_is_read_arrives_once(bench: Bench, case: Case) -> None:
-    target = tell(bench, case)
+    target = bench.liar.tell(case)
     answer, _ = bench.ask(target, case.request_method.encode())
     assert answer is not None
     assert (answer.whole, answer.rest) == (True, b"")
