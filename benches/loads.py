@@ -65,7 +65,7 @@ def closed(proxy: Proxy, protocol: Protocol, path: str, seconds: float) -> Serve
         return _wrk(proxy.url(protocol, path), seconds)
     streams = H2_STREAMS if protocol == "HTTP/2+TLS" else 1
     connections = H2_CONNECTIONS if protocol == "HTTP/2+TLS" else CONNECTIONS
-    options = ["-D", f"{seconds:g}", "-c", str(connections), "-m", str(streams), *_version(protocol)]
+    options = ["-D", f"{seconds * 1000:.0f}ms", "-c", str(connections), "-m", str(streams), *_version(protocol)]
     begin = time.monotonic()
     text = _output(["h2load", *options, proxy.url(protocol, path)])
     # A timed h2load reports over -D, and lets what is in hand at its end finish: the whole run is the truth.
@@ -77,7 +77,8 @@ def closed(proxy: Proxy, protocol: Protocol, path: str, seconds: float) -> Serve
 def open_loop(proxy: Proxy, protocol: Protocol, path: str, rate: float, seconds: float, log: Path) -> Latency:
     """Latencies at `rate` requests a second by `h2load --rps`; the log that they are taken from is removed."""
     connections = max(H2_CONNECTIONS, int(rate / _RATE_PER_CONNECTION) + 1)
-    options = ["-D", f"{seconds:g}", "-c", str(connections), "-m", str(H2_STREAMS if protocol == "HTTP/2+TLS" else 1)]
+    streams = H2_STREAMS if protocol == "HTTP/2+TLS" else 1
+    options = ["-D", f"{seconds * 1000:.0f}ms", "-c", str(connections), "-m", str(streams)]
     options += ["--rps", f"{rate / connections:.3f}", f"--log-file={log}", *_version(protocol)]
     _output(["h2load", *options, proxy.url(protocol, path)])
     lines = [line.split("\t") for line in log.read_text().splitlines()]
