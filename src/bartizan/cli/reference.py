@@ -16,8 +16,8 @@ _INTRODUCTION: Final = """\
 
 Made from `src/bartizan/cli/commands.py` by `python -m bartizan.cli.reference`; do not edit it.
 
-Exit codes: 0 done, 1 something was found wrong (the message says what and the way out), 2 called wrongly, 130 interrupted.
-`bartizan COMMAND --help` shows the same. `bartizan --version` names the version.
+Exit codes: 0 done, 1 something was found wrong (the message says what and the way out), 2 called wrongly, 130
+interrupted. `bartizan COMMAND --help` shows the same. `bartizan --version` names the version.
 """
 
 

@@ -1,0 +1,233 @@
+"""`bartizan up` keeps everything running, and says clearly why it cannot."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.supervisor.conftest import PATIENCE_S, Up
+
+from bartizan.control import ask
+
+StartUp = Callable[..., Up]
+WriteSite = Callable[..., Path]
+
+BLOCK = """
+[[zones.shop.rules]]
+expression = 'http.request.uri.path eq "/admin"'
+action = "block"
+"""
+
+
+def get(address: str, path: str = "/") -> int:
+    host, _, port = address.rpartition(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE_S)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def eventually(what: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not what():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.02)
+
+
+def test_it_serves_until_it_is_stopped(up: StartUp, write_site: WriteSite) -> None:
+    running = up(write_site(extra=BLOCK))
+    address = running.serving()
+    assert (get(address), get(address, "/admin")) == (200, 403)
+    assert {name: process["state"] for name, process in running.processes().items()} == {
+        "edge": "running",
+        "events": "running",
+    }
+    running.send(signal.SIGTERM)
+    assert running.ended() == 0
+    with pytest.raises(ConnectionRefusedError):
+        get(address)
+
+
+def test_a_request_in_hand_is_finished_before_the_stop(up: StartUp, write_site: WriteSite) -> None:
+    running = up(write_site())
+    address = running.serving()
+    answered: list[int] = []
+    asking = threading.Thread(target=lambda: answered.append(get(address, "/slow")))
+    asking.start()
+    time.sleep(0.3)
+    running.send(signal.SIGINT)
+    assert running.ended() == 0
+    asking.join()
+    assert answered == [200]
+
+
+@pytest.mark.parametrize("name", ["edge", "events"])
+def test_a_process_that_dies_starts_again_alone(name: str, up: StartUp, write_site: WriteSite) -> None:
+    running = up(write_site())
+    running.serving()
+    eventually(lambda: running.processes()["events"]["state"] == "running")
+    before = running.processes()
+    os.kill(before[name]["pid"], signal.SIGKILL)
+    line = running.said("was killed by SIGKILL")
+    assert (line["process"], line["level"]) == ("supervisor", "error")
+    eventually(lambda: running.processes()[name]["state"] == "running" and running.processes()[name]["restarts"] == 1)
+    after = running.processes()
+    (other,) = set(before) - {name}
+    assert after[other]["pid"] == before[other]["pid"]
+    assert after[other]["restarts"] == 0
+    assert after[name]["last_end"] == "was killed by SIGKILL"
+
+
+def test_sighup_applies_the_site_file_and_a_bad_one_changes_nothing(up: StartUp, write_site: WriteSite) -> None:
+    site = write_site(listen=f"127.0.0.1:{_free_port()}")
+    running = up(site)
+    address = running.serving()
+    text = site.read_text()
+    site.write_text(text + BLOCK)
+    running.send(signal.SIGHUP)
+    running.said("policy 2 is in effect")
+    assert get(address, "/admin") == 403
+    site.write_text(text + BLOCK.replace("http.request.uri.path", "http.request.uri.paht"))
+    running.send(signal.SIGHUP)
+    mistake = running.said("http.request.uri.paht")
+    assert mistake["level"] == "error"
+    assert mistake["message"].startswith(f"{site}:9:15:")
+    running.said("has 1 error; the policy in effect stays")
+    assert get(address, "/admin") == 403
+
+
+def test_a_second_bartizan_in_the_same_state_directory_is_told(up: StartUp, write_site: WriteSite) -> None:
+    site = write_site()
+    first = up(site)
+    first.serving()
+    second = up(site)
+    assert second.ended() == 1
+    assert [line["message"] for line in second.lines] == [
+        (
+            f"bartizan up: Bartizan runs here already (process {first.process.pid}, {first.state.supervisor_lock}); stop "
+            "that one, or name another state directory with --state"
+        )
+    ]
+
+
+def test_a_second_bartizan_on_the_same_port_is_told(up: StartUp, write_site: WriteSite, tmp_path: Path) -> None:
+    site = write_site(listen=f"127.0.0.1:{_free_port()}")
+    address = up(site).serving()
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / "bartizan.toml"
+    other.write_text(site.read_text())
+    second = up(other)
+    assert second.ended() == 1
+    complaints = [line["message"] for line in second.lines if line["level"] == "critical"]
+    port = address.rpartition(":")[2]
+    assert complaints == [
+        (
+            f"cannot listen on {address}: another program does; stop it (`ss -ltnp 'sport = :{port}'` names it) or "
+            "choose another port in edge.listen"
+        )
+    ]
+    assert get(address) == 200
+
+
+def test_a_missing_right_to_bind_is_named(up: StartUp, write_site: WriteSite) -> None:
+    """Without the capability, as anybody but root; by another address than others, so that the port is free."""
+    first = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+    prefix = ["setpriv", "--bounding-set=-net_bind_service", "--inh-caps=-net_bind_service"] if os.getuid() == 0 else []
+    port = min(first, 1024) - 1
+    assert port > 0, "this kernel lets everybody bind every port (net.ipv4.ip_unprivileged_port_start)"
+    refused = up(write_site(listen=f"127.0.0.9:{port}"), prefix)
+    assert refused.ended() == 1
+    complaints = [line["message"] for line in refused.lines if line["level"] == "critical"]
+    assert len(complaints) == 1
+    assert complaints[0].startswith(
+        f"cannot listen on 127.0.0.9:{port}: ports below 1024 need a right that this process"
+    )
+    assert "CAP_NET_BIND_SERVICE" in complaints[0]
+
+
+def test_an_invalid_site_file_starts_nothing(up: StartUp, write_site: WriteSite) -> None:
+    site = write_site(extra=BLOCK.replace("block", "blokc"))
+    running = up(site)
+    assert running.ended() == 1
+    assert len(running.lines) == 2
+    assert running.lines[0]["message"].startswith(f'{site}:9:10: zone "shop" rule 1:')
+    assert running.lines[1]["message"] == f"bartizan up: {site} has 1 error; nothing was started"
+
+
+def test_a_bad_certificate_starts_nothing(up: StartUp, write_site: WriteSite, tmp_path: Path) -> None:
+    (tmp_path / "bad.pem").write_text("no certificate")
+    extra = (
+        f'[[zones.shop.tls.certificates]]\ncertificate_file = "{tmp_path}/bad.pem"\nkey_file = "{tmp_path}/bad.pem"\n'
+    )
+    running = up(write_site(extra=extra))
+    assert running.ended() == 1
+    said = [line["message"] for line in running.lines]
+    assert any("bad.pem" in line and 'zone "shop"' in line for line in said), said
+    assert said[-1].endswith("nothing was started")
+
+
+def test_a_dead_origin_is_said_once_and_answered_with_a_page(up: StartUp, write_site: WriteSite) -> None:
+    dead = f"http://127.0.0.1:{_free_port()}"
+    running = up(write_site(behind=dead))
+    address = running.serving()
+    assert [get(address) for _ in range(5)] == [502] * 5
+    line = running.said("exchange")
+    assert (line["process"], line["level"]) == ("edge", "error")
+    assert "with an origin failed" in line["message"]
+    assert dead.removeprefix("http://") in line["message"]
+    assert [get(address) for _ in range(5)] == [502] * 5
+    time.sleep(2.5)
+    running.send(signal.SIGTERM)
+    assert running.ended() == 0
+    told = [line for line in running.lines if "with an origin failed" in line["message"]]
+    assert len(told) == 1
+
+
+def test_an_edge_that_outlived_its_supervisor_makes_room(up: StartUp, write_site: WriteSite) -> None:
+    site = write_site(listen=f"127.0.0.1:{_free_port()}")
+    first = up(site)
+    address = first.serving()
+    edge = first.processes()["edge"]["pid"]
+    first.process.kill()
+    first.process.wait(PATIENCE_S)
+    assert get(address) == 200
+    second = up(site)
+    second.said(f"an edge of an earlier Bartizan (process {edge}) was still serving and has been stopped")
+    assert second.serving() == address
+    assert get(address) == 200
+    assert second.processes()["edge"]["pid"] != edge
+
+
+def test_the_edge_serves_on_while_the_event_owner_cannot_start(up: StartUp, write_site: WriteSite) -> None:
+    site = write_site()
+    analytics = site.parent / ".bartizan" / "analytics"
+    analytics.parent.mkdir(mode=0o700)
+    analytics.write_text("not a directory")
+    running = up(site)
+    address = running.serving()
+    running.until(lambda line: line["process"] == "supervisor" and line["message"].startswith("events "))
+    assert get(address) == 200
+
+
+def test_the_control_socket_stops_it(up: StartUp, write_site: WriteSite) -> None:
+    running = up(write_site())
+    running.serving()
+    assert ask(running.state.supervisor_socket, {"command": "stop"}) == {"ok": True}
+    assert running.ended() == 0
+    assert ask(running.state.supervisor_socket, {"command": "status"}) is None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
