@@ -46,8 +46,8 @@ check: $(STAMPS)/cargo-deny $(STAMPS)/demo $(STAMPS)/dev native-dev ## linters, 
 	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 	$(VENV)/cargo/bin/cargo-deny --workspace check --hide-inclusion-graph licenses bans sources
 
-bench: $(STAMPS)/packages $(STAMPS)/demo $(STAMPS)/dev native-release ## make bench NAME=proxy: measure beside peers; takes half an hour
-	$(BIN)/python -m benches.$(or $(NAME),proxy) $(ARGS)
+bench: $(STAMPS)/packages $(STAMPS)/demo $(STAMPS)/dev native-release ## make bench ARGS=proxy: measure beside peers; takes half an hour
+	$(BIN)/python -m benches.$(or $(ARGS),proxy)
 
 prove: $(STAMPS)/packages $(STAMPS)/demo $(STAMPS)/dev native-release ## make prove NAME=browser: a long run of proofs/browser.py; prints one JSON line
 	@$(BIN)/python proofs/$(NAME).py $(ARGS)

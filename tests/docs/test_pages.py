@@ -35,9 +35,15 @@ def test_a_named_command_or_target_exists(page: Path) -> None:
 
 
 def test_every_page_is_reached_from_the_index() -> None:
-    index = (REPOSITORY / "docs" / "index.md").read_text()
-    pages = {str(page.relative_to(REPOSITORY / "docs")) for page in (REPOSITORY / "docs").rglob("*.md")}
-    assert {page for page in pages - {"index.md"} if f"({page})" not in index} == set()
+    docs = REPOSITORY / "docs"
+    reached: set[Path] = set()
+    to_read = [docs / "index.md"]
+    while to_read:
+        page = to_read.pop()
+        reached.add(page)
+        links = re.findall(r"\]\(([^)#:]+?\.md)(?:#[^)]*)?\)", page.read_text())
+        to_read += [target for link in links if (target := (page.parent / link).resolve()) not in reached]
+    assert {page for page in docs.rglob("*.md") if page not in reached} == set()
 
 
 def test_floors_of_the_package_and_requirements_agree() -> None:

@@ -113,8 +113,8 @@ def test_a_second_bartizan_in_the_same_state_directory_is_told(up: StartUp, writ
     assert second.ended() == 1
     assert [line["message"] for line in second.lines] == [
         (
-            f"bartizan up: Bartizan runs here already (process {first.process.pid}, {first.state.supervisor_lock}); stop "
-            "that one, or name another state directory with --state"
+            f"bartizan up: Bartizan runs here already (process {first.process.pid}, {first.state.supervisor_lock}); "
+            "stop that one, or name another state directory with --state"
         )
     ]
 

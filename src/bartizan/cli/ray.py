@@ -13,6 +13,7 @@ from bartizan.cli.tail import rfc3339
 from bartizan.events.location import spool_directory
 from bartizan.events.ray import Found, find
 from bartizan.events.tail import Row
+from bartizan.events.why import expressions
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 
@@ -22,7 +23,7 @@ _SECTIONS: Final = (
     ("request", ("ClientRequest", "ZoneName", "EdgeStart", "EdgeEnd")),
     ("client", ("Client", "JA3", "JA4", "BartizanHTTP2")),
     ("decision", ("Security", "BartizanPolicy", "BartizanOutcome")),
-    ("origin", ("Origin", "EdgeServerIP", "EdgeRequestHost", "BartizanOrigin")),
+    ("origin", ("Origin", "BartizanOrigin")),
     ("response", ("Edge",)),
     ("other", ("",)),
 )
@@ -39,11 +40,25 @@ def ray(*, ray_id: str, state: Path | None, json: bool) -> int:
     if found is None:
         sys.stderr.write(f"bartizan ray: no event has Ray ID {ray_id}; an exchange is recorded when it ends\n")
         return 1
+    why = _why(installation, found)
+    shown = _with_times(found)
     if json:
-        sys.stdout.write(msgspec.json.encode(_with_times(found)).decode() + "\n")
-        return 0
-    _print(_with_times(found))
+        sys.stdout.write(msgspec.json.encode({**msgspec.structs.asdict(shown), "expressions": why}).decode() + "\n")
+    else:
+        _print(shown, why)
     return 0
+
+
+def _why(installation: StateDirectory, found: Found) -> dict[str, str]:
+    """The expressions of the rules that acted, by identifier; those of a version that is gone are left out."""
+    versions = {row.get("BartizanPolicyVersion") for row in found.firewall_events}
+    rules = {str(row.get("RuleID")) for row in found.firewall_events}
+    return {
+        rule: expression
+        for version in versions
+        if isinstance(version, int)
+        for rule, expression in expressions(installation, version, rules).items()
+    }
 
 
 def _with_times(found: Found) -> Found:
@@ -56,7 +71,7 @@ def _with_times(found: Found) -> Found:
     return Found(found.ray_id, readable(found.request), [readable(row) for row in found.firewall_events], found.source)
 
 
-def _print(found: Found) -> None:
+def _print(found: Found, why: dict[str, str]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -85,8 +100,8 @@ def _print(found: Found) -> None:
     for column in ("action", "source", "rule", "description", "why"):
         table.add_column(column, overflow="fold")
     for row in found.firewall_events:
-        cells = (row.get(name, "") for name in ("Action", "Source", "RuleID", "Description", "Metadata"))
-        table.add_row(*(Text(_text(cell)) for cell in cells))
+        cells = [row.get(name, "") for name in ("Action", "Source", "RuleID", "Description")]
+        table.add_row(*(Text(_text(cell)) for cell in (*cells, why.get(str(row.get("RuleID")), "unknown"))))
     console.print()
     console.print(table)
 
