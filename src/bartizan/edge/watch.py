@@ -69,7 +69,7 @@ class OriginTrouble:
         self._last_failure = 0.0
 
     def seen(self, counted: Mapping[str, int], servers: Sequence[str], now: float) -> tuple[int, str] | None:
-        """The level and text to log, if any, at the time `now` (seconds), by failures of each kind and failing servers."""
+        """The level and text to log, if any, at the time `now` (seconds), from failures by kind and failing servers."""
         new = {kind: count - self._counted.get(kind, 0) for kind, count in counted.items()}
         fresh = {kind: count for kind, count in new.items() if count > 0}
         self._counted = dict(counted)
@@ -82,8 +82,8 @@ class OriginTrouble:
                 plural = "" if count == 1 else "s"
                 named = "; ".join(servers) or "see `bartizan tail`"
                 return logging.ERROR, (
-                    f"{count} exchange{plural} with an origin failed ({kinds}): {named}. The clients got an error page. "
-                    f"the application running, at the address in `origins`?"
+                    f"{count} exchange{plural} with an origin failed ({kinds}): {named}. The clients got an error "
+                    f"page. Is the application running, at the address in `origins`?"
                 )
         elif self._told_at is not None and now - self._last_failure >= REMIND_S:
             self._told_at = None
