@@ -76,7 +76,7 @@ impl Incoming {
 
     /// The trailers, when it has ended and had some.
     pub fn trailers(&self) -> Option<&Headers> {
-        self.decoder.trailers().filter(|trailers| trailers.len() > 0)
+        self.decoder.trailers().filter(|trailers| !trailers.is_empty())
     }
 
     /// Gives back what the last piece took of the buffer. Called by [`Self::piece`]; needed by itself only when no

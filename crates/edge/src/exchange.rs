@@ -250,15 +250,15 @@ impl<'e> Exchange<'e> {
         sink: &mut S,
         record: &mut Record,
     ) -> Result<(), Failed> {
-        let (head, found) = (self.head, self.found);
+        let (head, policy) = (self.head, self.found);
         #[cfg(test)]
         assert!(head.headers().get("x-planted").is_none(), "a panic planted by a test");
-        let Some(served) = &found.served else {
+        let Some(served) = &policy.served else {
             return self.page(sink, body, record, Reason::UnknownHost, None).await;
         };
         let zone = &served.zone;
         record.zone = Some(Arc::clone(&served.name));
-        if found.is_misdirected {
+        if policy.is_misdirected {
             return self.page(sink, body, record, Reason::MisdirectedRequest, Some(served)).await;
         }
         if matches!(head.method(), b"CONNECT" | b"TRACE" | b"TRACK") {
@@ -277,7 +277,7 @@ impl<'e> Exchange<'e> {
                 return self.own_answer(sink, body, record, status, &own, b"", Some(served)).await;
             }
         }
-        let limits = &found.settings.limits;
+        let limits = &policy.settings.limits;
         if let Length::Known(length) = body.length()
             && limits.body_bytes != 0
             && length > limits.body_bytes
@@ -286,10 +286,9 @@ impl<'e> Exchange<'e> {
         }
 
         let mut held = Held::nothing();
-        if zone.reads_body() && !body.ended() && self.may_hold() {
-            if !self.hold(served, body, sink, &mut held).await? {
-                return self.page(sink, body, record, Reason::BodyTooLarge, Some(served)).await;
-            }
+        let holds = zone.reads_body() && !body.ended() && self.may_hold();
+        if holds && !self.hold(served, body, sink, &mut held).await? {
+            return self.page(sink, body, record, Reason::BodyTooLarge, Some(served)).await;
         }
         let ray = record.ray;
         let verdict = {
@@ -299,7 +298,7 @@ impl<'e> Exchange<'e> {
                 zone: zone.name(),
                 ray_id: ray.as_str(),
                 received: record.started,
-                normalize: zone.normalization().incoming.into(),
+                normalize: zone.normalization().incoming,
                 body: None,
             };
             let mut view = View::with_spare(request, self.worker.spare.take());
@@ -388,7 +387,8 @@ impl<'e> Exchange<'e> {
         let port = self.found.https_port;
         let mut location = format!("https://{}", String::from_utf8_lossy(self.host));
         if port != 443 {
-            location.push_str(&format!(":{port}"));
+            location.push(':');
+            location.push_str(&port.to_string());
         }
         location.push_str(&String::from_utf8_lossy(self.head.path_and_query()));
         location
@@ -715,9 +715,10 @@ impl<'e> Exchange<'e> {
         let asks_first = self.head.expects_continue() && !body.ended() && held.bytes().is_empty();
         let go = Cell::new(!asks_first);
         {
-            let client_ip: Cow<'_, str> = match self.client.trusted {
-                true => self.connection.client_ip.to_string().into(),
-                false => (*self.client.address).into(),
+            let client_ip: Cow<'_, str> = if self.client.trusted {
+                self.connection.client_ip.to_string().into()
+            } else {
+                (*self.client.address).into()
             };
             let chain = self.forwarded_for(&client_ip);
             let told = Told {

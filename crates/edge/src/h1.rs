@@ -29,7 +29,7 @@ const LINGER_MS: u64 = 2_000;
 /// reset: its end would tell the client that the answer is whole, and it is not.
 pub async fn serve<IO: Io>(client: Client, wire: Wire<IO>, timer: TimerGuard, mut input: Option<Buffer>) -> Option<IO> {
     let worker = &client.worker;
-    let mut parser = RequestParser::new(client.limits.clone());
+    let mut parser = RequestParser::new(client.limits);
     let mut out = Vec::with_capacity(1024);
     let mut served: u64 = 0;
     loop {

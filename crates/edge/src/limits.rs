@@ -90,9 +90,9 @@ limits! {
     requests_per_connection = 100_000, 1, u64::MAX >> 1,
         "Requests served on one HTTP/1 connection or streams on one HTTP/2 connection. Then it is closed (HTTP/2: GOAWAY).";
     h2_concurrent_streams = 128, 1, 10_000,
-        "HTTP/2 streams open at once on a connection (SETTINGS_MAX_CONCURRENT_STREAMS).";
+        "HTTP/2 streams open at once on a connection (`SETTINGS_MAX_CONCURRENT_STREAMS`).";
     h2_resets_per_window = 100, 10, 1_000_000,
-        "Streams of a connection that end by reset, from either side, within `h2_reset_window_ms`. Above it GOAWAY with ENHANCE_YOUR_CALM (CVE-2023-44487, CVE-2025-8671).";
+        "Streams of a connection that end by reset, from either side, within `h2_reset_window_ms`. Above it GOAWAY with `ENHANCE_YOUR_CALM` (CVE-2023-44487, CVE-2025-8671).";
     h2_reset_window_ms = 30 * SECOND, SECOND, HOUR,
         "Window over which `h2_resets_per_window` is counted.";
     h2_stream_window_bytes = 256 * KIB, 64 * KIB, 16 * MIB,

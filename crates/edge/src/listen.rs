@@ -134,7 +134,7 @@ async fn connection(worker: Rc<Worker>, socket: TcpStream, peer: SocketAddr, lis
     let timer = worker.timers.register();
     let live = worker.shared.live.load();
     let limits = live.policy.edge().limits.clone();
-    let client_limits = live.http1_limits.clone();
+    let client_limits = live.http1_limits;
     let local = socket.local_addr().unwrap_or(listen.address);
     let mut trusted = live.trusts(peer.ip());
     drop(live);

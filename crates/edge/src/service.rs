@@ -366,11 +366,8 @@ struct WorkerStart {
 
 impl WorkerStart {
     fn run(self) {
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            // Seen by `is_broken`, which the process watches.
-            Err(_) => return,
-        };
+        // A worker that ends is seen by `is_broken`, which the process watches.
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
         let tasks = tokio::task::LocalSet::new();
         tasks.block_on(&runtime, self.serve());
         // What is left after the grace is cut off here.

@@ -79,10 +79,8 @@ table! {
     CLIENT_SSL_CIPHER: Label = "ClientSSLCipher", "Cipher suite of the client's connection.";
     JA3_HASH: Label = "JA3Hash", "JA3 fingerprint of the client's TLS hello, MD5 in hex.";
     JA4: Label = "JA4", "JA4 fingerprint of the client's TLS hello.";
-    EDGE_SERVER_IP: Ip = "EdgeServerIP", "Local address of the connection to the origin; absent if none was used.";
     EDGE_SERVER_PORT: UInt16 = "BartizanEdgeServerPort", "Port of this edge that the client connected to.";
     EDGE_COLO_CODE: Label = "EdgeColoCode", "The place of this edge as its operator named it.";
-    EDGE_REQUEST_HOST: Label = "EdgeRequestHost", "Host header of the request to the origin.";
     EDGE_RESPONSE_STATUS: UInt16 = "EdgeResponseStatus", "Status that the client was sent; 0 if none was.";
     EDGE_RESPONSE_BYTES: UInt64 = "EdgeResponseBytes", "Bytes of the response: head and body as sent.";
     EDGE_RESPONSE_BODY_BYTES: UInt64 = "EdgeResponseBodyBytes", "Bytes of the response's body as sent.";
@@ -126,7 +124,6 @@ table! {
     REF: Label = "Ref", "The rule's name given by its author, stable across edits.";
     DESCRIPTION: Label = "Description", "The rule's description.";
     MATCH_INDEX: UInt32 = "MatchIndex", "Place of the rule among those that matched: 0 is the last.";
-    METADATA: Json = "Metadata", "What else the product has to say, as a JSON object.";
     CLIENT_IP: Ip = "ClientIP", "Address of the client, read behind trusted proxies.";
     CLIENT_REQUEST_METHOD: Label = "ClientRequestMethod", "Method of the request.";
     CLIENT_REQUEST_HOST: Label = "ClientRequestHost", "Host that was asked for, without the port.";

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 mod edge;
 mod policy;
 mod spool;
+mod tables;
 mod toml;
 
 #[pymodule]
@@ -18,6 +19,8 @@ mod _native {
     use super::policy::{check_policy, limits_table};
     #[pymodule_export]
     use super::spool::{SpoolBatch, SpoolReader, SpoolWriter, event_tables};
+    #[pymodule_export]
+    use super::tables::{fields_table, functions_table, metrics_table};
     #[pymodule_export]
     use super::toml::{TomlSpans, TomlSyntaxError, parse_toml};
 }

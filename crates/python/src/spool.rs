@@ -3,6 +3,8 @@
 //! Nothing is done per row in Python that can be done here: a batch goes to ClickHouse as the bytes of `native`, a search
 //! for one Ray ID compares in `rows`. The GIL is released while segments are read and decoded.
 
+#![expect(clippy::needless_pass_by_value, reason = "what comes from Python is owned")]
+
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -72,7 +74,6 @@ impl SpoolReader {
 
     /// The numbers of the segments in a directory, ascending.
     #[staticmethod]
-    #[expect(clippy::needless_pass_by_value)]
     fn segments(directory: PathBuf) -> PyResult<Vec<u64>> {
         Reader::segments(&directory).map_err(raise)
     }
@@ -365,7 +366,6 @@ impl Owned {
     }
 }
 
-#[expect(clippy::needless_pass_by_value)]
 fn raise(error: spool::Error) -> PyErr {
     match &error {
         // With its number, so that Python raises the fitting subclass.

@@ -23,6 +23,10 @@ pub const TTL_MIN: Duration = Duration::from_secs(1);
 /// The longest time an answer is used; also that of an entry of the hosts file, which has no TTL.
 pub const TTL_MAX: Duration = Duration::from_secs(300);
 
+/// How long a connection waits for a new answer when it has an old one: name servers that do not answer at all take ten
+/// seconds to be given up.
+const OLD_ANSWER_PATIENCE: Duration = Duration::from_millis(250);
+
 /// How long after a failure the question is repeated.
 pub const RETRY: Duration = Duration::from_secs(5);
 
@@ -71,18 +75,23 @@ impl Name {
         }
     }
 
-    /// The addresses, at once while they are valid, else after asking again; the old ones if that fails.
+    /// The addresses, at once while they are valid, else after asking again; the old ones if that fails or takes long.
     pub async fn addresses(&self) -> Result<Arc<[IpAddr]>, String> {
         self.touch();
         let mut receiver = self.known.subscribe();
-        let is_due = {
+        let (is_due, is_known) = {
             let known = receiver.borrow_and_update();
-            Instant::now() >= known.due
+            (Instant::now() >= known.due, known.addresses.is_some())
         };
         if is_due {
             self.wake.notify_one();
             // Never closed while `self` lives, and the caller has a deadline.
-            let _ = receiver.changed().await;
+            let answered = receiver.changed();
+            if is_known {
+                let _ = tokio::time::timeout(OLD_ANSWER_PATIENCE, answered).await;
+            } else {
+                let _ = answered.await;
+            }
         }
         let known = receiver.borrow();
         match (&known.addresses, &known.error) {
@@ -263,6 +272,15 @@ mod tests {
         let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
         let given = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "fd00::1"].map(ip).to_vec();
         assert_eq!(interleaved(given), ["fd00::1", "10.0.0.1", "10.0.0.2", "10.0.0.3"].map(ip));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn old_addresses_are_used_while_name_servers_keep_silent() {
+        let address: IpAddr = "10.0.0.1".parse().expect("an address");
+        let name = Name::new("app");
+        name.publish(Ok(Answer { addresses: vec![address], ttl: Duration::ZERO }));
+        // Nobody runs `keep`: the question is never answered.
+        assert_eq!(name.addresses().await.as_deref(), Ok(&[address][..]));
     }
 
     #[test]

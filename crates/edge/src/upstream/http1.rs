@@ -112,7 +112,7 @@ impl<'w> Http1Receive<'w> {
         Self {
             wire,
             input: None,
-            parser: ResponseParser::new(limits.clone()),
+            parser: ResponseParser::new(*limits),
             limits,
             method,
             incoming: Incoming::new(Framing::None, limits),

@@ -1,0 +1,55 @@
+//! The tables that reference pages are made of: fields, functions and metrics, as JSON.
+
+use edge::metrics::{Definition, FAMILIES, METRICS};
+use fields::table::{Available, Presence, TABLE};
+use pyo3::prelude::*;
+use rules::function::FUNCTIONS;
+use serde_json::{Value, json};
+
+/// Every field of the rules language: name, type, summary, `available` (`head`, `body`, `response`) and `difference` from
+/// the documented meaning, if there is one.
+#[pyfunction]
+pub fn fields_table() -> String {
+    let rows = TABLE.iter().map(|field| {
+        let available = match field.available {
+            Available::Head => "head",
+            Available::Body => "body",
+            Available::Response => "response",
+        };
+        let difference = match field.presence {
+            Presence::Present => None,
+            Presence::Partial(difference) => Some(difference),
+        };
+        json!({
+            "name": field.name,
+            "type": field.kind.to_string(),
+            "summary": field.summary,
+            "available": available,
+            "difference": difference,
+        })
+    });
+    rows.collect::<Value>().to_string()
+}
+
+/// Every function of the rules language: name, signature and summary.
+#[pyfunction]
+pub fn functions_table() -> String {
+    let rows = FUNCTIONS.iter().map(
+        |function| json!({ "name": function.name, "signature": function.to_string(), "summary": function.summary }),
+    );
+    rows.collect::<Value>().to_string()
+}
+
+/// Every metric: name, kind (`counter`, `gauge`), the key of its label if it has one, and help.
+#[pyfunction]
+pub fn metrics_table() -> String {
+    let row = |definition: &Definition| {
+        json!({
+            "name": definition.name,
+            "kind": definition.kind.name(),
+            "label": definition.label.map(|(key, _)| key),
+            "help": definition.help,
+        })
+    };
+    METRICS.iter().chain(FAMILIES).map(row).collect::<Value>().to_string()
+}
