@@ -22,7 +22,7 @@ def test_a_request_is_shown_with_the_rules_and_why(state: StateDirectory, capsys
     assert ["EdgeStartTimestamp", "2024-02-29T12:34:56.007000001Z"] in shown
     assert ["ClientRequestURI", "/p/1?n=1"] in shown
     assert ["OriginResponseDurationMs", "12"] in shown
-    assert ["block", "firewallCustom", "a" * 32, "no\\x1b[2J", "scanners", '{"matched":"path"}'] in shown
+    assert ["block", "firewallCustom", "a" * 32, "no\\x1b[2J", "scanners", "unknown"] in shown
     headings = [line[0] for line in shown if len(line) == 1]
     assert [name for name in headings if name.islower()] == [
         "request",
@@ -37,6 +37,8 @@ def test_a_request_is_shown_with_the_rules_and_why(state: StateDirectory, capsys
 def test_json_is_the_whole_of_it(state: StateDirectory, capsys: pytest.CaptureFixture[str]) -> None:
     row, event = request(1, EdgeStartTimestamp=TIME, EdgeEndTimestamp=TIME), firewall_event(1, Datetime=TIME)
     write(state.spool, ("firewall_events", event), ("http_requests", row))
+    rule = {"id": "a" * 32, "expression": 'http.request.uri.path eq "/"'}
+    state.current_policy.write_bytes(msgspec.json.encode({"version": 3, "zones": [{"phases": {"p": [rule]}}]}))
     assert ray(ray_id=f"{1:016x}", state=state.path, json=True) == 0
     time = "2024-02-29T12:34:56.007000001Z"
     assert msgspec.json.decode(capsys.readouterr().out) == {
@@ -44,6 +46,7 @@ def test_json_is_the_whole_of_it(state: StateDirectory, capsys: pytest.CaptureFi
         "request": row | {"EdgeStartTimestamp": time, "EdgeEndTimestamp": time},
         "firewall_events": [event | {"Datetime": time}],
         "source": "spool",
+        "expressions": {"a" * 32: 'http.request.uri.path eq "/"'},
     }
 
 

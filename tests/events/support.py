@@ -56,7 +56,7 @@ def firewall_event(number: int, **values: object) -> dict[str, object]:
         "Source": "firewallCustom",
         "RuleID": "a" * 32,
         "Description": "no scanners",
-        "Metadata": '{"matched":"path"}',
+        "BartizanPolicyVersion": 3,
         "SampleInterval": 1,
     } | values
 
