@@ -239,7 +239,7 @@ struct Open {
 
 #[pymethods]
 impl SpoolWriter {
-    /// Opens the directory; raises OSError if it cannot be used or another process writes there.
+    /// Opens the directory; raises `OSError` if it cannot be used or another process writes there.
     #[new]
     #[pyo3(signature = (directory, segment_bytes=67_108_864, segment_seconds=60.0, max_bytes=4_294_967_296, fsync="1s"))]
     fn new(
@@ -265,7 +265,7 @@ impl SpoolWriter {
     }
 
     /// Hands a row to the writer: `values` by column name, timestamps in nanoseconds, addresses as text. Never waits; False
-    /// if there was no room and the row was dropped. Raises ValueError for a table, column or value that does not exist.
+    /// if there was no room and the row was dropped. Raises `ValueError` for a table, column or value that does not exist.
     fn push(&self, table: &str, values: &Bound<'_, PyDict>) -> PyResult<bool> {
         let tables = &fields::columns::TABLES;
         let position = tables
