@@ -21,6 +21,7 @@ class Case(msgspec.Struct, frozen=True):
     request_method: str = "GET"
     method: str = ""
     path: str = ""
+    target: str = ""
     host: str = ""
     status: int = 0
     body: str = ""

@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from tests.e2e import strict
+
 NGINX = """
 daemon off;
 worker_processes 1;
@@ -61,6 +63,9 @@ backend origin
     server origin 127.0.0.1:{origin}
 """
 
+PATIENCE_S = 0.7
+"""How long a proxy may be silent before that is its answer."""
+
 HTTP2 = {"nginx": " http2", "haproxy": " proto h2"}
 """What makes the listener speak HTTP/2 by prior knowledge."""
 
@@ -79,9 +84,13 @@ def program(name: str) -> str | None:
 
 def version(name: str) -> str:
     """The first line that a peer says of itself."""
-    flag = "-v"
-    said = subprocess.run([program(name) or name, flag], capture_output=True, text=True, check=True)
-    return (said.stdout + said.stderr).splitlines()[0]
+    said = subprocess.run([program(name) or name, "-v"], capture_output=True, text=True, check=True)
+    return (
+        (said.stdout + said.stderr)
+        .splitlines()[0]
+        .removeprefix("nginx version: ")
+        .removesuffix(" - https://haproxy.org/")
+    )
 
 
 def free_port() -> int:
@@ -90,6 +99,33 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+def exchange(port: int, data: bytes) -> tuple[bytes, bool]:
+    """What comes until the proxy closes or says no more, and whether it closed."""
+    received, said_end = b"", False
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as client:
+        try:
+            client.sendall(data)
+            while part := client.recv(1 << 16):
+                received += part
+                if not said_end and _whole(received):
+                    said_end = True
+                    client.shutdown(socket.SHUT_WR)
+        except TimeoutError:
+            return received, False
+        except OSError:
+            pass
+    return received, True
+
+
+def _whole(received: bytes) -> bool:
+    """Whether an answer is there from its first byte to its last."""
+    try:
+        answer = strict.response(received)
+    except strict.Ambiguous:
+        return False
+    return answer is not None and answer.whole
 
 
 class Peer:

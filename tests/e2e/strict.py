@@ -85,17 +85,19 @@ def response(data: bytes, method: bytes = b"GET", *, closed: bool = False) -> Re
         if head is None:
             return None
         first, lines, used = head
-        match = re.fullmatch(rb"HTTP/1\.1 ([1-9][0-9]{2}) ([^\r\n]*)", first)
+        match = re.fullmatch(rb"HTTP/1\.([01]) ([1-9][0-9]{2}) ([^\r\n]*)", first)
         if not match:
             raise Ambiguous(f"status line {first!r}")
-        status, data = int(match[1]), data[used:]
+        status, data = int(match[2]), data[used:]
         length, chunked = _framing(lines)
+        if chunked and match[1] == b"0":
+            raise Ambiguous("chunks in HTTP/1.0")
         if status < 200 and status != 101:
             if length is not None or chunked:
                 raise Ambiguous(f"{status} announces content")
             interim.append(status)
             continue
-        made = Response(status, match[2], lines, b"", whole=True, interim=interim)
+        made = Response(status, match[3], lines, b"", whole=True, interim=interim)
         if status == 204 and (length is not None or chunked):
             raise Ambiguous("204 announces content")
         if method == b"HEAD" or status in {101, 204, 304}:
