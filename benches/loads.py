@@ -48,8 +48,12 @@ class Served:
 
 @dataclass(frozen=True)
 class Latency:
-    """What an open loop saw, in microseconds. `rate` is the one that was reached."""
+    """What an open loop saw, in microseconds. `rate` is the one that was reached.
 
+    `answered` counts every request, those of the start too that are left out of all other figures.
+    """
+
+    answered: int
     requests: int
     failed: int
     rate: float
@@ -90,7 +94,11 @@ def open_loop(proxy: Proxy, protocol: Protocol, path: str, rate: float, seconds:
     right = sorted(us for status, us in settled if status == 200)
     span_s = max(seconds - 1, 0.001)
     return Latency(
-        len(settled), len(settled) - len(right), len(settled) / span_s, *(_at(right, s) for s in (0.5, 0.99, 0.999, 1))
+        len(rows),
+        len(settled),
+        len(settled) - len(right),
+        len(settled) / span_s,
+        *(_at(right, s) for s in (0.5, 0.99, 0.999, 1)),
     )
 
 
@@ -128,7 +136,14 @@ def steady_result(output: str, seconds: float) -> Latency:
         raise Failure(f"every request of the steady load failed: {said['reasons']}")
     rate = said["requests"] / seconds
     return Latency(
-        said["requests"], said["failed"], rate, said["p50_us"], said["p99_us"], said["p999_us"], said["max_us"]
+        said["requests"],
+        said["requests"],
+        said["failed"],
+        rate,
+        said["p50_us"],
+        said["p99_us"],
+        said["p999_us"],
+        said["max_us"],
     )
 
 

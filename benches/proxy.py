@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -58,7 +58,7 @@ medians over the rounds, with the least and the greatest.
   and 50 custom rules that look at every request and do not match.
 * **Latency**: `h2load --rps` at 30 % and 70 % of what nginx reached (with large buffers for 64 KiB), the first second
   left out; and, over plain HTTP/1.1, `benches/load/steady.rs`, whose requests come by a Poisson process and whose
-  latency counts from when a request fell due.
+  latency counts from when a request fell due. CPU there is at the same rate for all sides, handshakes included.
 * **System calls**: tracepoints counted by perf over one closed-loop run.
 """
 
@@ -117,6 +117,20 @@ class Figures:
     syscalls: float = 0.0
     syscalls_by_name: dict[str, float] = field(default_factory=dict)
     latencies: dict[tuple[str, float], list[Latency]] = field(default_factory=dict)
+    paced_cpu_us: dict[tuple[str, float], list[float]] = field(default_factory=dict)
+
+    @contextmanager
+    def paced(self, key: tuple[str, float], case: Case, proxy: Proxy) -> Iterator[list[Latency]]:
+        """Keeps what an open loop saw, which the block appends, and the CPU that it took for each request."""
+        seen: list[Latency] = []
+        before = usage.spent(proxy.pid, without=proxy.left_out)
+        yield seen
+        cpu_s = usage.spent(proxy.pid, without=proxy.left_out).since(before)
+        for latency in seen:
+            if latency.failed:
+                raise Failure(f"{case.name}: {latency.failed} of {latency.requests} requests to {proxy.name} failed")
+            self.latencies.setdefault(key, []).append(latency)
+            self.paced_cpu_us.setdefault(key, []).append(cpu_s / latency.answered * 1e6)
 
 
 Measured = dict[tuple[Case, str], Figures]
@@ -205,15 +219,15 @@ class Bench:
             rate = greatest * share
             for repeat in range(self.plan.repeats):
                 for name, proxy in _turns(compared, repeat):
-                    found = self.measured[case, name].latencies
+                    figures = self.measured[case, name]
                     self._say(f"{case.name}: latency at {share:.0%}, {name}")
                     log = self._directory / "h2load.log"
-                    seen = loads.open_loop(proxy, case.protocol, case.path, rate, seconds + 1, log)
-                    found.setdefault(("h2load", share), []).append(_sound(seen, case, name))
+                    with figures.paced(("h2load", share), case, proxy) as seen:
+                        seen.append(loads.open_loop(proxy, case.protocol, case.path, rate, seconds + 1, log))
                     if case.protocol == "HTTP/1.1":
                         self._say(f"{case.name}: steady latency at {share:.0%}, {name}")
-                        seen = loads.steady(proxy, case.size, rate, seconds, hosts)
-                        found.setdefault(("steady", share), []).append(_sound(seen, case, name))
+                        with figures.paced(("steady", share), case, proxy) as seen:
+                            seen.append(loads.steady(proxy, case.size, rate, seconds, hosts))
 
 
 def main() -> int:
@@ -283,12 +297,6 @@ def _turns(sides: dict[str, Proxy], repeat: int) -> Iterator[tuple[str, Proxy]]:
         yield name, sides[name]
 
 
-def _sound(latency: Latency, case: Case, side: str) -> Latency:
-    if latency.failed:
-        raise Failure(f"{case.name}: {latency.failed} of {latency.requests} requests to {side} failed")
-    return latency
-
-
 def _cpu_table(measured: Measured) -> str:
     rows = []
     for (case, side), figures in measured.items():
@@ -325,10 +333,13 @@ def _latency_table(measured: Measured) -> str:
                     f"{sample(latency.p50_us for latency in found).median:,.0f}",
                     sample(p99).text(0),
                     f"{_ratio(p99, [latency.p99_us for latency in base]):.2f}",
+                    f"{sample(figures.paced_cpu_us[tool, share]).median:.1f}",
                 ]
             )
     rows.sort(key=lambda row: (row[0], row[1], row[2]))
-    return table(["case", "by", "load", "side", "requests/s", "p50 us", "p99 us", "p99 × nginx"], rows)
+    return table(
+        ["case", "by", "load", "side", "requests/s", "p50 us", "p99 us", "p99 × nginx", "CPU us/request"], rows
+    )
 
 
 def _syscall_table(measured: Measured) -> str:
@@ -347,7 +358,7 @@ def _verdicts(measured: Measured) -> tuple[str, int]:
             ratio = _ratio(figures.cpu_us, measured[case, other].cpu_us)
             verdict = target.verdict(ratio)
             missed += verdict == "missed"
-            rows.append([case.name, f"CPU of {side} over {other}", f"{ratio:.2f}", f"≤ {target.at_most:.2f}", verdict])
+            rows.append([case.name, f"CPU of {side} over {other}", f"{ratio:.3f}", f"≤ {target.at_most:.2f}", verdict])
         if side not in (PLAIN, FULL):
             continue
         for (tool, share), found in figures.latencies.items():
@@ -356,7 +367,7 @@ def _verdicts(measured: Measured) -> tuple[str, int]:
             verdict = P99.verdict(ratio)
             missed += verdict == "missed"
             what = f"p99 of {side} over {case.pace} at {share:.0%} ({tool})"
-            rows.append([case.name, what, f"{ratio:.2f}", f"≤ {P99.at_most:.2f}", verdict])
+            rows.append([case.name, what, f"{ratio:.3f}", f"≤ {P99.at_most:.2f}", verdict])
     return table(["case", "what", "ratio", "target", "verdict"], rows), missed
 
 
@@ -374,9 +385,16 @@ def _json(measured: Measured, built: str) -> Iterator[dict[str, object]]:
             "syscalls": figures.syscalls,
             "syscalls_by_name": figures.syscalls_by_name,
             "latencies": [
-                {"by": tool, "share": share, "p50_us": each.p50_us, "p99_us": each.p99_us, "rate": each.rate}
-                for (tool, share), found in figures.latencies.items()
-                for each in found
+                {
+                    "by": key[0],
+                    "share": key[1],
+                    "rate": each.rate,
+                    "p50_us": each.p50_us,
+                    "p99_us": each.p99_us,
+                    "cpu_us": cpu,
+                }
+                for key, found in figures.latencies.items()
+                for each, cpu in zip(found, figures.paced_cpu_us[key], strict=True)
             ],
         }
 
