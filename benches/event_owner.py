@@ -23,10 +23,8 @@ _PATIENCE_S: Final = 120.0
 def event_owner(proxy: Proxy, state: Path, spool: Path, seconds: float) -> str:
     """Ships what one closed-loop run over HTTP/1.1 leaves in the spool; a sentence with the figures."""
     require("taskset")
-    for segment in spool.glob("*"):
-        # What earlier runs left would be shipped first. The open segment goes with it and is not read again.
-        if segment.is_file() and segment.stat().st_mtime < time.time() - 2:
-            segment.unlink()
+    # What earlier runs left would be shipped first.
+    drop_closed_segments(spool)
     command: list[str | Path] = [sys.executable, "-m", "bartizan.events", "--state", state, "--spool", spool]
     with subprocess.Popen(pinned(CLIENT_CORE, command), cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -45,6 +43,12 @@ def event_owner(proxy: Proxy, state: Path, spool: Path, seconds: float) -> str:
         f"of {rows:,} rows ({served.requests:,} requests), on the core of client and origin. It had shipped the last "
         f"row {behind_s:.1f} s after the load had ended."
     )
+
+
+def drop_closed_segments(spool: Path) -> None:
+    """Remove all segments but the last, which is being written: a long bench leaves gigabytes of them."""
+    for segment in sorted(spool.glob("*.spool"))[:-1]:
+        segment.unlink()
 
 
 def _settled(state: Path, process: subprocess.Popen[str]) -> int:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from benches import edge, loads, policies, usage
-from benches.event_owner import event_owner
+from benches.event_owner import drop_closed_segments, event_owner
 from benches.loads import Latency
 from benches.machine import load_average, require
 from benches.nginx import nginx
@@ -157,11 +157,14 @@ class Plan:
 class Bench:
     """A run: the proxies that stand, and what was found so far."""
 
-    def __init__(self, plan: Plan, proxies: dict[str, Proxy], directory: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, plan: Plan, proxies: dict[str, Proxy], directory: Path, spool: Path, say: Callable[[str], None]
+    ) -> None:
         self.plan = plan
         self.measured: Measured = {}
         self._proxies = proxies
         self._directory = directory
+        self._spool = spool
         self._say = say
 
     def run(self) -> None:
@@ -180,6 +183,7 @@ class Bench:
                 self._say(f"{case.name}: system calls, {name}")
                 self._count_syscalls(case, proxy, self.measured[case, name])
             self._latencies(case, sides)
+            drop_closed_segments(self._spool)
 
     def _compare_ciphers(self) -> None:
         agreed = {name: cipher(proxy) for name, proxy in self._proxies.items()}
@@ -271,7 +275,7 @@ def _run(plan: Plan, json_file: Path | None, *, keep: bool) -> int:
             ),
         }
         say = stack.enter_context(progress(plan.steps()))
-        bench = Bench(plan, proxies, directory, say)
+        bench = Bench(plan, proxies, directory, spool, say)
         bench.run()
         say("the event owner")
         owner = event_owner(proxies[FULL], directory / "state", spool, plan.seconds)

@@ -107,7 +107,7 @@ def main() -> int:
         plan = Plan(50, 2, 10, 1_000.0)
     try:
         require("taskset", "rustc")
-        return _run(plan, arguments.json, keep=not arguments.quick)
+        return _run(plan, arguments.json, keep=plan.zones >= 1_000 and plan.swaps >= 100)
     except Failure as failure:
         sys.stderr.write(f"benches.swap: {failure}\n")
         return 2
