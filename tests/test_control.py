@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bartizan.control import ControlServer, Message, ask
+from bartizan.control import ControlServer, Message, ask, ask_for_bytes
 
 
 def echo(request: Message) -> Message:
@@ -19,6 +19,19 @@ def echo(request: Message) -> Message:
 def test_a_question_gets_its_answer(tmp_path: Path) -> None:
     with ControlServer(tmp_path / "x.sock", echo):
         assert ask(tmp_path / "x.sock", {"command": "a", "b": "ü"}) == {"ok": True, "said": {"command": "a", "b": "ü"}}
+
+
+def test_bytes_may_follow_a_reply(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 1000
+
+    def answer(request: Message) -> tuple[Message, bytes]:
+        return {"ok": True}, content if request["command"] == "much" else b""
+
+    with ControlServer(tmp_path / "x.sock", answer):
+        much = ask_for_bytes(tmp_path / "x.sock", {"command": "much"}, timeout_s=30)
+        none = ask_for_bytes(tmp_path / "x.sock", {"command": "none"}, timeout_s=30)
+    assert much == ({"ok": True, "bytes": len(content)}, content)
+    assert none == ({"ok": True}, b"")
 
 
 def test_only_the_owner_may_ask(tmp_path: Path) -> None:

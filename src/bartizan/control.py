@@ -1,7 +1,8 @@
 """Control sockets: how the processes of one installation speak to each other.
 
 A Unix socket with mode 0600 in `run/` of the state directory; one JSON object on a line is the request, one the reply.
-Only the owner of the installation can connect, so there is no other authentication.
+A reply may be followed by bytes that are no JSON (a Parquet file); its key `bytes` then says how many. Only the owner of
+the installation can connect, so there is no other authentication.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from typing import Any, Final, Self
 Message = dict[str, Any]
 """A request, with the key `command`, or a reply."""
 
+Handler = Callable[[Message], Message | tuple[Message, bytes]]
+"""What answers a request: a reply, or a reply and the bytes behind it."""
+
 REQUEST_BYTES_MAX: Final = 1 << 20
 REPLY_BYTES_MAX: Final = 64 << 20
 _IDLE_S: Final = 60.0
@@ -28,6 +32,12 @@ def ask(path: Path, request: Message, *, timeout_s: float = 5.0) -> Message | No
 
     Raises OSError where somebody listens and gives no answer in time, ValueError where the answer is not a JSON object.
     """
+    answer = ask_for_bytes(path, request, timeout_s=timeout_s)
+    return None if answer is None else answer[0]
+
+
+def ask_for_bytes(path: Path, request: Message, *, timeout_s: float) -> tuple[Message, bytes] | None:
+    """As `ask`, with the bytes behind the reply."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, _address(path) as address:
         connection.settimeout(timeout_s)
         try:
@@ -37,12 +47,16 @@ def ask(path: Path, request: Message, *, timeout_s: float = 5.0) -> Message | No
         connection.sendall(json.dumps(request).encode() + b"\n")
         with connection.makefile("rb") as incoming:
             line = incoming.readline(REPLY_BYTES_MAX)
-    if not line.endswith(b"\n"):
+            reply = json.loads(line) if line.endswith(b"\n") else None
+            length = reply.get("bytes", 0) if isinstance(reply, dict) else 0
+            if not isinstance(length, int):
+                raise ValueError(f"{path} answered with {length!r} bytes")  # noqa: TRY004  a peer, not a caller
+            body = incoming.read(length)
+    if not line.endswith(b"\n") or len(body) != length:
         raise ConnectionResetError(f"{path} closed the connection in the middle of its answer")
-    reply = json.loads(line)
     if not isinstance(reply, dict):
         raise ValueError(f"{path} answered with something other than a JSON object")  # noqa: TRY004  a peer, not a caller
-    return reply
+    return reply, body
 
 
 class ControlServer:
@@ -52,7 +66,7 @@ class ControlServer:
     becomes `{"ok": false, "error": ...}`: a control command cannot end the process that it controls.
     """
 
-    def __init__(self, path: Path, handle: Callable[[Message], Message]) -> None:
+    def __init__(self, path: Path, handle: Handler) -> None:
         self._path = path
         self._handle = handle
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -91,19 +105,21 @@ class ControlServer:
         connection.settimeout(_IDLE_S)
         with connection, contextlib.suppress(OSError), connection.makefile("rb") as incoming:
             while line := incoming.readline(REQUEST_BYTES_MAX):
-                connection.sendall(json.dumps(self._reply(line)).encode() + b"\n")
+                reply, body = self._reply(line)
+                if body:
+                    reply = {**reply, "bytes": len(body)}
+                connection.sendall(json.dumps(reply).encode() + b"\n" + body)
 
-    def _reply(self, line: bytes) -> Message:
+    def _reply(self, line: bytes) -> tuple[Message, bytes]:
         try:
             request = json.loads(line)
             if not isinstance(request, dict) or not isinstance(request.get("command"), str):
-                return {
-                    "ok": False,
-                    "error": 'a request is a JSON object with a "command", as in {"command": "status"}',
-                }
-            return self._handle(request)
+                why = 'a request is a JSON object with a "command", as in {"command": "status"}'
+                return {"ok": False, "error": why}, b""
+            reply = self._handle(request)
         except Exception as error:  # noqa: BLE001  see the class: no command may end the process
-            return {"ok": False, "error": f"{type(error).__name__}: {error}"}
+            return {"ok": False, "error": f"{type(error).__name__}: {error}"}, b""
+        return reply if isinstance(reply, tuple) else (reply, b"")
 
 
 @contextlib.contextmanager

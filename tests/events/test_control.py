@@ -25,11 +25,11 @@ def test_a_socket_that_a_dead_owner_left_is_no_owner(state: StateDirectory) -> N
 @pytest.mark.parametrize(
     ("answer", "complaint"),
     [
-        (b"", "broke off"),
-        (b"hello\n", "no reply"),
-        (b'{"ok":true,"bytes":5}\nabc', "broke off"),
+        (b"", "in the middle of its answer"),
+        (b"hello\n", "gave no answer"),
+        (b'{"ok":true,"bytes":5}\nabc', "in the middle of its answer"),
         (b'{"ok":false,"error":"because"}\n', "^because$"),
-        (b'{"ok":true}\n', "answered no status"),
+        (b'{"ok":true}\n', "of another release"),
     ],
 )
 def test_an_answer_that_is_none_is_said(state: StateDirectory, answer: bytes, complaint: str) -> None:

@@ -136,7 +136,7 @@ def test_a_second_owner_is_refused_by_name(state: StateDirectory) -> None:
     with running(state) as process:
         with pytest.raises(AssertionError) as refused:
             start(state)
-        assert f"another event owner (process {process.pid}) runs on {state.path}" in str(refused.value)
+        assert f"an event owner runs here already (process {process.pid}, {state.path}" in str(refused.value)
         assert count(state) == 0
 
 

@@ -13,9 +13,9 @@ from bartizan.cli.tail import rfc3339
 from bartizan.events.location import spool_directory
 from bartizan.events.ray import Found, find
 from bartizan.events.tail import Row
-from bartizan.events.why import expressions
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
+from bartizan.policy.why import expressions
 
 _UNFOLDED: Final = 10_000
 

@@ -13,7 +13,6 @@
 `control.py`    the words spoken on that socket, and how to ask
 `tail.py`       the newest events, and those that come
 `ray.py`        everything about one request
-`why.py`        the expressions of the rules that acted, in the policy version that decided
 
 Exactly once: a batch is a fixed range of one segment. Before it is inserted the range goes into the journal; after a
 crash the same range is inserted again, byte for byte, under the same deduplication token, which the table has seen if

@@ -1,26 +1,21 @@
-"""The words on the event owner's socket (`run/events.sock`): one JSON line asks, one JSON line answers.
+"""The words on the event owner's socket (`run/events.sock`), as `bartizan.control` carries them.
 
-    {"command": "query", "sql": ..., "format": "JSONEachRow", "limits": {...}}   ─► {"ok": true, "bytes": n} and n bytes
-    {"command": "status"}                                                        ─► {"ok": true, "status": {...}}
-    {"command": "stop"}                                                          ─► {"ok": true}
-    what went wrong                                                              ─► {"ok": false, "error": "..."}
-
-The socket is readable by its owner only. An answer's bytes follow its line because a Parquet file is no JSON.
+{"command": "query", "sql": ..., "format": "JSONEachRow", "limits": {...}}   ─► {"ok": true, "bytes": n} and n bytes
+{"command": "status"}                                                        ─► {"ok": true, "status": {...}}
+{"command": "stop"}                                                          ─► {"ok": true}
+what went wrong                                                              ─► {"ok": false, "error": "..."}
 """
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from bartizan.control import Message, ask_for_bytes
 from bartizan.events.engine import Limits
 from bartizan.failure import Failure
-
-MAX_REQUEST_BYTES: Final = 1 << 20
-"""A longer request line is refused."""
 
 _MARGIN_S: Final = 10.0
 
@@ -49,29 +44,20 @@ class Status(msgspec.Struct):
     """What keeps it from shipping; empty if nothing does."""
 
 
-class Reply(msgspec.Struct, omit_defaults=True):
-    """What is answered."""
-
-    ok: bool
-    error: str = ""
-    bytes: int = 0
-    status: Status | None = None
-
-
 def query(socket_file: Path, sql: str, output_format: str, limits: Limits | None = None) -> bytes:
     """The answer of the event store in a ClickHouse format. Raises Failure."""
     limits = limits or Limits()
     request = Request("query", sql, output_format, limits)
-    _, body = _ask(socket_file, request, limits.seconds + _MARGIN_S)
-    return body
+    return _ask(socket_file, request, limits.seconds + _MARGIN_S)[1]
 
 
 def status(socket_file: Path) -> Status:
     """How the event owner is. Raises Failure if none answers."""
     reply, _ = _ask(socket_file, Request("status"), _MARGIN_S)
-    if reply.status is None:
-        raise Failure(f"the event owner at {socket_file} answered no status; is it of another release?")
-    return reply.status
+    try:
+        return msgspec.convert(reply.get("status"), Status)
+    except msgspec.ValidationError as error:
+        raise Failure(f"the event owner at {socket_file} is of another release; restart it ({error})") from error
 
 
 def stop(socket_file: Path) -> None:
@@ -79,26 +65,16 @@ def stop(socket_file: Path) -> None:
     _ask(socket_file, Request("stop"), _MARGIN_S)
 
 
-def _ask(socket_file: Path, request: Request, timeout_s: float) -> tuple[Reply, bytes]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout_s)
-        try:
-            connection.connect(str(socket_file))
-            connection.sendall(msgspec.json.encode(request) + b"\n")
-            with connection.makefile("rb") as stream:
-                line = stream.readline()
-                reply = msgspec.json.decode(line, type=Reply) if line else None
-                body = stream.read(reply.bytes) if reply is not None and reply.bytes else b""
-        except TimeoutError as error:
-            raise Failure(f"the event owner at {socket_file} did not answer within {timeout_s:g} s") from error
-        except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise Failure(f"no event owner is running at {socket_file}; `bartizan up` starts it") from error
-        except OSError as error:
-            raise Failure(f"the event owner at {socket_file} cannot be asked: {error}") from error
-        except msgspec.DecodeError as error:
-            raise Failure(f"the event owner at {socket_file} gave an answer that is no reply: {error}") from error
-    if reply is None or len(body) != reply.bytes:
-        raise Failure(f"the event owner at {socket_file} broke off; its log says why")
-    if not reply.ok:
-        raise Failure(reply.error)
+def _ask(socket_file: Path, request: Request, timeout_s: float) -> tuple[Message, bytes]:
+    try:
+        answer = ask_for_bytes(socket_file, msgspec.to_builtins(request), timeout_s=timeout_s)
+    except TimeoutError as error:
+        raise Failure(f"the event owner at {socket_file} did not answer within {timeout_s:g} s") from error
+    except (OSError, ValueError) as error:
+        raise Failure(f"the event owner at {socket_file} gave no answer: {error}; its log says why") from error
+    if answer is None:
+        raise Failure(f"no event owner is running at {socket_file}; `bartizan up` starts it")
+    reply, body = answer
+    if not reply.get("ok"):
+        raise Failure(str(reply.get("error", f"the event owner at {socket_file} refused and did not say why")))
     return reply, body

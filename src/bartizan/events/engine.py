@@ -73,6 +73,7 @@ class Engine:
             self._add_missing(table)
         # Queries run beside inserts, each on a connection of its own; opening and closing those is not thread-safe.
         self._opening = threading.Lock()
+        self._queries = 0
         functions = self._connection.query("SELECT lower(name) FROM system.table_functions", "TabSeparated")
         self._table_functions = frozenset(functions.bytes().decode().split()) - HARMLESS_TABLE_FUNCTIONS
 
@@ -93,6 +94,7 @@ class Engine:
             raise QueryRefused(why)
         with self._opening:
             connection = self._chdb.connect(self._path)
+            self._queries += 1
         try:
             for setting in (
                 f"USE {schema.identifier(schema.DATABASE)}",
@@ -114,11 +116,14 @@ class Engine:
         finally:
             with self._opening:
                 connection.close()
+                self._queries -= 1
         return answer
 
     def close(self) -> None:
-        """Closes the store."""
-        self._connection.close()
+        """Closes the store, unless a query is still running: then that is left to the end of the process."""
+        with self._opening:
+            if self._queries == 0:
+                self._connection.close()
 
     def _insert(self, table: schema.Table, block: bytes, token: str) -> None:
         self._add_missing(table)

@@ -9,6 +9,7 @@ import msgspec
 
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
+from bartizan.policy.skeleton import Skeleton
 
 
 def expressions(state: StateDirectory, version: int, rules: Collection[str]) -> dict[str, str]:
@@ -33,7 +34,6 @@ def _stored(state: StateDirectory, version: int) -> list[Any]:
     if not state.store.is_file():
         return []
     # Only here: it takes longer to import than all the rest of `bartizan ray` takes to run.
-    from bartizan.policy.skeleton import Skeleton
     from bartizan.store.database import open_database, store_url
     from bartizan.store.versions import Versions
 

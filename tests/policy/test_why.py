@@ -5,11 +5,16 @@ from hashlib import sha256
 import msgspec
 import pytest
 
-from bartizan.events.why import expressions
 from bartizan.layout import StateDirectory
 from bartizan.policy.skeleton import Skeleton
+from bartizan.policy.why import expressions
 from bartizan.store.database import open_database, store_url
 from bartizan.store.versions import NewVersion, Versions
+
+
+@pytest.fixture(autouse=True)
+def _directories(state: StateDirectory) -> None:
+    state.create()
 
 
 def rule(number: int, path: str) -> dict[str, object]:
