@@ -1,8 +1,8 @@
 """Control sockets: how the processes of one installation speak to each other.
 
 A Unix socket with mode 0600 in `run/` of the state directory; one JSON object on a line is the request, one the reply.
-A reply may be followed by bytes that are no JSON (a Parquet file); its key `bytes` then says how many. Only the owner of
-the installation can connect, so there is no other authentication.
+A reply may be followed by bytes that are no JSON (a Parquet file); its key `bytes` then says how many. Only the owner
+of the installation can connect, so there is no other authentication.
 """
 
 from __future__ import annotations
