@@ -55,6 +55,9 @@ prove: $(STAMPS)/packages $(STAMPS)/demo $(STAMPS)/dev native-release ## make pr
 reference: native-dev ## write docs/reference from the tables it is made of
 	$(BIN)/python -m bartizan.config.reference
 	$(BIN)/python -m bartizan.cli.reference
+	$(BIN)/python -m bartizan.events.reference
+	$(BIN)/python -m bartizan.rules.reference
+	$(BIN)/python -m bartizan.edge.reference
 
 fmt: $(STAMPS)/dev ## format everything
 	$(BIN)/ruff format

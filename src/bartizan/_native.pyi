@@ -14,7 +14,10 @@ __all__ = [
     "TomlSyntaxError",
     "check_policy",
     "event_tables",
+    "fields_table",
+    "functions_table",
     "limits_table",
+    "metrics_table",
     "parse_toml",
 ]
 
@@ -187,3 +190,16 @@ class Edge:
 
     def shutdown(self, grace_s: float | None = None) -> None:
         """Drains for at most `grace_s` seconds (the policy's `drain_timeout_ms` if None) and stops."""
+
+def fields_table() -> str:
+    """Every field of the rules language, as a JSON array.
+
+    Objects with name, type, summary, `available` ("head", "body" or "response") and `difference` from the documented
+    meaning, or null.
+    """
+
+def functions_table() -> str:
+    """Every function of the rules language: a JSON array of objects with name, signature and summary."""
+
+def metrics_table() -> str:
+    """Every metric: a JSON array of objects with name, kind, the key of its label or null, and help."""

@@ -1,0 +1,1 @@
+"""The rules language for people: its reference. Parsing, checking and running it is in `crates/rules`."""

@@ -1,0 +1,21 @@
+"""The reference of the rules language is made from its tables, and nothing is left out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bartizan.rules.reference import PAGE, fields, functions, markdown
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def test_the_page_is_that_of_the_tables() -> None:
+    assert (REPOSITORY / PAGE).read_text() == markdown(), "stale; run: make reference"
+
+
+def test_every_field_and_function_says_what_it_is() -> None:
+    described = {field.name: field.summary for field in fields()} | {
+        function.name: function.summary for function in functions()
+    }
+    assert [name for name, summary in described.items() if not summary.endswith(".")] == []
+    assert {"http.request.uri.path", "ip.src", "lower", "any"} <= set(described)
