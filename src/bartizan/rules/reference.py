@@ -23,8 +23,8 @@ expression, linear time), `wildcard`, `strict wildcard`, `in {1 2 3}`, `in $list
 `^^`, `or` `||`, in this order. Elements: `http.request.headers["accept"][0]`, and `[*]` for all of them, inside `any()`
 or `all()`.
 
-A field is there from the request head on, once the body is held (a rule that reads it makes the edge hold bodies), or in
-the response phases only.
+A field is there from the request head on, once the body is held (a rule that reads it makes the edge hold bodies), or
+in the response phases only.
 """
 
 _WHEN: Final = {"head": "request", "body": "body", "response": "response"}
