@@ -14,6 +14,8 @@ from tests.e2e.autobahn import python2
 REPOSITORY = Path(__file__).parents[2]
 
 SHORT: dict[str, list[str]] = {
+    "ambiguity": ["--only", "responses"],
+    "autobahn": ["--cases", "1.1.1"],
     "autobahn": ["--cases", "1.*"],
     "browser": ["--mib", "2"],
     "fuzz": ["http1_request", "5"],
@@ -31,6 +33,10 @@ def test_every_proof_is_run_here() -> None:
 def test_a_short_run_prints_one_line(name: str) -> None:
     if name == "fuzz" and not has_cargo_fuzz():
         pytest.skip("cargo fuzz or the nightly toolchain is not installed; cargo install cargo-fuzz")
+    if name == "autobahn":
+        from tests.e2e.autobahn import tester
+
+        tester()
     if name == "h2spec" and shutil.which("go") is None:
         pytest.skip("go is not installed, and it builds the HTTP/2 tester")
     if name == "autobahn" and python2() is None:
