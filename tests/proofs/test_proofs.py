@@ -15,7 +15,6 @@ REPOSITORY = Path(__file__).parents[2]
 
 SHORT: dict[str, list[str]] = {
     "ambiguity": ["--only", "responses"],
-    "autobahn": ["--cases", "1.1.1"],
     "autobahn": ["--cases", "1.*"],
     "browser": ["--mib", "2"],
     "fuzz": ["http1_request", "5"],
