@@ -86,8 +86,8 @@ def main() -> int:
     target: str = arguments.target
     planted: bool = arguments.planted
 
-    run = FUZZ / "runs" / (f"{target}-planted" if planted else target)
-    shutil.rmtree(run, ignore_errors=True)
+    # A folder for each run: a short run beside a long one must not take its log away.
+    run = FUZZ / "runs" / f"{target}{'-planted' if planted else ''}-{os.getpid()}"
     run.mkdir(parents=True)
     binary = build(target, run, planted=planted)
     # The proof of reach starts from the seeds alone; a corpus that had it already would be no proof.
