@@ -19,6 +19,8 @@ from tests.e2e.conftest import zone
 from tests.e2e.edge_process import EdgeProcess, document
 from tests.e2e.programs import run
 
+from bartizan import _native
+
 SITE = "https://shop.test/"
 DOWNLOAD = """async count => {
     const reader = (await fetch(`/download?${count}`)).body.getReader();
@@ -81,9 +83,9 @@ PROTOCOLS = """() => performance.getEntries()
 
 @contextmanager
 def chromium(leaf: Path, port: int, profile: Path) -> Iterator[Page]:
-    """A page of a headless Chromium for which every host is the edge at `port`.
+    """A page of a headless Chromium for which `shop.test` is the edge at `port`, and which finds no other host.
 
-    It trusts the site's key and no other that is not in its own store. Nothing of it leaves the machine.
+    It trusts the site's key beside the authorities that it always trusts.
     """
     program = shutil.which("chromium")
     assert program is not None, "there is no chromium; `make packages` installs it"
@@ -96,7 +98,7 @@ def chromium(leaf: Path, port: int, profile: Path) -> Iterator[Page]:
         "--disable-component-update",
         "--disable-sync",
         "--disable-dev-shm-usage",
-        f"--host-resolver-rules=MAP * 127.0.0.1:{port}",
+        f"--host-resolver-rules=MAP shop.test 127.0.0.1:{port}, MAP * ~NOTFOUND",
         f"--ignore-certificate-errors-spki-list={key_digest(leaf)}",
     ]
     with sync_playwright() as driver:
@@ -152,12 +154,21 @@ def visit(directory: Path, count: int) -> dict[str, Any]:
             seen["growth_bytes"] = edge.peak_bytes() - before
             seen["before_bytes"] = before
             seen["protocols"] = sorted({tuple(entry) for entry in page.evaluate(PROTOCOLS)})
+    seen["events_told"] = sorted(set(told(authority.state.spool)))
     assert warm == [len(PIECE) * 16, 0]
     digest = hashlib.sha256()
     for piece in download_bytes(count):
         digest.update(piece)
     seen["uploaded"] = [uploaded["bytes"], uploaded["sha256"] == digest.hexdigest()]
     return seen
+
+
+def told(spool: Path) -> Iterator[tuple[str, str, str]]:
+    """Path, protocol and TLS version of the requests, as the edge wrote them into its events."""
+    reader = _native.SpoolReader(spool)
+    while (batch := reader.next_batch()) is not None:
+        for _, row in batch.rows("http_requests"):
+            yield str(row["ClientRequestPath"]), str(row["ClientRequestProtocol"]), str(row.get("ClientSSLProtocol"))
 
 
 def version() -> str:

@@ -23,3 +23,4 @@ def test_chromium_browses_downloads_uploads_and_holds_streams(tmp_path: Path) ->
     assert seen["growth_bytes"] < 64 * MIB
     paths = ("/", "/download", "/events", "/next", "/script.js", "/upload")
     assert seen["protocols"] == [(path, "h2") for path in paths]
+    assert seen["events_told"] == [(path, "HTTP/2", "TLSv1.3") for path in sorted((*paths, "/socket"))]
