@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import ssl
-import subprocess
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -428,37 +429,39 @@ def test_the_event_carries_the_fingerprint_of_the_client(
     assert told == [(*expected, version, cipher)] * 2
 
 
+def pump(source: socket.socket, sink: socket.socket) -> None:
+    """Hands over what comes until the source ends, then ends the sink."""
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+
+def in_drops(listener: socket.socket, port: int) -> None:
+    """A proxy for one connection that hands the first thing it reads over five bytes at a time."""
+    accepted, _ = listener.accept()
+    with accepted, connect(port) as forward:
+        forward.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        hello = accepted.recv(65536)
+        for start in range(0, len(hello), 5):
+            forward.sendall(hello[start : start + 5])
+            time.sleep(0.002)
+        back = threading.Thread(target=pump, args=(forward, accepted), daemon=True)
+        back.start()
+        pump(accepted, forward)
+        back.join(10)
+
+
 def test_a_hello_in_many_segments_has_the_same_fingerprint(
     start_edge: StartEdge, authority: Authority, tmp_path: Path
 ) -> None:
-    """A small proxy hands over what openssl sends five bytes at a time."""
-    with Origin(echo([], ANSWER)) as origin:
+    with Origin(echo([], ANSWER)) as origin, socket.create_server(("127.0.0.1", 0)) as listener:
         edge = serve(start_edge, authority, origin)
-        whole = s_client(edge.tls_port)
-        listener = socket.create_server(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-        program = subprocess.Popen(
-            ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "shop.test", "-ign_eof"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        accepted, _ = listener.accept()
-        with listener, accepted, connect(edge.tls_port) as forward:
-            forward.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            hello = accepted.recv(65536)
-            for start in range(0, len(hello), 5):
-                forward.sendall(hello[start : start + 5])
-                time.sleep(0.002)
-            accepted.sendall(forward.recv(65536))
-            forward.sendall(accepted.recv(65536))
-            assert program.stdin is not None
-            program.stdin.write(GET)
-            program.stdin.flush()
-            forward.sendall(accepted.recv(65536))
-            events = rows(tmp_path / "spool", 2)
-            program.kill()
-            program.communicate()
-    assert whole.succeeded
+        proxy = threading.Thread(target=in_drops, args=(listener, edge.tls_port), daemon=True)
+        proxy.start()
+        sessions = [s_client(edge.tls_port), s_client(listener.getsockname()[1])]
+        proxy.join(10)
+        events = rows(tmp_path / "spool", 2)
+    assert [session.succeeded for session in sessions] == [True, True]
     assert events[0]["JA4"] == events[1]["JA4"]
     assert events[0]["JA3Hash"] == events[1]["JA3Hash"]
