@@ -46,7 +46,9 @@ def fingerprint_cases(file: str) -> Iterator[bytes]:
             yield bytes.fromhex(line.split("; ")[-1])
 
 
-HELLO_EXTENSIONS = bytes.fromhex("01 000008 000005612e636f6d 001003 026832 000d02 0403 002b04 03040303 000b01 00 000a02 001d")
+HELLO_EXTENSIONS = bytes.fromhex(
+    "01 000008 000005612e636f6d 001003 026832 000d02 0403 002b04 03040303 000b01 00 000a02 001d"
+)
 """The other form that the target takes: a server name, a protocol, and short lists, without the lengths around them."""
 
 SPOOL_SEGMENTS = tuple(

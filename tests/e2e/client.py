@@ -56,7 +56,9 @@ def parse(raw: bytes, *, closed: bool) -> Answer:
     for line in lines[1:]:
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
-    return Answer(status, headers, dechunk(body) if headers.get("transfer-encoding") == "chunked" else body, raw, closed)
+    return Answer(
+        status, headers, dechunk(body) if headers.get("transfer-encoding") == "chunked" else body, raw, closed
+    )
 
 
 def dechunk(data: bytes) -> bytes:

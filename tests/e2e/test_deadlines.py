@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from contextlib import suppress
 
 from .client import ask, connect, read_until_quiet
 from .conftest import Document, StartEdge, zone
@@ -43,12 +44,8 @@ def test_a_head_that_trickles_in_is_answered_408(start_edge: StartEdge) -> None:
             for byte in GET[:-2]:
                 connection.sendall(bytes([byte]))
                 time.sleep(0.1)
-                connection.setblocking(False)
-                try:
-                    received = connection.recv(4096)
-                except BlockingIOError:
-                    pass
-                connection.setblocking(True)
+                with suppress(BlockingIOError):
+                    received = connection.recv(4096, socket.MSG_DONTWAIT)
                 if received:
                     break
     assert received.startswith(b"HTTP/1.1 408 ")
@@ -154,7 +151,9 @@ def test_a_body_above_the_cap_is_413_by_length_and_in_chunks(start_edge: StartEd
     with Origin(echo(seen)) as origin:
         edge = start_edge(zone(origin.url), edge=limits(body_bytes=10))
         by_length = ask(edge.port, b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 11\r\n\r\n" + b"x" * 11)
-        chunked = b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nb\r\n" + b"x" * 11 + b"\r\n0\r\n\r\n"
+        chunked = (
+            b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nb\r\n" + b"x" * 11 + b"\r\n0\r\n\r\n"
+        )
         in_chunks = ask(edge.port, chunked)
     assert (by_length.status, in_chunks.status) == (413, 413)
     assert not any(request.endswith(b"0\r\n\r\n") or b"xxx" in request for request in seen)

@@ -28,8 +28,9 @@ def test_the_origin_gets_a_head_written_anew(start_edge: StartEdge) -> None:
         answer = ask(
             edge.port,
             b"GET http://shop.test/a?b=c HTTP/1.1\r\n" + HOST + b"Connection: keep-alive, X-Private\r\nX-Private: 1\r\n"
-            b"X-Kept:  spaced out \r\nCF-Connecting-IP: 203.0.113.9\r\nX-Forwarded-For: 203.0.113.9\r\nCF-Ray: forged\r\n"
-            b"True-Client-IP: 203.0.113.9\r\nForwarded: for=203.0.113.9\r\nX-Real-IP: 203.0.113.9\r\nTE: trailers\r\n\r\n",
+            b"X-Kept:  spaced out \r\nCF-Connecting-IP: 203.0.113.9\r\nX-Forwarded-For: 203.0.113.9\r\n"
+            b"CF-Ray: forged\r\nTrue-Client-IP: 203.0.113.9\r\nForwarded: for=203.0.113.9\r\n"
+            b"X-Real-IP: 203.0.113.9\r\nTE: trailers\r\n\r\n",
         )
     assert answer.status == 200
     ray = answer.headers["cf-ray"]
@@ -45,7 +46,8 @@ def test_the_origin_gets_a_head_written_anew(start_edge: StartEdge) -> None:
         "X-Forwarded-Host": "shop.test",
         "TE": "trailers",
     }
-    assert ray.endswith("-LOC") and len(ray) == 20
+    assert ray.endswith("-LOC")
+    assert len(ray) == 20
 
 
 def test_a_body_passes_by_length_and_in_chunks_with_trailers(start_edge: StartEdge) -> None:
@@ -53,7 +55,11 @@ def test_a_body_passes_by_length_and_in_chunks_with_trailers(start_edge: StartEd
     with Origin(echo(seen)) as origin:
         edge = start_edge(zone(origin.url))
         by_length = ask(edge.port, b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\nhello")
-        chunked = b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n5;ext=1\r\nhello\r\n0\r\nX-Sum: 7\r\n\r\n"
+        chunked = (
+            b"POST / HTTP/1.1\r\n"
+            + HOST
+            + b"Transfer-Encoding: chunked\r\n\r\n5;ext=1\r\nhello\r\n0\r\nX-Sum: 7\r\n\r\n"
+        )
         ask(edge.port, chunked)
     assert by_length.body == b"hello"
     assert seen[1].split(b"\r\n\r\n", 1)[1] == b"5\r\nhello\r\n0\r\nX-Sum: 7\r\n\r\n"
@@ -182,9 +188,8 @@ def test_a_pooled_connection_that_the_origin_closed_is_not_used(start_edge: Star
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     with Origin(once(answer)) as origin:
         edge = start_edge(zone(origin.url), edge={"listen": [{"address": "127.0.0.1:0"}], "threads": 1})
-        statuses = []
-        for _ in range(20):
-            statuses.append(ask(edge.port, b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\n\r\nx", quiet_s=0.05).status)
+        request = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\n\r\nx"
+        statuses = [ask(edge.port, request, quiet_s=0.05).status for _ in range(20)]
     assert statuses == [200] * 20
 
 
@@ -266,9 +271,12 @@ def test_a_rule_blocks_and_another_lets_pass(start_edge: StartEdge) -> None:
     phases = {
         "http_request_firewall_custom": [
             rule('http.request.uri.path contains "/admin"'),
-            rule('http.request.uri.path eq "/teapot"', action_parameters={
-                "response": {"status_code": 418, "content": "short and stout", "content_type": "text/plain"}
-            }),
+            rule(
+                'http.request.uri.path eq "/teapot"',
+                action_parameters={
+                    "response": {"status_code": 418, "content": "short and stout", "content_type": "text/plain"}
+                },
+            ),
         ]
     }
     seen: list[bytes] = []
@@ -300,7 +308,10 @@ def test_a_rule_reads_a_held_body_and_the_origin_still_gets_all_of_it(start_edge
 @pytest.mark.parametrize(("accept", "coding"), [(b"br, gzip", "br"), (b"gzip", "gzip"), (b"identity", None)])
 def test_a_text_is_compressed_as_the_client_likes(start_edge: StartEdge, accept: bytes, coding: str | None) -> None:
     text = b"to be or not to be, " * 500
-    answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nETag: \"v1\"\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text)
+    answer = b'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nETag: "v1"\r\nContent-Length: %d\r\n\r\n%s' % (
+        len(text),
+        text,
+    )
     with Origin(once(answer)) as origin:
         edge = start_edge(zone(origin.url))
         got = ask(edge.port, b"GET / HTTP/1.1\r\n" + HOST + b"Accept-Encoding: " + accept + b"\r\n\r\n")
@@ -319,7 +330,9 @@ def test_a_text_is_compressed_as_the_client_likes(start_edge: StartEdge, accept:
 
 def test_a_trusted_proxy_names_the_client_and_a_stranger_does_not(start_edge: StartEdge) -> None:
     seen: list[bytes] = []
-    request = b"GET / HTTP/1.1\r\n" + HOST + b"X-Forwarded-For: 198.51.100.7, 127.0.0.9\r\nX-Forwarded-Proto: https\r\n\r\n"
+    request = (
+        b"GET / HTTP/1.1\r\n" + HOST + b"X-Forwarded-For: 198.51.100.7, 127.0.0.9\r\nX-Forwarded-Proto: https\r\n\r\n"
+    )
     with Origin(echo(seen)) as origin:
         trusting = start_edge(
             zone(origin.url), edge={"listen": [{"address": "127.0.0.1:0"}], "trusted_proxies": ["127.0.0.0/8"]}
