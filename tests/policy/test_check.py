@@ -100,7 +100,7 @@ def test_certificates_are_read_as_the_edge_reads_them(site: Path, state: StateDi
     where = 'zone "shop" tls certificate'
     found = [(each.line, each.where, each.message.partition(";")[0]) for each in check(site, state).problems]
     assert found == [
-        (4, f"{where} 2", f'the key in "{blog}" does not belong to the certificate in "{shop}"'),
+        (4, f"{where} 2", f'the key in "{blog}" does not belong to the first certificate in "{shop}"'),
         (4, f"{where} 3", f'"{site.parent / "empty.pem"}" holds no PEM block "CERTIFICATE"'),
         (
             4,

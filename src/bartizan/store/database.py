@@ -7,7 +7,9 @@ new store do not both create it. A store that is newer is refused: an older Bart
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +35,9 @@ HEAD: Final = "0001"
 
 _ALEMBIC: Final = threading.Lock()
 """What a migration is in the middle of is global to Alembic, so one process runs one at a time."""
+
+_BUSY_S: Final = 10
+"""How long a command waits for another that writes to the same SQLite store."""
 
 _MIGRATION_LOCK: Final = 0x6261_7274
 """Key of the advisory lock that migrations of one PostgreSQL database take."""
@@ -93,12 +98,26 @@ def _engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _: object) -> None:
-        connection.execute("PRAGMA busy_timeout = 10000")
-        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_S * 1000}")
+        _use_write_ahead_log(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
 
     return engine
+
+
+def _use_write_ahead_log(connection: Any) -> None:
+    """Switches a new file over. SQLite does not wait for others here, whatever its busy timeout, so this does."""
+    end = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.005)
+        else:
+            return
 
 
 def _create_private(file: Path) -> None:
