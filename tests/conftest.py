@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
+
+# A shell that starts this run in the background has it ignore SIGINT, and so would every process that a test starts and
+# then stops as Ctrl-C does: it would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _ALLOWED = Path(__file__).with_name("allowed-skips.txt")
 
