@@ -70,7 +70,7 @@ pub struct Record {
     origin_address: Option<IpAddr>,
     origin_tls: Option<&'static str>,
     connect_ms: [u32; 3],
-    send_ms: u32,
+    connected: Option<Instant>,
     sent: Sent,
     received: u64,
     duration_ns: u64,
@@ -102,7 +102,7 @@ impl Record {
             origin_address: None,
             origin_tls: None,
             connect_ms: [0; 3],
-            send_ms: 0,
+            connected: None,
             sent: Sent::default(),
             received: 0,
             duration_ns: 0,
@@ -119,6 +119,7 @@ impl Record {
         let millis = |duration: std::time::Duration| duration.as_millis().min(u128::from(u32::MAX)) as u32;
         let timings = checkout.timings;
         self.connect_ms = [millis(timings.dns), millis(timings.tcp), millis(timings.tls)];
+        self.connected = Some(Instant::now());
         self.origin_address = checkout.peer;
         self.origin_tls = checkout.connection.tls_version();
     }
@@ -215,7 +216,10 @@ pub fn leave(
         http_requests::ORIGIN_RESPONSE_HEADER_RECEIVE_DURATION_MS,
         Record::millis_between(record.request_sent, record.origin_answered),
     );
-    row.set(http_requests::ORIGIN_REQUEST_HEADER_SEND_DURATION_MS, record.send_ms);
+    row.set(
+        http_requests::ORIGIN_REQUEST_HEADER_SEND_DURATION_MS,
+        Record::millis_between(record.connected, record.request_sent),
+    );
     row.set(http_requests::ORIGIN_TCP_HANDSHAKE_DURATION_MS, record.connect_ms[1]);
     row.set(http_requests::ORIGIN_TLS_HANDSHAKE_DURATION_MS, record.connect_ms[2]);
     row.set(http_requests::ORIGIN_DNS_RESPONSE_TIME_MS, record.connect_ms[0]);
