@@ -157,7 +157,8 @@ class Edge:
         """`options` is a JSON object.
 
         `acme_challenges`: directory from which HTTP-01 challenges are answered; `events`: "spool" or "off"; `fsync` of
-        the spool: "always", "second" or "never". Raises ValueError for anything else.
+        the spool: "always", "second" or "never"; `sticky_key`: file of the key of stickiness cookies, made where it is
+        missing. Raises ValueError for anything else.
         """
 
     def start(self, policy: bytes) -> None:

@@ -87,6 +87,11 @@ class StateDirectory:
         return self.path / "acme"
 
     @property
+    def sticky_key(self) -> Path:
+        """Key of the cookies by which clients keep their origin server, mode 0600; made by the edge."""
+        return self.path / "sticky.key"
+
+    @property
     def run(self) -> Path:
         """Control sockets and lock files; nothing in it outlives the processes."""
         return self.path / "run"

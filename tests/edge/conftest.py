@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,28 @@ class _Origin(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def origin() -> Iterator[str]:
-    """The address of a server that answers every GET with `hello`."""
+@contextmanager
+def _origin() -> Iterator[str]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Origin) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def origin() -> Iterator[str]:
+    """The address of a server that answers every GET with `hello`."""
+    with _origin() as url:
+        yield url
+
+
+@pytest.fixture
+def other_origin() -> Iterator[str]:
+    """The address of another such server."""
+    with _origin() as url:
+        yield url
 
 
 @pytest.fixture

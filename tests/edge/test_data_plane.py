@@ -210,3 +210,30 @@ def test_signals_of_this_process_are_left_as_they_were(make_policy: MakePolicy) 
     with Edge(make_policy()):
         pass
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)] == before
+
+
+def test_a_client_keeps_its_server_when_the_edge_starts_anew(
+    make_policy: MakePolicy, origin: str, other_origin: str, tmp_path: Path
+) -> None:
+    policy = make_policy()
+    policy["zones"][0]["origin"] = {"servers": [{"url": origin}, {"url": other_origin}], "stickiness": "cookie"}
+
+    def cookie(edge: Edge, sent: str = "") -> str | None:
+        host, _, port = edge.listening[0][0].rpartition(":")
+        connection = http.client.HTTPConnection(host, int(port), timeout=30)
+        connection.request("GET", "/", headers={"Cookie": sent})
+        response = connection.getresponse()
+        assert response.read() == b"hello"
+        connection.close()
+        return response.headers["Set-Cookie"]
+
+    key = tmp_path / "sticky.key"
+    with Edge(policy, events="off", sticky_key=key) as edge:
+        assigned = cookie(edge)
+        assert assigned is not None
+        sent = assigned.partition(";")[0]
+        assert cookie(edge, sent) is None
+    with Edge(policy, events="off", sticky_key=key) as edge:
+        assert cookie(edge, sent) is None
+    with Edge(policy, events="off") as edge:
+        assert cookie(edge, sent) is not None, "another key: the cookie names no server"

@@ -3,9 +3,10 @@
 //! An [`Edge`] owns the threads. What drives it (the Python process, a test) holds it and calls [`Edge::apply`],
 //! [`Edge::status`] and [`Edge::shutdown`]; none of them is on the way of a request.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,6 +39,9 @@ pub struct Options {
     pub events: Events,
     /// When the spool is forced to the disk: `always`, `never`, or milliseconds between.
     pub fsync: FsyncPolicy,
+    /// The file of the key of stickiness cookies, made where it is missing; without one, clients change their server
+    /// when the edge starts anew.
+    pub sticky_key: Option<PathBuf>,
 }
 
 /// Whether events are written.
@@ -163,7 +167,9 @@ impl Edge {
         let (policy, mut report) = Policy::compile(document, None).map_err(StartError::Policy)?;
         let settings = Arc::clone(policy.edge());
         let certificates = Arc::new(CertificateStore::new());
-        let origins = Origins::start(origin::Options::default()).map_err(StartError::System)?;
+        let sticky_key = options.sticky_key.as_deref().map(sticky_key).transpose().map_err(StartError::System)?;
+        let origins =
+            Origins::start(origin::Options { sticky_key, ..origin::Options::default() }).map_err(StartError::System)?;
         let (live, table) =
             Live::prepare(policy, &origins, &certificates, &mut report.warnings).map_err(StartError::Policy)?;
         certificates.install(table);
@@ -335,6 +341,27 @@ fn failing_origins(live: &Live) -> Vec<FailingOrigin> {
         .collect()
 }
 
+/// The key in `file`, which is made, readable by its owner only, where there is none.
+fn sticky_key(file: &Path) -> io::Result<[u8; 32]> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("the key {}: {error}", file.display()));
+    let mut key = [0; 32];
+    match std::fs::read(file) {
+        Ok(bytes) => {
+            let wrong = || io::Error::new(io::ErrorKind::InvalidData, "not 32 bytes; remove it to have another made");
+            key = bytes.try_into().map_err(|_| named(wrong()))?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut key)
+                .map_err(|_| io::Error::other("the system gives no random bytes"))?;
+            let mut options = std::fs::OpenOptions::new();
+            options.write(true).create_new(true).mode(0o600);
+            options.open(file).and_then(|mut made| made.write_all(&key)).map_err(named)?;
+        }
+        Err(error) => return Err(named(error)),
+    }
+    Ok(key)
+}
+
 fn open_spool(
     settings: &EdgeSettings,
     fsync: FsyncPolicy,
@@ -419,8 +446,9 @@ impl WorkerStart {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
+    use std::io::Read;
     use std::net::TcpStream;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -471,6 +499,19 @@ mod tests {
         let address = first.listening()[0].0.to_string();
         let error = start(&address).unwrap_err().to_string();
         assert!(error.starts_with(&format!("cannot listen on {address}: another program does; stop it")), "{error}");
+    }
+
+    #[test]
+    fn the_sticky_key_outlives_the_process_and_is_its_owners_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("sticky.key");
+        let made = sticky_key(&file).unwrap();
+        assert_eq!(sticky_key(&file).unwrap(), made);
+        assert_ne!(made, [0; 32]);
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::write(&file, b"short").unwrap();
+        let error = sticky_key(&file).unwrap_err().to_string();
+        assert!(error.contains("sticky.key: not 32 bytes; remove it"), "{error}");
     }
 
     #[test]

@@ -29,7 +29,8 @@ class Edge:
     RuntimeError there, and the child makes an edge of its own.
 
     `events` says whether requests leave events in the policy's spool; `acme_challenges` names the directory from which
-    ACME HTTP-01 challenges are answered (RFC 8555 §8.3).
+    ACME HTTP-01 challenges are answered (RFC 8555 §8.3); `sticky_key` names the file of the key that signs stickiness
+    cookies, made where it is missing: without one, clients change their origin server when the edge starts anew.
     """
 
     def __init__(
@@ -38,10 +39,13 @@ class Edge:
         *,
         events: Literal["spool", "off"] = "spool",
         acme_challenges: Path | None = None,
+        sticky_key: Path | None = None,
     ) -> None:
         options: dict[str, str] = {"events": events}
         if acme_challenges is not None:
             options["acme_challenges"] = str(acme_challenges)
+        if sticky_key is not None:
+            options["sticky_key"] = str(sticky_key)
         self._policy = _document(policy)
         self._native = _native.Edge(msgspec.json.encode(options))
 

@@ -37,7 +37,7 @@ def run(state: StateDirectory) -> None:
     """
     state.create()
     with sole(state.edge_lock, "an edge", "stop it, or name another state directory with --state"):
-        edge = Edge(_policy(state), acme_challenges=state.acme / "challenges")
+        edge = Edge(_policy(state), acme_challenges=state.acme / "challenges", sticky_key=state.sticky_key)
         _start(edge, state)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _raise_stopped)
