@@ -1,0 +1,518 @@
+//! The conversation with the origin: which server, which connection, and what passes both ways.
+//!
+//! Request and response are two futures that one task polls: an origin may answer before it has read the body, and a client
+//! may leave while its origin is silent.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use http1::{Known, Line};
+use smallvec::SmallVec;
+
+use super::{Answer, Exchange, Failed, RequestBody, ResponseSink};
+use crate::body::{Held, Then};
+use crate::compress::{self, Encoder};
+use crate::deadlines::{Deadline, Lane, Timer};
+use crate::events::Record;
+use crate::headers::{self, Told};
+use crate::limits::Limits;
+use crate::live::Served;
+use crate::metrics::{Family, Metric};
+use crate::origin::{
+    self, Checkout, ConnectError, ConnectErrorKind, Connection as OriginConnection, Pick, sticky_token,
+};
+use crate::page::Reason;
+use crate::upstream::{Http1Receive, Http1Send, Length, OriginReceive, OriginSend, Outgoing, UpstreamError};
+use crate::wire::Wire;
+use crate::worker::Worker;
+
+/// How long a client that sent `Expect: 100-continue` waits for its origin before the edge says it.
+const CONTINUE_PATIENCE_MS: u64 = 1_000;
+
+enum Received {
+    Complete,
+    Upgraded,
+}
+
+impl<'e> Exchange<'e> {
+    /// Sends the request to an origin and its response to the client, trying again where that is safe.
+    pub(super) async fn forward<B: RequestBody, S: ResponseSink>(
+        &mut self,
+        served: &Served,
+        body: &mut B,
+        held: Held,
+        sink: &mut S,
+        record: &mut Record,
+    ) -> Result<(), Failed> {
+        let group = &served.group;
+        let upgrade = self.head.upgrade().filter(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
+        let cookie =
+            if group.wants_cookie() { sticky_token(self.head.headers().known_all(Known::Cookie)) } else { None };
+        let idempotent =
+            matches!(self.head.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE" | b"PROPFIND" | b"REPORT");
+        let mut tried: SmallVec<[origin::ServerId; 4]> = SmallVec::new();
+        record.forwarded = Some(Instant::now());
+        loop {
+            let attempt = record.tries;
+            record.tries += 1;
+            let pick = Pick { client_ip: self.connection.client_ip, cookie, tried: &tried, http1: upgrade.is_some() };
+            let checkout = match self.worker.pool.checkout(group, &pick, attempt).await {
+                Ok(checkout) => checkout,
+                Err(error) => {
+                    self.worker.recorder.count_labelled(Family::OriginErrors, error.kind.name());
+                    if attempt < group.retries() {
+                        tried.push(error.server.id());
+                        self.worker.recorder.count(Metric::OriginRetries);
+                        continue;
+                    }
+                    return self.unreachable(served, body, sink, record, &error).await;
+                }
+            };
+            self.worker.recorder.count(Metric::OriginRequests);
+            let made = if checkout.reused { Metric::OriginConnectionsReused } else { Metric::OriginConnections };
+            self.worker.recorder.count(made);
+            record.take_checkout(&checkout);
+            let before = body.received();
+            let reused = checkout.reused;
+            let result = self.converse(served, checkout, body, &held, upgrade, sink, record).await;
+            record.body_ended = body.ended();
+            let Err(Failed::Upstream(error)) = &result else { return result };
+            let untouched = body.received() == before;
+            let unbegun = matches!(error, UpstreamError::Reset(_, true));
+            let silent = matches!(error, UpstreamError::Unanswered) && idempotent;
+            // A pooled connection that dies unanswered was closed by its idle timeout, so one more try is not a retry.
+            let allowed = attempt < group.retries() + u32::from(reused);
+            if sink.began() || !untouched || !(unbegun || silent) || !allowed {
+                return result;
+            }
+            self.worker.recorder.count(Metric::OriginRetries);
+        }
+    }
+
+    async fn unreachable<B: RequestBody, S: ResponseSink>(
+        &mut self,
+        served: &Served,
+        body: &mut B,
+        sink: &mut S,
+        record: &mut Record,
+        error: &ConnectError,
+    ) -> Result<(), Failed> {
+        let reason = match error.kind {
+            ConnectErrorKind::TimedOut => Reason::OriginTimeout,
+            _ => Reason::OriginUnreachable,
+        };
+        record.outcome = reason.name();
+        record.origin_error = Some(error.to_string());
+        self.status_page(sink, body, record, reason, reason.status(), Some(served)).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the two sides of a proxy and what lies between")]
+    async fn converse<B: RequestBody, S: ResponseSink>(
+        &mut self,
+        served: &Served,
+        checkout: Checkout,
+        body: &mut B,
+        held: &Held,
+        upgrade: Option<&'e [u8]>,
+        sink: &mut S,
+        record: &mut Record,
+    ) -> Result<(), Failed> {
+        let cookie = checkout.assign_cookie.then(|| checkout.server.sticky_cookie(self.connection.scheme_https));
+        let Checkout { connection, server, reused, timings, assign_cookie, peer, generation } = checkout;
+        let result = match connection {
+            OriginConnection::Http1(stream) => {
+                let wire = Wire::new(stream, Rc::clone(&self.worker.buffers));
+                let mut receive = Http1Receive::new(&wire, &self.client.limits, self.head.method(), upgrade.is_some());
+                if let Some(head) = self.worker.retired.take() {
+                    receive.recycle(head);
+                }
+                let mut send = Http1Send::new(&wire);
+                let result = self
+                    .talk(served, body, held, upgrade, &mut send, &mut receive, cookie.as_deref(), sink, record)
+                    .await;
+                let reusable = result.is_ok() && send.is_whole() && receive.reusable();
+                drop((send, receive));
+                if reusable {
+                    let connection = OriginConnection::Http1(wire.into_inner());
+                    let server = Arc::clone(&server);
+                    self.worker.pool.put_back(Checkout {
+                        connection,
+                        server,
+                        reused,
+                        timings,
+                        assign_cookie,
+                        peer,
+                        generation,
+                    });
+                }
+                result
+            }
+            OriginConnection::Http2(origin) => {
+                let (mut send, mut receive) = origin.converse();
+                self.talk(served, body, held, None, &mut send, &mut receive, cookie.as_deref(), sink, record).await
+            }
+        };
+        match &result {
+            // A pooled connection that was closed while it rested says nothing of the server.
+            Err(Failed::Upstream(UpstreamError::Unanswered)) if reused => {}
+            Err(Failed::Upstream(_)) => server.health().failed(),
+            Err(_) => {}
+            Ok(()) => server.health().succeeded(),
+        }
+        result
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the two sides of a proxy and what lies between")]
+    async fn talk<B: RequestBody, S: ResponseSink, O: OriginSend, I: OriginReceive>(
+        &mut self,
+        served: &Served,
+        body: &mut B,
+        held: &Held,
+        upgrade: Option<&[u8]>,
+        send: &mut O,
+        receive: &mut I,
+        cookie: Option<&str>,
+        sink: &mut S,
+        record: &mut Record,
+    ) -> Result<(), Failed> {
+        let limits = &self.found.settings.limits;
+        let asks_first = self.head.expects_continue() && !body.ended() && held.bytes().is_empty();
+        let go = Cell::new(!asks_first);
+        {
+            let client_ip: Cow<'_, str> = if self.client.trusted {
+                self.connection.client_ip.to_string().into()
+            } else {
+                (*self.client.address).into()
+            };
+            let chain = self.forwarded_for(&client_ip);
+            let told = Told {
+                client_ip: &client_ip,
+                forwarded_for: &chain,
+                scheme: if self.connection.scheme_https { "https" } else { "http" },
+                ray: &self.ray,
+                host: served.group.host_header().map_or(self.head.host(), str::as_bytes),
+                client_host: self.head.host(),
+                trusted: self.client.trusted,
+                upgrade,
+                expect_continue: asks_first,
+                trailers: self
+                    .head
+                    .headers()
+                    .known(Known::Te)
+                    .is_some_and(|te| te.windows(8).any(|w| w.eq_ignore_ascii_case(b"trailers"))),
+            };
+            let lines = headers::to_origin(self.head, &told);
+            let target = self.target.as_deref().unwrap_or(self.head.path_and_query());
+            let length = match body.length() {
+                // The held body is whole, so its length is known whatever its framing was.
+                Length::Unknown if body.ended() => Length::Known(held.bytes().len() as u64),
+                length => length,
+            };
+            let request = Outgoing { method: self.head.method(), target, scheme: told.scheme, lines: &lines, length };
+            self.timer.arm(Lane::Origin, Deadline::OriginBody, limits.origin_body_timeout_ms);
+            let then = if body.ended() { Then::End } else { Then::Wait };
+            send.head(self.timer, &request, held.bytes(), then).await?;
+        }
+        record.request_sent = Some(Instant::now());
+        if body.ended() || asks_first {
+            self.timer.arm(Lane::Origin, Deadline::OriginResponse, limits.origin_response_timeout_ms);
+        }
+        if asks_first {
+            self.timer.arm(Lane::Patience, Deadline::Continue, CONTINUE_PATIENCE_MS);
+        }
+        let timer = self.timer;
+        let response_timeout_ms = limits.origin_response_timeout_ms;
+        let received = {
+            let uploading = Cell::new(!body.ended());
+            let mut client_side = pin!(async {
+                poll_fn(|_| if go.get() { Poll::Ready(()) } else { Poll::Pending }).await;
+                if uploading.get() {
+                    upload(timer, body, send, limits).await?;
+                    uploading.set(false);
+                    timer.arm(Lane::Origin, Deadline::OriginResponse, response_timeout_ms);
+                }
+                Err::<(), Failed>(Failed::Body(body.gone(timer).await))
+            });
+            let mut origin_side = pin!(self.receive(served, receive, cookie, sink, record, &go, &uploading));
+            let mut upload_failed = false;
+            poll_fn(|cx| {
+                if let Poll::Ready(result) = origin_side.as_mut().poll(cx) {
+                    return Poll::Ready(result);
+                }
+                if !upload_failed && let Poll::Ready(Err(failed)) = client_side.as_mut().poll(cx) {
+                    match failed {
+                        // The origin takes no more of the body; it may have answered before it stopped reading.
+                        Failed::Upstream(_) => {
+                            upload_failed = true;
+                            timer.arm(Lane::Origin, Deadline::OriginResponse, response_timeout_ms);
+                            cx.waker().wake_by_ref();
+                        }
+                        failed => return Poll::Ready(Err(failed)),
+                    }
+                }
+                Poll::Pending
+            })
+            .await?
+        };
+        match received {
+            Received::Complete => Ok(()),
+            Received::Upgraded => {
+                body.begin_tunnel();
+                receive.begin_tunnel();
+                self.tunnel(body, send, receive, sink).await
+            }
+        }
+    }
+
+    /// Passes the origin's response on, from its first head to its last trailer.
+    #[expect(clippy::too_many_arguments, reason = "the two sides of a proxy and what lies between")]
+    async fn receive<S: ResponseSink, I: OriginReceive>(
+        &self,
+        served: &Served,
+        receive: &mut I,
+        cookie: Option<&str>,
+        sink: &mut S,
+        record: &mut Record,
+        go: &Cell<bool>,
+        uploading: &Cell<bool>,
+    ) -> Result<Received, Failed> {
+        let limits = &self.found.settings.limits;
+        let mut informational = 0;
+        let head = loop {
+            let head = {
+                let mut next = pin!(receive.head(self.timer));
+                poll_fn(|cx| match next.as_mut().poll(cx) {
+                    Poll::Ready(result) => Poll::Ready(Some(result)),
+                    Poll::Pending if !go.get() && self.timer.poll(cx, Lane::Patience).is_some() => Poll::Ready(None),
+                    Poll::Pending => Poll::Pending,
+                })
+                .await
+            };
+            let Some(head) = head else {
+                self.timer.disarm(Lane::Patience);
+                sink.informational(self.timer, 100, &[]).await?;
+                go.set(true);
+                continue;
+            };
+            let head = head?;
+            match head.status() {
+                101 => break head,
+                100..=199 => {
+                    informational += 1;
+                    if informational > limits.informational_responses {
+                        return Err(Failed::Upstream(UpstreamError::TooManyInformational));
+                    }
+                    let wanted = head.status() != 100 || !go.get();
+                    if head.status() == 100 {
+                        go.set(true);
+                        self.timer.disarm(Lane::Patience);
+                    }
+                    if wanted {
+                        let lines = headers::informational(head.headers());
+                        sink.informational(self.timer, head.status(), &lines).await?;
+                    }
+                }
+                _ => break head,
+            }
+        };
+        record.take_response(&head);
+        self.worker.recorder.response(head.status());
+        self.timer.arm(Lane::Origin, Deadline::OriginBody, limits.origin_body_timeout_ms);
+        if head.status() == 101 {
+            let added = self.added(Some(served), cookie.map(str::as_bytes));
+            let mut lines = headers::to_client(&head, &added);
+            lines.push(Line::new(b"connection", b"Upgrade"));
+            if let Some(protocol) = head.headers().known(Known::Upgrade) {
+                lines.push(Line::new(b"upgrade", protocol));
+            }
+            let answer = Answer { status: 101, reason: head.reason(), lines: &lines, length: Length::Raw };
+            sink.head(self.timer, &answer, true).await?;
+            return Ok(Received::Upgraded);
+        }
+        let no_body = self.head.method() == b"HEAD" || matches!(head.status(), 204 | 304);
+        let announced = match receive.length() {
+            Length::Known(length) => Some(length),
+            _ => None,
+        };
+        let decision = compress::decide(
+            served.zone.compression(),
+            self.head.method(),
+            self.head.headers().known_all(Known::AcceptEncoding),
+            head.status(),
+            announced,
+            head.headers().iter(),
+        );
+        let mut encoder = decision.coding.filter(|_| !no_body).map(|coding| Encoder::new(coding, announced));
+        {
+            let added = self.added(Some(served), cookie.map(str::as_bytes));
+            let etag = encoder.as_ref().and_then(|_| head.headers().known(Known::Etag));
+            let etag = etag.and_then(|tag| compress::rewrite(b"etag", tag)).map(Cow::into_owned);
+            let mut lines = headers::to_client(&head, &added);
+            let mut length = if no_body { Length::None } else { receive.length() };
+            if let (Some(coding), Some(_)) = (decision.coding, &encoder) {
+                self.worker.recorder.count(Metric::CompressedResponses);
+                length = Length::Unknown;
+                lines.retain(|line| match (compress::rewrite(line.name(), line.value()), &etag) {
+                    (None, _) => false,
+                    (Some(Cow::Owned(_)), Some(weak)) => {
+                        *line = Line::new(b"etag", weak);
+                        true
+                    }
+                    (Some(_), _) => true,
+                });
+                lines.push(Line::new(b"content-encoding", coding.token().as_bytes()));
+            } else if let (true, Some(value)) = (no_body, head.headers().known(Known::ContentLength)) {
+                // HEAD and 304 announce the length of what is not sent (RFC 9110 §8.6).
+                if head.status() != 204 {
+                    lines.push(Line::new(b"content-length", value));
+                }
+            }
+            if decision.add_vary {
+                lines.push(Line::new(b"vary", b"accept-encoding"));
+            }
+            if uploading.get() {
+                // What the client still sends of its body will not be read as a request (RFC 9112 §9.3).
+                sink.close_after();
+            }
+            let answer = Answer { status: head.status(), reason: head.reason(), lines: &lines, length };
+            sink.head(self.timer, &answer, false).await?;
+        }
+        self.worker.retired.replace(Some(head));
+        record.first_byte = Some(Instant::now());
+        if no_body {
+            return Ok(Received::Complete);
+        }
+        loop {
+            let piece = {
+                // A body that has not begun to arrive must not keep its head waiting.
+                let mut next = pin!(receive.piece(self.timer));
+                let ready = poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx))).await;
+                match ready {
+                    Poll::Ready(piece) => piece,
+                    Poll::Pending => {
+                        sink.piece(self.timer, b"", Then::Wait).await?;
+                        next.await
+                    }
+                }
+            };
+            let Some((bytes, then)) = piece? else { break };
+            self.timer.arm(Lane::Origin, Deadline::OriginBody, limits.origin_body_timeout_ms);
+            match &mut encoder {
+                None => {
+                    sink.piece(self.timer, bytes, then).await?;
+                    if then == Then::End {
+                        return Ok(Received::Complete);
+                    }
+                }
+                Some(encoder) => {
+                    record.uncompressed += bytes.len() as u64;
+                    let coded = encoder.push(bytes).map_err(|error| Failed::Client(error.into()))?;
+                    if !coded.is_empty() {
+                        sink.piece(self.timer, coded, if then == Then::End { Then::More } else { then }).await?;
+                    }
+                    if then == Then::End {
+                        break;
+                    }
+                }
+            }
+        }
+        if let Some(encoder) = encoder.take() {
+            let rest = encoder.finish().map_err(|error| Failed::Client(error.into()))?;
+            sink.piece(self.timer, &rest, Then::More).await?;
+        }
+        sink.finish(self.timer, receive.trailers()).await?;
+        Ok(Received::Complete)
+    }
+
+    /// Passes bytes both ways until one side ends.
+    async fn tunnel<B: RequestBody, S: ResponseSink, O: OriginSend, I: OriginReceive>(
+        &self,
+        body: &mut B,
+        send: &mut O,
+        receive: &mut I,
+        sink: &mut S,
+    ) -> Result<(), Failed> {
+        struct Open<'r>(&'r Worker);
+        impl Drop for Open<'_> {
+            fn drop(&mut self) {
+                self.0.recorder.subtract(Metric::TunnelsOpen, 1);
+            }
+        }
+        self.worker.recorder.add(Metric::TunnelsOpen, 1);
+        let _open = Open(self.worker);
+        let timer = self.timer;
+        let idle_ms = self.found.settings.limits.tunnel_idle_timeout_ms;
+        for lane in [Lane::ClientRead, Lane::ClientWrite, Lane::Origin] {
+            timer.disarm(lane);
+        }
+        timer.arm(Lane::Total, Deadline::TunnelIdle, idle_ms);
+        let mut up = pin!(async {
+            while let Some((bytes, _)) = body.piece(timer).await.map_err(Failed::Body)? {
+                timer.arm(Lane::Total, Deadline::TunnelIdle, idle_ms);
+                send.piece(timer, bytes, Then::Wait).await?;
+            }
+            Ok::<(), Failed>(())
+        });
+        let mut down = pin!(async {
+            while let Some((bytes, _)) = receive.piece(timer).await? {
+                timer.arm(Lane::Total, Deadline::TunnelIdle, idle_ms);
+                sink.piece(timer, bytes, Then::Wait).await?;
+            }
+            sink.finish(timer, None).await?;
+            Ok::<(), Failed>(())
+        });
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = down.as_mut().poll(cx) {
+                return Poll::Ready(result);
+            }
+            up.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// The chain for `X-Forwarded-For`: what a trusted peer said and the peer itself, else the client alone.
+    fn forwarded_for<'a>(&self, client_ip: &'a str) -> Cow<'a, str> {
+        if !self.client.trusted {
+            return client_ip.into();
+        }
+        let mut chain = Vec::new();
+        for value in self.head.headers().known_all(Known::XForwardedFor) {
+            chain.extend_from_slice(value);
+            chain.extend_from_slice(b", ");
+        }
+        let mut chain = String::from_utf8_lossy(&chain).into_owned();
+        chain.push_str(&self.client.peer.to_string());
+        chain.into()
+    }
+}
+
+/// Passes what is left of a request body on.
+async fn upload<B: RequestBody, O: OriginSend>(
+    timer: &Timer,
+    body: &mut B,
+    send: &mut O,
+    limits: &Limits,
+) -> Result<(), Failed> {
+    let mut total = body.received();
+    loop {
+        let Some((bytes, then)) = body.piece(timer).await.map_err(Failed::Body)? else { break };
+        total += bytes.len() as u64;
+        if limits.body_bytes != 0 && total > limits.body_bytes {
+            return Err(Failed::TooLarge);
+        }
+        send.piece(timer, bytes, then).await?;
+        // The origin took it: its silence is counted anew.
+        timer.arm(Lane::Origin, Deadline::OriginBody, limits.origin_body_timeout_ms);
+        if then == Then::End {
+            return Ok(());
+        }
+    }
+    send.finish(timer, body.trailers()).await?;
+    Ok(())
+}
