@@ -164,6 +164,11 @@ impl Budget {
     pub const fn new() -> Self {
         Self(std::sync::atomic::AtomicU64::new(0))
     }
+
+    /// Bytes in use now.
+    pub fn used(&self) -> u64 {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
 }
 
 impl Default for Budget {

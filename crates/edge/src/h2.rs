@@ -216,6 +216,7 @@ impl<IO: Io> Driver<IO> {
         let client = Rc::clone(&self.client);
         self.served += 1;
         self.streams.open.set(self.streams.open.get() + 1);
+        client.worker.recorder.count(Metric::Http2Streams);
         let open = Open(Rc::clone(&self.streams));
         let tasks = &self.client.worker.stream_tasks;
         tasks.serve(Stream { client, open, request, respond });

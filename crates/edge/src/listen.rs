@@ -116,8 +116,8 @@ pub async fn accept(worker: Rc<Worker>, socket: TcpListener, listen: Listen) -> 
     }
 }
 
-/// Counts a panic: the task is lost, and with it one connection.
-struct PanicNote(Rc<Worker>);
+/// Counts a panic: the task is lost, and with it one connection or one stream of HTTP/2.
+pub(crate) struct PanicNote(pub Rc<Worker>);
 
 impl Drop for PanicNote {
     fn drop(&mut self) {

@@ -4,12 +4,16 @@
 //! the name). Two kinds stand here: a [`Metric`] is a fixed number, touched on every request; a [`Family`] carries one label
 //! whose values come from the code that counts (the name of a refusal, of a deadline), touched on the rare path only.
 //!
-//! Each worker thread adds to a block of its own, so a request shares no cache line with another thread; a reader sums the
-//! blocks. A sum taken during traffic is therefore a moment old, never torn, and a counter never runs backwards.
+//! Each worker thread adds to a block of its own, so a request shares no cache line with another thread and an addition is
+//! a load and a store (5 ns less than a locked one, ten times a request); a reader sums the blocks. A sum taken during
+//! traffic is therefore a moment old, never torn, and a counter never runs backwards. What is not counted by a worker goes
+//! to one more block, the control block.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+#[cfg(debug_assertions)]
+use std::{sync::OnceLock, thread::ThreadId};
 
 /// Whether a number only grows or also falls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +90,7 @@ table! {
     OriginConnectionsReused Counter "bartizan_origin_connections_reused_total" "Origin requests that used a pooled connection.";
     HeldBodyBytes Gauge "bartizan_held_body_bytes" "Request body bytes held in memory for inspection now.";
     CompressedResponses Counter "bartizan_compressed_responses_total" "Responses compressed by the edge.";
-    Panics Counter "bartizan_panics_total" "Connections lost to a panic; each is a bug worth a report.";
+    Panics Counter "bartizan_panics_total" "Connections and HTTP/2 streams lost to a panic; each is a bug worth a report.";
     PolicyVersion Gauge "bartizan_policy_version" "Version of the policy in effect.";
     PolicyZones Gauge "bartizan_policy_zones" "Zones in the policy in effect.";
     PolicySwaps Counter "bartizan_policy_swaps_total" "Policies taken into effect since the start.";
@@ -102,7 +106,7 @@ table! {
     ConnectionsRefused Counter "bartizan_connections_refused_total" ["cap" = ""] "Client connections closed by a cap, by the cap.";
     OriginErrors Counter "bartizan_origin_errors_total" ["kind" = ""] "Exchanges with an origin that failed, by kind.";
     Deadlines Counter "bartizan_deadlines_total" ["deadline" = ""] "Deadlines that ended a request or connection, by deadline.";
-    OriginHealth Counter "bartizan_origin_health_changes_total" ["to" = ""] "Origin servers that changed health, by the new state.";
+    OriginHealth Counter "bartizan_origin_health_changes_total" ["to" = ""] "Changes of the health of origin servers, by the new state (up, resting, trial, probed_down).";
 }
 
 /// The numbers of one worker. Aligned past two cache lines, because adjacent lines are fetched in pairs on x86-64.
@@ -110,11 +114,19 @@ table! {
 struct Block {
     values: [AtomicU64; METRICS.len()],
     labelled: Mutex<Vec<(Family, &'static str, u64)>>,
+    /// The thread that adds here, to notice another one; the control block has none.
+    #[cfg(debug_assertions)]
+    writer: OnceLock<ThreadId>,
 }
 
 impl Block {
     fn new() -> Self {
-        Self { values: [const { AtomicU64::new(0) }; METRICS.len()], labelled: Mutex::new(Vec::new()) }
+        Self {
+            values: [const { AtomicU64::new(0) }; METRICS.len()],
+            labelled: Mutex::new(Vec::new()),
+            #[cfg(debug_assertions)]
+            writer: OnceLock::new(),
+        }
     }
 }
 
@@ -135,14 +147,21 @@ pub struct Sample {
 }
 
 impl Metrics {
-    /// Room for `workers` threads, and one more block (index `workers`) for threads that serve no requests.
+    /// Room for `workers` threads, and the control block.
     pub fn new(workers: usize) -> Arc<Self> {
         Arc::new(Self { blocks: (0..=workers).map(|_| Block::new()).collect() })
     }
 
-    /// The handle with which a worker counts. An index past the workers counts in the block of the other threads.
+    /// The handle with which worker number `worker` counts, on its own thread and nowhere else.
     pub fn recorder(self: &Arc<Self>, worker: usize) -> Recorder {
-        Recorder { metrics: Arc::clone(self), block: worker.min(self.blocks.len() - 1) }
+        debug_assert!(worker + 1 < self.blocks.len(), "there is no worker {worker}");
+        Recorder { metrics: Arc::clone(self), block: worker }
+    }
+
+    /// The handle of what is no worker. From several threads it may set numbers and count in families; adding is for
+    /// whoever holds a lock meanwhile.
+    pub fn control(self: &Arc<Self>) -> Recorder {
+        Recorder { metrics: Arc::clone(self), block: self.blocks.len() - 1 }
     }
 
     /// The sum of one number over all workers; 0 while a gauge is briefly below it.
@@ -224,11 +243,17 @@ impl Family {
         &[Self::Refused, Self::ConnectionsRefused, Self::OriginErrors, Self::Deadlines, Self::OriginHealth];
 }
 
-/// Counts for one worker. Cheap to clone.
+/// Counts for one worker, or for the control block. Cheap to clone.
 #[derive(Clone)]
 pub struct Recorder {
     metrics: Arc<Metrics>,
     block: usize,
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").field("block", &self.block).finish_non_exhaustive()
+    }
 }
 
 impl Recorder {
@@ -241,13 +266,27 @@ impl Recorder {
     /// Adds `amount`.
     #[inline]
     pub fn add(&self, metric: Metric, amount: u64) {
-        self.metrics.blocks[self.block].values[metric as usize].fetch_add(amount, Ordering::Relaxed);
+        self.change(metric, |value| value.wrapping_add(amount));
     }
 
     /// Lowers a gauge by `amount`; it need not have been raised on this thread.
     #[inline]
     pub fn subtract(&self, metric: Metric, amount: u64) {
-        self.metrics.blocks[self.block].values[metric as usize].fetch_sub(amount, Ordering::Relaxed);
+        self.change(metric, |value| value.wrapping_sub(amount));
+    }
+
+    /// Sound without a locked instruction because a block has one writer at a time, a worker's its thread and the control
+    /// block's whoever holds the lock: between load and store nobody else stores. Readers see the number before or after.
+    #[inline]
+    fn change(&self, metric: Metric, to: impl FnOnce(u64) -> u64) {
+        let block = &self.metrics.blocks[self.block];
+        #[cfg(debug_assertions)]
+        if self.block + 1 < self.metrics.blocks.len() {
+            let here = std::thread::current().id();
+            assert_eq!(*block.writer.get_or_init(|| here), here, "block {} has two writers", self.block);
+        }
+        let value = &block.values[metric as usize];
+        value.store(to(value.load(Ordering::Relaxed)), Ordering::Relaxed);
     }
 
     /// Sets a number that only this recorder's block holds (a version, a total kept elsewhere).
@@ -267,18 +306,13 @@ impl Recorder {
         });
     }
 
-    /// Adds one to a family under a label value, which must be a plain `snake_case` word.
+    /// Adds one to a family under a label value, which must be a plain `snake_case` word. From any thread.
     pub fn count_labelled(&self, family: Family, label: &'static str) {
         let mut labelled = self.metrics.blocks[self.block].labelled.lock().unwrap_or_else(PoisonError::into_inner);
         match labelled.iter_mut().find(|(of, known, _)| *of == family && *known == label) {
             Some((_, _, value)) => *value += 1,
             None => labelled.push((family, label, 1)),
         }
-    }
-
-    /// The whole, to read from.
-    pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.metrics
     }
 }
 
@@ -297,7 +331,7 @@ mod tests {
         first.count_labelled(Family::Refused, "bare_line_feed");
         second.count_labelled(Family::Refused, "bare_line_feed");
         second.count_labelled(Family::Refused, "missing_host");
-        metrics.recorder(99).set(Metric::PolicyVersion, 7);
+        metrics.control().set(Metric::PolicyVersion, 7);
         let text = metrics.render();
         for line in [
             "# HELP bartizan_requests_total Requests parsed and given a Ray ID, over all protocols.\n# TYPE bartizan_requests_total counter\nbartizan_requests_total 3\n",
@@ -317,6 +351,17 @@ mod tests {
         assert_eq!(metrics.total(Metric::ConnectionsOpen), 0);
         metrics.recorder(0).add(Metric::ConnectionsOpen, 3);
         assert_eq!(metrics.total(Metric::ConnectionsOpen), 2);
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "block 0 has two writers")]
+    fn a_second_writer_of_a_block_is_noticed() {
+        let metrics = Metrics::new(1);
+        let recorder = metrics.recorder(0);
+        recorder.count(Metric::Requests);
+        let other = std::thread::spawn(move || recorder.count(Metric::Requests)).join();
+        std::panic::resume_unwind(other.unwrap_err());
     }
 
     #[test]

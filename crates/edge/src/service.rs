@@ -152,6 +152,8 @@ pub struct Edge {
     started: Instant,
     /// Held while a policy is compiled, so that two at once do not both build on the same one before.
     applying: Mutex<()>,
+    /// Held while the threads are waited for, so that who stops an edge that is being stopped waits too.
+    stopping: Mutex<()>,
     grace_ms: Arc<AtomicU64>,
 }
 
@@ -168,18 +170,20 @@ impl Edge {
         let settings = Arc::clone(policy.edge());
         let certificates = Arc::new(CertificateStore::new());
         let sticky_key = options.sticky_key.as_deref().map(sticky_key).transpose().map_err(StartError::System)?;
-        let origins =
-            Origins::start(origin::Options { sticky_key, ..origin::Options::default() }).map_err(StartError::System)?;
+        let threads = match settings.threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            threads => threads,
+        };
+        let metrics = Metrics::new(threads);
+        let recorder = metrics.control();
+        let origins = origin::Options { sticky_key, recorder: Some(recorder.clone()), ..origin::Options::default() };
+        let origins = Origins::start(origins).map_err(StartError::System)?;
         let (live, table) =
             Live::prepare(policy, &origins, &certificates, &mut report.warnings).map_err(StartError::Policy)?;
         certificates.install(table);
         let bound: Vec<Bound> =
             settings.listen.iter().map(listen::bind).collect::<Result<_, _>>().map_err(StartError::Bind)?;
         let listening = bound.iter().map(|bound| (bound.listen.address, bound.listen.tls)).collect();
-        let threads = match settings.threads {
-            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            threads => threads,
-        };
         let (spool, producers) = match options.events {
             Events::Off => (None, Vec::new()),
             Events::Spool => {
@@ -187,8 +191,6 @@ impl Edge {
                 (Some(spool), producers)
             }
         };
-        let metrics = Metrics::new(threads);
-        let recorder = metrics.recorder(0);
         recorder.set(Metric::PolicyVersion, live.policy.version());
         recorder.set(Metric::PolicyZones, live.policy.zones().len() as u64);
         let tls = Acceptor::new(Arc::clone(&certificates)).map_err(StartError::Tls)?;
@@ -226,6 +228,7 @@ impl Edge {
             threads,
             started: Instant::now(),
             applying: Mutex::new(()),
+            stopping: Mutex::new(()),
             grace_ms,
         })
     }
@@ -238,7 +241,7 @@ impl Edge {
     /// Compiles a policy and puts it into effect for every request from now on. A refused one changes nothing.
     pub fn apply(&self, document: &[u8]) -> Result<Report, Vec<Diagnostic>> {
         let _one = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
-        let recorder = self.shared.metrics.recorder(0);
+        let recorder = self.shared.metrics.control();
         let before = self.shared.live.get();
         let prepared = Policy::compile(document, Some(&before.policy)).and_then(|(policy, mut report)| {
             let (live, table) = Live::prepare(policy, &self.origins, &self.certificates, &mut report.warnings)?;
@@ -286,20 +289,33 @@ impl Edge {
             connections: self.shared.caps.open(),
             uptime_s: self.started.elapsed().as_secs_f64(),
             failing_origins: failing_origins(&live),
-            metrics: self.shared.metrics.samples(),
+            metrics: self.counted().samples(),
         }
     }
 
     /// The metrics in Prometheus' text format.
     pub fn metrics(&self) -> String {
-        self.shared.metrics.render()
+        self.counted().render()
+    }
+
+    /// The metrics, with those that are kept elsewhere taken now.
+    fn counted(&self) -> &Arc<Metrics> {
+        let metrics = &self.shared.metrics;
+        metrics.control().set(Metric::HeldBodyBytes, self.shared.budget.used());
+        metrics
     }
 
     /// Stops accepting, lets requests in flight end for at most `grace`, and returns when all threads have ended and
-    /// every event is written. A second call returns at once.
+    /// every event is written. A second call waits for the same end and may bring it nearer.
     pub fn shutdown(&self, grace: Duration) {
-        self.grace_ms.store(grace.as_millis() as u64, Ordering::Relaxed);
+        let grace_ms = grace.as_millis() as u64;
+        if self.shared.draining() {
+            self.grace_ms.fetch_min(grace_ms, Ordering::Relaxed);
+        } else {
+            self.grace_ms.store(grace_ms, Ordering::Relaxed);
+        }
         self.shared.begin_drain();
+        let _one = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
         let workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
         for worker in workers {
             let _ = worker.join();
@@ -316,8 +332,10 @@ impl Edge {
 
     /// Whether a worker thread has ended although nobody stopped it.
     pub fn is_broken(&self) -> bool {
-        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        !self.shared.draining() && workers.iter().any(JoinHandle::is_finished)
+        if self.shared.draining() {
+            return false;
+        }
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner).iter().any(JoinHandle::is_finished)
     }
 }
 
@@ -453,10 +471,14 @@ mod tests {
     use super::*;
 
     fn document(listen: &str) -> Vec<u8> {
+        document_with(listen, "http://127.0.0.1:9")
+    }
+
+    fn document_with(listen: &str, origin: &str) -> Vec<u8> {
         serde_json::to_vec(&serde_json::json!({
             "format": 1, "version": 1,
             "edge": {"listen": [{"address": listen}], "threads": 1, "spool": {"dir": "unused"}},
-            "zones": [{"name": "site", "hosts": ["site.test"], "origin": {"servers": [{"url": "http://127.0.0.1:9"}]}}]
+            "zones": [{"name": "site", "hosts": ["site.test"], "origin": {"servers": [{"url": origin}]}}]
         }))
         .unwrap()
     }
@@ -491,6 +513,97 @@ mod tests {
         }
         assert_eq!(edge.shared.caps.open(), 0, "the place of the lost connection was given back");
         assert!(!edge.is_broken());
+    }
+
+    /// Opens an HTTP/2 stream on a connection of its own, with a line more; the status, if there is an answer.
+    fn ask_http2(edge: &Edge, more: Option<(&str, &str)>) -> Option<u16> {
+        let address = edge.listening()[0].0;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let socket = tokio::net::TcpStream::connect(address).await.unwrap();
+            let (mut sender, connection) = ::h2::client::handshake(socket).await.unwrap();
+            tokio::task::spawn_local(connection);
+            let mut request = http::Request::get("http://other.test/");
+            if let Some((name, value)) = more {
+                request = request.header(name, value);
+            }
+            let (answer, _) = sender.send_request(request.body(()).unwrap(), true).unwrap();
+            answer.await.ok().map(|answer| answer.status().as_u16())
+        })
+    }
+
+    #[test]
+    fn streams_of_http2_are_counted_and_so_are_those_lost_to_a_panic() {
+        let edge = start("127.0.0.1:0").unwrap();
+        assert_eq!(ask_http2(&edge, None), Some(404));
+        assert_eq!(ask_http2(&edge, Some(("x-planted", "1"))), None);
+        let metrics = &edge.shared.metrics;
+        assert_eq!((metrics.total(Metric::Http2Streams), metrics.total(Metric::Panics)), (2, 1));
+    }
+
+    #[test]
+    fn held_bodies_and_the_health_of_origins_stand_in_the_metrics() {
+        let edge = start("127.0.0.1:0").unwrap();
+        let held = crate::body::Held::reserve(&edge.shared.budget, 1000, 4000);
+        assert!(edge.metrics().contains("\nbartizan_held_body_bytes 1000\n"));
+        drop(held);
+        assert!(edge.metrics().contains("\nbartizan_held_body_bytes 0\n"));
+        edge.shared.live.get().served()[0].group.servers().next().unwrap().health().probed(false);
+        assert!(edge.metrics().contains("\nbartizan_origin_health_changes_total{to=\"probed_down\"} 1\n"));
+    }
+
+    /// An origin that takes one request and answers it when it is told to, and a client that waits for the answer.
+    fn request_under_way(zone_and_edge: impl FnOnce(&str) -> Edge) -> (Edge, TcpStream, TcpStream) {
+        let origin = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let edge = zone_and_edge(&format!("http://{}", origin.local_addr().unwrap()));
+        let mut client = TcpStream::connect(edge.listening()[0].0).unwrap();
+        write!(client, "GET / HTTP/1.1\r\nHost: site.test\r\n\r\n").unwrap();
+        let (mut asked, _) = origin.accept().unwrap();
+        let mut head = [0; 2048];
+        assert_ne!(asked.read(&mut head).unwrap(), 0);
+        (edge, client, asked)
+    }
+
+    #[test]
+    fn who_stops_an_edge_that_is_being_stopped_waits_for_its_end() {
+        let start = |origin: &str| {
+            let options = Options { events: Events::Off, ..Options::default() };
+            Edge::start(&options, &document_with("127.0.0.1:0", origin)).unwrap()
+        };
+        let (edge, mut client, mut origin) = request_under_way(start);
+        let ended = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    edge.shutdown(Duration::from_secs(60));
+                    ended.store(true, Ordering::Relaxed);
+                });
+            }
+            std::thread::sleep(Duration::from_millis(300));
+            assert!(!ended.load(Ordering::Relaxed), "a request is still under way");
+            assert!(!edge.is_broken());
+            write!(origin, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate").unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).unwrap();
+            assert!(answer.ends_with("late"), "{answer}");
+        });
+    }
+
+    #[test]
+    fn a_second_call_may_shorten_the_drain() {
+        let start = |origin: &str| {
+            let options = Options { events: Events::Off, ..Options::default() };
+            Edge::start(&options, &document_with("127.0.0.1:0", origin)).unwrap()
+        };
+        let (edge, _client, _origin) = request_under_way(start);
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| edge.shutdown(Duration::from_hours(1)));
+            while !edge.shared.draining() {
+                std::thread::yield_now();
+            }
+            edge.shutdown(Duration::ZERO);
+            first.join().unwrap();
+        });
     }
 
     #[test]

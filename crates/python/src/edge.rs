@@ -69,10 +69,15 @@ impl Edge {
     }
 
     fn stop(&self, grace: Duration) {
-        let Some(service) = self.lock().take() else { return };
+        let Some(service) = self.lock().clone() else { return };
         service.shutdown(grace);
-        drop(service);
-        RUNNING.store(false, Ordering::Release);
+        // Only now is it gone: who waits must not go on while requests are still served and events written.
+        let mut running = self.lock();
+        if running.as_ref().is_some_and(|other| Arc::ptr_eq(other, &service)) {
+            *running = None;
+            RUNNING.store(false, Ordering::Release);
+        }
+        drop(running);
         self.stopped.notify_all();
     }
 }

@@ -11,6 +11,7 @@ use std::task::{Poll, Waker};
 
 use super::{Stream, serve_stream};
 use crate::deadlines::TimerGuard;
+use crate::listen::PanicNote;
 
 /// How many tasks of a thread wait for a next stream.
 const IDLE_MAX: usize = 64;
@@ -66,9 +67,9 @@ async fn serve_all(mailbox: Rc<Mailbox>, timer: TimerGuard) {
             Poll::Pending
         })
         .await;
-        let worker = Rc::clone(&stream.client.worker);
+        let note = PanicNote(Rc::clone(&stream.client.worker));
         serve_stream(stream, &timer).await;
-        if !worker.stream_tasks.take_back(&mailbox) {
+        if !note.0.stream_tasks.take_back(&mailbox) {
             return;
         }
     }

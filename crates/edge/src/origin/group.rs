@@ -5,6 +5,7 @@ use super::health::{Health, Standing};
 use super::probe;
 use super::server::{Location, Server, ServerId, ServerTls};
 use super::settings::{ActiveHealth, Fault, HttpVersion, Settings, Stickiness, TlsSettings};
+use crate::metrics::Recorder;
 use crate::tls::{Alpn, ClientTls, OriginTls};
 use rustls::pki_types::ServerName;
 use std::collections::HashMap;
@@ -229,6 +230,8 @@ pub struct Options {
     /// The key of the stickiness cookies. Edges that share clients must share it; a random one (`None`) makes clients
     /// change their server when the edge starts anew.
     pub sticky_key: Option<[u8; 32]>,
+    /// Counts the changes of the servers' health.
+    pub recorder: Option<Recorder>,
 }
 
 /// Why a group cannot be made.
@@ -261,6 +264,7 @@ impl std::error::Error for GroupError {}
 #[derive(Debug)]
 pub struct Origins {
     sticky_key: ring::hmac::Key,
+    recorder: Option<Recorder>,
     background: mpsc::UnboundedSender<Task>,
     registry: Mutex<Registry>,
     tls: ClientTls,
@@ -311,14 +315,15 @@ impl Origins {
         };
         let (sender, receiver) = mpsc::unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let name_servers = options.name_servers;
+        let Options { name_servers, recorder, .. } = options;
         std::thread::Builder::new().name("bartizan-origin".to_owned()).spawn(move || {
             tokio::task::LocalSet::new().block_on(&runtime, in_background(receiver, name_servers));
             // A lookup may hang in a system call; nobody has to wait for it.
             runtime.shutdown_background();
         })?;
         let sticky_key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &key);
-        Ok(Arc::new(Self { sticky_key, background: sender, registry: Mutex::default(), tls: ClientTls::new() }))
+        let (registry, tls) = (Mutex::default(), ClientTls::new());
+        Ok(Arc::new(Self { sticky_key, recorder, background: sender, registry, tls }))
     }
 
     /// The group of these settings, the same one for equal settings as long as anybody holds it.
@@ -404,7 +409,7 @@ impl Origins {
             connect_timeout,
             token: format!("{token_number:016x}"),
             token_number,
-            health: Health::new(passive),
+            health: Health::new(passive, self.recorder.clone()),
         });
         registry.servers.insert(key, Arc::downgrade(&server));
         if let Some(active) = &settings.active_health {

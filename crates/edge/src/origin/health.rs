@@ -8,6 +8,7 @@
 //! again, or one broken moment under load would lead straight to the longest rest.
 
 use super::settings::PassiveHealth;
+use crate::metrics::{Family, Recorder};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -57,11 +58,13 @@ pub struct Health {
     on_trial: AtomicBool,
     probed_down: AtomicBool,
     last_error: Mutex<Option<String>>,
+    /// Counts the changes.
+    recorder: Option<Recorder>,
 }
 
 impl Health {
-    /// A healthy server.
-    pub fn new(settings: &PassiveHealth) -> Self {
+    /// A healthy server, whose changes are counted by `recorder`.
+    pub fn new(settings: &PassiveHealth, recorder: Option<Recorder>) -> Self {
         Self {
             failures_to_rest: settings.failures,
             cooldown_ms: (settings.cooldown_s * 1000.0) as u64,
@@ -71,6 +74,7 @@ impl Health {
             on_trial: AtomicBool::new(false),
             probed_down: AtomicBool::new(false),
             last_error: Mutex::default(),
+            recorder,
         }
     }
 
@@ -102,20 +106,30 @@ impl Health {
         let taken = self.rest_until.compare_exchange(until, lease, Relaxed, Relaxed).is_ok();
         if taken {
             self.on_trial.store(true, Relaxed);
+            self.passed_to(Standing::Trial);
         }
         taken
     }
 
     /// A request was answered.
     pub fn succeeded(&self) {
+        if self.end_rest() {
+            self.passed_to(Standing::Up);
+        }
+    }
+
+    /// Forgets the failures of requests; whether the server was resting for them.
+    fn end_rest(&self) -> bool {
         if self.failures.load(Relaxed) != 0 {
             self.failures.store(0, Relaxed);
         }
-        if self.rest_until.load(Relaxed) != 0 {
-            self.rest_until.store(0, Relaxed);
-            self.rests.store(0, Relaxed);
-            self.on_trial.store(false, Relaxed);
+        // Of several requests that are answered at once one ends the rest.
+        if self.rest_until.load(Relaxed) == 0 || self.rest_until.swap(0, Relaxed) == 0 {
+            return false;
         }
+        self.rests.store(0, Relaxed);
+        self.on_trial.store(false, Relaxed);
+        true
     }
 
     /// No connection came about, or a request got no answer. What a client did wrong must not be reported here.
@@ -133,15 +147,29 @@ impl Health {
         let rests = self.rests.fetch_add(1, Relaxed);
         let cooldown = self.cooldown_ms << rests.min(COOLDOWN_DOUBLINGS);
         self.rest_until.store((now_ms() + cooldown).max(1), Relaxed);
+        self.passed_to(Standing::Resting);
     }
 
     /// The verdict of the probes; true if it changed. A server that probes bring back starts with a clean sheet.
     pub fn probed(&self, up: bool) -> bool {
         let changed = self.probed_down.swap(!up, Relaxed) == up;
         if changed && up {
-            self.succeeded();
+            self.end_rest();
+        }
+        if changed && let Some(recorder) = &self.recorder {
+            let standing = if up { Standing::Up } else { Standing::ProbedDown };
+            recorder.count_labelled(Family::OriginHealth, standing.name());
         }
         changed
+    }
+
+    /// Counts a change that requests brought about; none shows while probes keep the server out.
+    fn passed_to(&self, standing: Standing) {
+        if let Some(recorder) = &self.recorder
+            && !self.probed_down.load(Relaxed)
+        {
+            recorder.count_labelled(Family::OriginHealth, standing.name());
+        }
     }
 
     /// Keeps the reason of the last failure, for people.
@@ -172,7 +200,7 @@ mod tests {
 
     fn health(failures: u32, cooldown_s: f64) -> Health {
         now_ms();
-        Health::new(&PassiveHealth { failures, cooldown_s })
+        Health::new(&PassiveHealth { failures, cooldown_s }, None)
     }
 
     fn rest_left_ms(health: &Health) -> u64 {
@@ -237,6 +265,33 @@ mod tests {
             health.failed();
         }
         assert!(rest_left_ms(&health) <= 100_000);
+    }
+
+    #[test]
+    fn changes_are_counted_by_the_new_state() {
+        let metrics = crate::metrics::Metrics::new(1);
+        let settings = PassiveHealth { failures: 2, cooldown_s: 100.0 };
+        let health = Health::new(&settings, Some(metrics.control()));
+        now_ms();
+        health.succeeded();
+        health.failed();
+        assert_eq!(metrics.labelled(Family::OriginHealth), []);
+        health.failed();
+        health.failed();
+        assert_eq!(metrics.labelled(Family::OriginHealth), [("resting", 1)]);
+        health.rest_until.store(1, Relaxed);
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(health.begin_trial() && !health.begin_trial());
+        health.succeeded();
+        health.succeeded();
+        assert_eq!(metrics.labelled(Family::OriginHealth), [("resting", 1), ("trial", 1), ("up", 1)]);
+        health.probed(false);
+        health.probed(false);
+        health.failed();
+        health.failed();
+        health.probed(true);
+        let expected = [("probed_down", 1), ("resting", 1), ("trial", 1), ("up", 2)];
+        assert_eq!(metrics.labelled(Family::OriginHealth), expected);
     }
 
     #[test]

@@ -873,7 +873,7 @@ impl FakeDns {
 
     fn origins(&self) -> Arc<Origins> {
         let name_servers = NameServers::Given(vec![self.address]);
-        Origins::start(Options { name_servers, sticky_key: None }).expect("origins start")
+        Origins::start(Options { name_servers, ..Options::default() }).expect("origins start")
     }
 
     fn answer(&self, addresses: &[Ipv4Addr]) {
