@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::deadlines::SWEEP;
+use crate::limits::Limits;
 use crate::listen::{self, BindError, Bound};
 use crate::live::Live;
 use crate::metrics::{Metric, Metrics, Sample};
@@ -260,15 +261,18 @@ impl Edge {
     /// What of the edge's own settings is read only at the start.
     fn needs_restart(&self, new: &EdgeSettings) -> Vec<Diagnostic> {
         let mut found = Vec::new();
-        let mut note = |key: &str, same: bool| {
+        let mut note = |keys: &[&str], same: bool| {
             if !same {
-                let path = [policy::Step::Key("edge".into()), policy::Step::Key(key.into())];
+                let path: Vec<_> =
+                    ["edge"].iter().chain(keys).map(|key| policy::Step::Key((*key).to_owned())).collect();
                 found.push(Diagnostic::warning(&path, "this takes effect when the edge is restarted"));
             }
         };
-        note("listen", new.listen == self.settings.listen);
-        note("threads", new.threads == self.settings.threads);
-        note("spool", new.spool == self.settings.spool);
+        note(&["listen"], new.listen == self.settings.listen);
+        note(&["threads"], new.threads == self.settings.threads);
+        note(&["spool"], new.spool == self.settings.spool);
+        // A head must fit a buffer. They are made at the start, never smaller than a piece of a body.
+        note(&["limits", "head_bytes"], buffer_bytes(&new.limits) <= buffer_bytes(&self.settings.limits));
         found
     }
 
@@ -342,6 +346,18 @@ impl Edge {
 impl Drop for Edge {
     fn drop(&mut self) {
         self.shutdown(Duration::ZERO);
+    }
+}
+
+/// The size of a worker's buffers: a piece of a body or a head, and a head beside it.
+fn buffer_bytes(limits: &Limits) -> usize {
+    BODY_ROOM.max(limits.head_bytes as usize) + HEAD_ROOM
+}
+
+fn pool_limits(limits: &Limits) -> PoolLimits {
+    PoolLimits {
+        idle_per_server: limits.origin_idle_connections as usize,
+        idle_timeout: Duration::from_millis(limits.origin_idle_timeout_ms),
     }
 }
 
@@ -420,15 +436,12 @@ impl WorkerStart {
     }
 
     async fn serve(self) {
-        let (limits, recorder) = {
+        let recorder = self.shared.metrics.recorder(self.index);
+        let (pool, buffer_bytes) = {
             let live = self.shared.live.load();
-            (live.policy.edge().limits.clone(), self.shared.metrics.recorder(self.index))
+            let limits = &live.policy.edge().limits;
+            (Pool::new(pool_limits(limits)), buffer_bytes(limits))
         };
-        let pool = Pool::new(PoolLimits {
-            idle_per_server: limits.origin_idle_connections as usize,
-            idle_timeout: Duration::from_millis(limits.origin_idle_timeout_ms),
-        });
-        let buffer_bytes = BODY_ROOM.max(limits.head_bytes as usize) + HEAD_ROOM;
         let worker = Worker::new(self.shared, pool, recorder, self.producer, self.rays, buffer_bytes);
         for (socket, listen) in self.sockets {
             tokio::task::spawn_local(listen::accept(Rc::clone(&worker), socket, listen));
@@ -445,6 +458,7 @@ impl WorkerStart {
             worker.timers.sweep();
             ticks += 1;
             if ticks.is_multiple_of(4) {
+                worker.pool.set_limits(pool_limits(&worker.shared.live.load().policy.edge().limits));
                 worker.pool.sweep();
             }
             if worker.shared.draining() {
@@ -625,6 +639,24 @@ mod tests {
         std::fs::write(&file, b"short").unwrap();
         let error = sticky_key(&file).unwrap_err().to_string();
         assert!(error.contains("sticky.key: not 32 bytes; remove it"), "{error}");
+    }
+
+    #[test]
+    fn what_is_read_only_at_the_start_is_said_when_a_policy_changes_it() {
+        let edge = start("127.0.0.1:0").unwrap();
+        let applied = |limits: serde_json::Value, threads: u32| {
+            let mut document: serde_json::Value = serde_json::from_slice(&document("127.0.0.1:0")).unwrap();
+            document["edge"]["limits"] = limits;
+            document["edge"]["threads"] = threads.into();
+            let report = edge.apply(&serde_json::to_vec(&document).unwrap()).unwrap();
+            report.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let restart = |key: &str| vec![format!("edge.{key}: this takes effect when the edge is restarted")];
+        let none: Vec<String> = Vec::new();
+        assert_eq!(applied(serde_json::json!({}), 2), restart("threads"));
+        assert_eq!(applied(serde_json::json!({"origin_idle_timeout_ms": 5000}), 1), none);
+        assert_eq!(applied(serde_json::json!({"head_bytes": 65_000}), 1), none, "a buffer holds it");
+        assert_eq!(applied(serde_json::json!({"head_bytes": 131_072}), 1), restart("limits.head_bytes"));
     }
 
     #[test]

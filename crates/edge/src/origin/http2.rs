@@ -3,6 +3,7 @@
 //! The windows bound what an origin can make us hold: [`STREAM_WINDOW`] per request, [`CONNECTION_WINDOW`] per connection.
 //! A ping every [`PING_EVERY`] finds connections whose other end vanished without a word.
 
+use super::connect::Connected;
 use super::stream::Stream;
 use bytes::Bytes;
 use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
@@ -10,6 +11,7 @@ use h2::{Ping, SendStream};
 use std::cell::Cell;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -72,6 +74,11 @@ pub(super) struct Multiplexed {
     sender: SendRequest<Bytes>,
     shared: Rc<Shared>,
     pub last_used: Instant,
+    /// The address at the other end, and the generation of the name's addresses that it was taken from.
+    pub peer: Option<IpAddr>,
+    pub generation: u64,
+    /// Whether the name had that address when it was last asked.
+    pub is_current: bool,
 }
 
 /// The place of one request on an HTTP/2 connection; it counts as in flight until this is dropped.
@@ -83,12 +90,13 @@ pub struct Http2 {
 
 impl Multiplexed {
     /// Shakes hands and leaves the connection to a task of this thread.
-    pub async fn start(stream: Stream) -> Result<Self, h2::Error> {
+    pub async fn start(connected: Connected) -> Result<Self, h2::Error> {
+        let Connected { stream, peer, generation, .. } = connected;
         let tls_version = stream.tls_version();
         let (sender, connection) = builder().handshake::<_, Bytes>(stream).await?;
         let shared = Rc::new(Shared { in_flight: Cell::new(0), closed: Cell::new(false), tls_version });
         tokio::task::spawn_local(drive(connection, Rc::clone(&shared)));
-        Ok(Self { sender, shared, last_used: Instant::now() })
+        Ok(Self { sender, shared, last_used: Instant::now(), peer, generation, is_current: true })
     }
 
     pub fn is_closed(&self) -> bool {
@@ -141,11 +149,6 @@ impl Http2 {
     /// The version of TLS of the connection.
     pub fn tls_version(&self) -> Option<&'static str> {
         self.shared.tls_version
-    }
-
-    /// Whether the origin takes extended CONNECT (RFC 8441), by which a WebSocket travels in a stream.
-    pub fn takes_extended_connect(&self) -> bool {
-        self.sender.is_extended_connect_protocol_enabled()
     }
 }
 

@@ -75,28 +75,14 @@ pub struct Checkout {
     pub(crate) generation: u64,
 }
 
-/// What a pool did since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PoolCounters {
-    /// Connections made.
-    pub opened: u64,
-    /// Connections that could not be made.
-    pub failed: u64,
-    /// Requests that went over a connection made for another one.
-    pub reused: u64,
-    /// Idle connections found dead, outdated or unwanted.
-    pub discarded: u64,
-}
-
 /// The pool of one worker thread.
 #[derive(Debug)]
 pub struct Pool {
-    limits: PoolLimits,
+    limits: Cell<PoolLimits>,
     slots: RefCell<HashMap<ServerId, Slot>>,
     turns: RefCell<HashMap<u64, (Weak<Group>, Turns)>>,
     /// The time of the last sweep: exact enough for the age of idle connections, and free.
     now: Cell<Instant>,
-    counters: Cell<PoolCounters>,
 }
 
 /// What the thread holds towards one server.
@@ -114,8 +100,8 @@ struct Slot {
 struct Idle {
     stream: Stream,
     since: Instant,
-    pub(crate) peer: Option<IpAddr>,
-    pub(crate) generation: u64,
+    peer: Option<IpAddr>,
+    generation: u64,
 }
 
 #[derive(Debug, Default)]
@@ -128,12 +114,16 @@ impl Pool {
     /// An empty pool.
     pub fn new(limits: PoolLimits) -> Self {
         Self {
-            limits,
+            limits: Cell::new(limits),
             slots: RefCell::default(),
             turns: RefCell::default(),
             now: Cell::new(Instant::now()),
-            counters: Cell::default(),
         }
+    }
+
+    /// What it may hold from now on; the next sweep drops what is too old by these.
+    pub fn set_limits(&self, limits: PoolLimits) {
+        self.limits.set(limits);
     }
 
     /// Chooses a server and gives a connection to it.
@@ -159,7 +149,6 @@ impl Pool {
                     server.health.failed();
                 }
                 server.health.remember(message.clone());
-                self.count(|counters| counters.failed += 1);
                 Err(ConnectError { kind, server, message })
             }
         }
@@ -170,7 +159,7 @@ impl Pool {
         let Checkout { connection: Connection::Http1(stream), server, peer, generation, .. } = checkout else { return };
         let mut slots = self.slots.borrow_mut();
         let slot = slots.entry(server.id).or_default();
-        if slot.idle.len() < self.limits.idle_per_server {
+        if slot.idle.len() < self.limits.get().idle_per_server {
             slot.idle.push(Idle { stream, since: self.now.get(), peer, generation });
         }
     }
@@ -179,20 +168,15 @@ impl Pool {
     pub fn sweep(&self) {
         let now = Instant::now();
         self.now.set(now);
-        let timeout = self.limits.idle_timeout;
-        let mut discarded = 0;
+        let timeout = self.limits.get().idle_timeout;
         self.slots.borrow_mut().retain(|_, slot| {
-            let before = slot.idle.len() + slot.http2.len();
             slot.idle.retain_mut(|idle| now.duration_since(idle.since) < timeout && idle.stream.is_quiet());
             slot.http2.retain(|connection| {
                 let idle = connection.in_flight() == 0 && now.duration_since(connection.last_used) >= timeout;
                 !connection.is_closed() && !idle
             });
-            let after = slot.idle.len() + slot.http2.len();
-            discarded += (before - after) as u64;
-            after > 0 || slot.connecting.is_some()
+            !slot.idle.is_empty() || !slot.http2.is_empty() || slot.connecting.is_some()
         });
-        self.count(|counters| counters.discarded += discarded);
         self.turns.borrow_mut().retain(|_, (group, _)| group.strong_count() > 0);
     }
 
@@ -205,12 +189,8 @@ impl Pool {
         });
     }
 
-    /// What the pool did so far.
-    pub fn counters(&self) -> PoolCounters {
-        self.counters.get()
-    }
-
     /// How many connections rest idle.
+    #[cfg(test)]
     pub fn idle(&self) -> usize {
         self.slots.borrow().values().map(|slot| slot.idle.len()).sum()
     }
@@ -228,18 +208,18 @@ impl Pool {
         if attempt == 0
             && let Some(idle) = self.take_idle(server)
         {
-            return Ok(self.reused(server, Connection::Http1(idle.stream), idle.peer, idle.generation));
+            return Ok(reused(server, Connection::Http1(idle.stream), idle.peer, idle.generation));
         }
         let connected = connect::connect(server, true).await?;
-        Ok(self.fresh(server, connected))
+        Ok(fresh(server, connected))
     }
 
     /// A place on a shared HTTP/2 connection; or a connection of its own if ALPN agrees on HTTP/1.1.
     async fn shared(&self, server: &Arc<Server>, attempt: u32) -> Result<Checkout, Failure> {
         loop {
-            if let Some(mut place) = self.take_place(server) {
+            if let Some((mut place, peer)) = self.take_place(server) {
                 if place.ready().await.is_ok() {
-                    return Ok(self.reused(server, Connection::Http2(place), None, 0));
+                    return Ok(reused(server, Connection::Http2(place), peer, 0));
                 }
                 continue;
             }
@@ -247,7 +227,7 @@ impl Pool {
                 if attempt == 0
                     && let Some(idle) = self.take_idle(server)
                 {
-                    return Ok(self.reused(server, Connection::Http1(idle.stream), idle.peer, idle.generation));
+                    return Ok(reused(server, Connection::Http1(idle.stream), idle.peer, idle.generation));
                 }
                 let connected = connect::connect(server, false).await?;
                 return self.adopt(server, connected).await;
@@ -276,10 +256,10 @@ impl Pool {
     async fn adopt(&self, server: &Arc<Server>, connected: Connected) -> Result<Checkout, Failure> {
         self.slot(server, |slot| slot.http1_only = !connected.http2);
         if !connected.http2 {
-            return Ok(self.fresh(server, connected));
+            return Ok(fresh(server, connected));
         }
-        let Connected { stream, timings, .. } = connected;
-        let shaken = tokio::time::timeout(server.connect_timeout, Multiplexed::start(stream)).await;
+        let (timings, peer) = (connected.timings, connected.peer);
+        let shaken = tokio::time::timeout(server.connect_timeout, Multiplexed::start(connected)).await;
         let started = match shaken {
             Ok(started) => started.map_err(|error| error.to_string()),
             Err(_) => Err(format!("no answer within {:?}", server.connect_timeout)),
@@ -288,93 +268,69 @@ impl Pool {
         let connection = started.map_err(failed)?;
         let place = connection.place();
         self.slot(server, |slot| slot.http2.push(connection));
-        self.count(|counters| counters.opened += 1);
         let server = Arc::clone(server);
         let connection = Connection::Http2(place);
-        Ok(Checkout { connection, server, reused: false, timings, assign_cookie: false, peer: None, generation: 0 })
+        Ok(Checkout { connection, server, reused: false, timings, assign_cookie: false, peer, generation: 0 })
     }
 
     /// The connection used last that is still silent and leads to an address that the name still has.
     fn take_idle(&self, server: &Server) -> Option<Idle> {
         let mut slots = self.slots.borrow_mut();
         let slot = slots.get_mut(&server.id)?;
-        let mut discarded = 0;
-        let mut found = None;
         while let Some(mut idle) = slot.idle.pop() {
-            if idle.stream.is_quiet() && is_current(server, &mut idle) {
-                found = Some(idle);
-                break;
+            if idle.stream.is_quiet() && is_current(server, idle.peer, &mut idle.generation) {
+                return Some(idle);
             }
-            discarded += 1;
         }
-        if discarded > 0 {
-            self.count(|counters| counters.discarded += discarded);
-        }
-        found
+        None
     }
 
-    /// A place on the least loaded connection; none if another connection should be made.
-    fn take_place(&self, server: &Server) -> Option<Http2> {
+    /// A place on the least loaded connection that leads to an address which the name still has, and that address; none
+    /// if another connection should be made. Those to other addresses serve what is under way on them and go.
+    fn take_place(&self, server: &Server) -> Option<(Http2, Option<IpAddr>)> {
         let mut slots = self.slots.borrow_mut();
         let slot = slots.get_mut(&server.id)?;
-        slot.http2.retain(|connection| !connection.is_closed());
-        let full = slot.http2.len() >= HTTP2_CONNECTIONS_MAX;
-        let connection = slot.http2.iter_mut().min_by_key(|connection| connection.in_flight())?;
-        if !full && !connection.has_room() {
+        let mut current = 0;
+        slot.http2.retain_mut(|connection| {
+            connection.is_current = is_current(server, connection.peer, &mut connection.generation);
+            let usable = connection.is_current && !connection.is_closed();
+            current += usize::from(usable);
+            usable || (connection.in_flight() > 0 && !connection.is_closed())
+        });
+        let candidates = slot.http2.iter_mut().filter(|connection| connection.is_current);
+        let connection = candidates.min_by_key(|connection| connection.in_flight())?;
+        if current < HTTP2_CONNECTIONS_MAX && !connection.has_room() {
             return None;
         }
         connection.last_used = self.now.get();
-        Some(connection.place())
-    }
-
-    fn reused(&self, server: &Arc<Server>, connection: Connection, peer: Option<IpAddr>, generation: u64) -> Checkout {
-        self.count(|counters| counters.reused += 1);
-        let timings = ConnectTimings::default();
-        Checkout {
-            connection,
-            server: Arc::clone(server),
-            reused: true,
-            timings,
-            assign_cookie: false,
-            peer,
-            generation,
-        }
-    }
-
-    fn fresh(&self, server: &Arc<Server>, connected: Connected) -> Checkout {
-        self.count(|counters| counters.opened += 1);
-        let Connected { stream, timings, peer, generation, .. } = connected;
-        let connection = Connection::Http1(stream);
-        Checkout {
-            connection,
-            server: Arc::clone(server),
-            reused: false,
-            timings,
-            assign_cookie: false,
-            peer,
-            generation,
-        }
+        Some((connection.place(), connection.peer))
     }
 
     fn slot<T>(&self, server: &Server, with: impl FnOnce(&mut Slot) -> T) -> T {
         with(self.slots.borrow_mut().entry(server.id).or_default())
     }
-
-    fn count(&self, add: impl FnOnce(&mut PoolCounters)) {
-        let mut counters = self.counters.get();
-        add(&mut counters);
-        self.counters.set(counters);
-    }
 }
 
-/// Whether the address at the other end is still one of the name's.
-fn is_current(server: &Server, idle: &mut Idle) -> bool {
-    let (Some(name), Some(peer)) = (&server.addresses, idle.peer) else { return true };
-    let generation = name.generation();
-    if generation != idle.generation && !name.contains(peer) {
+fn reused(server: &Arc<Server>, connection: Connection, peer: Option<IpAddr>, generation: u64) -> Checkout {
+    let (server, timings) = (Arc::clone(server), ConnectTimings::default());
+    Checkout { connection, server, reused: true, timings, assign_cookie: false, peer, generation }
+}
+
+fn fresh(server: &Arc<Server>, connected: Connected) -> Checkout {
+    let Connected { stream, timings, peer, generation, .. } = connected;
+    let (connection, server) = (Connection::Http1(stream), Arc::clone(server));
+    Checkout { connection, server, reused: false, timings, assign_cookie: false, peer, generation }
+}
+
+/// Whether the address at the other end of a connection, made when `generation` was the name's, is still one of the
+/// name's.
+fn is_current(server: &Server, peer: Option<IpAddr>, generation: &mut u64) -> bool {
+    let (Some(name), Some(peer)) = (&server.addresses, peer) else { return true };
+    let now = name.generation();
+    if now != *generation && !name.contains(peer) {
         return false;
     }
-    idle.generation = generation;
+    *generation = now;
     true
 }
 

@@ -323,8 +323,7 @@ fn a_pooled_connection_that_the_origin_closed_is_discarded() {
         drop(peer);
         tokio::time::sleep(Duration::from_millis(20)).await;
         let checkout = pool.checkout(&group, &pick(), 0).await.expect("a connection");
-        assert!(!checkout.reused);
-        assert_eq!(pool.counters(), pool::PoolCounters { opened: 2, failed: 0, reused: 0, discarded: 1 });
+        assert_eq!((checkout.reused, pool.idle()), (false, 0));
     });
 }
 
@@ -359,6 +358,26 @@ fn idle_connections_are_swept_when_old_or_dead() {
         pool.put_back(two);
         assert_eq!(pool.idle(), 1, "no more than the limit is kept");
         pool.sweep();
+        assert_eq!(pool.idle(), 1);
+        tokio::time::sleep(Duration::from_millis(80)).await;
+        pool.sweep();
+        assert_eq!(pool.idle(), 0);
+    });
+}
+
+#[test]
+fn new_limits_hold_for_what_is_idle_already() {
+    on_a_worker(async {
+        let origin = Answering::start("app").await;
+        let origins = origins();
+        let group = origins.group(&Settings::single(&origin.url())).expect("a group");
+        let pool = Pool::new(PoolLimits { idle_timeout: Duration::from_secs(600), idle_per_server: 0 });
+        let one = pool.checkout(&group, &pick(), 0).await.expect("a connection");
+        let two = pool.checkout(&group, &pick(), 0).await.expect("a connection");
+        pool.put_back(one);
+        assert_eq!(pool.idle(), 0);
+        pool.set_limits(PoolLimits { idle_timeout: Duration::from_millis(50), idle_per_server: 1 });
+        pool.put_back(two);
         assert_eq!(pool.idle(), 1);
         tokio::time::sleep(Duration::from_millis(80)).await;
         pool.sweep();
@@ -500,6 +519,39 @@ fn a_name_is_resolved_again_by_its_ttl_and_connections_to_the_old_address_are_le
         tokio::time::sleep(Duration::from_millis(2500)).await;
         let mut checkout = pool.checkout(&group, &pick(), 1).await.expect("the old address stays in use");
         assert_eq!(ask(&mut checkout).await, "second");
+    });
+}
+
+#[test]
+fn a_busy_http2_connection_to_an_address_that_the_name_lost_takes_no_more_requests() {
+    on_a_worker(async {
+        let first = Http2Origin::start(h2::server::Builder::new()).await;
+        let second = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)), first.address.port());
+        let second = Http2Origin::start_at(second, h2::server::Builder::new()).await;
+        let dns = FakeDns::start().await;
+        dns.answer(&[Ipv4Addr::LOCALHOST]);
+        let mut settings = Settings::single(&format!("http://app.origin.example:{}", first.address.port()));
+        settings.http_version = HttpVersion::Http2;
+        let origins = dns.origins();
+        let (group, pool) = (origins.group(&settings).expect("a group"), Pool::new(PoolLimits::default()));
+        let mut busy = pool.checkout(&group, &pick(), 0).await.expect("a connection");
+        assert_eq!(busy.peer, Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        let Connection::Http2(place) = &mut busy.connection else { panic!("HTTP/2 was expected") };
+        let _upload = place.send_request(http2_request(), false).expect("a stream");
+        dns.answer(&[Ipv4Addr::new(127, 0, 0, 2)]);
+        let started = Instant::now();
+        loop {
+            let mut checkout = pool.checkout(&group, &pick(), 0).await.expect("a connection");
+            ask_http2(&mut checkout).await.expect("an answer");
+            if checkout.peer == Some(second.address.ip()) {
+                break;
+            }
+            assert!(started.elapsed() < Duration::from_secs(20), "the change is never seen");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let shared = pool.checkout(&group, &pick(), 0).await.expect("a connection");
+        assert_eq!((shared.reused, shared.peer), (true, Some(second.address.ip())));
+        assert_eq!((first.connections.get(), second.connections.get()), (1, 1));
     });
 }
 
@@ -775,7 +827,11 @@ struct Http2Origin {
 
 impl Http2Origin {
     async fn start(builder: h2::server::Builder) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::start_at("127.0.0.1:0".parse().expect("an address"), builder).await
+    }
+
+    async fn start_at(address: SocketAddr, builder: h2::server::Builder) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a free port");
         let origin = Self {
             address: listener.local_addr().expect("an address"),
             connections: Rc::default(),
