@@ -67,6 +67,10 @@ impl Expression {
         self.program.plan.run(&Frame::new(view))
     }
 
+    pub(crate) fn test(&self) -> &Test {
+        &self.program.plan
+    }
+
     /// The fields that it reads.
     pub fn fields(&self) -> FieldSet {
         self.program.fields

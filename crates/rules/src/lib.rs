@@ -9,6 +9,7 @@
 //! * [`parse`] knows the grammar and nothing of fields; the tree prints itself in canonical form.
 //! * [`compile`] and [`compile_value`] know fields, functions and lists, and make a plan that runs without
 //!   allocation as long as nothing must be built.
+//! * [`Gate`] tells for many expressions at once which of them a request can match at all.
 //! * [`Cache`] lets equal expressions and equal regular expressions of many zones and versions be one in memory.
 //!
 //! ```
@@ -29,6 +30,7 @@ pub mod ast;
 pub mod error;
 pub mod expression;
 pub mod function;
+pub mod gate;
 pub mod list;
 pub mod parse;
 pub mod phase;
@@ -42,6 +44,7 @@ pub use ast::Ast;
 pub use error::Error;
 pub use expression::{Cache, Context, Expression, ValueExpression, compile, compile_value};
 pub use function::{FUNCTIONS, Function};
+pub use gate::Gate;
 pub use list::{List, ListError, ListKind, Lists};
 pub use parse::parse;
 pub use phase::Phase;

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
+use regex_syntax::hir::literal::{ExtractKind, Extractor, Seq};
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// Why a pattern is refused, and where in it.
@@ -21,6 +22,9 @@ const MAX_STATES: usize = 20_000;
 const BUILT_EAGERLY: usize = 2_000;
 /// What the automaton may take in memory.
 const MAX_AUTOMATON_BYTES: usize = 16 << 20;
+/// Literals that are looked for in place of a regular expression, and how much of each.
+const LITERALS_MAX: usize = 128;
+const LITERAL_BYTES_MAX: usize = 12;
 /// What a thread may spend on remembering states of one lazy automaton.
 const CACHE_BYTES: usize = 256 << 10;
 
@@ -32,6 +36,7 @@ const CACHE_BYTES: usize = 256 << 10;
 #[derive(Debug)]
 pub(crate) struct Pattern {
     source: Box<str>,
+    literals: Option<Box<[Vec<u8>]>>,
     automaton: OnceLock<Option<Regex>>,
 }
 
@@ -46,7 +51,7 @@ impl Pattern {
                 at: None,
             });
         }
-        let pattern = Self { source: source.into(), automaton: OnceLock::new() };
+        let pattern = Self { source: source.into(), literals: literals(&tree), automaton: OnceLock::new() };
         if states > BUILT_EAGERLY && pattern.automaton().is_none() {
             return Err(PatternError {
                 message: "the regular expression is too large".to_owned(),
@@ -59,6 +64,11 @@ impl Pattern {
 
     pub(crate) fn is_match(&self, text: &[u8]) -> bool {
         self.automaton().is_some_and(|automaton| automaton.is_match(text))
+    }
+
+    /// Literals of which one stands, but for its case, in every text that matches.
+    pub(crate) fn literals(&self) -> Option<&[Vec<u8>]> {
+        self.literals.as_deref()
     }
 
     fn automaton(&self) -> Option<&Regex> {
@@ -88,6 +98,26 @@ fn explain(error: &regex_syntax::Error) -> PatternError {
         expected: None,
         at: span.map(|span| span.start.offset..span.end.offset),
     }
+}
+
+/// What every match begins or ends with, in lower case; the better of the two.
+fn literals(tree: &Hir) -> Option<Box<[Vec<u8>]>> {
+    let mut extractor = Extractor::new();
+    extractor.limit_total(LITERALS_MAX);
+    let mut starts = extractor.kind(ExtractKind::Prefix).extract(tree);
+    starts.keep_first_bytes(LITERAL_BYTES_MAX);
+    let mut ends = extractor.kind(ExtractKind::Suffix).extract(tree);
+    ends.keep_last_bytes(LITERAL_BYTES_MAX);
+    let lower = |sequence: &Seq| {
+        let literals = sequence.literals()?.iter().map(|literal| literal.as_bytes().to_ascii_lowercase());
+        let mut found: Vec<Vec<u8>> = literals.collect();
+        found.sort_unstable();
+        found.dedup();
+        Some(found)
+    };
+    let rank = |found: &Vec<Vec<u8>>| (found.iter().map(Vec::len).min(), std::cmp::Reverse(found.len()));
+    let better = [&starts, &ends].into_iter().filter_map(lower).max_by_key(rank)?;
+    (!better.is_empty() && better.iter().all(|literal| literal.len() > 1)).then(|| better.into())
 }
 
 /// An upper estimate of the states that the automaton of a tree will have.
@@ -149,6 +179,11 @@ impl Wildcard {
             }
         }
         Ok(Self { parts: parts.into_iter().map(Into::into).collect(), strict })
+    }
+
+    /// The longest text between asterisks; it stands in every value that matches, but for its case.
+    pub(crate) fn longest_part(&self) -> &[u8] {
+        self.parts.iter().max_by_key(|part| part.len()).map_or(b"", |part| part)
     }
 
     pub(crate) fn is_match(&self, text: &[u8]) -> bool {
@@ -252,6 +287,22 @@ mod tests {
                 states(&tree)
             );
         }
+    }
+
+    #[test]
+    fn the_literals_of_a_regular_expression_stand_in_every_match() {
+        let of = |source: &str| {
+            Pattern::new(source).unwrap().literals().map(|found| {
+                found.iter().map(|literal| String::from_utf8_lossy(literal).into_owned()).collect::<Vec<_>>().join(" ")
+            })
+        };
+        assert_eq!(of("^/wp-login"), Some("/wp-login".to_owned()));
+        assert_eq!(of("(?i)sqlmap|nikto"), Some("nikto sqlmap".to_owned()));
+        assert_eq!(of(r"(?i)\.(bak|old)$"), Some(".bak .old".to_owned()));
+        assert_eq!(of(r"[a-z]+/internal/"), Some("/internal/".to_owned()));
+        assert_eq!(of("a.*b"), None, "a single byte stands everywhere");
+        assert_eq!(of("x*"), None);
+        assert_eq!(of(""), None);
     }
 
     #[test]

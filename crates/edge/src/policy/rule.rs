@@ -110,12 +110,12 @@ impl Compiler<'_> {
                 Ok(phase) => {
                     let rules = self.rules(rules, phase, &place, &mut ids, wrong);
                     let enabled = rules.into_iter().filter(|(_, enabled)| *enabled).map(|(rule, _)| rule).collect();
-                    compiled.push((phase, Arc::new(Rules { id: "".into(), rules: enabled })));
+                    compiled.push((phase, Arc::new(Rules::new("", enabled))));
                 }
                 Err(diagnostic) => wrong.push(diagnostic),
             }
         }
-        compiled.retain(|(_, rules)| !rules.rules.is_empty());
+        compiled.retain(|(_, rules)| !rules.is_empty());
         compiled.sort_unstable_by_key(|(phase, _)| *phase);
         compiled
     }
@@ -137,7 +137,7 @@ impl Compiler<'_> {
         };
         let all = self.rules(&source.rules, phase, &place.key("rules"), &mut HashSet::new(), wrong);
         let enabled = all.iter().filter(|(_, enabled)| *enabled).map(|(rule, _)| rule.clone()).collect();
-        Some(Ruleset { phase, all, rules: Arc::new(Rules { id: id.into(), rules: enabled }) })
+        Some(Ruleset { phase, all, rules: Arc::new(Rules::new(id, enabled)) })
     }
 
     fn rules<'r>(
@@ -457,7 +457,7 @@ impl Overrides {
                 Rule { act, ..rule.clone() }
             })
         });
-        Some(Arc::new(Rules { id: id.into(), rules: rules.collect() }))
+        Some(Arc::new(Rules::new(id, rules.collect())))
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fields::{Available, View};
-use rules::{Expression, Phase, ValueExpression};
+use rules::{Expression, Gate, Phase, ValueExpression};
 
 use super::redirect;
 use crate::page::Reason;
@@ -178,9 +178,9 @@ impl Outcome {
 /// The rules of one phase at one level, or those of a ruleset.
 #[derive(Debug)]
 pub(super) struct Rules {
-    /// The id of the ruleset; empty for the entry point of a phase.
-    pub id: Box<str>,
-    pub rules: Box<[Rule]>,
+    id: Box<str>,
+    rules: Box<[Rule]>,
+    gate: Option<Gate>,
 }
 
 #[derive(Clone, Debug)]
@@ -240,6 +240,17 @@ pub(super) struct Stage {
 }
 
 impl Rules {
+    /// The rules of the ruleset of that id, which is empty for the entry point of a phase.
+    pub fn new(id: &str, rules: Vec<Rule>) -> Self {
+        let gate = Gate::new(rules.iter().map(|rule| &rule.expression));
+        Self { id: id.into(), rules: rules.into(), gate }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     /// Whether a rule reads the request body.
     pub fn reads_body(&self) -> bool {
         self.rules.iter().any(|rule| {
@@ -284,7 +295,23 @@ pub(super) fn bit(phase: Phase) -> u32 {
 
 impl Stage {
     fn run(&self, rules: &Rules, view: &View<'_>, outcome: &mut Outcome) -> Next {
-        for rule in &rules.rules {
+        match &rules.gate {
+            None => self.run_each(rules, rules.rules.iter(), view, outcome),
+            Some(gate) => {
+                let possible = gate.possible(view).filter_map(|place| rules.rules.get(place));
+                self.run_each(rules, possible, view, outcome)
+            }
+        }
+    }
+
+    fn run_each<'r>(
+        &self,
+        rules: &Rules,
+        possible: impl Iterator<Item = &'r Rule>,
+        view: &View<'_>,
+        outcome: &mut Outcome,
+    ) -> Next {
+        for rule in possible {
             if !rule.expression.matches(view) || outcome.exempts_rule(&rules.id, &rule.name.id) {
                 continue;
             }
