@@ -106,6 +106,8 @@ impl RequestHeadBuilder {
     /// Checks the request as a whole. `Host` becomes its first header line if the client sent `:authority` alone (RFC 9113 §8.3.1), and the
     /// crumbs of a cookie become one line (§8.2.3). Content of unknown length is [`Framing::Chunked`], as an HTTP/1 origin gets it.
     pub fn finish(mut self, content: Content) -> Result<RequestHead, Refusal> {
+        // Four bytes around name and value of a line. What is put together below was not sent.
+        let head_bytes = self.headers.buffer.len() + 4 * self.headers.len();
         let method = self.method.ok_or(Refusal::MissingPseudoHeader)?;
         let is_connect = method.of(&self.headers.buffer) == b"CONNECT";
         let mut target = self.target(method)?;
@@ -123,7 +125,7 @@ impl RequestHeadBuilder {
             expects_continue(&self.headers, Version::Http2)? && !matches!(framing, Framing::None | Framing::Length(0));
         Ok(RequestHead {
             headers: self.headers,
-            head_bytes: 0,
+            head_bytes,
             version: Version::Http2,
             method,
             target,

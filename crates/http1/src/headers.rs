@@ -61,34 +61,73 @@ pub struct Headers {
 /// A header line on its way out. One that comes out of a parsed section is known to be writable and is not looked at again;
 /// one that somebody put together is checked when it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line<'a> {
-    name: &'a [u8],
-    value: &'a [u8],
-    parsed: bool,
+pub struct Line<'a>(Text<'a>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Text<'a> {
+    /// As it stands in a parsed section, from the name to the CR LF, just as it would be written.
+    Whole { text: &'a [u8], name_bytes: u32 },
+    /// In two parts.
+    Parts { name: &'a [u8], value: &'a [u8], unchecked: Unchecked },
+}
+
+/// What of a line must be checked before it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unchecked {
+    Nothing,
+    Value,
+    All,
 }
 
 impl<'a> Line<'a> {
     /// A line that was put together.
     #[inline]
     pub const fn new(name: &'a [u8], value: &'a [u8]) -> Self {
-        Self { name, value, parsed: false }
+        Self(Text::Parts { name, value, unchecked: Unchecked::All })
+    }
+
+    /// A line of the program's own, whose name is a literal of it and a token; its value is still checked.
+    #[inline]
+    pub fn own(name: &'static str, value: &'a [u8]) -> Self {
+        debug_assert!(bytes::is_token(name.as_bytes()), "{name:?} is no token");
+        Self(Text::Parts { name: name.as_bytes(), value, unchecked: Unchecked::Value })
     }
 
     /// The name.
     #[inline]
-    pub const fn name(&self) -> &'a [u8] {
-        self.name
+    pub fn name(&self) -> &'a [u8] {
+        match self.0 {
+            Text::Whole { text, name_bytes } => text.get(..name_bytes as usize).unwrap_or_default(),
+            Text::Parts { name, .. } => name,
+        }
     }
 
     /// The value.
     #[inline]
-    pub const fn value(&self) -> &'a [u8] {
-        self.value
+    pub fn value(&self) -> &'a [u8] {
+        match self.0 {
+            Text::Whole { text, name_bytes } => {
+                text.get(name_bytes as usize + 2..text.len().saturating_sub(2)).unwrap_or_default()
+            }
+            Text::Parts { value, .. } => value,
+        }
+    }
+
+    /// The line with its CR LF, where it stands like that in a section.
+    #[inline]
+    pub(crate) fn whole(&self) -> Option<&'a [u8]> {
+        match self.0 {
+            Text::Whole { text, .. } => Some(text),
+            Text::Parts { .. } => None,
+        }
     }
 
     #[inline]
-    pub(crate) const fn is_parsed(&self) -> bool {
-        self.parsed
+    pub(crate) fn unchecked(&self) -> Unchecked {
+        match self.0 {
+            Text::Whole { .. } => Unchecked::Nothing,
+            Text::Parts { unchecked, .. } => unchecked,
+        }
     }
 }
 
@@ -96,7 +135,14 @@ impl Headers {
     /// A line of this section, to be written as it is.
     #[inline]
     pub fn written(&self, line: &HeaderSpan) -> Line<'_> {
-        Line { name: self.name(line), value: self.value(line), parsed: true }
+        let (name, value) = (line.name, line.value);
+        let text = self.buffer.get(name.start as usize..value.end as usize + 2).unwrap_or_default();
+        let name_bytes = name.end.saturating_sub(name.start);
+        let between = text.get(name_bytes as usize..name_bytes as usize + 2);
+        if value.start == name.end + 2 && between == Some(b": ") && text.ends_with(b"\r\n") {
+            return Line(Text::Whole { text, name_bytes });
+        }
+        Line(Text::Parts { name: self.name(line), value: self.value(line), unchecked: Unchecked::Nothing })
     }
 
     /// Names and values in the order received.

@@ -10,7 +10,7 @@ use crate::{
     limits::Limits,
     lines::Line,
     refusal::Refusal,
-    section::Section,
+    section::{LARGEST_KEPT_BYTES, Section},
 };
 
 /// Empty lines that are skipped before a request line, since old clients send one after a body (RFC 9112 §2.2).
@@ -134,7 +134,19 @@ impl RequestHead {
 
     /// The head as received, with the empty line that ends it. Of HTTP/2, whose head has other bytes, nothing.
     pub fn received(&self) -> &[u8] {
-        &self.headers.buffer[..self.head_bytes]
+        let length = if self.version == Version::Http2 { 0 } else { self.head_bytes };
+        &self.headers.buffer[..length]
+    }
+
+    /// The size of the head as received; of HTTP/2 that of its fields before compression, `name: value` and a line end each.
+    #[inline]
+    pub fn head_bytes(&self) -> usize {
+        self.head_bytes
+    }
+
+    /// Whether the head holds so much memory that it is better given back than kept for the next.
+    pub fn is_large(&self) -> bool {
+        self.headers.buffer.capacity() > LARGEST_KEPT_BYTES
     }
 
     /// How the end of the body is found.

@@ -10,7 +10,7 @@ use crate::{
 /// Offsets are `u32`; a head is never allowed to come near.
 const LARGEST_HEAD_BYTES: usize = 1 << 30;
 /// A buffer that grew beyond this is given back to the allocator: one large head must not pin memory to its connection.
-const LARGEST_KEPT_BYTES: usize = 16 * 1024;
+pub(crate) const LARGEST_KEPT_BYTES: usize = 16 * 1024;
 /// Lines that most heads have no more than.
 const USUAL_LINES: usize = 24;
 

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::{
     bytes::{TARGET, find_control, is, is_token, is_value},
     framing::Version,
-    headers::{HeaderSpan, Headers, Line},
+    headers::{HeaderSpan, Headers, Line, Unchecked},
     known::Known,
 };
 
@@ -106,8 +106,17 @@ pub fn header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Result<(), Unwrit
 /// A line out of a parsed section as it is, any other after the checks of [`header`].
 #[inline]
 pub fn header_line(out: &mut Vec<u8>, header: Line<'_>) -> Result<(), Unwritable> {
-    if !header.is_parsed() {
-        return self::header(out, header.name(), header.value());
+    if let Some(text) = header.whole() {
+        out.extend_from_slice(text);
+        return Ok(());
+    }
+    match header.unchecked() {
+        Unchecked::Nothing => {}
+        Unchecked::Value if find_control(header.value()) != header.value().len() => {
+            return Err(Unwritable::HeaderValue);
+        }
+        Unchecked::Value => {}
+        Unchecked::All => return self::header(out, header.name(), header.value()),
     }
     line(out, header.name(), header.value());
     Ok(())

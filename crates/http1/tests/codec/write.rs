@@ -1,6 +1,6 @@
 //! What is written, and what is not.
 
-use http1::{Headers, Limits, RequestParser, Version, write, write::Unwritable};
+use http1::{Headers, Limits, Line, RequestParser, Version, write, write::Unwritable};
 
 #[test]
 fn a_response_is_written_as_the_standard_has_it() {
@@ -66,4 +66,28 @@ fn a_request_is_forwarded_without_what_ends_at_this_hop() {
     let mut out = Vec::new();
     write::end_to_end_headers(&mut out, head.headers(), |known| known == http1::Known::Cookie);
     assert_eq!(out, b"Host: a.example\r\nX-B: 2\r\n");
+}
+
+#[test]
+fn a_parsed_line_is_written_with_one_space_however_it_came() {
+    let head = b"GET / HTTP/1.1\r\nHost: a\r\nX-Plain: one two\r\nX-Close:three\r\nX-Wide: \t four \t\r\nX-Empty:\r\nX-Blank: \r\n\r\n";
+    let (head, _) = RequestParser::new(Limits::default()).parse(head).unwrap().unwrap();
+    let headers = head.headers();
+    let mut out = Vec::new();
+    for span in headers.spans() {
+        let line = headers.written(span);
+        assert_eq!((line.name(), line.value()), (headers.name(span), headers.value(span)));
+        write::header_line(&mut out, line).unwrap();
+    }
+    let expected = "Host: a\r\nX-Plain: one two\r\nX-Close: three\r\nX-Wide: four\r\nX-Empty: \r\nX-Blank: \r\n";
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
+}
+
+#[test]
+fn the_value_of_a_line_of_our_own_is_checked_like_any_other() {
+    let mut out = Vec::new();
+    assert_eq!(write::header_line(&mut out, Line::own("CF-Ray", b"a\r\nX: b")), Err(Unwritable::HeaderValue));
+    assert!(out.is_empty());
+    write::header_line(&mut out, Line::own("CF-Ray", b"0123-DEV")).unwrap();
+    assert_eq!(out, b"CF-Ray: 0123-DEV\r\n");
 }
