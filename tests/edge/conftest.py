@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,10 @@ class _Origin(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        if self.path == "/slow":
+            assert isinstance(self.server, _Server)
+            self.server.asked.set()
+            time.sleep(1)
         self.send_response(200)
         self.send_header("Content-Length", "5")
         self.end_headers()
@@ -27,9 +32,15 @@ class _Origin(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def __init__(self, asked: threading.Event) -> None:
+        super().__init__(("127.0.0.1", 0), _Origin)
+        self.asked = asked
+
+
 @contextmanager
-def _origin() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Origin) as server:
+def _origin(asked: threading.Event) -> Iterator[str]:
+    with _Server(asked) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -38,16 +49,22 @@ def _origin() -> Iterator[str]:
 
 
 @pytest.fixture
-def origin() -> Iterator[str]:
-    """The address of a server that answers every GET with `hello`."""
-    with _origin() as url:
+def asked() -> threading.Event:
+    """Set once the origin was asked for `/slow`."""
+    return threading.Event()
+
+
+@pytest.fixture
+def origin(asked: threading.Event) -> Iterator[str]:
+    """The address of a server that answers every GET with `hello`, `/slow` after a second."""
+    with _origin(asked) as url:
         yield url
 
 
 @pytest.fixture
 def other_origin() -> Iterator[str]:
     """The address of another such server."""
-    with _origin() as url:
+    with _origin(threading.Event()) as url:
         yield url
 
 

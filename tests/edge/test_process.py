@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import http.client
 import os
+import resource
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import msgspec
@@ -105,14 +108,65 @@ def test_a_policy_that_compiles_replaces_another_and_one_that_does_not_is_explai
 
 
 @pytest.mark.parametrize("way", ["command", "SIGTERM", "SIGINT"])
-def test_it_stops_when_told(way: str, edge: EdgeProcess) -> None:
-    edge.line()
+def test_it_stops_when_told_and_finishes_what_it_has_in_hand(way: str, edge: EdgeProcess, asked: Event) -> None:
+    address = edge.line().removeprefix("<6>ready: http://")
+    answers: list[int] = []
+    asking = threading.Thread(target=lambda: answers.append(status(address, "/slow")))
+    asking.start()
+    assert asked.wait(PATIENCE_S)
     if way == "command":
         assert edge.ask("stop") == {"ok": True}
     else:
         edge.process.send_signal(signal.Signals[way])
     assert edge.process.wait(PATIENCE_S) == 0
+    asking.join(PATIENCE_S)
+    assert answers == [200]
     assert not edge.state.edge_socket.exists()
+
+
+def test_a_second_signal_does_not_cut_the_drain_off(edge: EdgeProcess, asked: Event) -> None:
+    address = edge.line().removeprefix("<6>ready: http://")
+    answers: list[int] = []
+    asking = threading.Thread(target=lambda: answers.append(status(address, "/slow")))
+    asking.start()
+    assert asked.wait(PATIENCE_S)
+    assert edge.process.stderr is not None
+    edge.process.send_signal(signal.SIGTERM)
+    edge.process.send_signal(signal.SIGINT)
+    edge.process.send_signal(signal.SIGTERM)
+    said = edge.process.stderr.read()
+    assert edge.process.wait(PATIENCE_S) == 0
+    asking.join(PATIENCE_S)
+    assert answers == [200]
+    assert said == "<6>stopped; the requests in hand were finished first\n"
+
+
+def test_a_signal_while_it_starts_is_no_traceback(state: StateDirectory, make_policy: MakePolicy) -> None:
+    replace(state.current_policy, msgspec.json.encode(make_policy(3)))
+    program = (
+        "import os, signal, sys; from bartizan.edge import process; from bartizan.layout import StateDirectory\n"
+        "from pathlib import Path; start = process._start\n"
+        "process._start = lambda *them: (os.kill(os.getpid(), signal.SIGINT), start(*them))\n"
+        "process.run(StateDirectory(Path(sys.argv[1])))"
+    )
+    words = [sys.executable, "-c", program, str(state.path)]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_it_may_open_as_many_files_as_the_system_lets_it(state: StateDirectory, make_policy: MakePolicy) -> None:
+    replace(state.current_policy, msgspec.json.encode(make_policy(3)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        started = EdgeProcess(state)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    try:
+        started.line()
+        assert resource.prlimit(started.process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        started.close()
 
 
 def test_a_second_one_for_the_same_state_directory_is_refused(edge: EdgeProcess) -> None:

@@ -15,7 +15,7 @@ from bartizan._native import PolicyRefused
 __all__ = ["Edge", "Policy", "PolicyRefused"]
 
 Policy = Mapping[str, Any] | bytes | str | os.PathLike[str]
-"""A policy document: the document itself, its JSON, or the file that holds it."""
+"""A policy document: the document itself, its JSON, or the file that holds it, read at each start."""
 
 
 class Edge:
@@ -46,16 +46,17 @@ class Edge:
             options["acme_challenges"] = str(acme_challenges)
         if sticky_key is not None:
             options["sticky_key"] = str(sticky_key)
-        self._policy = _document(policy)
+        # A file is read when it is needed: the document of a thousand zones is 28 MB, too much to keep.
+        self._policy = msgspec.json.encode(policy) if isinstance(policy, Mapping) else policy
         self._native = _native.Edge(msgspec.json.encode(options))
 
     def start(self) -> None:
         """Compile the policy, bind its addresses and start the threads, then return.
 
-        Raises PolicyRefused where the policy has errors, OSError where an address or the spool cannot be opened, and
-        RuntimeError where an edge runs in this process already.
+        Raises PolicyRefused where the policy has errors, OSError where the policy's file, an address or the spool
+        cannot be opened, and RuntimeError where an edge runs in this process already.
         """
-        self._native.start(self._policy)
+        self._native.start(_document(self._policy))
 
     def wait(self) -> None:
         """Block until the edge is stopped, by `stop` in another thread or by a signal.
@@ -89,9 +90,8 @@ class Edge:
         The report names `version`, `zones`, `changed_zones`, `compile_ms` and `warnings`. Raises PolicyRefused where
         the policy has errors; the one before then stays.
         """
-        document = _document(policy)
-        report: dict[str, Any] = msgspec.json.decode(self._native.apply(document))
-        self._policy = document
+        report: dict[str, Any] = msgspec.json.decode(self._native.apply(_document(policy)))
+        self._policy = msgspec.json.encode(policy) if isinstance(policy, Mapping) else policy
         return report
 
     @property

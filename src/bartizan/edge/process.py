@@ -5,7 +5,10 @@ Starts with everything else down. Only `apply` on the control socket changes its
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import resource
 import signal
 import threading
 from pathlib import Path
@@ -23,6 +26,8 @@ from bartizan.lock import sole
 READY: Final = "ready"
 """First word of the line with which the process says that it serves."""
 
+_STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+
 _log = logging.getLogger("bartizan.edge")
 
 
@@ -35,13 +40,14 @@ def run(state: StateDirectory) -> None:
 
     Raises Failure where there is no policy, where it is refused, or where an address cannot be bound.
     """
+    _raise_descriptor_limit()
     state.create()
     with sole(state.edge_lock, "an edge", "stop it, or name another state directory with --state"):
         edge = Edge(_policy(state), acme_challenges=state.acme / "challenges", sticky_key=state.sticky_key)
-        _start(edge, state)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _raise_stopped)
         try:
+            for number in _STOPS:
+                signal.signal(number, _raise_stopped)
+            _start(edge, state)
             with ControlServer(state.edge_socket, Commands(edge, state).answer), Watch(edge):
                 _log.info("%s: %s", READY, ", ".join(_addresses(edge)))
                 edge.wait()
@@ -70,7 +76,8 @@ class Commands:
             case "metrics":
                 return {"ok": True, "text": self._edge.metrics()}
             case "stop":
-                threading.Thread(target=self._edge.stop, name="stop").start()
+                # As by a signal: the main thread drains, and the process lives for as long as that takes.
+                os.kill(os.getpid(), signal.SIGTERM)
                 return {"ok": True}
             case unknown:
                 return {
@@ -91,11 +98,10 @@ class Commands:
         return {"ok": True, **report}
 
 
-def _policy(state: StateDirectory) -> bytes:
-    try:
-        return state.current_policy.read_bytes()
-    except FileNotFoundError:
-        raise Failure(f"there is no policy in {state.policy} yet; run `bartizan apply` or `bartizan up`") from None
+def _policy(state: StateDirectory) -> Path:
+    if not state.current_policy.exists():
+        raise Failure(f"there is no policy in {state.policy} yet; run `bartizan apply` or `bartizan up`")
+    return state.current_policy
 
 
 def _start(edge: Edge, state: StateDirectory) -> None:
@@ -114,4 +120,15 @@ def _addresses(edge: Edge) -> list[str]:
 
 
 def _raise_stopped(*_: object) -> NoReturn:
+    # Once is enough: another one must not cut off the drain, nor end it with a traceback. A function of our own, because
+    # Python complains where one that is ignored since has come already.
+    for number in _STOPS:
+        signal.signal(number, lambda *_: None)
     raise _Stopped
+
+
+def _raise_descriptor_limit() -> None:
+    """Allows as many open files as this user may have: each connection is one, and the usual limit is 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
