@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,9 @@ def test_a_path_may_be_longer_than_a_socket_address(tmp_path: Path) -> None:
 
 def test_nobody_there_is_no_answer(tmp_path: Path) -> None:
     assert ask(tmp_path / "x.sock", {"command": "a"}) is None
+    assert ask(tmp_path / ("d" * 120) / "x.sock", {"command": "a"}) is None
+    (tmp_path / "file").touch()
+    assert ask(tmp_path / "file" / "x.sock", {"command": "a"}) is None
     with ControlServer(tmp_path / "x.sock", echo):
         pass
     assert ask(tmp_path / "x.sock", {"command": "a"}) is None
@@ -60,6 +65,31 @@ def test_a_socket_left_by_the_dead_is_replaced(tmp_path: Path) -> None:
         dead.bind(str(tmp_path / "x.sock"))
     with ControlServer(tmp_path / "x.sock", echo):
         assert ask(tmp_path / "x.sock", {"command": "a"}) is not None
+
+
+def test_a_moment_without_descriptors_or_threads_does_not_end_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept, start = socket.socket.accept, threading.Thread.start
+    troubles = iter([OSError(errno.EMFILE, "Too many open files"), OSError(errno.ECONNABORTED, "aborted")])
+    refused = iter([RuntimeError("can't start new thread")])
+
+    def accept_later(self: socket.socket) -> tuple[socket.socket, object]:
+        for trouble in troubles:
+            raise trouble
+        return accept(self)
+
+    def start_later(self: threading.Thread) -> None:
+        for trouble in refused if self.name == "control peer" else ():
+            raise trouble
+        start(self)
+
+    monkeypatch.setattr(socket.socket, "accept", accept_later)
+    monkeypatch.setattr(threading.Thread, "start", start_later)
+    with ControlServer(tmp_path / "x.sock", echo):
+        with pytest.raises(ConnectionError):
+            ask(tmp_path / "x.sock", {"command": "a"})
+        assert ask(tmp_path / "x.sock", {"command": "a"}) == {"ok": True, "said": {"command": "a"}}
 
 
 @pytest.mark.parametrize(

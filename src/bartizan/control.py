@@ -25,6 +25,7 @@ Handler = Callable[[Message], Message | tuple[Message, bytes]]
 REQUEST_BYTES_MAX: Final = 1 << 20
 REPLY_BYTES_MAX: Final = 64 << 20
 _IDLE_S: Final = 60.0
+_AGAIN_S: Final = 0.1
 
 
 def ask(path: Path, request: Message, *, timeout_s: float = 5.0) -> Message | None:
@@ -38,11 +39,12 @@ def ask(path: Path, request: Message, *, timeout_s: float = 5.0) -> Message | No
 
 def ask_for_bytes(path: Path, request: Message, *, timeout_s: float) -> tuple[Message, bytes] | None:
     """As `ask`, with the bytes behind the reply."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, _address(path) as address:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)
         try:
-            connection.connect(address)
-        except (FileNotFoundError, ConnectionRefusedError):
+            with _address(path) as address:
+                connection.connect(address)
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
             return None
         connection.sendall(json.dumps(request).encode() + b"\n")
         with connection.makefile("rb") as incoming:
@@ -76,6 +78,7 @@ class ControlServer:
             self._socket.bind(address)
         path.chmod(0o600)
         self._socket.listen(16)
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._accept, name=f"control {path.stem}", daemon=True)
 
     def __enter__(self) -> Self:
@@ -87,6 +90,7 @@ class ControlServer:
 
     def close(self) -> None:
         """Stop answering and take the socket away."""
+        self._closed.set()
         with contextlib.suppress(OSError):
             # Wakes the thread that waits in accept(), which close() alone would not.
             self._socket.shutdown(socket.SHUT_RDWR)
@@ -94,12 +98,18 @@ class ControlServer:
         self._path.unlink(missing_ok=True)
 
     def _accept(self) -> None:
-        while True:
+        while not self._closed.is_set():
             try:
                 connection, _ = self._socket.accept()
             except OSError:
-                return
-            threading.Thread(target=self._converse, args=(connection,), name="control peer", daemon=True).start()
+                # Out of descriptors for a moment, mostly. Whoever ends here for good can never be stopped in order.
+                self._closed.wait(_AGAIN_S)
+                continue
+            peer = threading.Thread(target=self._converse, args=(connection,), name="control peer", daemon=True)
+            try:
+                peer.start()
+            except RuntimeError:
+                connection.close()
 
     def _converse(self, connection: socket.socket) -> None:
         connection.settimeout(_IDLE_S)
