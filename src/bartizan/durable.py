@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["replace", "replace_many", "sync_directory"]
+__all__ = ["remove_abandoned", "replace", "replace_many", "sync_directory"]
+
+_BESIDE = re.compile(r"\..+\.(\d+)\.\d+", re.ASCII)
 
 
 def replace(file: Path, content: bytes, mode: int = 0o600) -> None:
@@ -33,6 +37,15 @@ def replace_many(files: dict[Path, bytes], mode: int = 0o600) -> None:
         with _beside(file, mode) as handle:
             handle.write(content)
     os.sync()
+
+
+def remove_abandoned(directory: Path) -> None:
+    """Removes what processes that were killed left half-written in a directory: it may hold keys."""
+    for entry in os.scandir(directory):
+        half_written = _BESIDE.fullmatch(entry.name)
+        if half_written is not None and not Path(f"/proc/{half_written[1]}").exists():
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(entry.path)  # noqa: PTH108  a DirEntry
 
 
 @contextmanager

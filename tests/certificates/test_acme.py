@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 import time
@@ -166,8 +167,56 @@ def test_the_loop_issues_reports_and_stops(state: StateDirectory, authority: Aut
         attempts.append(attempt)
         stop.set()
 
-    renewal_loop(state, stop, report)
+    renewal_loop(state, stop, report, pytest.fail)
     assert attempts == [Attempt("shop", HOSTS, None)]
+
+
+def test_the_loop_outlives_a_full_disk_and_says_so(
+    state: StateDirectory, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    want(state, authority)
+    monkeypatch.setattr(acme, "TROUBLE_S", 0.0)
+    stop = threading.Event()
+    attempts: list[Attempt] = []
+    complaints: list[str] = []
+    write = durable.replace
+    refusals = iter([OSError(errno.ENOSPC, "No space left on device")])
+
+    def replace(file: Path, content: bytes) -> None:
+        for refusal in refusals:
+            raise refusal
+        write(file, content)
+
+    def report(attempt: Attempt) -> None:
+        attempts.append(attempt)
+        stop.set()
+
+    monkeypatch.setattr(acme, "replace", replace)
+    renewal_loop(state, stop, report, complaints.append)
+    assert attempts == [Attempt("shop", HOSTS, None)]
+    assert complaints == [
+        "certificates cannot be renewed: [Errno 28] No space left on device; next attempt in 0 s",
+    ]
+
+
+def test_what_cannot_be_noted_is_not_ordered(
+    state: StateDirectory, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    want(state, authority)
+    ordered: list[str] = []
+    monkeypatch.setattr(acme, "_issue", lambda _, zone, __: ordered.append(zone))
+    (state.acme / "status.json").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        renew_due(state)
+    assert ordered == []
+
+
+def test_no_order_is_begun_once_the_loop_is_told_to_stop(state: StateDirectory, authority: Authority) -> None:
+    want(state, authority)
+    stop = threading.Event()
+    stop.set()
+    assert renew_due(state, stop) == []
+    assert not (state.acme / "status.json").exists()
 
 
 def test_a_zone_is_served_with_the_development_certificate_until_its_own_is_there(state: StateDirectory) -> None:

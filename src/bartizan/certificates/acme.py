@@ -31,6 +31,9 @@ __all__ = ["Attempt", "certificate_files", "ensure_placeholders", "renew_due", "
 CHECK_S = 10.0
 """How often the loop looks whether the zones have changed or a renewal is due."""
 
+TROUBLE_S = 60.0
+"""How long the loop waits after it could not do its work at all."""
+
 ISSUE_S = 120
 """How long one order may take."""
 
@@ -71,33 +74,59 @@ def ensure_placeholders(state: StateDirectory, zones: list[str]) -> None:
             replace(file, development.leaf_file(state, zone).read_bytes())
 
 
-def renewal_loop(state: StateDirectory, stop: Event, report: Callable[[Attempt], None]) -> None:
+def renewal_loop(
+    state: StateDirectory, stop: Event, report: Callable[[Attempt], None], complain: Callable[[str], None]
+) -> None:
     """Has certificates issued and renewed until `stop` is set; tells `report` of every attempt. Blocks its thread.
 
-    Leaves of the development CA are renewed too.
+    Leaves of the development CA are renewed too. What keeps all of it from being done, as a full disk, goes to
+    `complain`, and all of it is tried again: certificates that silently run out are noticed by visitors.
     """
     while not stop.is_set():
-        for attempt in renew_due(state):
-            report(attempt)
-        development.renew(state)
-        stop.wait(CHECK_S)
+        wait_s = CHECK_S
+        try:
+            for attempt in renew_due(state, stop):
+                report(attempt)
+            development.renew(state)
+        except Exception as error:  # noqa: BLE001  whatever it is, the next attempt may succeed
+            complain(f"certificates cannot be renewed: {_reason(error)}; next attempt in {TROUBLE_S:.0f} s")
+            wait_s = TROUBLE_S
+        stop.wait(wait_s)
 
 
-def renew_due(state: StateDirectory) -> list[Attempt]:
-    """Orders a certificate for each zone that needs one now: new, changed, or in the last third of its life."""
+def renew_due(state: StateDirectory, stop: Event | None = None) -> list[Attempt]:
+    """Orders a certificate for each zone that needs one now: new, changed, or in the last third of its life.
+
+    Begins no further order once `stop` is set. Raises OSError where the state directory cannot be written.
+    """
     wanted = _read(state.acme / "zones.json", dict[str, AcmeZone])
     known = _read(state.acme / "status.json", dict[str, Status])
     attempts = []
     for zone, order in wanted.items():
+        if stop is not None and stop.is_set():
+            break
         status = known.get(zone)
         if status is not None and status.wanted == order and time.time() < status.renew_at:
             continue
         failures = 0 if status is None or status.wanted != order else status.failures
+        # Noted before the order: what cannot be noted would be ordered again and again, which authorities limit.
+        known[zone] = _failed(order, failures, "the order was cut short")
+        _note(state, known, wanted)
         known[zone], attempt = _attempt(state, zone, order, failures)
         attempts.append(attempt)
-        kept = {name: each for name, each in known.items() if name in wanted}
-        replace(state.acme / "status.json", msgspec.json.encode(kept, order="deterministic"))
+        _note(state, known, wanted)
     return attempts
+
+
+def _note(state: StateDirectory, known: dict[str, Status], wanted: dict[str, AcmeZone]) -> None:
+    kept = {name: each for name, each in known.items() if name in wanted}
+    replace(state.acme / "status.json", msgspec.json.encode(kept, order="deterministic"))
+
+
+def _failed(order: AcmeZone, failures: int, reason: str) -> Status:
+    """The status after one more failure in a row."""
+    wait_s = RETRY_S[min(failures, len(RETRY_S) - 1)]
+    return Status(order, time.time() + wait_s, failures=failures + 1, error=reason)
 
 
 def _attempt(state: StateDirectory, zone: str, order: AcmeZone, failures: int) -> tuple[Status, Attempt]:
@@ -105,9 +134,7 @@ def _attempt(state: StateDirectory, zone: str, order: AcmeZone, failures: int) -
         not_before, not_after = _issue(state, zone, order)
     except Exception as error:  # noqa: BLE001  whatever an authority or the network does must not end the renewals of others
         reason = _reason(error)
-        wait = RETRY_S[min(failures, len(RETRY_S) - 1)]
-        status = Status(order, time.time() + wait, failures=failures + 1, error=reason)
-        return status, Attempt(zone, order.hosts, reason)
+        return _failed(order, failures, reason), Attempt(zone, order.hosts, reason)
     renew_at = not_after - (not_after - not_before) / 3
     return Status(order, renew_at.timestamp(), not_after.timestamp()), Attempt(zone, order.hosts, None)
 

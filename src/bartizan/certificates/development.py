@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -71,12 +72,20 @@ def ensure_certificates(state: StateDirectory, zones: dict[str, list[str]]) -> N
 
 
 def renew(state: StateDirectory) -> list[str]:
-    """Makes those leaves anew that are about to expire; the zones concerned."""
+    """Makes those leaves anew that are about to expire; the zones concerned.
+
+    Those of zones that are in the policy no more are removed instead.
+    """
     if not _expiring(state):
         return []
     with in_turn(state.ca / "lock"):
-        stale = _expiring(state)
-        _make(state, stale)
+        expiring = _expiring(state)
+        zones = _zones(state)
+        stale = {name: hosts for name, hosts in expiring.items() if zones is None or name in zones}
+        if stale != expiring:
+            _forget(state, expiring.keys() - stale.keys())
+        if stale:
+            _make(state, stale)
         return sorted(stale)
 
 
@@ -98,6 +107,31 @@ def _wanting(state: StateDirectory, zones: dict[str, list[str]]) -> dict[str, li
 def _expiring(state: StateDirectory) -> dict[str, list[str]]:
     soon = time.time() + RENEW_DAYS * 86_400
     return {name: leaf.hosts for name, leaf in _leaves(state).items() if leaf.not_after < soon}
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+class _Policy(msgspec.Struct):
+    zones: list[_Named]
+
+
+def _zones(state: StateDirectory) -> set[str] | None:
+    """The zones of the policy in effect; None where that cannot be read."""
+    try:
+        policy = msgspec.json.decode(state.current_policy.read_bytes(), type=_Policy)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return {zone.name for zone in policy.zones}
+
+
+def _forget(state: StateDirectory, zones: Iterable[str]) -> None:
+    known = _leaves(state)
+    for name in zones:
+        leaf_file(state, name).unlink(missing_ok=True)
+        del known[name]
+    replace(state.ca / "leaves.json", msgspec.json.encode(known, order="deterministic"))
 
 
 def _leaves(state: StateDirectory) -> dict[str, Leaf]:
