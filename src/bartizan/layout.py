@@ -120,3 +120,8 @@ class StateDirectory:
     def edge_lock(self) -> Path:
         """Held by the edge process for as long as it lives; contains its process id."""
         return self.run / "edge.pid"
+
+    @property
+    def events_lock(self) -> Path:
+        """Held by the event owner for as long as it lives; contains its process id."""
+        return self.run / "events.pid"

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import errno
+import shutil
 from pathlib import Path
 
 import pytest
 from tests.events.support import request, write
 
-from bartizan._native import SpoolBatch
-from bartizan.events.journal import Journal
+from bartizan._native import SpoolBatch, SpoolReader
+from bartizan.events.journal import Journal, Range
 from bartizan.events.shipping import Shipper, SinkFailed
 
 
@@ -128,3 +130,84 @@ def test_a_damaged_row_is_told_and_the_others_arrive(tmp_path: Path, caplog: pyt
     assert ship_all(Shipper(spool, Journal(tmp_path / "j"), shelf)) == 11
     assert shelf.rays == [*rays(range(4)), *rays(range(5, 12))]
     assert "is damaged and left out" in caplog.text
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("segments", [1, 3, 6])
+def test_a_spool_that_begins_anew_is_shipped_from_its_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, segments: int, *, restart: bool
+) -> None:
+    spool = tmp_path / "spool"
+    for start in range(0, 50, 10):
+        put(spool, range(start, start + 10))
+    shelf = Shelf()
+    shipper = Shipper(spool, Journal(tmp_path / "j"), shelf)
+    assert ship_all(shipper) == 50
+    shutil.rmtree(spool)
+    assert shipper.ship() is None
+    if restart:
+        shipper = Shipper(spool, Journal(tmp_path / "j"), shelf)
+        assert shipper.ship() is None
+    for start in range(50, 50 + 10 * segments, 10):
+        put(spool, range(start, start + 10))
+    assert ship_all(shipper) == 10 * segments
+    assert shelf.rays == rays(range(50 + 10 * segments))
+    assert caplog.text.count("begins anew; it is shipped from its start") == 1
+    put(spool, range(900, 910))
+    assert ship_all(Shipper(spool, Journal(tmp_path / "j"), shelf)) == 10
+
+
+class FullOnce(Journal):
+    """A journal whose first note meets a full disk."""
+
+    failed = False
+
+    def take(self, batch: Range) -> None:
+        if not self.failed:
+            self.failed = True
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().take(batch)
+
+
+def test_no_batch_is_sent_that_the_journal_does_not_name(tmp_path: Path) -> None:
+    put(tmp_path / "spool", range(10))
+    shelf = Shelf()
+    journal = FullOnce(tmp_path / "j")
+    shipper = Shipper(tmp_path / "spool", journal, shelf)
+    with pytest.raises(OSError, match="No space left"):
+        shipper.ship()
+    shelf.fail_after = True
+    with pytest.raises(SinkFailed):
+        shipper.ship()
+    # The process ends here; the next one must send the same range, whatever has come meanwhile.
+    shelf.fail_after = False
+    put(tmp_path / "spool", range(10, 20))
+    assert ship_all(Shipper(tmp_path / "spool", Journal(tmp_path / "j"), shelf)) == 20
+    assert shelf.calls[0] == shelf.calls[1]
+    assert shelf.rays == rays(range(20))
+
+
+def test_a_batch_in_hand_that_cannot_be_read_for_a_moment_is_not_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = tmp_path / "spool"
+    put(spool, range(10))
+    shelf = Shelf()
+    shelf.fail_before = True
+    with pytest.raises(SinkFailed):
+        Shipper(spool, Journal(tmp_path / "j"), shelf).ship()
+    shelf.fail_before = False
+    shipper = Shipper(spool, Journal(tmp_path / "j"), shelf)
+
+    class NoDescriptors:
+        @staticmethod
+        def read_range(*_: object) -> SpoolBatch:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as context:
+        context.setattr("bartizan.events.shipping.SpoolReader", NoDescriptors)
+        with pytest.raises(OSError, match="Too many open files"):
+            shipper.ship()
+    assert SpoolReader.segments(spool)
+    assert ship_all(shipper) == 10
+    assert shelf.rays == rays(range(10))

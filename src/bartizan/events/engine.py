@@ -24,15 +24,26 @@ if TYPE_CHECKING:
 MISSING: Final = "the analytics engine is not installed; `pip install 'bartizan[analytics]'` adds it (about 530 MB)"
 
 
+SHORTEST_S: Final = 0.1
+LONGEST_S: Final = 3600.0
+
+QUERIES_AT_ONCE: Final = 4
+"""Each may use a gigabyte, so further ones wait."""
+
+
 class Limits(msgspec.Struct, frozen=True):
     """What one query may use."""
 
     seconds: float = 30.0
-    """Time to run."""
+    """Time to run, from `SHORTEST_S` to `LONGEST_S`. The engine would take 0 for no limit at all."""
     memory_bytes: int = 1_000_000_000
     """Memory while it runs."""
     result_bytes: int = 256_000_000
     """Size of the answer."""
+
+
+_ROOM_S: Final = 5.0
+"""How long a query waits for another to end; its client waits ten seconds longer than its limit."""
 
 
 class QueryRefused(Exception):  # noqa: N818  the text says what was refused and why
@@ -74,6 +85,7 @@ class Engine:
         # Queries run beside inserts, each on a connection of its own; opening and closing those is not thread-safe.
         self._opening = threading.Lock()
         self._queries = 0
+        self._room = threading.BoundedSemaphore(QUERIES_AT_ONCE)
         functions = self._connection.query("SELECT lower(name) FROM system.table_functions", "TabSeparated")
         self._table_functions = frozenset(functions.bytes().decode().split()) - HARMLESS_TABLE_FUNCTIONS
 
@@ -92,6 +104,16 @@ class Engine:
         why = refusal(sql, self._table_functions)
         if why is not None:
             raise QueryRefused(why)
+        if not SHORTEST_S <= limits.seconds <= LONGEST_S:
+            raise QueryRefused(f"a query may take from {SHORTEST_S:g} to {LONGEST_S:g} s, not {limits.seconds:g}")
+        if not self._room.acquire(timeout=_ROOM_S):
+            raise QueryRefused(f"{QUERIES_AT_ONCE} queries run already; try again when one of them is done")
+        try:
+            return self._query(sql, output_format, limits)
+        finally:
+            self._room.release()
+
+    def _query(self, sql: str, output_format: str, limits: Limits) -> bytes:
         with self._opening:
             connection = self._chdb.connect(self._path)
             self._queries += 1

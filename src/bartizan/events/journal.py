@@ -37,6 +37,8 @@ class Entry(msgspec.Struct, frozen=True):
     format: int
     place: tuple[int, int] | None = None
     """Segment and offset behind the last row that arrived; None before the first."""
+    edge: str | None = None
+    """Whose segments `place` counts."""
     in_hand: Range | None = None
     """The range being inserted."""
     rows: int = 0
@@ -56,7 +58,7 @@ class Journal:
 
     def arrived(self, batch: Range, rows: int) -> None:
         """Notes that the range in hand is in the sink. Raises OSError."""
-        self._write(Entry(_FORMAT, (batch.segment, batch.end), None, self.entry.rows + rows))
+        self._write(Entry(_FORMAT, (batch.segment, batch.end), batch.edge, None, self.entry.rows + rows))
 
     def _write(self, entry: Entry) -> None:
         replace(self._file, msgspec.json.encode(entry))

@@ -47,9 +47,7 @@ class Owner:
         self.engine: Engine | None = None
         self._shipper: Shipper | None = None
         with ExitStack() as opened:
-            opened.enter_context(
-                sole(state.run / "events.pid", "an event owner", "stop it, or use another state directory")
-            )
+            opened.enter_context(sole(state.events_lock, "an event owner", "stop it, or use another state directory"))
             if installed():
                 # The journal beside the engine's directory, not in it: what it keeps there is its own.
                 self.engine = Engine(state.analytics / "chdb")
