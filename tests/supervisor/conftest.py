@@ -84,7 +84,7 @@ class Up:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.ended()
-        for file in (self.state.edge_lock, self.state.run / "events.pid"):
+        for file in (self.state.edge_lock, self.state.events_lock):
             self._end(file)
         assert self.process.stdout is not None
         self.process.stdout.close()
@@ -121,6 +121,8 @@ class _Origin(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/slow":
+            assert isinstance(self.server, _Server)
+            self.server.asked.set()
             time.sleep(1)
         self.send_response(200)
         self.send_header("Content-Length", "5")
@@ -131,10 +133,22 @@ class _Origin(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def __init__(self, asked: threading.Event) -> None:
+        super().__init__(("127.0.0.1", 0), _Origin)
+        self.asked = asked
+
+
 @pytest.fixture
-def origin() -> Iterator[str]:
+def asked() -> threading.Event:
+    """Set once the origin was asked for `/slow`."""
+    return threading.Event()
+
+
+@pytest.fixture
+def origin(asked: threading.Event) -> Iterator[str]:
     """The address of a server that answers every GET with `hello`, `/slow` after a second."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Origin) as server:
+    with _Server(asked) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import re
@@ -50,3 +51,27 @@ def test_a_line_for_programs_is_one_object() -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", written.pop("time"))
     assert written == {"process": "edge", "level": "warning", "message": 'a "quoted"\nword'}
     assert stream.getvalue().count("\n") == 1
+
+
+class Refusing(io.StringIO):
+    """A stream behind which the disk is full, or nobody reads."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, _: str) -> int:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        BrokenPipeError(),
+        UnicodeEncodeError("latin-1", "→", 0, 1, "ordinal not in range(256)"),
+    ],
+)
+def test_a_line_that_cannot_be_written_ends_nothing(error: Exception) -> None:
+    Text(Refusing(error), colour=False).write("edge", "info", "→")
+    Json(Refusing(error)).write("edge", "info", "→")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
+
+import pytest
 
 from bartizan.supervisor.lines import Level
 from bartizan.supervisor.process import Process, how_it_ended
@@ -81,6 +86,32 @@ def test_a_process_that_does_not_stop_is_killed() -> None:
     process.stop(0.2)
     assert not process.alive
     assert ("supervisor", "warning", "sample did not stop within 0 s; killing it") in kept.lines
+
+
+def test_a_start_that_the_system_refuses_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Kept()
+    ready = threading.Event()
+    stillborn = threading.Event()
+    start = subprocess.Popen
+    refusals = iter([OSError(errno.ENOMEM, "Cannot allocate memory"), OSError(errno.EAGAIN, "Try again")])
+
+    def refuse_twice(*arguments: Any, **more: Any) -> Any:
+        for refusal in refusals:
+            raise refusal
+        return start(*arguments, **more)
+
+    monkeypatch.setattr(subprocess, "Popen", refuse_twice)
+    process = Process("sample", python(WAITS), kept, on_ready=ready.set, on_stillborn=stillborn.set)
+    process.start()
+    assert ready.wait(30)
+    status = process.status()
+    process.stop(10)
+    assert (status["state"], status["restarts"]) == ("running", 2)
+    assert not stillborn.is_set()
+    assert [text.partition(" after ")[0] for _, level, text in kept.lines if level == "error"] == [
+        "sample cannot be started (Cannot allocate memory)",
+        "sample cannot be started (Try again)",
+    ]
 
 
 def test_an_end_is_told_in_words() -> None:

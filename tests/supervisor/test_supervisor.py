@@ -6,15 +6,23 @@ import http.client
 import os
 import signal
 import socket
+import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.supervisor.conftest import PATIENCE_S, Up
 
-from bartizan.control import ask
+from bartizan.control import Message, ask
+from bartizan.layout import StateDirectory
+from bartizan.lock import owner
+from bartizan.supervisor.lines import Text
+from bartizan.supervisor.supervisor import Supervisor
 
 StartUp = Callable[..., Up]
 WriteSite = Callable[..., Path]
@@ -57,13 +65,15 @@ def test_it_serves_until_it_is_stopped(up: StartUp, write_site: WriteSite) -> No
         get(address)
 
 
-def test_a_request_in_hand_is_finished_before_the_stop(up: StartUp, write_site: WriteSite) -> None:
+def test_a_request_in_hand_is_finished_before_the_stop(
+    up: StartUp, write_site: WriteSite, asked: threading.Event
+) -> None:
     running = up(write_site())
     address = running.serving()
     answered: list[int] = []
     asking = threading.Thread(target=lambda: answered.append(get(address, "/slow")))
     asking.start()
-    time.sleep(0.3)
+    assert asked.wait(PATIENCE_S)
     running.send(signal.SIGINT)
     assert running.ended() == 0
     asking.join()
@@ -202,9 +212,101 @@ def test_an_edge_that_outlived_its_supervisor_makes_room(up: StartUp, write_site
     assert get(address) == 200
     second = up(site)
     second.said(f"an edge of an earlier Bartizan (process {edge}) was still serving and has been stopped")
+    second.said("an event owner of an earlier Bartizan (process ")
     assert second.serving() == address
     assert get(address) == 200
     assert second.processes()["edge"]["pid"] != edge
+    eventually(lambda: owner(second.state.events_lock) == second.processes()["events"]["pid"])
+    assert second.processes()["events"]["restarts"] == 0
+    second.send(signal.SIGTERM)
+    assert second.ended() == 0
+    assert [owner(lock) for lock in (second.state.edge_lock, second.state.events_lock)] == [None, None]
+
+
+def test_an_edge_that_outlived_its_supervisor_finishes_what_it_has_in_hand(
+    up: StartUp, write_site: WriteSite, asked: threading.Event
+) -> None:
+    site = write_site(listen=f"127.0.0.1:{_free_port()}")
+    first = up(site)
+    address = first.serving()
+    first.process.kill()
+    first.process.wait(PATIENCE_S)
+    answered: list[int] = []
+    asking = threading.Thread(target=lambda: answered.append(get(address, "/slow")))
+    asking.start()
+    assert asked.wait(PATIENCE_S)
+    up(site).serving()
+    asking.join()
+    assert answered == [200]
+
+
+def test_a_full_disk_behind_the_log_ends_nothing(write_site: WriteSite) -> None:
+    site = write_site()
+    state = StateDirectory(site.parent / ".bartizan")
+    words = [sys.executable, "-m", "bartizan.cli", "up", str(site), "--json"]
+
+    def edge() -> dict[str, Any]:
+        reply = ask(state.supervisor_socket, {"command": "status"}) or {"processes": [{}]}
+        status: dict[str, Any] = reply["processes"][0]
+        return status
+
+    with Path("/dev/full").open("w") as full, subprocess.Popen(words, stdout=full, stderr=subprocess.PIPE) as process:
+        try:
+            eventually(lambda: edge().get("pid") is not None and ask(state.edge_socket, {"command": "status"}))
+            os.kill(edge()["pid"], signal.SIGKILL)
+            eventually(lambda: edge().get("restarts") == 1 and ask(state.edge_socket, {"command": "status"}))
+        finally:
+            process.terminate()
+            _, said = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, said) == (0, b"")
+    assert [owner(lock) for lock in (state.edge_lock, state.events_lock)] == [None, None]
+
+
+def test_an_apply_that_the_store_fails_ends_nothing(up: StartUp, write_site: WriteSite) -> None:
+    running = up(write_site())
+    address = running.serving()
+    with sqlite3.connect(running.state.store) as store:
+        store.execute("ALTER TABLE policy_versions RENAME TO gone")
+    running.send(signal.SIGHUP)
+    line = running.said("could not be applied")
+    assert line["level"] == "error"
+    assert "no such table: policy_versions" in line["message"]
+    assert get(address) == 200
+
+
+def test_without_its_store_it_serves_the_last_good_policy(up: StartUp, write_site: WriteSite) -> None:
+    site = write_site()
+    first = up(site)
+    first.serving()
+    first.send(signal.SIGTERM)
+    assert first.ended() == 0
+    first.state.store.write_bytes(b"no database")
+    second = up(site)
+    line = second.said("the last good policy is served")
+    assert (line["process"], line["level"]) == ("supervisor", "error")
+    assert get(second.serving()) == 200
+
+
+def test_an_edge_that_gives_no_status_is_still_supervised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replies: list[Any] = [TimeoutError("timed out"), {"ok": True}]
+
+    def reply(*_: object) -> Message:
+        given = replies.pop(0)
+        if isinstance(given, Exception):
+            raise given
+        return dict(given)
+
+    monkeypatch.setattr("bartizan.supervisor.supervisor.ask", reply)
+    announced: list[Message] = []
+    lines = Text(sys.stdout, colour=False)
+    supervisor = Supervisor(StateDirectory(tmp_path), lines, apply=lambda: None, announce=announced.append)
+    supervisor._edge_is_ready()
+    assert announced == []
+    assert "warning: the edge is ready and gives no status: timed out" in capsys.readouterr().out
+    supervisor._edge_is_ready()
+    assert announced == [{"ok": True}]
 
 
 def test_the_edge_serves_on_while_the_event_owner_cannot_start(up: StartUp, write_site: WriteSite) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import importlib
 import os
 import signal
@@ -44,16 +45,26 @@ def run(words: Sequence[str]) -> int:
         return _complain(f"there is no command {words[0]!r}{_suggestion(words[0])}; `bartizan --help` lists them all")
     arguments = parser(command).parse_args(words[1:])
     try:
-        return _function(command)(**vars(arguments))
+        code = _function(command)(**vars(arguments))
+        # Here, not when the interpreter ends: its complaint would be a traceback.
+        sys.stdout.flush()
+        return code
     except Failure as failure:
         sys.stderr.write(f"bartizan {command.name}: {failure}\n")
         return FOUND_WRONG
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output (`| head`) has left; point stdout elsewhere, or the interpreter complains at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output (`| head`) has left, and has all that it wanted.
+        _write_no_more()
         return DONE
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _write_no_more()
+        where = error.filename or "where the output goes, or the state directory is"
+        sys.stderr.write(f"bartizan {command.name}: {error.strerror}; make room {where}\n")
+        return FOUND_WRONG
 
 
 def overview() -> str:
@@ -127,6 +138,11 @@ def _function(command: Command) -> Callable[..., int]:
 def _suggestion(word: str) -> str:
     close = difflib.get_close_matches(word, [command.name for command in COMMANDS], n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _write_no_more() -> None:
+    """Points stdout elsewhere, or the interpreter complains at its end about what it still holds."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str) -> int:

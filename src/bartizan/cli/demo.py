@@ -22,7 +22,7 @@ from bartizan.demo.application import application
 from bartizan.demo.drive import Answer, send, stored
 from bartizan.demo.report import QUESTION, show
 from bartizan.demo.requests import SAMPLES
-from bartizan.demo.site import site_file
+from bartizan.demo.site import FIRST_LINE, site_file
 from bartizan.failure import Failure
 from bartizan.layout import SITE_FILE, StateDirectory
 
@@ -41,6 +41,8 @@ def demo(*, once: bool, state: Path | None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _directory(state) as directory, application(directory) as origin:
         site = directory / SITE_FILE
+        if site.exists() and not site.read_text(encoding="utf-8", errors="replace").startswith(FIRST_LINE):
+            raise Failure(f"{site} is a site file of your own; name another directory with --state")
         site.write_text(site_file(str(site), origin, _address(_PLAIN), _address(_TLS)), encoding="utf-8")
         place = StateDirectory(directory / ".bartizan")
         with _up(site, place, console) as serving:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json as jsons
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from bartizan import __version__
 from bartizan.cli.problems import show, total
+from bartizan.durable import remove_abandoned
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 from bartizan.policy.apply import Applied, author
 from bartizan.policy.apply import apply as apply_site
+from bartizan.policy.effect import create
 from bartizan.supervisor.lines import Json, Lines, Text
 from bartizan.supervisor.supervisor import Supervisor, sole_supervisor
 
@@ -24,28 +27,43 @@ def up(*, site: Path, state: Path | None, json: bool) -> int:
             f"there is no site file {site}; `bartizan init http://127.0.0.1:8001` writes one for your application"
         )
     directory = StateDirectory.locate(state=state, site=site)
-    try:
-        directory.create()
-    except OSError as error:
-        raise Failure(
-            f"cannot use the state directory {directory.path}: {error.strerror}; name another one with --state"
-        ) from error
+    create(directory)
+    for place in (directory.ca, directory.ca / "leaves", directory.acme, directory.acme / "certificates"):
+        if place.exists():
+            remove_abandoned(place)
+    # A name of a zone or a file that this locale cannot write is shown, not refused.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     lines: Lines = Json(sys.stdout) if json else Text(sys.stdout, colour=sys.stdout.isatty())
     with sole_supervisor(directory):
-        applied = apply_site(site, directory, message="bartizan up", author=author())
-        if applied.outcome in ("invalid", "refused"):
-            _show(applied, lines, json=json)
-            raise Failure(f"{site} has {total(applied.problems)}; nothing was started")
-        _show(applied, lines, json=json)
+        _apply_first(site, directory, lines, json=json)
 
         def announce(edge: dict[str, Any]) -> None:
-            sys.stdout.write(banner(site, directory, edge) if not json else jsons.dumps(event(edge)) + "\n")
-            sys.stdout.flush()
+            with suppress(OSError):
+                sys.stdout.write(banner(site, directory, edge) if not json else jsons.dumps(event(edge)) + "\n")
+                sys.stdout.flush()
 
         supervisor = Supervisor(
             directory, lines, apply=lambda: _apply_again(site, directory, lines, json=json), announce=announce
         )
         return supervisor.run()
+
+
+def _apply_first(site: Path, state: StateDirectory, lines: Lines, *, json: bool) -> None:
+    """Applies the site file, or says why the last good policy is served instead.
+
+    Raises Failure where the file has mistakes, which somebody at the keyboard can mend, or nothing was ever applied.
+    """
+    try:
+        applied = apply_site(site, state, message="bartizan up", author=author())
+    except (Failure, OSError) as error:
+        # After a reboot with a full disk or the store's server still away, the edge must come up all the same.
+        if not state.current_policy.exists():
+            raise
+        lines.write("supervisor", "error", f"{site} could not be applied: {error}; the last good policy is served")
+        return
+    _show(applied, lines, json=json)
+    if applied.outcome in ("invalid", "refused"):
+        raise Failure(f"{site} has {total(applied.problems)}; nothing was started")
 
 
 def banner(site: Path, state: StateDirectory, edge: dict[str, Any]) -> str:
@@ -60,7 +78,8 @@ def banner(site: Path, state: StateDirectory, edge: dict[str, Any]) -> str:
     authority = state.ca / "ca.pem"
     if authority.exists() and any(tls for _, tls in addresses):
         rows.append(("development CA", f"{authority} (trust it to open https:// without a warning)"))
-    option = "" if state.path == site.absolute().parent / ".bartizan" else f" --state {state.path}"
+    # Most commands know no site file: what they find from here must be what this one runs.
+    option = "" if StateDirectory.locate().path == state.path else f" --state {state.path}"
     rows += [
         ("next", f"bartizan tail{option}   shows requests as they come"),
         ("", f"bartizan apply {site}{option}   puts a changed site file into effect"),
@@ -89,10 +108,11 @@ def event(edge: dict[str, Any]) -> dict[str, Any]:
 def _apply_again(site: Path, state: StateDirectory, lines: Lines, *, json: bool) -> None:
     try:
         applied = apply_site(site, state, message="SIGHUP", author=author())
-    except (Failure, OSError) as error:
-        lines.write("supervisor", "error", f"{site} could not be applied: {error}; the policy in effect stays")
+        _show(applied, lines, json=json)
+    except Exception as error:  # noqa: BLE001  a signal that asks for an apply must not end what it asks
+        said = str(error) if isinstance(error, Failure) else f"{type(error).__name__}: {error}"
+        lines.write("supervisor", "error", f"{site} could not be applied: {said}; the policy in effect stays")
         return
-    _show(applied, lines, json=json)
     if applied.outcome in ("invalid", "refused"):
         text = f"{site} has {total(applied.problems)}; the policy in effect stays"
         lines.write("supervisor", "error", text)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Final
 
+FIRST_LINE: Final = "# Written by `bartizan demo`."
+"""How the demo's own site file begins: no other is ever replaced."""
+
 _TEMPLATE: Final = """\
 # Written by `bartizan demo`. Edit it, then: bartizan apply {file}
 

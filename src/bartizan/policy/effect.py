@@ -14,7 +14,8 @@ import msgspec
 
 from bartizan.config.document import Parts
 from bartizan.config.native import Diagnostic, check_policy
-from bartizan.durable import replace, sync_directory
+from bartizan.durable import remove_abandoned, replace, sync_directory
+from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 from bartizan.lock import in_turn
 from bartizan.policy import edge_control
@@ -22,7 +23,7 @@ from bartizan.policy import edge_control
 if TYPE_CHECKING:
     from bartizan.store.versions import NewVersion, Versions
 
-__all__ = ["Effect", "current_version", "lock", "open_versions", "put_into_effect", "settle", "take"]
+__all__ = ["Effect", "create", "current_version", "lock", "open_versions", "put_into_effect", "settle", "take"]
 
 _VERSION = re.compile(rb'\{"format":\d+,"version":(\d+),')
 
@@ -37,24 +38,40 @@ class Effect(msgspec.Struct, frozen=True):
     diagnostics: list[Diagnostic]
 
 
+def create(state: StateDirectory) -> None:
+    """Makes the state directory. Raises Failure where it cannot be used."""
+    try:
+        state.create()
+    except OSError as error:
+        raise Failure(
+            f"cannot use the state directory {state.path}: {error.strerror}; name another one with --state"
+        ) from error
+
+
 @contextmanager
 def lock(state: StateDirectory) -> Iterator[None]:
-    """Keeps other applies and rollbacks of this state directory waiting."""
-    state.create()
+    """Keeps other applies and rollbacks of this state directory waiting. Raises Failure where it cannot be used."""
+    create(state)
     with in_turn(state.policy / "lock"):
+        # Nobody else is here, so what is there was left by a command that was killed.
+        for candidate in state.policy.glob("candidate-*.json"):
+            candidate.unlink()
+        remove_abandoned(state.policy)
         yield
 
 
 @contextmanager
 def open_versions(state: StateDirectory) -> Iterator[Versions]:
     """The versions in the store of a state directory. Raises Failure where the store cannot be used."""
-    from bartizan.store.database import open_database, store_url
+    from bartizan.store.database import open_database, store_failures, store_url
     from bartizan.store.versions import Versions
 
-    state.create()
-    engine = open_database(store_url(state.store))
+    create(state)
+    url = store_url(state.store)
+    engine = open_database(url)
     try:
-        yield Versions(engine)
+        with store_failures(url):
+            yield Versions(engine)
     finally:
         engine.dispose()
 

@@ -34,22 +34,18 @@ def _stored(state: StateDirectory, version: int) -> list[Any]:
     if not state.store.is_file():
         return []
     # Only here: it takes longer to import than all the rest of `bartizan ray` takes to run.
-    from bartizan.store.database import open_database, store_url
-    from bartizan.store.versions import Versions
+    from bartizan.policy.effect import open_versions
 
-    engine = open_database(store_url(state.store))
     try:
-        versions = Versions(engine)
-        document, _ = versions.document(version)
-        skeleton = msgspec.json.decode(document, type=Skeleton)
-        # Without the lists, which may be large and hold no rules.
-        digests = {skeleton.account, *skeleton.rulesets.values(), *skeleton.zones.values()}
-        parts = versions.parts(sorted(digests))
+        with open_versions(state) as versions:
+            document, _ = versions.document(version)
+            skeleton = msgspec.json.decode(document, type=Skeleton)
+            # Without the lists, which may be large and hold no rules.
+            digests = {skeleton.account, *skeleton.rulesets.values(), *skeleton.zones.values()}
+            parts = versions.parts(sorted(digests))
     except Failure:
-        # A version of another store, or one that was removed.
+        # A version of another store, one that was removed, or a store that cannot be read now.
         return []
-    finally:
-        engine.dispose()
     return [msgspec.json.decode(body) for body in parts.values()]
 
 

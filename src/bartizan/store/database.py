@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, Programm
 from bartizan.failure import Failure
 from bartizan.lock import in_turn
 
-__all__ = ["HEAD", "URL_VARIABLE", "open_database", "store_url"]
+__all__ = ["HEAD", "URL_VARIABLE", "open_database", "store_failures", "store_url"]
 
 URL_VARIABLE: Final = "BARTIZAN_STORE_URL"
 """Environment variable with the URL of the store, as in `postgresql+psycopg://user@host/database`.
@@ -65,21 +65,28 @@ def open_database(url: URL) -> Engine:
 
     Raises Failure where it cannot be reached or is newer than this package.
     """
-    shown = url.render_as_string(hide_password=True)
     engine = _engine(url)
     try:
-        with engine.connect() as connection:
-            found = _revision(connection)
-        if found != HEAD:
-            _migrate(engine, url)
-    except DBAPIError as error:
-        engine.dispose()
-        reason = str(error.orig).strip().splitlines()[0]
-        raise Failure(f"the store {shown} cannot be used: {reason}; see {URL_VARIABLE} and its permissions") from error
+        with store_failures(url):
+            with engine.connect() as connection:
+                found = _revision(connection)
+            if found != HEAD:
+                _migrate(engine, url)
     except BaseException:
         engine.dispose()
         raise
     return engine
+
+
+@contextmanager
+def store_failures(url: URL) -> Iterator[None]:
+    """Makes a Failure of what the database reports while the block runs: full, locked, gone."""
+    try:
+        yield
+    except DBAPIError as error:
+        shown = url.render_as_string(hide_password=True)
+        reason = (str(error.orig).strip().splitlines() or ["it does not say why"])[0]
+        raise Failure(f"the store {shown} cannot be used: {reason}; see {URL_VARIABLE} and its permissions") from error
 
 
 def _engine(url: URL) -> Engine:

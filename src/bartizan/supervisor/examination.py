@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
 import socket
 import sys
@@ -23,7 +24,7 @@ from bartizan.layout import StateDirectory
 from bartizan.lock import owner
 
 LOW_BYTES: Final = 1 << 30
-"""Less free space than this is a problem: at 1 kB a row, a busy site's spool fills it within the hour."""
+"""Less free space than this is a problem: the spool alone may take four times as much."""
 
 SOON: Final = timedelta(days=14)
 """A certificate that expires within this time is worth a note."""
@@ -70,13 +71,13 @@ def _native_module() -> Finding:
 
 def _state_directory(state: StateDirectory) -> Finding:
     path = state.path
-    if not path.exists():
-        parent = next(ancestor for ancestor in path.parents if ancestor.exists())
-        if os.access(parent, os.W_OK):
+    if not _exists(path):
+        parent = _nearest(path)
+        if parent.is_dir() and os.access(parent, os.W_OK | os.X_OK):
             return Finding("state", "note", f"{path} is not there yet", "`bartizan up` makes it")
-        return Finding(
-            "state", "problem", f"{path} cannot be made: no right to write in {parent}", "name another: --state DIR"
-        )
+        return Finding("state", "problem", f"{path} cannot be made: {_why_not(parent)}", "name another: --state DIR")
+    if not path.is_dir():
+        return Finding("state", "problem", f"{path} is no directory", "name another: --state DIR")
     mode = path.stat().st_mode & 0o777
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         return Finding(
@@ -92,8 +93,22 @@ def _state_directory(state: StateDirectory) -> Finding:
     return Finding("state", "ok", f"{path}")
 
 
+def _exists(path: Path) -> bool:
+    """Whether there is such a path, as far as this user may know."""
+    return os.path.exists(path)  # noqa: PTH110  pathlib raises PermissionError until Python 3.12
+
+
+def _nearest(path: Path) -> Path:
+    """The path, or the nearest of its ancestors that is there."""
+    return next(each for each in (path, *path.parents) if _exists(each))
+
+
+def _why_not(parent: Path) -> str:
+    return f"no right to write in {parent}" if parent.is_dir() else f"{parent} is no directory"
+
+
 def _disk(state: StateDirectory) -> Finding:
-    place = next(path for path in (state.path, *state.path.parents) if path.exists())
+    place = _nearest(state.path)
     free = shutil.disk_usage(place).free
     text = f"{free / (1 << 30):.1f} GiB free on the disk of {place}"
     if free < LOW_BYTES:
@@ -117,8 +132,22 @@ def _site(site: Path, state: StateDirectory, *, running: bool) -> Iterator[Findi
     loaded = load(site).site
     if loaded is None or running:
         return
+    yield from _descriptors(loaded.edge.limits)
     for listener in [*loaded.edge.listen, *loaded.edge.listen_tls]:
         yield _address(listener if isinstance(listener, str) else listener.address)
+
+
+def _descriptors(limits: dict[str, int]) -> Iterator[Finding]:
+    """Whether the edge may open as many files as it may serve connections: one to the client, one to the origin."""
+    from bartizan.config.native import limits as known
+
+    connections = limits.get("connections", next(limit.default for limit in known() if limit.name == "connections"))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < 2 * connections:
+        text = f"{most:,} open files are allowed here, which is less than the {connections:,} connections need"
+        yield Finding(
+            "open files", "note", text, f"raise the hard limit (LimitNOFILE={2 * connections}), or lower `connections`"
+        )
 
 
 def _address(address: str) -> Finding:
@@ -145,9 +174,14 @@ def _address(address: str) -> Finding:
 
 
 def _certificates(state: StateDirectory) -> Iterator[Finding]:
-    if not state.current_policy.exists():
+    try:
+        document = msgspec.json.decode(state.current_policy.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
         return
-    document = msgspec.json.decode(state.current_policy.read_bytes())
+    except (OSError, msgspec.DecodeError) as error:
+        way_out = "chown it to the user that runs Bartizan, or `bartizan apply`"
+        yield Finding("policy", "problem", f"{state.current_policy} cannot be read: {error}", way_out)
+        return
     files = sorted(
         {
             files["certificate_file"]
@@ -194,7 +228,8 @@ def _analytics() -> Finding:
 
 
 def _processes(state: StateDirectory) -> Iterator[Finding]:
-    if owner(state.supervisor_lock) is None:
+    supervised = owner(state.supervisor_lock) is not None
+    if not supervised:
         yield Finding("supervisor", "note", "not running", "`bartizan up` starts everything")
     for name, file in (
         ("supervisor", state.supervisor_socket),
@@ -209,6 +244,9 @@ def _processes(state: StateDirectory) -> Iterator[Finding]:
             )
             continue
         if reply is None:
+            if name != "supervisor" and supervised:
+                text = "not running, though the supervisor is"
+                yield Finding(name, "problem", text, "the log of `bartizan up` says why; it is started again")
             continue
         yield from _told(name, reply)
 

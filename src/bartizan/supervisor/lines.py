@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import threading
@@ -31,7 +32,7 @@ class Lines(Protocol):
     """Where the lines of all processes go. Safe to use from several threads."""
 
     def write(self, process: str, level: Level, text: str) -> None:
-        """Adds a line."""
+        """Adds a line. Never raises: a full disk or a closed pipe behind the log must not end supervision."""
 
 
 class Text:
@@ -50,7 +51,7 @@ class Text:
         if self._colour:
             name = f"{_NAME_COLOURS.get(process, '')}{name}{_PLAIN}"
             said = f"{_LEVEL_COLOURS[level]}{said}{_PLAIN}" if level in _LEVEL_COLOURS else said
-        with self._lock:
+        with self._lock, _unwritten():
             self._stream.write(f"{time} {name} {said}\n")
             self._stream.flush()
 
@@ -66,9 +67,14 @@ class Json:
         """Adds an object on a line of its own."""
         time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line = json.dumps({"time": time, "process": process, "level": level, "message": text})
-        with self._lock:
+        with self._lock, _unwritten():
             self._stream.write(f"{line}\n")
             self._stream.flush()
+
+
+def _unwritten() -> contextlib.suppress:
+    """Lets a line go that cannot be written: no room, no reader, or no such character in this locale."""
+    return contextlib.suppress(OSError, ValueError)
 
 
 def parse(line: str) -> tuple[Level, str]:

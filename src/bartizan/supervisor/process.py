@@ -19,6 +19,8 @@ READY: Final = "ready"
 
 _KILLED_S: Final = 5.0
 
+_NEVER_LIVED: Final = 127
+
 
 class Process:
     """Keeps one program running until `stop`.
@@ -94,11 +96,16 @@ class Process:
 
     def _live(self) -> None:
         while not self._stopping.is_set():
-            code = self._once()
+            try:
+                code = self._once()
+                self._last_end = how_it_ended(code)
+            except OSError as error:
+                # No memory, process or descriptor is left: of all moments the one in which not to give up.
+                code = _NEVER_LIVED
+                self._last_end = f"cannot be started ({error.strerror})"
             lived_s = time.monotonic() - self._started_at
             if self._stopping.is_set():
                 return
-            self._last_end = how_it_ended(code)
             if code == 1 and not self._was_ready and self._restarts == 0 and self._on_stillborn is not None:
                 self._on_stillborn()
                 return
@@ -117,7 +124,7 @@ class Process:
         with self._lock:
             self._started_at = time.monotonic()
             # A group of its own: Ctrl-C reaches the supervisor alone, which stops the others in order.
-            self._child = subprocess.Popen(
+            child = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -127,20 +134,21 @@ class Process:
                 text=True,
                 errors="replace",
             )
-            child = self._child
+            self._child = child
         if self._stopping.is_set():
             child.terminate()
-        with child:
-            for line in child.stdout or ():
-                level, text = parse(line.rstrip("\n"))
-                self._lines.write(self.name, level, text)
-                if text.startswith(READY):
-                    self._was_ready = True
-                    self._on_ready()
-            code = child.wait()
-        with self._lock:
-            self._child = None
-        return code
+        try:
+            with child:
+                for line in child.stdout or ():
+                    level, text = parse(line.rstrip("\n"))
+                    self._lines.write(self.name, level, text)
+                    if text.startswith(READY):
+                        self._was_ready = True
+                        self._on_ready()
+                return child.wait()
+        finally:
+            with self._lock:
+                self._child = None
 
     def _signal(self, number: signal.Signals) -> None:
         with self._lock, contextlib.suppress(ProcessLookupError):

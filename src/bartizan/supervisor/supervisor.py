@@ -15,12 +15,10 @@ from typing import Any, Final
 from bartizan.control import ControlServer, Message, ask
 from bartizan.layout import StateDirectory
 from bartizan.lock import sole
+from bartizan.supervisor.drain import edge_grace_s
 from bartizan.supervisor.lines import Lines
 from bartizan.supervisor.process import Process
-from bartizan.supervisor.takeover import retire_edge
-
-EDGE_GRACE_S: Final = 40.0
-"""How long the edge may drain before it is killed: its own limit, `drain_timeout_ms`, is 30 s unless set."""
+from bartizan.supervisor.takeover import retire_edge, retire_events
 
 EVENTS_GRACE_S: Final = 15.0
 
@@ -67,12 +65,15 @@ class Supervisor:
     def run(self) -> int:
         """Run until asked to stop; the exit code.
 
-        Raises Failure where an edge of an earlier supervisor does not make room. The caller holds the supervisor's
+        Raises Failure where a process of an earlier supervisor does not make room. The caller holds the supervisor's
         lock.
         """
         retired = retire_edge(self._state)
         if retired is not None:
             self._say(f"an edge of an earlier Bartizan (process {retired}) was still serving and has been stopped")
+        retired = retire_events(self._state)
+        if retired is not None:
+            self._say(f"an event owner of an earlier Bartizan (process {retired}) still ran and has been stopped")
         for number, wish in ((signal.SIGTERM, _Wish.STOP), (signal.SIGINT, _Wish.STOP), (signal.SIGHUP, _Wish.APPLY)):
             signal.signal(number, self._wish_on_signal(wish))
         with ControlServer(self._state.supervisor_socket, self.answer):
@@ -110,7 +111,7 @@ class Supervisor:
         self._stopping.set()
         self._say("stopping: requests in hand are finished first; once more to stop at once")
         self._edge.ask_to_stop()
-        end = time.monotonic() + EDGE_GRACE_S
+        end = time.monotonic() + edge_grace_s(self._state)
         while self._edge.alive and time.monotonic() < end:
             if self._wished_again():
                 self._edge.kill()
@@ -128,11 +129,17 @@ class Supervisor:
             return False
 
     def _edge_is_ready(self) -> None:
-        if not self._announced:
-            self._announced = True
+        if self._announced:
+            return
+        try:
             status = ask(self._state.edge_socket, {"command": "status"})
-            if status is not None:
-                self._announce(status)
+        except (OSError, ValueError) as error:
+            # Its next life may answer; to end here would be to leave it without supervision.
+            self._lines.write("supervisor", "warning", f"the edge is ready and gives no status: {error}")
+            return
+        if status is not None:
+            self._announced = True
+            self._announce(status)
 
     def _renew_certificates(self) -> None:
         from bartizan.certificates.acme import Attempt, renewal_loop
@@ -145,7 +152,10 @@ class Supervisor:
                 problem = f'zone "{attempt.zone}": no certificate for {hosts} yet: {attempt.error}'
                 self._lines.write("certificates", "error", problem)
 
-        renewal_loop(self._state, self._stopping, report)
+        def complain(text: str) -> None:
+            self._lines.write("certificates", "error", text)
+
+        renewal_loop(self._state, self._stopping, report, complain)
 
     def _wish_on_signal(self, wish: _Wish) -> Callable[..., None]:
         return lambda *_: self._wishes.put(wish)
