@@ -113,7 +113,8 @@ def main() -> int:
     if dictionary.exists():
         command.append(f"-dict={dictionary}")
     with (run / "log").open("wb") as log:
-        subprocess.run([*command, str(corpus), str(seeds)], stdout=log, stderr=subprocess.STDOUT, check=False)
+        words = [*command, str(corpus), str(seeds)]
+        code = subprocess.run(words, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
     seconds = time.monotonic() - started
     crashes = sorted(set(artifacts.iterdir()) - known)
     text = (run / "log").read_text(errors="replace")
@@ -132,7 +133,16 @@ def main() -> int:
         "commit": commit(),
     }
     sys.stdout.write(json.dumps(figure) + "\n")
-    return 0 if found or (not planted and not crashes) else 1
+    shown = found if planted else clean(code, figure["executions"], len(crashes))
+    if shown:
+        # The binary and the log of a run that showed what it is for are of no use to anybody.
+        shutil.rmtree(run)
+    return 0 if shown else 1
+
+
+def clean(code: int, executions: object, crashes: int) -> bool:
+    """Whether a run found nothing, and was a run: a binary that cannot start finds nothing, too."""
+    return code == 0 and isinstance(executions, int) and executions > 0 and crashes == 0
 
 
 def build(target: str, run: Path, *, planted: bool) -> Path:
