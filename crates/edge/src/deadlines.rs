@@ -43,6 +43,8 @@ pub enum Deadline {
     Total,
     /// A tunnel was silent in both directions.
     TunnelIdle,
+    /// The edge ends and the grace of its drain is over.
+    Drain,
 }
 
 impl Deadline {
@@ -62,6 +64,7 @@ impl Deadline {
             Self::Continue => "continue",
             Self::Total => "total",
             Self::TunnelIdle => "tunnel_idle",
+            Self::Drain => "drain",
         }
     }
 }
@@ -271,6 +274,23 @@ impl Timers {
             }
         }
         resting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ends every wait that has a deadline of any kind, however far: the grace of a drain is over. How many tasks waited.
+    pub fn end_all(&self) -> usize {
+        let mut waiting = Vec::new();
+        let mut count = 0;
+        for (_, timer) in self.registered.borrow().iter() {
+            if timer.lanes.iter().all(|lane| lane.get().kind.is_none()) {
+                continue;
+            }
+            let ended = Track { kind: Some(Deadline::Drain), passed: true, ..Track::default() };
+            timer.lanes[Lane::Total as usize].set(ended);
+            count += 1;
+            waiting.extend(timer.waker.borrow_mut().take());
+        }
+        waiting.into_iter().for_each(Waker::wake);
+        count
     }
 
     /// Moves the clock and wakes every task that has a passed deadline.

@@ -30,6 +30,11 @@ use crate::worker::{Shared, Worker};
 const HEAD_ROOM: usize = 4 * 1024;
 const BODY_ROOM: usize = 64 * 1024;
 
+/// How long exchanges may take to end after the grace of a drain; those that wait for a connection to an origin are not
+/// reached by a deadline.
+const CUT_OFF: Duration = Duration::from_millis(500);
+const CUT_OFF_TURN: Duration = Duration::from_millis(1);
+
 /// What an edge is started with, beside the policy.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -415,6 +420,14 @@ fn open_spool(
     spool::Spool::open(std::path::Path::new(&settings.spool.dir), options, &schema, threads)
 }
 
+/// Ends what is under way when the grace of a drain is over, so that it leaves its event like any other request.
+async fn cut_off(worker: &Worker) {
+    let begun = Instant::now();
+    while worker.timers.end_all() > 0 && begun.elapsed() < CUT_OFF {
+        tokio::time::sleep(CUT_OFF_TURN).await;
+    }
+}
+
 /// All that a worker thread is started with.
 struct WorkerStart {
     shared: Arc<Shared>,
@@ -431,7 +444,7 @@ impl WorkerStart {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
         let tasks = tokio::task::LocalSet::new();
         tasks.block_on(&runtime, self.serve());
-        // What is left after the grace is cut off here.
+        // What is left even now is cut off here.
         drop(tasks);
     }
 
@@ -467,7 +480,11 @@ impl WorkerStart {
                 // Tasks that were just woken have their turn before they are counted.
                 tokio::task::yield_now().await;
                 let grace = Duration::from_millis(self.grace_ms.load(Ordering::Relaxed));
-                if worker.connections() == 0 || since.elapsed() >= grace {
+                if worker.connections() == 0 {
+                    break;
+                }
+                if since.elapsed() >= grace {
+                    cut_off(&worker).await;
                     break;
                 }
             }
@@ -509,6 +526,14 @@ mod tests {
         answer
     }
 
+    fn eventually(condition: impl Fn() -> bool) {
+        let until = Instant::now() + Duration::from_secs(30);
+        while !condition() {
+            assert!(Instant::now() < until, "it never comes about");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     #[test]
     fn a_panic_costs_one_connection_and_never_the_edge() {
         let edge = start("127.0.0.1:0").unwrap();
@@ -521,23 +546,20 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 404 "));
         assert_eq!(edge.shared.metrics.total(Metric::Panics), 1);
         drop(bystander);
-        let until = Instant::now() + Duration::from_secs(10);
-        while edge.shared.caps.open() > 0 && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        assert_eq!(edge.shared.caps.open(), 0, "the place of the lost connection was given back");
+        // The place of the lost connection is given back.
+        eventually(|| edge.shared.caps.open() == 0);
         assert!(!edge.is_broken());
     }
 
     /// Opens an HTTP/2 stream on a connection of its own, with a line more; the status, if there is an answer.
-    fn ask_http2(edge: &Edge, more: Option<(&str, &str)>) -> Option<u16> {
+    fn ask_http2(edge: &Edge, host: &str, more: Option<(&str, &str)>) -> Option<u16> {
         let address = edge.listening()[0].0;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         tokio::task::LocalSet::new().block_on(&runtime, async {
             let socket = tokio::net::TcpStream::connect(address).await.unwrap();
             let (mut sender, connection) = ::h2::client::handshake(socket).await.unwrap();
             tokio::task::spawn_local(connection);
-            let mut request = http::Request::get("http://other.test/");
+            let mut request = http::Request::get(format!("http://{host}/"));
             if let Some((name, value)) = more {
                 request = request.header(name, value);
             }
@@ -549,8 +571,8 @@ mod tests {
     #[test]
     fn streams_of_http2_are_counted_and_so_are_those_lost_to_a_panic() {
         let edge = start("127.0.0.1:0").unwrap();
-        assert_eq!(ask_http2(&edge, None), Some(404));
-        assert_eq!(ask_http2(&edge, Some(("x-planted", "1"))), None);
+        assert_eq!(ask_http2(&edge, "other.test", None), Some(404));
+        assert_eq!(ask_http2(&edge, "other.test", Some(("x-planted", "1"))), None);
         let metrics = &edge.shared.metrics;
         assert_eq!((metrics.total(Metric::Http2Streams), metrics.total(Metric::Panics)), (2, 1));
     }
@@ -558,10 +580,21 @@ mod tests {
     #[test]
     fn held_bodies_and_the_health_of_origins_stand_in_the_metrics() {
         let edge = start("127.0.0.1:0").unwrap();
-        let held = crate::body::Held::reserve(&edge.shared.budget, 1000, 4000);
-        assert!(edge.metrics().contains("\nbartizan_held_body_bytes 1000\n"));
-        drop(held);
-        assert!(edge.metrics().contains("\nbartizan_held_body_bytes 0\n"));
+        let mut document: serde_json::Value = serde_json::from_slice(&document("127.0.0.1:0")).unwrap();
+        document["zones"][0]["body"] = serde_json::json!({"wait_ms": 60_000});
+        document["zones"][0]["phases"] = serde_json::json!({"http_request_firewall_custom": [{
+            "id": "00000000000000000000000000000001",
+            "expression": "http.request.body.raw contains \"attack\"",
+            "action": "block",
+        }]});
+        edge.apply(&serde_json::to_vec(&document).unwrap()).unwrap();
+        let holds_nothing = || edge.metrics().contains("\nbartizan_held_body_bytes 0\n");
+        assert!(holds_nothing());
+        let mut client = TcpStream::connect(edge.listening()[0].0).unwrap();
+        write!(client, "POST / HTTP/1.1\r\nHost: site.test\r\nContent-Length: 1000\r\n\r\nthe first bytes").unwrap();
+        eventually(|| !holds_nothing());
+        drop(client);
+        eventually(holds_nothing);
         edge.shared.live.get().served()[0].group.servers().next().unwrap().health().probed(false);
         assert!(edge.metrics().contains("\nbartizan_origin_health_changes_total{to=\"probed_down\"} 1\n"));
     }
@@ -618,6 +651,33 @@ mod tests {
             edge.shutdown(Duration::ZERO);
             first.join().unwrap();
         });
+    }
+
+    #[test]
+    fn what_the_end_of_a_drain_cuts_off_leaves_its_event_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let origin = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", origin.local_addr().unwrap());
+        let mut document: serde_json::Value = serde_json::from_slice(&document_with("127.0.0.1:0", &url)).unwrap();
+        document["edge"]["spool"]["dir"] = directory.path().to_str().unwrap().into();
+        let edge = Edge::start(&Options::default(), &serde_json::to_vec(&document).unwrap()).unwrap();
+        let mut client = TcpStream::connect(edge.listening()[0].0).unwrap();
+        write!(client, "GET / HTTP/1.1\r\nHost: site.test\r\n\r\n").unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| ask_http2(&edge, "site.test", None));
+            let silent: Vec<_> = (0..2).map(|_| origin.accept().unwrap()).collect();
+            for (mut asked, _) in silent.iter().map(|(asked, peer)| (asked, peer)) {
+                assert_ne!(asked.read(&mut [0; 2048]).unwrap(), 0);
+            }
+            edge.shutdown(Duration::ZERO);
+        });
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+        let metrics = &edge.shared.metrics;
+        let deadlines = metrics.labelled(crate::metrics::Family::Deadlines);
+        assert!(matches!(deadlines[..], [("drain", 2..)]), "{deadlines:?}");
+        assert_eq!((metrics.total(Metric::Requests), metrics.total(Metric::SpoolRows)), (2, 2));
     }
 
     #[test]
