@@ -259,6 +259,13 @@ impl<'e> Exchange<'e> {
         if matches!(head.method(), b"CONNECT" | b"TRACE" | b"TRACK") {
             return self.page(sink, body, record, Reason::NotImplemented, Some(served)).await;
         }
+        if self.worker.shared.loop_mark.is_on(head) {
+            return self.page(sink, body, record, Reason::LoopDetected, Some(served)).await;
+        }
+        if headers::forwards_left(head) == Some(0) {
+            record.outcome = "max_forwards";
+            return self.own_answer(sink, body, record, 204, &[], b"", Some(served)).await;
+        }
         if !self.connection.scheme_https {
             if let Some(answer) = self.acme_answer() {
                 let own: [(&str, &[u8]); 1] = [("content-type", b"application/octet-stream")];

@@ -4,8 +4,15 @@
 //! `Connection` names stay behind. What identifies the client (`CF-Connecting-IP`, `CF-Ray`, `CF-Visitor`,
 //! `X-Forwarded-*`) is always the edge's own word: the same names from a client that is no trusted proxy are dropped, in
 //! every spelling, because applications read `x_forwarded_for` and `X-Forwarded-For` as one.
+//!
+//! `Via` (RFC 9110 §7.6.3) and `CDN-Loop` (RFC 8586) get one more member each. The latter carries a name that only this
+//! process has, by which a request that comes back is known; edges that stand one behind the other do not mistake each
+//! other's.
 
-use http1::{Headers, Known, Line, RequestHead, ResponseHead};
+use std::hash::{BuildHasher, RandomState};
+use std::time::SystemTime;
+
+use http1::{Headers, Known, Line, RequestHead, ResponseHead, Version};
 use smallvec::SmallVec;
 
 /// Header lines to be written, borrowed from wherever they stand.
@@ -34,6 +41,49 @@ pub struct Told<'a> {
     pub expect_continue: bool,
     /// Whether the client takes trailers.
     pub trailers: bool,
+    /// The edge's own member of `CDN-Loop`.
+    pub loop_mark: &'a [u8],
+    /// What `Max-Forwards` says, where the edge changes it.
+    pub max_forwards: Option<&'a [u8]>,
+}
+
+/// The mark by which a process knows a request that it has passed on before.
+#[derive(Debug)]
+pub struct LoopMark {
+    value: String,
+}
+
+impl LoopMark {
+    const NAME: &str = "bartizan; edge=";
+
+    /// A mark that no other process has.
+    pub fn random() -> Self {
+        let half = |salt: u64| {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+            RandomState::new().hash_one((salt, now, std::process::id()))
+        };
+        Self { value: format!("{}{:016x}{:016x}", Self::NAME, half(1), half(2)) }
+    }
+
+    /// The member of `CDN-Loop`.
+    pub fn value(&self) -> &[u8] {
+        self.value.as_bytes()
+    }
+
+    /// Whether a request bears it, even if others have rewritten the white space around it.
+    pub fn is_on(&self, head: &RequestHead) -> bool {
+        let own = &self.value()[Self::NAME.len()..];
+        head.headers().contains(Known::CdnLoop)
+            && head.headers().known_all(Known::CdnLoop).any(|value| memchr::memmem::find(value, own).is_some())
+    }
+}
+
+/// How often a request may still be forwarded (RFC 9110 §7.6.2), which is said of OPTIONS and TRACE; TRACE ends here.
+pub fn forwards_left(head: &RequestHead) -> Option<u64> {
+    if !head.headers().contains(Known::MaxForwards) || head.method() != b"OPTIONS" {
+        return None;
+    }
+    std::str::from_utf8(head.headers().known(Known::MaxForwards)?).ok()?.parse().ok()
 }
 
 /// The header lines of the request to an origin, framing aside.
@@ -47,6 +97,7 @@ pub fn to_origin<'a>(head: &'a RequestHead, told: &Told<'a>) -> Lines<'a> {
             // 0-RTT is off, so nothing is early data here (RFC 8470 §5.1).
             Known::EarlyData => false,
             Known::Forwarded | Known::XForwardedPort | Known::XRealIp => told.trusted,
+            Known::MaxForwards => told.max_forwards.is_none(),
             Known::Other => !is_ours_in_disguise(headers.name(line)),
             known => !is_ours(known),
         };
@@ -61,6 +112,11 @@ pub fn to_origin<'a>(head: &'a RequestHead, told: &Told<'a>) -> Lines<'a> {
     lines.push(Line::new(b"X-Forwarded-For", told.forwarded_for.as_bytes()));
     lines.push(Line::new(b"X-Forwarded-Proto", told.scheme.as_bytes()));
     lines.push(Line::new(b"X-Forwarded-Host", told.client_host));
+    lines.push(Line::new(b"Via", via(head.version())));
+    lines.push(Line::new(b"CDN-Loop", told.loop_mark));
+    if let Some(left) = told.max_forwards {
+        lines.push(Line::new(b"Max-Forwards", left));
+    }
     if told.trailers {
         lines.push(Line::new(b"TE", b"trailers"));
     }
@@ -72,6 +128,15 @@ pub fn to_origin<'a>(head: &'a RequestHead, told: &Told<'a>) -> Lines<'a> {
         lines.push(Line::new(b"Expect", b"100-continue"));
     }
     lines
+}
+
+/// The edge's own member of `Via`: the version in which the request came.
+fn via(version: Version) -> &'static [u8] {
+    match version {
+        Version::Http10 => b"1.0 bartizan",
+        Version::Http11 => b"1.1 bartizan",
+        Version::Http2 => b"2 bartizan",
+    }
 }
 
 /// Whether only the edge may say this to an origin.
@@ -167,4 +232,76 @@ pub fn informational(headers: &Headers) -> Lines<'_> {
 /// Trailers that may be passed on, in either direction: [`http1`] has refused those that frame or route.
 pub fn trailers(headers: &Headers) -> Lines<'_> {
     headers.end_to_end().map(|line| headers.written(line)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(text: &str) -> RequestHead {
+        let mut parser = http1::RequestParser::new(http1::Limits::default());
+        parser.parse(text.as_bytes()).unwrap().unwrap().0
+    }
+
+    fn told(head: &RequestHead, mark: &LoopMark, max_forwards: Option<&[u8]>) -> Vec<(String, String)> {
+        let told = Told {
+            client_ip: "192.0.2.7",
+            forwarded_for: "192.0.2.7",
+            scheme: "https",
+            ray: "0123456789abcdef-LOC",
+            host: b"site.test",
+            client_host: b"site.test",
+            trusted: false,
+            upgrade: None,
+            expect_continue: false,
+            trailers: false,
+            loop_mark: mark.value(),
+            max_forwards,
+        };
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        to_origin(head, &told).iter().map(|line| (text(line.name()), text(line.value()))).collect()
+    }
+
+    fn values<'l>(lines: &'l [(String, String)], name: &str) -> Vec<&'l str> {
+        let named = lines.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.as_str()).collect()
+    }
+
+    #[test]
+    fn the_edge_adds_itself_to_via_and_cdn_loop_behind_those_before_it() {
+        let mark = LoopMark::random();
+        let request = head("GET / HTTP/1.1\r\nHost: site.test\r\nVia: 1.0 fred\r\nCDN-Loop: other.example\r\n\r\n");
+        let lines = told(&request, &mark, None);
+        assert_eq!(values(&lines, "via"), ["1.0 fred", "1.1 bartizan"]);
+        let own = std::str::from_utf8(mark.value()).unwrap();
+        assert_eq!(values(&lines, "cdn-loop"), ["other.example", own]);
+        assert_eq!(own.strip_prefix("bartizan; edge=").map(str::len), Some(32));
+    }
+
+    #[test]
+    fn a_request_bears_the_mark_of_the_process_that_passed_it_on_and_of_no_other() {
+        let (mark, other) = (LoopMark::random(), LoopMark::random());
+        let own = std::str::from_utf8(mark.value()).unwrap();
+        let folded = own.replace("; ", " ;\t");
+        for value in [own.to_owned(), format!("a.example; x=1, {own} , b.example"), folded] {
+            let request = head(&format!("GET / HTTP/1.1\r\nHost: site.test\r\nCDN-Loop: {value}\r\n\r\n"));
+            assert!(mark.is_on(&request) && !other.is_on(&request), "{value}");
+        }
+        let second = format!("GET / HTTP/1.1\r\nHost: site.test\r\nCDN-Loop: bartizan\r\nCDN-Loop: {own}\r\n\r\n");
+        assert!(mark.is_on(&head(&second)));
+        assert!(!mark.is_on(&head("GET / HTTP/1.1\r\nHost: site.test\r\nCDN-Loop: bartizan\r\n\r\n")));
+        assert!(!mark.is_on(&head("GET / HTTP/1.1\r\nHost: site.test\r\n\r\n")));
+    }
+
+    #[test]
+    fn max_forwards_is_counted_for_options_alone() {
+        let left = |method: &str, value: &str| {
+            forwards_left(&head(&format!("{method} / HTTP/1.1\r\nHost: site.test\r\nMax-Forwards: {value}\r\n\r\n")))
+        };
+        assert_eq!((left("OPTIONS", "0"), left("OPTIONS", "3")), (Some(0), Some(3)));
+        assert_eq!((left("GET", "0"), left("OPTIONS", "many")), (None, None));
+        let request = head("OPTIONS / HTTP/1.1\r\nHost: site.test\r\nMax-Forwards: 3\r\n\r\n");
+        assert_eq!(values(&told(&request, &LoopMark::random(), Some(b"2")), "max-forwards"), ["2"]);
+        assert_eq!(values(&told(&request, &LoopMark::random(), None), "max-forwards"), ["3"]);
+    }
 }

@@ -3,7 +3,7 @@
 //! One page, three forms: HTML for a browser, JSON where `Accept` asks for it, text for a terminal. All show the status, a
 //! short reason, the Ray ID, the time and the host, and nothing of the rule that acted. The HTML loads nothing from anywhere
 //! (its Content-Security-Policy forbids it), follows the reader's light or dark setting and reads well to a screen reader.
-//! What comes from the request is escaped in every form. Status codes: RFC 9110 §15, 421 §15.5.20, 429 and 431 RFC 6585.
+//! What comes from the request is escaped in every form. Status codes: RFC 9110 §15, 421 §15.5.20, 429 and 431 RFC 6585, 508 RFC 5842 §7.2.
 
 use std::io::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -52,6 +52,8 @@ pub enum Reason {
     OriginTimeout,
     /// The HTTP version is not spoken here.
     VersionNotSupported,
+    /// The request has passed this edge before.
+    LoopDetected,
 }
 
 /// What a page shows.
@@ -172,6 +174,7 @@ impl Reason {
             503 => Self::Unavailable,
             504 => Self::OriginTimeout,
             505 => Self::VersionNotSupported,
+            508 => Self::LoopDetected,
             400..=499 => Self::BadRequest,
             _ => Self::Internal,
         }
@@ -271,6 +274,12 @@ impl Reason {
                 "version_not_supported",
                 "HTTP version not supported",
                 "The request uses a version of HTTP that is not spoken here.",
+            ),
+            Self::LoopDetected => (
+                508,
+                "loop_detected",
+                "Loop detected",
+                "The request came back to the place that had passed it on: the server behind this site leads here again. Its owner can mend that.",
             ),
         }
     }
@@ -500,7 +509,7 @@ mod tests {
 
     #[test]
     fn every_reason_is_found_again_by_its_status() {
-        for status in [400, 403, 404, 408, 413, 414, 421, 429, 431, 500, 501, 502, 503, 504, 505] {
+        for status in [400, 403, 404, 408, 413, 414, 421, 429, 431, 500, 501, 502, 503, 504, 505, 508] {
             assert_eq!(Reason::for_status(status).status(), status);
         }
         assert_eq!(Reason::for_status(405), Reason::BadRequest);

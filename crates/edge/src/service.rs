@@ -681,6 +681,30 @@ mod tests {
     }
 
     #[test]
+    fn an_origin_that_leads_back_to_the_edge_is_found_out_by_the_second_pass() {
+        let edge = start("127.0.0.1:0").unwrap();
+        let address = edge.listening()[0].0.to_string();
+        let mut document: serde_json::Value =
+            serde_json::from_slice(&document_with("127.0.0.1:0", &format!("http://{address}"))).unwrap();
+        document["zones"][0]["default"] = true.into();
+        edge.apply(&serde_json::to_vec(&document).unwrap()).unwrap();
+        let answer = ask(&edge, "");
+        assert!(answer.starts_with("HTTP/1.1 508 Loop Detected\r\n"), "{answer}");
+        assert_eq!(edge.shared.metrics.total(Metric::Requests), 2);
+    }
+
+    #[test]
+    fn options_that_may_not_go_further_are_answered_here() {
+        let edge = start("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(edge.listening()[0].0).unwrap();
+        let lines = "Host: site.test\r\nMax-Forwards: 0\r\nConnection: close\r\n\r\n";
+        write!(client, "OPTIONS / HTTP/1.1\r\n{lines}").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 204 No Content\r\n"), "{answer}");
+    }
+
+    #[test]
     fn a_port_in_use_is_named_with_the_way_out() {
         let first = start("127.0.0.1:0").unwrap();
         let address = first.listening()[0].0.to_string();

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use crate::body::Budget;
 use crate::caps::Caps;
 use crate::deadlines::Timers;
+use crate::headers::LoopMark;
 use crate::live::Live;
 use crate::metrics::{Metrics, Recorder};
 use crate::origin;
@@ -32,6 +33,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Where ACME challenges are answered from, if anywhere.
     pub acme_challenges: Option<std::path::PathBuf>,
+    /// What requests to origins are marked with.
+    pub loop_mark: LoopMark,
     draining: AtomicBool,
     drain: tokio::sync::Notify,
 }
@@ -57,6 +60,7 @@ impl Shared {
             budget: Arc::default(),
             metrics,
             acme_challenges,
+            loop_mark: LoopMark::random(),
             draining: AtomicBool::new(false),
             drain: tokio::sync::Notify::new(),
         }

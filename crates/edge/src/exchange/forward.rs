@@ -191,6 +191,7 @@ impl<'e> Exchange<'e> {
                 (*self.client.address).into()
             };
             let chain = self.forwarded_for(&client_ip);
+            let forwards = headers::forwards_left(self.head).map(|left| left.saturating_sub(1).to_string());
             let told = Told {
                 client_ip: &client_ip,
                 forwarded_for: &chain,
@@ -201,6 +202,8 @@ impl<'e> Exchange<'e> {
                 trusted: self.client.trusted,
                 upgrade,
                 expect_continue: asks_first,
+                loop_mark: self.worker.shared.loop_mark.value(),
+                max_forwards: forwards.as_deref().map(str::as_bytes),
                 trailers: self
                     .head
                     .headers()
