@@ -24,7 +24,7 @@ mod media;
 
 pub use normalize::Normalization;
 pub use request::{Body, Connection, Request, Response, Tls};
-pub use spare::{Buffer, Spare};
+pub use spare::{Buffer, Spare, Strings, Text};
 pub use table::{Available, Field, FieldId, FieldSet, Presence, TABLE, Type, by_name};
-pub use value::{Array, Key, Map, Value};
+pub use value::{Array, Key, Map, Rows, Span, Spans, Value};
 pub use view::{View, host_name};

@@ -24,7 +24,7 @@ pub enum Value<'v> {
     Map(Map<'v>),
 }
 
-/// An array of strings.
+/// An array. All its elements are of one type, which the field or function says.
 #[derive(Clone, Copy, Debug)]
 pub enum Array<'v> {
     /// The names of all headers, as sent.
@@ -39,6 +39,57 @@ pub enum Array<'v> {
     PairValues(Pairs<'v>),
     /// The values of the pairs of one name, of which there is at least one.
     PairValuesOf(Pairs<'v>, &'v Key, First),
+    /// Strings at places of one text, found or built.
+    Strings(Spans<'v>),
+    /// An array of strings for each of several things, such as the headers of one name of each part of a body.
+    Rows(Rows<'v>),
+    /// Numbers.
+    Integers(&'v [i64]),
+    /// Conditions.
+    Booleans(&'v [bool]),
+}
+
+/// A place in a text: where it begins and where it ends.
+pub type Span = (u32, u32);
+
+/// Strings that stand in one text.
+#[derive(Clone, Copy, Debug)]
+pub struct Spans<'v> {
+    text: &'v [u8],
+    places: &'v [Span],
+}
+
+impl<'v> Spans<'v> {
+    /// The strings at those places of a text.
+    pub fn new(text: &'v [u8], places: &'v [Span]) -> Self {
+        Self { text, places }
+    }
+
+    fn get(self, position: usize) -> Option<&'v [u8]> {
+        let (start, end) = *self.places.get(position)?;
+        self.text.get(start as usize..end as usize)
+    }
+}
+
+/// Strings that stand in one text, in rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'v> {
+    strings: Spans<'v>,
+    /// Where each row ends among the strings.
+    ends: &'v [u32],
+}
+
+impl<'v> Rows<'v> {
+    /// The strings in rows, each of which begins where the one before it ends.
+    pub fn new(strings: Spans<'v>, ends: &'v [u32]) -> Self {
+        Self { strings, ends }
+    }
+
+    fn get(self, position: usize) -> Option<Spans<'v>> {
+        let end = *self.ends.get(position)? as usize;
+        let start = position.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        Some(Spans { text: self.strings.text, places: self.strings.places.get(start..end)? })
+    }
 }
 
 /// Where the first line or pair of a name is, so that a look-up and a walk over what it found are one search.
@@ -52,7 +103,7 @@ impl<'v> Array<'v> {
             Self::HeaderValuesOf(_, _, First(first)) | Self::PairValuesOf(_, _, First(first)) => first as usize,
             _ => 0,
         };
-        Elements { array: self, at }.map(Value::Bytes)
+        Elements { array: self, at }
     }
 
     /// The element at that position, counted from zero.
@@ -65,6 +116,10 @@ impl<'v> Array<'v> {
         match self {
             Self::HeaderNames(headers) | Self::HeaderValues(headers) => headers.len(),
             Self::PairNames(pairs) | Self::PairValues(pairs) => pairs.len(),
+            Self::Strings(strings) => strings.places.len(),
+            Self::Rows(rows) => rows.ends.len(),
+            Self::Integers(values) => values.len(),
+            Self::Booleans(values) => values.len(),
             Self::HeaderValuesOf(..) | Self::PairValuesOf(..) => self.iter().count(),
         }
     }
@@ -81,14 +136,14 @@ struct Elements<'v> {
 }
 
 impl<'v> Iterator for Elements<'v> {
-    type Item = &'v [u8];
+    type Item = Value<'v>;
 
     #[inline]
-    fn next(&mut self) -> Option<&'v [u8]> {
+    fn next(&mut self) -> Option<Value<'v>> {
         loop {
             let at = self.at;
             self.at += 1;
-            return Some(match self.array {
+            return Some(Value::Bytes(match self.array {
                 Array::HeaderNames(headers) => headers.name(headers.spans().get(at)?),
                 Array::HeaderValues(headers) => headers.value(headers.spans().get(at)?),
                 Array::HeaderValuesOf(headers, key, _) => {
@@ -107,7 +162,11 @@ impl<'v> Iterator for Elements<'v> {
                     }
                     pair.value
                 }
-            });
+                Array::Strings(strings) => strings.get(at)?,
+                Array::Rows(rows) => return rows.get(at).map(|row| Value::Array(Array::Strings(row))),
+                Array::Integers(values) => return values.get(at).copied().map(Value::Integer),
+                Array::Booleans(values) => return values.get(at).copied().map(Value::Boolean),
+            }));
         }
     }
 }
@@ -117,29 +176,55 @@ impl<'v> Iterator for Elements<'v> {
 pub struct Key {
     name: Box<[u8]>,
     known: Known,
-    /// Header names are lower-case in maps, so no other is a key.
-    header: bool,
+    is_lower: bool,
 }
 
 impl Key {
     /// A key.
     pub fn new(name: &[u8]) -> Self {
-        Self { name: name.into(), known: Known::of(name), header: !name.iter().any(u8::is_ascii_uppercase) }
+        let Sought { known, is_lower, .. } = Sought::new(name);
+        Self { name: name.into(), known, is_lower }
+    }
+
+    #[inline]
+    fn sought(&self) -> Sought<'_> {
+        Sought { name: &self.name, known: self.known, is_lower: self.is_lower }
     }
 
     /// Whether a header line has this name.
+    #[inline]
     fn names(&self, headers: &Headers, line: &HeaderSpan) -> bool {
-        line.known == self.known && (self.known != Known::Other || headers.name(line).eq_ignore_ascii_case(&self.name))
+        self.sought().names(headers, line)
+    }
+}
+
+/// What a key looks for.
+#[derive(Clone, Copy)]
+struct Sought<'k> {
+    name: &'k [u8],
+    known: Known,
+    /// Header names are lower-case in maps, so no other is a key.
+    is_lower: bool,
+}
+
+impl<'k> Sought<'k> {
+    fn new(name: &'k [u8]) -> Self {
+        Self { name, known: Known::of(name), is_lower: !name.iter().any(u8::is_ascii_uppercase) }
     }
 
-    fn first_header(&self, headers: &Headers) -> Option<First> {
-        if !self.header || (self.known != Known::Other && !headers.contains(self.known)) {
+    #[inline]
+    fn names(self, headers: &Headers, line: &HeaderSpan) -> bool {
+        line.known == self.known && (self.known != Known::Other || headers.name(line).eq_ignore_ascii_case(self.name))
+    }
+
+    fn first_header(self, headers: &Headers) -> Option<First> {
+        if !self.is_lower || (self.known != Known::Other && !headers.contains(self.known)) {
             return None;
         }
         headers.spans().iter().position(|line| self.names(headers, line)).map(|at| First(at as u32))
     }
 
-    fn first_pair(&self, pairs: Pairs<'_>) -> Option<First> {
+    fn first_pair(self, pairs: Pairs<'_>) -> Option<First> {
         (0..pairs.len())
             .find(|at| pairs.get(*at).is_some_and(|pair| *pair.name == *self.name))
             .map(|at| First(at as u32))
@@ -158,9 +243,67 @@ pub enum Map<'v> {
 impl<'v> Map<'v> {
     /// The value under that key, `None` where there is none. A header name that is not lower-case is no key.
     pub fn get(self, key: &'v Key) -> Option<Value<'v>> {
+        let first = self.first(key.sought())?;
         Some(Value::Array(match self {
-            Self::Headers(headers) => Array::HeaderValuesOf(headers, key, key.first_header(headers)?),
-            Self::Pairs(pairs) => Array::PairValuesOf(pairs, key, key.first_pair(pairs)?),
+            Self::Headers(headers) => Array::HeaderValuesOf(headers, key, first),
+            Self::Pairs(pairs) => Array::PairValuesOf(pairs, key, first),
         }))
+    }
+
+    /// Whether there is a value under a key that is known only now.
+    pub fn contains(self, name: &[u8]) -> bool {
+        self.first(Sought::new(name)).is_some()
+    }
+
+    fn first(self, sought: Sought<'_>) -> Option<First> {
+        match self {
+            Self::Headers(headers) => sought.first_header(headers),
+            Self::Pairs(pairs) => sought.first_pair(pairs),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings(array: Array<'_>) -> Vec<&str> {
+        let text = |value| match value {
+            Value::Bytes(bytes) => std::str::from_utf8(bytes).unwrap(),
+            value => panic!("{value:?} is no string"),
+        };
+        array.iter().map(text).collect()
+    }
+
+    #[test]
+    fn strings_stand_at_places_of_one_text() {
+        let array = Array::Strings(Spans::new(b"one,,three", &[(0, 3), (4, 4), (5, 10)]));
+        assert_eq!(strings(array), ["one", "", "three"]);
+        assert_eq!((array.len(), array.is_empty(), array.get(3).is_none()), (3, false, true));
+        let beyond = Array::Strings(Spans::new(b"one", &[(0, 4)]));
+        assert!(beyond.get(0).is_none(), "a place that the text does not have is no element");
+    }
+
+    #[test]
+    fn rows_are_arrays_of_their_own() {
+        let places = [(0, 1), (1, 2), (2, 3)];
+        let rows = Array::Rows(Rows::new(Spans::new(b"abc", &places), &[2, 2, 3]));
+        assert_eq!(rows.len(), 3);
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|row| match row {
+                Value::Array(row) => strings(row),
+                value => panic!("{value:?} is no array"),
+            })
+            .collect();
+        assert_eq!(rows, [vec!["a", "b"], vec![], vec!["c"]]);
+    }
+
+    #[test]
+    fn elements_have_the_type_of_their_array() {
+        let numbers = Array::Integers(&[7, -1]);
+        assert!(matches!((numbers.get(1), numbers.get(2), numbers.len()), (Some(Value::Integer(-1)), None, 2)));
+        let conditions = Array::Booleans(&[true]);
+        assert!(matches!((conditions.get(0), conditions.len()), (Some(Value::Boolean(true)), 1)));
     }
 }

@@ -794,12 +794,14 @@ fn unquoted(kind: Type, text: &[u8]) -> Option<String> {
     fits.then(|| text.to_owned())
 }
 
+/// The type of an array of values of that type. No function makes an array of maps or of arrays of arrays.
 fn array_of(kind: Type) -> Type {
     Type::Array(match kind {
         Type::Boolean => &Type::Boolean,
         Type::Integer => &Type::Integer,
         Type::Ip => &Type::Ip,
         Type::Bytes => &Type::Bytes,
-        Type::String | Type::Array(_) | Type::Map(_) => &Type::String,
+        Type::Array(_) => &Type::Array(&Type::String),
+        Type::String | Type::Map(_) => &Type::String,
     })
 }

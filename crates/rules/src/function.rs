@@ -280,12 +280,7 @@ fn ends_with<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
 }
 
 fn len<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
-    let cell = arguments.cell(0)?;
-    let length = match &cell {
-        Cell::Array(array) | Cell::Mapped(array) => array.len(),
-        _ => cell.bytes()?.len(),
-    };
-    Some(Cell::Integer(length as i64))
+    arguments.length(0).map(|length| Cell::Integer(length as i64))
 }
 
 fn lower<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {

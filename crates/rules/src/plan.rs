@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use fields::{Array, Buffer, FieldId, Key, Map, Spare, Value, View};
+use fields::{Array, Buffer, FieldId, Key, Map, Spare, Strings, Text, Value, View};
 use memchr::memmem::Finder;
 
 use crate::ip_set::IpSet;
@@ -127,8 +127,12 @@ impl<'v, 'r> Frame<'v, 'r> {
         Self { view, element: None }
     }
 
-    fn with(&self, element: Value<'v>) -> Self {
-        Self { view: self.view, element: Some(element) }
+    /// The same for one element, which may live for a shorter time: an array that was built is given up after its use.
+    fn with<'e>(&self, element: Value<'e>) -> Frame<'e, 'r>
+    where
+        'v: 'e,
+    {
+        Frame { view: self.view, element: Some(element) }
     }
 }
 
@@ -143,8 +147,8 @@ pub(crate) enum Cell<'v> {
     Built(Buffer<'v>),
     Array(Array<'v>),
     Map(Map<'v>),
-    /// An array whose elements are computed from those of another one.
-    Mapped(Array<'v>),
+    /// An array of strings that was built.
+    Strings(Strings<'v>),
 }
 
 impl<'v> From<Value<'v>> for Cell<'v> {
@@ -160,6 +164,15 @@ impl<'v> From<Value<'v>> for Cell<'v> {
     }
 }
 
+impl<'v> From<Text<'v>> for Cell<'v> {
+    fn from(text: Text<'v>) -> Self {
+        match text {
+            Text::Found(bytes) => Self::Bytes(bytes),
+            Text::Built(buffer) => Self::Built(buffer),
+        }
+    }
+}
+
 impl Cell<'_> {
     pub(crate) fn bytes(&self) -> Option<&[u8]> {
         match self {
@@ -167,6 +180,40 @@ impl Cell<'_> {
             Self::Built(buffer) => Some(buffer),
             _ => None,
         }
+    }
+
+    /// The elements of an array, found or built.
+    pub(crate) fn array(&self) -> Option<Array<'_>> {
+        match self {
+            Self::Array(array) => Some(*array),
+            Self::Strings(strings) => Some(strings.array()),
+            _ => None,
+        }
+    }
+
+    /// The same value for longer than what it was computed from: what it borrows is copied.
+    fn kept(self, spare: &Spare) -> Option<Cell<'_>> {
+        Some(match self {
+            Self::Boolean(value) => Cell::Boolean(value),
+            Self::Integer(value) => Cell::Integer(value),
+            Self::Ip(value) => Cell::Ip(value),
+            Self::Built(buffer) => Cell::Built(buffer.lent_by(spare)),
+            Self::Bytes(bytes) => {
+                let mut copy = spare.buffer();
+                copy.extend_from_slice(bytes);
+                Cell::Built(copy)
+            }
+            cell @ (Self::Array(_) | Self::Strings(_)) => {
+                let mut copy = spare.strings(Text::Built(spare.buffer()));
+                for element in cell.array()?.iter() {
+                    let Value::Bytes(bytes) = element else { return None };
+                    copy.push(bytes);
+                }
+                Cell::Strings(copy)
+            }
+            // No function makes a map of what it is given.
+            Self::Map(_) => return None,
+        })
     }
 }
 
@@ -203,6 +250,16 @@ impl<'v> Arguments<'_, 'v, '_> {
         }
     }
 
+    /// The bytes of a String argument, or the elements of an array, counted.
+    pub(crate) fn length(self, place: usize) -> Option<usize> {
+        let cell = match self.operands.get(place)? {
+            // The array that is made has as many elements as the one that it is made of.
+            Operand::Mapped(source, _) => source.evaluate(self.frame)?,
+            operand => operand.evaluate(self.frame)?,
+        };
+        cell.array().map(Array::len).or_else(|| cell.bytes().map(<[u8]>::len))
+    }
+
     pub(crate) fn spare(self) -> &'v Spare {
         self.frame.view.spare()
     }
@@ -235,7 +292,7 @@ impl Test {
             Self::Ip(operand, check) => {
                 matches!(operand.evaluate(frame), Some(Cell::Ip(address)) if check.holds(address))
             }
-            Self::SomeElement(source, test) => source.array(frame).is_some_and(|array| match &**test {
+            Self::SomeElement(source, test) => source.with_array(frame, |array| match &**test {
                 // The commonest condition on elements needs no frame of its own.
                 Self::Bytes(Operand::Element, check) => {
                     array.iter().any(|element| matches!(element, Value::Bytes(bytes) if check.holds(bytes)))
@@ -243,7 +300,7 @@ impl Test {
                 test => array.iter().any(|element| test.run(&frame.with(element))),
             }),
             Self::EveryElement(source, test) => {
-                source.array(frame).is_some_and(|array| array.iter().all(|element| test.run(&frame.with(element))))
+                source.with_array(frame, |array| array.iter().all(|element| test.run(&frame.with(element))))
             }
         }
     }
@@ -258,29 +315,46 @@ impl Operand {
             Self::Ip(value) => Some(Cell::Ip(*value)),
             Self::Bytes(value) => Some(Cell::Bytes(value)),
             Self::Key(map, key) => map.map(frame)?.get(key).map(Cell::from),
-            Self::Position(array, position) => array.array(frame)?.get(*position).map(Cell::from),
+            Self::Position(array, position) => match array.array(frame)? {
+                Cell::Array(array) => array.get(*position).map(Cell::from),
+                Cell::Strings(strings) => strings.into_element(*position).map(Cell::from),
+                _ => None,
+            },
             Self::Call(call) => (call.evaluate)(Arguments { operands: &call.arguments, frame }),
             Self::Not(operand) => match operand.evaluate(frame)? {
                 Cell::Boolean(value) => Some(Cell::Boolean(!value)),
                 _ => None,
             },
-            Self::Mapped(source, _) => source.array(frame).map(Cell::Mapped),
-            Self::MappedPosition(source, element, position) => {
-                element.evaluate(&frame.with(source.array(frame)?.get(*position)?))
-            }
+            // Who takes an array asks for its elements, and each is computed then: see `Arguments`.
+            Self::Mapped(..) => None,
+            Self::MappedPosition(source, element, position) => match source.array(frame)? {
+                Cell::Array(array) => element.evaluate(&frame.with(array.get(*position)?)),
+                Cell::Strings(strings) => match strings.into_element(*position)? {
+                    Text::Found(bytes) => element.evaluate(&frame.with(Value::Bytes(bytes))),
+                    Text::Built(text) => element.evaluate(&frame.with(Value::Bytes(&text)))?.kept(frame.view.spare()),
+                },
+                _ => None,
+            },
             Self::Test(test) => Some(Cell::Boolean(test.run(frame))),
         }
     }
 }
 
 impl Operand {
-    fn array<'v>(&'v self, frame: &Frame<'v, '_>) -> Option<Array<'v>> {
+    /// The array as a cell, since one that was built must be held by someone.
+    fn array<'v>(&'v self, frame: &Frame<'v, '_>) -> Option<Cell<'v>> {
         match self {
-            Self::Field(field) => frame.view.array(*field),
-            operand => match operand.evaluate(frame)? {
-                Cell::Array(array) => Some(array),
-                _ => None,
-            },
+            Self::Field(field) => frame.view.array(*field).map(Cell::Array),
+            operand => operand.evaluate(frame),
+        }
+    }
+
+    /// Whether something holds for the array; a missing one is nothing that it could hold for.
+    #[inline]
+    fn with_array(&self, frame: &Frame<'_, '_>, holds: impl FnOnce(Array<'_>) -> bool) -> bool {
+        match self {
+            Self::Field(field) => frame.view.array(*field).is_some_and(holds),
+            operand => operand.evaluate(frame).is_some_and(|cell| cell.array().is_some_and(holds)),
         }
     }
 
