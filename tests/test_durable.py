@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from bartizan.durable import replace, replace_many
+from bartizan.durable import remove_abandoned, replace, replace_many
 
 
 def test_a_file_is_replaced_with_the_mode_that_is_asked_for(tmp_path: Path) -> None:
@@ -36,3 +39,14 @@ def test_many_files_are_put_in_place(tmp_path: Path) -> None:
     replace_many({tmp_path / name: name.encode() for name in ("a", "b")})
     assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == {"a": b"a", "b": b"b"}
     assert {entry.stat().st_mode & 0o777 for entry in tmp_path.iterdir()} == {0o600}
+
+
+def test_what_the_killed_left_half_written_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = [f".ca.key.{ended.pid}.140737", f".current.json.{ended.pid}.1"]
+    kept = ["current.json", f".current.json.{os.getpid()}.1", ".hidden", ".a.b.c"]
+    for name in left + kept:
+        (tmp_path / name).touch()
+    remove_abandoned(tmp_path)
+    assert {entry.name for entry in tmp_path.iterdir()} == set(kept)

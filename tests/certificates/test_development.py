@@ -133,3 +133,17 @@ def test_two_that_make_certificates_at_the_same_time_leave_whole_ones(state: Sta
         thread.join()
     for number in range(4):
         assert leaf_file(state, f"zone{number}").read_bytes().endswith(b"-----END CERTIFICATE-----\n")
+
+
+def test_a_leaf_whose_zone_is_gone_is_removed_when_it_would_be_renewed(state: StateDirectory) -> None:
+    ensure_certificates(state, {"shop": HOSTS, "gone": ["gone.example"], "later": ["later.example"]})
+    index = state.ca / "leaves.json"
+    known = json.loads(index.read_bytes())
+    for zone in ("shop", "gone"):
+        known[zone]["not_after"] = int(time.time())
+    index.write_text(json.dumps(known))
+    state.policy.mkdir(parents=True, exist_ok=True)
+    state.current_policy.write_text('{"zones": [{"name": "shop", "hosts": []}]}')
+    assert renew(state) == ["shop"]
+    assert sorted(json.loads(index.read_bytes())) == ["later", "shop"]
+    assert [leaf_file(state, zone).exists() for zone in ("shop", "gone", "later")] == [True, False, True]

@@ -44,7 +44,7 @@ def test_every_help_shows_the_examples(command: Command) -> None:
 
 def test_every_command_has_a_file_and_every_file_with_a_command_is_in_the_table() -> None:
     files = {path.stem for path in Path(app.__file__).parent.glob("*.py")}
-    support = {"__init__", "__main__", "app", "commands", "reference", "problems", "printable"}
+    support = {"__init__", "__main__", "app", "commands", "reference", "problems", "printable", "console"}
     assert files - support == {command.name for command in COMMANDS}
 
 
@@ -98,6 +98,71 @@ def test_what_is_wrong_is_one_line(
     monkeypatch.chdir(tmp_path)
     assert app.run(words) == code
     assert capsys.readouterr().err == said
+
+
+def test_help_of_a_command_is_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        app.run(["help", "apply"])
+    assert capsys.readouterr().out.startswith("usage: bartizan apply ")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (
+            ["rollback", "99999999999999999999"],
+            "argument VERSION: '99999999999999999999' is not a whole number from 1 on",
+        ),
+        (["rollback", "0"], "argument VERSION: '0' is not a whole number from 1 on"),
+        (["diff", "x"], "argument A: 'x' is not a whole number from 1 on"),
+        (["tail", "--limit", "-1"], "argument --limit: '-1' is not a whole number from 0 on"),
+        (["query", "q", "--timeout", "0"], "argument --timeout: '0' is not a number of seconds from 0.1 to 3600"),
+        (["query", "q", "--timeout", "nan"], "argument --timeout: 'nan' is not a number of seconds from 0.1 to 3600"),
+        (["query", "q", "--timeout", "-20"], "argument --timeout: '-20' is not a number of seconds from 0.1 to 3600"),
+    ],
+)
+def test_a_number_that_cannot_be_is_said_by_its_argument(
+    words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        app.run(words)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith(f"error: {complaint}\n")
+
+
+@pytest.mark.parametrize("words", [["apply", "--state", "file/x"], ["versions", "--state", "file"], ["rollback", "1"]])
+def test_a_state_directory_that_cannot_be_is_one_line(
+    words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / ".bartizan").touch()
+    (tmp_path / "bartizan.toml").write_text('[zones.a]\ndefault = true\norigins = ["http://127.0.0.1:1"]\n')
+    assert app.run(words) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"bartizan {words[0]}: cannot use the state directory {tmp_path}/")
+    assert line.endswith("; name another one with --state")
+
+
+def test_output_for_which_there_is_no_room_is_one_line(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "bartizan.cli", "versions"]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            words, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=tmp_path, timeout=60
+        )
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        "bartizan versions: No space left on device; make room where the output goes, or the state directory is\n",
+    )
+
+
+def test_a_table_whose_reader_left_is_no_finding(tmp_path: Path) -> None:
+    site = tmp_path / "bartizan.toml"
+    site.write_text('[zones.a]\ndefault = true\norigins = ["http://127.0.0.1:1"]\n')
+    bartizan = f"{sys.executable} -m bartizan.cli"
+    shell = f"{bartizan} apply > /dev/null && set -o pipefail && PYTHONUNBUFFERED=1 {bartizan} versions | true"
+    ended = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False, cwd=tmp_path, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bartizan.cli.doctor import doctor
 from bartizan.cli.init import init
+from bartizan.control import ControlServer
 from bartizan.layout import StateDirectory
-from bartizan.supervisor.examination import Finding, examine
+from bartizan.lock import sole
+from bartizan.supervisor.examination import Finding, _certificates, _descriptors, _state_directory, examine
 
 
 @pytest.fixture
@@ -25,6 +30,11 @@ def site(tmp_path: Path) -> Path:
 
 def findings(site: Path) -> dict[str, Finding]:
     return {finding.subject: finding for finding in examine(site, StateDirectory(site.parent / ".bartizan"))}
+
+
+def _state_and_certificates(state: StateDirectory) -> Iterator[Finding]:
+    yield _state_directory(state)
+    yield from _certificates(state)
 
 
 def test_a_new_installation_is_healthy(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,3 +101,50 @@ def test_an_expired_certificate_is_found(site: Path) -> None:
     finding = findings(site)["certificate"]
     assert finding.verdict == "problem"
     assert finding.text == f"{certificate} expired on {end:%Y-%m-%d}"
+
+
+def test_a_state_directory_that_cannot_be_is_found(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path, text in ((tmp_path / "file", "is no directory"), (tmp_path / "file" / "x", "file is no directory")):
+        found = {finding.subject: finding for finding in examine(site, StateDirectory(path))}
+        assert found["state"].verdict == "problem"
+        assert text in found["state"].text
+        assert not {"edge", "events"} & set(found)
+
+
+def test_the_state_of_another_user_is_found(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = StateDirectory(site.parent / ".bartizan")
+    state.create()
+    state.current_policy.write_text("{}")
+    really = os.access
+
+    def refuse(path: Path, mode: int) -> bool:
+        return path != state.path and really(path, mode)
+
+    def denied(*_: object) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "access", refuse)
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    found = {finding.subject: finding for finding in _state_and_certificates(state)}
+    assert found["state"].text == f"no right to use {state.path}"
+    assert found["policy"].text.startswith(f"{state.current_policy} cannot be read: ")
+
+
+def test_a_low_limit_of_open_files_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
+    (finding,) = _descriptors({})
+    assert finding.verdict == "note"
+    assert "4,096 open files are allowed here" in finding.text
+    assert list(_descriptors({"connections": 2000})) == []
+
+
+def test_an_edge_that_is_not_there_beside_a_supervisor_is_found(site: Path) -> None:
+    state = StateDirectory(site.parent / ".bartizan")
+    state.create()
+    with (
+        sole(state.supervisor_lock, "Bartizan", "stop it"),
+        ControlServer(state.supervisor_socket, lambda _: {"ok": True, "processes": []}),
+    ):
+        found = findings(site)
+    assert (found["edge"].verdict, found["edge"].text) == ("problem", "not running, though the supervisor is")

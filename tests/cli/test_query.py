@@ -9,12 +9,17 @@ from bartizan.layout import StateDirectory
 
 
 def ask(state: StateDirectory, sql: str, form: str = "table") -> None:
-    assert query(sql=sql, state=state.path, format=form, timeout=10) == 0
+    assert query(sql=sql, site=None, state=state.path, format=form, timeout=10, json=False) == 0
 
 
 def test_an_unknown_question_lists_the_known(state: StateDirectory) -> None:
     with pytest.raises(Failure, match=r"no question named 'top-pats'(.|\n)*top-paths +the paths most asked for"):
         ask(state, "top-pats")
+
+
+def test_without_a_question_those_that_have_a_name_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert query(sql=None, site=None, state=None, format="table", timeout=10, json=False) == 0
+    assert "  top-paths            the paths most asked for in the last day\n" in capsys.readouterr().out
 
 
 def test_without_an_owner_the_way_out_is_named(state: StateDirectory) -> None:
@@ -30,7 +35,7 @@ def test_answers_come_as_table_json_and_csv(state: StateDirectory, capfd: pytest
         sql = "SELECT RayID, ClientRequestPath, EdgeResponseStatus FROM http_requests ORDER BY RayID LIMIT 1"
         ask(state, sql)
         table = capfd.readouterr().out
-        ask(state, sql, "json")
+        assert query(sql=sql, site=None, state=state.path, format="table", timeout=10, json=True) == 0
         ask(state, sql + ";", "csv")
         ask(state, "top-paths", "csv")
         ask(state, "SELECT 1 AS one FORMAT TSVWithNames")

@@ -16,7 +16,7 @@ def test_a_request_is_shown_with_the_rules_and_why(state: StateDirectory, capsys
         ("firewall_events", firewall_event(1, Description="no\x1b[2J scanners")),
         ("http_requests", request(1, EdgeStartTimestamp=TIME, OriginIP="192.0.2.7", OriginResponseDurationMs=12)),
     )
-    assert ray(ray_id=f"{1:016x}-LOC", state=state.path, json=False) == 0
+    assert ray(ray_id=f"{1:016x}-LOC", site=None, state=state.path, json=False) == 0
     shown = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert shown[0] == ["Ray", "0000000000000001,", "from", "the", "spool"]
     assert ["EdgeStartTimestamp", "2024-02-29T12:34:56.007000001Z"] in shown
@@ -39,7 +39,7 @@ def test_json_is_the_whole_of_it(state: StateDirectory, capsys: pytest.CaptureFi
     write(state.spool, ("firewall_events", event), ("http_requests", row))
     rule = {"id": "a" * 32, "expression": 'http.request.uri.path eq "/"'}
     state.current_policy.write_bytes(msgspec.json.encode({"version": 3, "zones": [{"phases": {"p": [rule]}}]}))
-    assert ray(ray_id=f"{1:016x}", state=state.path, json=True) == 0
+    assert ray(ray_id=f"{1:016x}", site=None, state=state.path, json=True) == 0
     time = "2024-02-29T12:34:56.007000001Z"
     assert msgspec.json.decode(capsys.readouterr().out) == {
         "ray_id": f"{1:016x}",
@@ -54,11 +54,11 @@ def test_an_exchange_that_goes_on_shows_what_is_known(
     state: StateDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(state.spool, ("firewall_events", firewall_event(1, Action="log")))
-    assert ray(ray_id=f"{1:016x}", state=state.path, json=False) == 0
+    assert ray(ray_id=f"{1:016x}", site=None, state=state.path, json=False) == 0
     assert "has not ended yet" in capsys.readouterr().out
 
 
 def test_a_request_that_never_was_is_a_finding(state: StateDirectory, capsys: pytest.CaptureFixture[str]) -> None:
     write(state.spool, ("http_requests", request(1)))
-    assert ray(ray_id="ffff", state=state.path, json=False) == 1
+    assert ray(ray_id="ffff", site=None, state=state.path, json=False) == 1
     assert "no event has Ray ID ffff" in capsys.readouterr().err

@@ -18,9 +18,10 @@ from bartizan.layout import StateDirectory
 TIME = 1_709_210_096_007_000_001
 
 
-def show(state: StateDirectory, **options: object) -> None:
+def show(place: StateDirectory, **options: object) -> None:
     settings: dict[str, object] = {
-        "state": state.path,
+        "site": None,
+        "state": place.path,
         "table": "http_requests",
         "action": None,
         "zone": None,
@@ -65,11 +66,41 @@ def test_columns_are_chosen(state: StateDirectory, capsys: pytest.CaptureFixture
         ({"columns": "RayID,Nope"}, "table http_requests has no column 'Nope'"),
         ({"status": "4x"}, "give a status as 404, or a class as 4xx"),
         ({"status": "999"}, "give a status as 404"),
+        ({"table": "bartizan_refusals", "zone": "shop"}, "--zone: events of table bartizan_refusals have no column"),
+        ({"table": "bartizan_refusals", "action": "block"}, "--action: events of table bartizan_refusals have no"),
     ],
 )
 def test_what_cannot_be_shown_is_said(state: StateDirectory, options: dict[str, object], complaint: str) -> None:
     with pytest.raises(Failure, match=complaint):
         show(state, **options)
+
+
+def test_a_state_directory_that_is_not_there_is_not_waited_for(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match=rf"no spool at {tmp_path}/nowhere/spool"):
+        show(StateDirectory(tmp_path / "nowhere"), no_follow=False)
+
+
+def test_the_site_file_says_where_the_events_are(
+    state: StateDirectory, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    write(tmp_path / ".bartizan" / "spool", ("http_requests", request(7)))
+    show(state, state=None, site=tmp_path / "shop.toml", columns="RayID")
+    assert capsys.readouterr().out == "0000000000000007\n"
+
+
+def test_a_spool_that_is_not_there_yet_is_waited_for_aloud(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "bartizan.cli", "tail", "--state", str(tmp_path), "--columns", "RayID"]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONUNBUFFERED": "1"}, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            assert process.stderr.readline() == f"bartizan tail: waiting for the first event in {tmp_path}/spool\n"
+            write(tmp_path / "spool", ("http_requests", request(1)))
+            assert process.stdout.readline() == "0000000000000001\n"
+        finally:
+            process.send_signal(signal.SIGINT)
 
 
 def test_a_state_directory_without_a_spool_is_named(tmp_path: Path) -> None:

@@ -56,3 +56,12 @@ def test_only_the_right_status_action_and_rule_are_as_expected(sample: object) -
     ]
     assert right.as_expected
     assert not any(answer.as_expected for answer in wrong)
+
+
+def test_a_site_file_of_ones_own_is_not_replaced(tmp_path: Path) -> None:
+    site = tmp_path / "bartizan.toml"
+    site.write_text("# mine\n")
+    command = [sys.executable, "-m", "bartizan.cli", "demo", "--once", "--state", str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110)
+    assert (ended.returncode, site.read_text()) == (1, "# mine\n")
+    assert ended.stderr == (f"bartizan demo: {site} is a site file of your own; name another directory with --state\n")

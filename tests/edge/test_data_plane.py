@@ -237,3 +237,14 @@ def test_a_client_keeps_its_server_when_the_edge_starts_anew(
         assert cookie(edge, sent) is None
     with Edge(policy, events="off") as edge:
         assert cookie(edge, sent) is not None, "another key: the cookie names no server"
+
+
+def test_a_policy_file_is_read_when_the_edge_starts(make_policy: MakePolicy, tmp_path: Path) -> None:
+    document = tmp_path / "policy.json"
+    document.write_bytes(msgspec.json.encode(make_policy(1)))
+    edge = Edge(document)
+    document.write_bytes(msgspec.json.encode(make_policy(2)))
+    with edge:
+        assert edge.status()["policy_version"] == 2
+        document.write_bytes(msgspec.json.encode(make_policy(3)))
+        assert edge.apply(document)["version"] == 3

@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 
 import msgspec
@@ -27,7 +28,7 @@ from tests.events.support import (
 
 from bartizan._native import SpoolWriter
 from bartizan.events import control
-from bartizan.events.engine import Limits
+from bartizan.events.engine import QUERIES_AT_ONCE, Engine, Limits, QueryRefused
 from bartizan.events.journal import Entry
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
@@ -161,7 +162,38 @@ def test_queries_only_read_and_stop_at_their_limits(state: StateDirectory) -> No
         )
         assert "larger than 1 MB" in refused("SELECT number FROM numbers(10000000)", Limits(result_bytes=1_000_000))
         assert "'http_requets'" in refused("SELECT * FROM http_requets")
+        assert "a query may take from 0.1 to 3600 s, not 0" in refused("SELECT 1", Limits(seconds=0))
+        assert "a query may take from 0.1 to 3600 s, not 3601" in refused("SELECT 1", Limits(seconds=3601))
+        assert "a query may take from 0.1 to 3600 s, not 1e-09" in refused("SELECT 1", Limits(seconds=1e-9))
         assert count(state) == 1
+
+
+def test_so_many_queries_run_at_once_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the engine's own part: it may not be opened by a process that forks."""
+    monkeypatch.setattr("bartizan.events.engine._ROOM_S", 0.05)
+    engine = object.__new__(Engine)
+    engine._room = threading.BoundedSemaphore(QUERIES_AT_ONCE)
+    engine._table_functions = frozenset()
+    begun, over = threading.Semaphore(0), threading.Event()
+
+    def run(*_: object) -> bytes:
+        begun.release()
+        over.wait(30)
+        return b"1\n"
+
+    monkeypatch.setattr(engine, "_query", run)
+    threads = [
+        threading.Thread(target=engine.query, args=("SELECT 1", "CSV", Limits())) for _ in range(QUERIES_AT_ONCE)
+    ]
+    for thread in threads:
+        thread.start()
+    assert all(begun.acquire(timeout=30) for _ in threads)
+    with pytest.raises(QueryRefused, match="4 queries run already; try again when one of them is done"):
+        engine.query("SELECT 1", "CSV", Limits())
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert engine.query("SELECT 1", "CSV", Limits()) == b"1\n"
 
 
 @needs_chdb

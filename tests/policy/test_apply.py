@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -242,3 +243,22 @@ def test_wherever_an_apply_is_cut_short_a_good_policy_stays_and_the_next_succeed
     found = statuses(state)
     assert found[0] == (json.loads(state.current_policy.read_bytes())["version"], "applied")
     assert "applied" not in [status for _, status in found[1:]]
+
+
+def test_what_a_killed_apply_left_is_removed_by_the_next(site: Path, state: StateDirectory) -> None:
+    state.create()
+    (state.policy / "candidate-7.json").write_text("{}")
+    (state.policy / ".candidate-7.json.4194399.1").write_text("{}")
+    apply(site, state, author="ana")
+    assert sorted(entry.name for entry in state.policy.iterdir()) == ["current.json", "lock"]
+
+
+def test_what_the_database_reports_is_a_failure(state: StateDirectory) -> None:
+    def ask() -> None:
+        with open_versions(state) as versions:
+            with sqlite3.connect(state.store) as store:
+                store.execute("ALTER TABLE policy_versions RENAME TO gone")
+            versions.all()
+
+    with pytest.raises(Failure, match=r"store\.sqlite3 cannot be used: no such table: policy_versions; see"):
+        ask()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
 import subprocess
 import sys
@@ -53,3 +54,9 @@ def has_cargo_fuzz() -> bool:
         return False
     asked = subprocess.run(["cargo", "+nightly", "--version"], capture_output=True, check=False, timeout=60)
     return asked.returncode == 0
+
+
+def test_a_fuzz_run_that_did_not_run_is_no_proof() -> None:
+    clean = runpy.run_path(str(REPOSITORY / "proofs" / "fuzz.py"))["clean"]
+    runs = [(0, 1000, 0), (0, None, 0), (0, 0, 0), (127, 1000, 0), (0, 1000, 1)]
+    assert [clean(*run) for run in runs] == [True, False, False, False, False]

@@ -32,6 +32,8 @@ def main() -> NoReturn:
 
 def run(words: Sequence[str]) -> int:
     """Run the command that `words` ask for and return its exit code."""
+    if words[:1] == ["help"] and len(words) > 1:
+        words = [words[1], "--help"]
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(overview())
         return DONE
@@ -48,7 +50,6 @@ def run(words: Sequence[str]) -> int:
         code = _function(command)(**vars(arguments))
         # Here, not when the interpreter ends: its complaint would be a traceback.
         sys.stdout.flush()
-        return code
     except Failure as failure:
         sys.stderr.write(f"bartizan {command.name}: {failure}\n")
         return FOUND_WRONG
@@ -65,6 +66,7 @@ def run(words: Sequence[str]) -> int:
         where = error.filename or "where the output goes, or the state directory is"
         sys.stderr.write(f"bartizan {command.name}: {error.strerror}; make room {where}\n")
         return FOUND_WRONG
+    return code
 
 
 def overview() -> str:

@@ -6,10 +6,13 @@ keyword arguments named as here (`--since` becomes `since`); tests/cli/test_comm
 
 from __future__ import annotations
 
+import math
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from bartizan.analytics.queries import QUERIES
 from bartizan.layout import SITE_FILE, STATE_VARIABLE
 
 
@@ -62,10 +65,41 @@ def keyword(argument: Argument) -> str:
     return argument.name.lstrip("-").replace("-", "_")
 
 
+def a_version(text: str) -> int:
+    """The number of a version. Raises ArgumentTypeError for what cannot be one."""
+    return _whole(text, 1, _LARGEST)
+
+
+def a_count(text: str) -> int:
+    """How many. Raises ArgumentTypeError for what is no number from 0 on."""
+    return _whole(text, 0, _LARGEST)
+
+
+def a_timeout(text: str) -> float:
+    """Seconds that a query may take. Raises ArgumentTypeError for what is none."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0.1 <= seconds <= 3600:
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds from 0.1 to 3600")
+    return seconds
+
+
+def _whole(text: str, least: int, most: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
+        raise ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
+    return int(text)
+
+
+_LARGEST: Final = 2**63 - 1
+"""What the store and the spool count with."""
+
 _SITE: Final = Positional("site", f"site file (default: {SITE_FILE})", Path, Path(SITE_FILE))
 _STATE: Final = Option(
     "--state", f"state directory (default: ${STATE_VARIABLE}, else .bartizan beside the site file)", "DIR", Path
 )
+_BESIDE: Final = Option("--site", "site file whose state directory is meant, where --state is not given", "FILE", Path)
 _JSON: Final = Flag("--json", "print JSON for programs instead of text for people")
 
 TABLES: Final = ("http_requests", "firewall_events", "bartizan_refusals")
@@ -105,7 +139,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "with file, line and the way out. It changes nothing. Exit code 0: it can be applied; 1: it has mistakes.",
         ("bartizan check", "bartizan check shop.toml --json"),
         "check:check",
-        (_SITE, _JSON),
+        (_SITE, _STATE, _JSON),
     ),
     Command(
         "apply",
@@ -121,9 +155,9 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "list the policies that were asked for",
         "Newest first, with author, message and what became of each: applied, superseded, refused, or pending "
         "where the command was cut short.",
-        ("bartizan versions", "bartizan versions --json"),
+        ("bartizan versions", "bartizan versions --limit 5 --json"),
         "versions:versions",
-        (_STATE, _JSON),
+        (_BESIDE, _STATE, Option("--limit", "newest versions to list (default: all)", "N", a_count), _JSON),
     ),
     Command(
         "rollback",
@@ -133,10 +167,21 @@ COMMANDS: Final[tuple[Command, ...]] = (
         ("bartizan rollback 4", "bartizan rollback 4 --state /var/lib/bartizan"),
         "rollback:rollback",
         (
-            Positional("version", "version to go back to, as `bartizan versions` lists it", int, required=True),
+            Positional("version", "version to go back to, as `bartizan versions` lists it", a_version, required=True),
+            _BESIDE,
             _STATE,
             _JSON,
         ),
+    ),
+    Command(
+        "prune",
+        "give up the content of old versions",
+        "Every version keeps its site file, and the zones, lists and rulesets that it was the first to have. This "
+        "gives them up for all but the newest versions and the one in effect, which can still be gone back to. "
+        "Who applied what and when stays listed; the audit log has it first.",
+        ("bartizan prune", "bartizan prune --keep 20"),
+        "prune:prune",
+        (_BESIDE, _STATE, Option("--keep", "newest versions to keep whole (default: 100)", "N", a_count, 100), _JSON),
     ),
     Command(
         "diff",
@@ -146,8 +191,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
         ("bartizan diff", "bartizan diff 3 5", "bartizan diff 3 --site shop.toml --text"),
         "diff:diff",
         (
-            Positional("a", "version to start from (default: the one in effect)", int),
-            Positional("b", "version to go to (default: the site file)", int),
+            Positional("a", "version to start from (default: the one in effect)", a_version),
+            Positional("b", "version to go to (default: the site file)", a_version),
             Option("--site", f"site file (default: {SITE_FILE})", "FILE", Path, Path(SITE_FILE)),
             _STATE,
             Flag("--text", "unified diff of the site files"),
@@ -166,13 +211,14 @@ COMMANDS: Final[tuple[Command, ...]] = (
         ),
         "tail:tail",
         (
+            _BESIDE,
             _STATE,
             Option("--table", "events to show (default: http_requests)", "TABLE", default=TABLES[0], choices=TABLES),
             Option("--action", "only events with this action", "ACTION"),
             Option("--zone", "only events of this zone", "ZONE"),
             Option("--status", "only this status, or class of status", "404|4xx"),
             Option("--columns", "columns to show, separated by commas", "NAMES"),
-            Option("--limit", "past events to begin with (default: 10)", "N", int, 10),
+            Option("--limit", "past events to begin with (default: 10)", "N", a_count, 10),
             Flag("--no-follow", "end after the past events"),
             _JSON,
         ),
@@ -181,7 +227,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "query",
         "ask the event store in SQL",
         "Runs one read-only statement in the ClickHouse dialect over http_requests, firewall_events and "
-        "bartizan_refusals, or a question by name. Needs the extra `analytics` and a running `bartizan up`.",
+        "bartizan_refusals, or a question by name. Needs the extra `analytics` and a running `bartizan up`. The "
+        f"questions: {', '.join(question.name for question in QUERIES)}.",
         (
             'bartizan query "SELECT Action, count() FROM firewall_events GROUP BY Action"',
             "bartizan query top-paths",
@@ -189,7 +236,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
         ),
         "query:query",
         (
-            Positional("sql", "the statement, or the name of a question", required=True),
+            Positional("sql", "the statement, or the name of a question (default: list those)"),
+            _BESIDE,
             _STATE,
             Option(
                 "--format",
@@ -198,7 +246,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
                 default="table",
                 choices=("table", "json", "csv", "parquet"),
             ),
-            Option("--timeout", "seconds that it may take (default: 30)", "SECONDS", float, 30.0),
+            Option("--timeout", "seconds that it may take (default: 30)", "SECONDS", a_timeout, 30.0),
+            Flag("--json", "the same as --format json: a JSON object on a line for each row"),
         ),
     ),
     Command(
@@ -208,7 +257,25 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "its fields, the rules that acted and why. Reads the spool, then the event store.",
         ("bartizan ray 9a1b2c3d4e5f6071-LOC", "bartizan ray 9a1b2c3d4e5f6071 --json"),
         "ray:ray",
-        (Positional("ray_id", "Ray ID, with or without the place", required=True), _STATE, _JSON),
+        (Positional("ray_id", "Ray ID, with or without the place", required=True), _BESIDE, _STATE, _JSON),
+    ),
+    Command(
+        "status",
+        "say what runs here",
+        "Asks the supervisor, the edge and the event owner: processes, restarts, version of the policy, addresses, "
+        "connections, origins that fail, events stored. Exit code 0: an edge serves; 1: none does.",
+        ("bartizan status", "bartizan status --json"),
+        "status:status",
+        (_BESIDE, _STATE, _JSON),
+    ),
+    Command(
+        "metrics",
+        "print what the edge counts",
+        "In Prometheus' text format, or with --json as a list of objects. The edge is asked over its control socket, "
+        "so nothing has to listen for it.",
+        ("bartizan metrics", "bartizan metrics --json"),
+        "metrics:metrics",
+        (_BESIDE, _STATE, _JSON),
     ),
     Command(
         "demo",

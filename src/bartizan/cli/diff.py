@@ -41,10 +41,11 @@ def diff(*, a: int | None, b: int | None, site: Path, state: Path | None, text: 
 
 
 def _print(found: Difference) -> None:
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=True)
+    from bartizan.cli.console import Terminal
+
+    console = Terminal(highlight=False, soft_wrap=True)
     if not found.changes:
         console.print(f"{found.before} and {found.after} say the same")
         return

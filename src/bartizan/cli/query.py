@@ -19,8 +19,6 @@ from bartizan.layout import StateDirectory
 FORMATS: Final = {"table": "JSONCompact", "json": "JSONEachRow", "csv": "CSVWithNames", "parquet": "Parquet"}
 """What `--format` takes, and the engine's name of it."""
 
-_UNFOLDED: Final = 10_000
-
 _BINARY: Final = ("parquet",)
 
 
@@ -35,19 +33,31 @@ class _Answer(msgspec.Struct):
     rows: int
 
 
-def query(*, sql: str, state: Path | None, format: str, timeout: float) -> int:  # noqa: A002  the option's name
-    """Runs one statement, or the question of that name, and prints the answer."""
+def query(
+    *,
+    sql: str | None,
+    site: Path | None,
+    state: Path | None,
+    format: str,  # noqa: A002  the option's name
+    timeout: float,
+    json: bool,
+) -> int:
+    """Runs one statement, or the question of that name, and prints the answer; without one lists the questions."""
+    if sql is None:
+        sys.stdout.write(f"the questions that have a name:\n{_questions()}\n")
+        return 0
+    if json:
+        format = "json"  # noqa: A001  as above
     if re.fullmatch(r"[a-z-]+", sql):
         named = find(sql)
         if named is None:
-            known = "\n".join(f"  {candidate.name:<20} {candidate.summary}" for candidate in QUERIES)
-            raise Failure(f"there is no question named {sql!r}; give SQL in quotes, or one of\n{known}")
+            raise Failure(f"there is no question named {sql!r}; give SQL in quotes, or one of\n{_questions()}")
         sql = named.sql
     if format in _BINARY and sys.stdout.isatty():
         raise Failure(
             f"{format} is no text; redirect the output, as in `bartizan query ... --format {format} > events.{format}`"
         )
-    socket_file = StateDirectory.locate(state=state).events_socket
+    socket_file = StateDirectory.locate(state=state, site=site).events_socket
     answer = control.query(socket_file, sql, FORMATS[format], Limits(seconds=timeout))
     if format == "table":
         _table(answer)
@@ -57,11 +67,16 @@ def query(*, sql: str, state: Path | None, format: str, timeout: float) -> int: 
     return 0
 
 
+def _questions() -> str:
+    return "\n".join(f"  {candidate.name:<20} {candidate.summary}" for candidate in QUERIES)
+
+
 def _table(answer: bytes) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from bartizan.cli.console import Terminal
 
     if not answer:
         return
@@ -77,8 +92,7 @@ def _table(answer: bytes) -> None:
         table.add_column(Text(printable(column.name)), justify="right" if is_number else "left", overflow="fold")
     for row in decoded.data:
         table.add_row(*(Text(_cell(value)) for value in row))
-    # Redirected output is for programs or files: there nothing is folded.
-    Console(width=None if sys.stdout.isatty() else _UNFOLDED).print(table)
+    Terminal().print(table)
     sys.stdout.write(f"{decoded.rows:,} row{'' if decoded.rows == 1 else 's'}\n")
 
 

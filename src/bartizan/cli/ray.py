@@ -17,8 +17,6 @@ from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 from bartizan.policy.why import expressions
 
-_UNFOLDED: Final = 10_000
-
 _SECTIONS: Final = (
     ("request", ("ClientRequest", "ZoneName", "EdgeStart", "EdgeEnd")),
     ("client", ("Client", "JA3", "JA4", "BartizanHTTP2")),
@@ -30,9 +28,9 @@ _SECTIONS: Final = (
 """Headings and the beginnings of the column names below them; a column stands under the first that fits."""
 
 
-def ray(*, ray_id: str, state: Path | None, json: bool) -> int:
+def ray(*, ray_id: str, site: Path | None, state: Path | None, json: bool) -> int:
     """Prints a request's fields, the rules that acted and why, and its origin; 1 if there is no such request."""
-    installation = StateDirectory.locate(state=state)
+    installation = StateDirectory.locate(state=state, site=site)
     try:
         found = find(spool_directory(installation), installation.events_socket, ray_id)
     except OSError as error:
@@ -73,12 +71,12 @@ def _with_times(found: Found) -> Found:
 
 def _print(found: Found, why: dict[str, str]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    # Redirected output is for programs or files: there nothing is folded.
-    console = Console(width=None if sys.stdout.isatty() else _UNFOLDED)
+    from bartizan.cli.console import Terminal
+
+    console = Terminal()
     console.print(Text(f"Ray {found.ray_id}, from the {found.source}", style="bold"))
     left = dict(found.request)
     left.pop("RayID", None)

@@ -41,6 +41,7 @@ _PLAIN: Final = "\x1b[0m"
 
 def tail(
     *,
+    site: Path | None,
     state: Path | None,
     table: str,
     action: str | None,
@@ -53,12 +54,18 @@ def tail(
 ) -> int:
     """Prints the last `limit` events that fit, then, unless `no_follow`, those that come until interrupted."""
     names = _columns(table, columns)
-    directory = spool_directory(StateDirectory.locate(state=state))
+    installation = StateDirectory.locate(state=state, site=site)
+    directory = spool_directory(installation)
     selection = Selection(table, action, zone, status)
+    for option, column in selection.columns():
+        if schema.table(table).column(column) is None:
+            raise Failure(f"--{option}: events of table {table} have no column {column}; leave the option out")
     if status is not None and not _is_status(status):
         raise Failure(f"--status {status}: give a status as 404, or a class as 4xx")
-    if not directory.is_dir() and no_follow:
-        raise Failure(f"there is no spool at {directory}; name the state directory of a running edge with --state")
+    if not directory.is_dir():
+        if no_follow or not installation.path.is_dir():
+            raise Failure(f"there is no spool at {directory}; name the state directory of a running edge with --state")
+        sys.stderr.write(f"bartizan tail: waiting for the first event in {directory}\n")
     try:
         last, place = newest(directory, selection, limit)
         for row in last:

@@ -13,9 +13,9 @@ from bartizan.policy.history import Entry, history
 _STYLES = {"applied": "green", "refused": "red", "pending": "yellow", "superseded": "dim"}
 
 
-def versions(*, state: Path | None, json: bool) -> int:
+def versions(*, site: Path | None, state: Path | None, limit: int | None, json: bool) -> int:
     """Lists the versions. Always 0; a store without any says so."""
-    entries = history(StateDirectory.locate(state=state))
+    entries = history(StateDirectory.locate(state=state, site=site))[:limit]
     if json:
         sys.stdout.write(msgspec.json.encode(entries).decode() + "\n")
     elif entries:
@@ -26,9 +26,10 @@ def versions(*, state: Path | None, json: bool) -> int:
 
 
 def _table(entries: list[Entry]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from bartizan.cli.console import Terminal
 
     table = Table("version", "when", "by", "status", "message", "digest", box=None, pad_edge=False, header_style="bold")
     for entry in entries:
@@ -40,5 +41,4 @@ def _table(entries: list[Entry]) -> None:
             Text(entry.message),
             entry.digest[:12],
         )
-    # A pipe has no width to fit: `bartizan versions | grep` wants each version on one line.
-    Console(highlight=False, width=None if sys.stdout.isatty() else 1000).print(table)
+    Terminal(highlight=False).print(table)

@@ -120,8 +120,8 @@ def _addresses(edge: Edge) -> list[str]:
 
 
 def _raise_stopped(*_: object) -> NoReturn:
-    # Once is enough: another one must not cut off the drain, nor end it with a traceback. A function of our own, because
-    # Python complains where one that is ignored since has come already.
+    # Once is enough: another one must not cut off the drain, nor end it with a traceback. A function of our own: Python
+    # complains of a signal that came already and is ignored since.
     for number in _STOPS:
         signal.signal(number, lambda *_: None)
     raise _Stopped

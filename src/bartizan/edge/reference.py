@@ -14,8 +14,8 @@ PAGE: Final = Path("docs/reference/metrics.md")
 _INTRODUCTION: Final = """\
 # Metrics
 
-Made from `crates/edge/src/metrics.rs` by `python -m bartizan.edge.reference`; do not edit it. `bartizan.Edge.metrics()`
-and the command `metrics` on `run/edge.sock` give them in Prometheus' text format.
+Made from `crates/edge/src/metrics.rs` by `python -m bartizan.edge.reference`; do not edit it. `bartizan metrics`,
+`bartizan.Edge.metrics()` and the command `metrics` on `run/edge.sock` give them in Prometheus' text format.
 
 | metric | kind | label | |
 | --- | --- | --- | --- |

@@ -29,16 +29,23 @@ class Selection(msgspec.Struct, frozen=True):
     status: str | None = None
     """Status that the client was sent: "404", or a class as "4xx"."""
 
+    def columns(self) -> list[tuple[str, str]]:
+        """What narrows, and the column that it looks at."""
+        narrowing = {
+            "action": (self.action, "Action" if self.table == "firewall_events" else "SecurityActions"),
+            "zone": (self.zone, "ZoneName"),
+            "status": (self.status, "EdgeResponseStatus"),
+        }
+        return [(name, column) for name, (value, column) in narrowing.items() if value is not None]
+
     def equals(self) -> list[tuple[str, str]]:
         """What `SpoolBatch.rows` can compare by itself."""
-        pairs = []
-        if self.zone is not None:
-            pairs.append(("ZoneName", self.zone))
-        if self.action is not None:
-            pairs.append(("Action" if self.table == "firewall_events" else "SecurityActions", self.action))
-        if self.status is not None and not self._status_class:
-            pairs.append(("EdgeResponseStatus", self.status))
-        return pairs
+        values = {"action": self.action, "zone": self.zone, "status": self.status}
+        return [
+            (column, value)
+            for name, column in self.columns()
+            if (value := values[name]) is not None and not (name == "status" and self._status_class)
+        ]
 
     def takes(self, row: Row) -> bool:
         """Whether a row that passed `equals` passes the rest."""

@@ -36,7 +36,10 @@ class Base(DeclarativeBase):
 
 
 class PolicyVersion(Base):
-    """One policy that somebody asked for. Rows are never deleted, and only `status` and `diagnostics` change."""
+    """One policy that somebody asked for.
+
+    Rows are never deleted; only `status` and `diagnostics` change, and the content of old ones may be given up.
+    """
 
     __tablename__ = "policy_versions"
     __table_args__ = (
@@ -52,7 +55,10 @@ class PolicyVersion(Base):
     source: Mapped[bytes] = mapped_column(LargeBinary)
     """The site file as it was, compressed (zlib)."""
     document: Mapped[str] = mapped_column(Text)
-    """The canonical document, JSON, with each zone, list and ruleset replaced by the digest of its part."""
+    """The canonical document, JSON, with each zone, list and ruleset replaced by the digest of its part.
+
+    Empty where the content was given up.
+    """
     acme: Mapped[str] = mapped_column(Text)
     """JSON: the zones whose certificates an ACME authority issues."""
     digest: Mapped[str] = mapped_column(String(64))

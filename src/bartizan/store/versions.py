@@ -7,11 +7,13 @@ a thousand adds one zone. What a part is, and how a document is put together, is
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import TypeVar
 
 import msgspec
-from sqlalchemy import Engine, Insert, select, update
+from sqlalchemy import Engine, Insert, delete, select, text, update
 from sqlalchemy.orm import Session
 
 from bartizan.failure import Failure
@@ -21,6 +23,11 @@ __all__ = ["NewVersion", "Version", "Versions"]
 
 _COMPRESSION = 1
 """Level of zlib: the fastest, which makes a site file sixteen times smaller already."""
+
+_Item = TypeVar("_Item")
+
+_GIVEN_UP = ""
+"""The document of a version whose content is no longer kept."""
 
 _LOOKUP = 500
 """Digests looked up by one statement: SQLite's oldest limit is 999 parameters."""
@@ -113,12 +120,34 @@ class Versions:
         with Session(self._engine) as session:
             return session.scalar(select(PolicyVersion.status).where(PolicyVersion.id == version)) == "pending"
 
+    def with_content(self) -> list[int]:
+        """The versions whose content has not been given up, newest first."""
+        with Session(self._engine) as session:
+            whole = select(PolicyVersion.id).where(PolicyVersion.document != _GIVEN_UP)
+            return list(session.scalars(whole.order_by(PolicyVersion.id.desc())))
+
+    def give_up(self, versions: list[int], named: set[str]) -> int:
+        """Forgets source and document of versions, and the parts that are not `named`; how many those were."""
+        with Session(self._engine) as session, session.begin():
+            stored = list(session.scalars(select(PolicyPart.digest)))
+            lost = [digest for digest in stored if digest not in named]
+            empty = {"source": zlib.compress(b""), "document": _GIVEN_UP, "acme": "{}"}
+            for ids in _slices(versions):
+                session.execute(update(PolicyVersion).where(PolicyVersion.id.in_(ids)).values(empty))
+            for some in _slices(lost):
+                session.execute(delete(PolicyPart).where(PolicyPart.digest.in_(some)))
+        if self._engine.dialect.name == "sqlite":
+            # PostgreSQL gives the room back by itself.
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.execute(text("VACUUM"))
+        return len(lost)
+
     def source(self, version: int) -> str:
-        """The site file of a version. Raises Failure where there is no such version."""
+        """The site file of a version. Raises Failure where there is no such version, or its content was given up."""
         return zlib.decompress(self._row(version).source).decode()
 
     def document(self, version: int) -> tuple[bytes, bytes]:
-        """Skeleton and ACME zones of a version, as they were added. Raises Failure where there is no such version."""
+        """Skeleton and ACME zones of a version, as they were added. Raises Failure as `source` does."""
         row = self._row(version)
         return row.document.encode(), row.acme.encode()
 
@@ -126,8 +155,7 @@ class Versions:
         """The bodies of parts by digest. Raises Failure where the store has lost one."""
         found: dict[str, bytes] = {}
         with Session(self._engine) as session:
-            for start in range(0, len(digests), _LOOKUP):
-                some = digests[start : start + _LOOKUP]
+            for some in _slices(digests):
                 rows = session.execute(select(PolicyPart.digest, PolicyPart.body).where(PolicyPart.digest.in_(some)))
                 found.update((digest, zlib.decompress(body)) for digest, body in rows)
         lost = [digest for digest in digests if digest not in found]
@@ -154,6 +182,8 @@ class Versions:
             row = session.get(PolicyVersion, version)
         if row is None:
             raise Failure(f"there is no version {version}; `bartizan versions` lists those that there are")
+        if row.document == _GIVEN_UP:
+            raise Failure(f"the content of version {version} was given up (`bartizan prune`); go to a newer one")
         return row
 
     def _insert_new(self, table: type[PolicyPart]) -> Insert:
@@ -169,10 +199,13 @@ class Versions:
     @staticmethod
     def _missing(session: Session, digests: list[str]) -> list[str]:
         known: set[str] = set()
-        for start in range(0, len(digests), _LOOKUP):
-            some = digests[start : start + _LOOKUP]
+        for some in _slices(digests):
             known.update(session.scalars(select(PolicyPart.digest).where(PolicyPart.digest.in_(some))))
         return [digest for digest in digests if digest not in known]
+
+
+def _slices(whole: list[_Item]) -> Iterator[list[_Item]]:
+    return (whole[start : start + _LOOKUP] for start in range(0, len(whole), _LOOKUP))
 
 
 def _version(row: PolicyVersion) -> Version:
