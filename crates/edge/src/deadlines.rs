@@ -85,18 +85,46 @@ pub enum Lane {
     Total,
 }
 
+impl Lane {
+    const ALL: [Self; LANES] = [Self::ClientRead, Self::ClientWrite, Self::Origin, Self::Patience, Self::Total];
+}
+
 const LANES: usize = 5;
+/// Lanes that may have a least rate: those of the client, which come first.
+const RATED: usize = 2;
+/// For how many windows a client that reads a response may live on what it took before: a socket buffer takes bytes in
+/// jumps of up to half a megabyte, so a reader of 4 KB/s is seen to take nothing for half a minute.
+const CREDIT_WINDOWS: u64 = 6;
+
+impl Lane {
+    const fn bit(self) -> u8 {
+        1 << self as usize
+    }
+
+    const fn credit_windows(self) -> u64 {
+        match self {
+            Self::ClientWrite => CREDIT_WINDOWS,
+            _ => 0,
+        }
+    }
+}
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Track {
     /// Milliseconds on the thread's clock; 0: nothing is armed.
     at_ms: u64,
     kind: Option<Deadline>,
-    passed: bool,
-    /// Set for a rate: the window and the least bytes per second.
+}
+
+/// A least rate, judged at the end of each window.
+#[derive(Debug, Clone, Copy, Default)]
+struct Rate {
     window_ms: u64,
-    rate: u64,
+    bytes_per_s: u64,
+    /// Moved in this window.
     bytes: u64,
+    /// Moved beyond what was due in earlier windows.
+    credit: u64,
     /// While the peer is waited for: since when.
     waiting_since_ms: u64,
     waited_ms: u64,
@@ -106,7 +134,12 @@ struct Track {
 #[derive(Debug)]
 pub struct Timer {
     clock: Rc<Clock>,
+    /// A bit for each lane whose deadline has passed.
+    passed: Cell<u8>,
+    /// A bit for each lane with a least rate.
+    rated: Cell<u8>,
     lanes: [Cell<Track>; LANES],
+    rates: [Cell<Rate>; RATED],
     waker: RefCell<Option<Waker>>,
 }
 
@@ -118,33 +151,44 @@ struct Clock {
 
 impl Timer {
     /// Sets the deadline of `lane`: `kind` passes in `in_ms` milliseconds; 0 never passes.
+    #[inline]
     pub fn arm(&self, lane: Lane, kind: Deadline, in_ms: u64) {
         let at_ms = if in_ms == 0 { 0 } else { self.clock.now_ms.get().saturating_add(in_ms) };
-        self.lanes[lane as usize].set(Track { at_ms, kind: Some(kind), ..Track::default() });
+        self.set(lane, Track { at_ms, kind: Some(kind) });
     }
 
-    /// Sets a least rate for `lane`, judged at the end of each window over the time that the peer was waited for.
+    /// Sets a least rate for `lane`, one of the client's, judged at the end of each window over the time that the peer
+    /// was waited for.
+    #[inline]
     pub fn arm_rate(&self, lane: Lane, kind: Deadline, bytes_per_s: u64, window_ms: u64) {
-        if bytes_per_s == 0 {
+        let Some(rate) = self.rates.get(lane as usize).filter(|_| bytes_per_s != 0) else {
             return self.disarm(lane);
-        }
-        let at_ms = self.clock.now_ms.get() + window_ms;
-        let track = Track { at_ms, kind: Some(kind), window_ms, rate: bytes_per_s, ..Track::default() };
-        self.lanes[lane as usize].set(track);
+        };
+        self.set(lane, Track { at_ms: self.clock.now_ms.get() + window_ms, kind: Some(kind) });
+        rate.set(Rate { window_ms, bytes_per_s, ..Rate::default() });
+        self.rated.set(self.rated.get() | lane.bit());
     }
 
     /// Takes the deadline of `lane` away.
+    #[inline]
     pub fn disarm(&self, lane: Lane) {
-        self.lanes[lane as usize].set(Track::default());
+        self.set(lane, Track::default());
+    }
+
+    #[inline]
+    fn set(&self, lane: Lane, track: Track) {
+        self.lanes[lane as usize].set(track);
+        self.passed.set(self.passed.get() & !lane.bit());
+        self.rated.set(self.rated.get() & !lane.bit());
     }
 
     /// The deadline of `lane`, or of the whole exchange, if it has passed. Otherwise the task is woken when it does.
+    #[inline]
     pub fn poll(&self, cx: &Context<'_>, lane: Lane) -> Option<Deadline> {
-        for lane in [lane, Lane::Total] {
-            let track = self.lanes[lane as usize].get();
-            if track.passed {
-                return track.kind;
-            }
+        let passed = self.passed.get();
+        if passed & (lane.bit() | Lane::Total.bit()) != 0 {
+            let late = if passed & lane.bit() != 0 { lane } else { Lane::Total };
+            return self.lanes[late as usize].get().kind;
         }
         let mut waker = self.waker.borrow_mut();
         if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
@@ -154,57 +198,83 @@ impl Timer {
     }
 
     /// The peer of `lane` let us wait: the clock of its rate runs.
+    #[inline]
     pub fn waiting(&self, lane: Lane) {
-        let cell = &self.lanes[lane as usize];
-        let mut track = cell.get();
-        if track.rate != 0 && track.waiting_since_ms == 0 {
-            track.waiting_since_ms = self.clock.now_ms.get().max(1);
-            cell.set(track);
+        let Some(cell) = self.rate(lane) else { return };
+        let mut rate = cell.get();
+        if rate.waiting_since_ms == 0 {
+            rate.waiting_since_ms = self.clock.now_ms.get().max(1);
+            cell.set(rate);
         }
     }
 
-    /// The peer of `lane` moved `bytes`.
+    /// The peer of `lane` moved `bytes`, or is no longer waited for.
+    #[inline]
     pub fn moved(&self, lane: Lane, bytes: usize) {
-        let cell = &self.lanes[lane as usize];
-        let mut track = cell.get();
-        if track.rate != 0 {
-            track.bytes += bytes as u64;
-            if track.waiting_since_ms != 0 {
-                track.waited_ms += self.clock.now_ms.get().saturating_sub(track.waiting_since_ms);
-                track.waiting_since_ms = 0;
-            }
-            cell.set(track);
+        let Some(cell) = self.rate(lane) else { return };
+        let mut rate = cell.get();
+        rate.bytes += bytes as u64;
+        if rate.waiting_since_ms != 0 {
+            rate.waited_ms += self.clock.now_ms.get().saturating_sub(rate.waiting_since_ms);
+            rate.waiting_since_ms = 0;
         }
+        cell.set(rate);
+    }
+
+    #[inline]
+    fn rate(&self, lane: Lane) -> Option<&Cell<Rate>> {
+        if self.rated.get() & lane.bit() == 0 { None } else { self.rates.get(lane as usize) }
     }
 
     /// Looks at the deadlines; whether one passed.
     fn sweep(&self, now_ms: u64) -> bool {
         let mut any = false;
-        for cell in &self.lanes {
-            let mut track = cell.get();
-            if track.at_ms == 0 || track.passed || now_ms < track.at_ms {
+        for lane in Lane::ALL {
+            let mut track = self.lanes[lane as usize].get();
+            if track.at_ms == 0 || now_ms < track.at_ms || self.passed.get() & lane.bit() != 0 {
                 continue;
             }
-            if track.rate == 0 {
-                track.passed = true;
+            let next_window = self.rate(lane).and_then(|rate| {
+                let mut judged = rate.get();
+                let kept_up = judged.end_window(now_ms, lane.credit_windows());
+                rate.set(judged);
+                kept_up.then_some(judged.window_ms)
+            });
+            if let Some(window_ms) = next_window {
+                track.at_ms = now_ms + window_ms;
+                self.lanes[lane as usize].set(track);
             } else {
-                if track.waiting_since_ms != 0 {
-                    track.waited_ms += now_ms.saturating_sub(track.waiting_since_ms);
-                    track.waiting_since_ms = now_ms;
-                }
-                // A peer that was waited for less than half the window has not been seen long enough to be judged.
-                let judged = track.waited_ms * 2 >= track.window_ms;
-                if judged && track.bytes * 1000 < track.rate * track.waited_ms {
-                    track.passed = true;
-                } else {
-                    track.at_ms = now_ms + track.window_ms;
-                    (track.bytes, track.waited_ms) = (0, 0);
-                }
+                self.passed.set(self.passed.get() | lane.bit());
+                any = true;
             }
-            any |= track.passed;
-            cell.set(track);
         }
         any
+    }
+
+    /// Makes the deadline of `lane` pass now, as `kind`.
+    fn end(&self, lane: Lane, kind: Deadline) {
+        self.set(lane, Track { at_ms: 0, kind: Some(kind) });
+        self.passed.set(self.passed.get() | lane.bit());
+    }
+}
+
+impl Rate {
+    /// Judges the window that ends and begins the next; whether the peer has kept up.
+    fn end_window(&mut self, now_ms: u64, credit_windows: u64) -> bool {
+        if self.waiting_since_ms != 0 {
+            self.waited_ms += now_ms.saturating_sub(self.waiting_since_ms);
+            self.waiting_since_ms = now_ms;
+        }
+        let due = self.bytes_per_s * self.waited_ms / 1000;
+        let had = self.bytes + self.credit;
+        // A peer that was waited for less than half the window has not been seen long enough to be judged.
+        if self.waited_ms * 2 >= self.window_ms && had < due {
+            return false;
+        }
+        let most = self.bytes_per_s * self.window_ms / 1000 * credit_windows;
+        self.credit = had.saturating_sub(due).min(most);
+        (self.bytes, self.waited_ms) = (0, 0);
+        true
     }
 }
 
@@ -255,8 +325,14 @@ impl Timers {
 
     /// A new timer with nothing armed.
     pub fn register(self: &Rc<Self>) -> TimerGuard {
-        let timer =
-            Rc::new(Timer { clock: Rc::clone(&self.clock), lanes: Default::default(), waker: RefCell::default() });
+        let timer = Rc::new(Timer {
+            clock: Rc::clone(&self.clock),
+            passed: Cell::default(),
+            rated: Cell::default(),
+            lanes: Default::default(),
+            rates: Default::default(),
+            waker: RefCell::default(),
+        });
         let key = self.registered.borrow_mut().insert(Rc::clone(&timer));
         TimerGuard { timer, timers: Rc::clone(self), key }
     }
@@ -265,11 +341,10 @@ impl Timers {
     pub fn end_idle(&self) {
         let mut resting = Vec::new();
         for (_, timer) in self.registered.borrow().iter() {
-            let cell = &timer.lanes[Lane::ClientRead as usize];
-            let mut track = cell.get();
-            if matches!(track.kind, Some(Deadline::Idle | Deadline::FirstByte)) && !track.passed {
-                track.passed = true;
-                cell.set(track);
+            let kind = timer.lanes[Lane::ClientRead as usize].get().kind;
+            let rests = timer.passed.get() & Lane::ClientRead.bit() == 0;
+            if let Some(kind @ (Deadline::Idle | Deadline::FirstByte)) = kind.filter(|_| rests) {
+                timer.end(Lane::ClientRead, kind);
                 resting.extend(timer.waker.borrow_mut().take());
             }
         }
@@ -284,8 +359,7 @@ impl Timers {
             if timer.lanes.iter().all(|lane| lane.get().kind.is_none()) {
                 continue;
             }
-            let ended = Track { kind: Some(Deadline::Drain), passed: true, ..Track::default() };
-            timer.lanes[Lane::Total as usize].set(ended);
+            timer.end(Lane::Total, Deadline::Drain);
             count += 1;
             waiting.extend(timer.waker.borrow_mut().take());
         }
@@ -359,6 +433,21 @@ mod tests {
         assert_eq!(passed(&quick, Lane::ClientRead), None);
         timers.sweep_at(20_002);
         assert_eq!(passed(&quick, Lane::ClientRead), Some(Deadline::BodyRate), "each window is judged by itself");
+    }
+
+    #[test]
+    fn a_reader_lives_for_some_windows_on_what_it_took_at_once() {
+        let timers = Timers::new();
+        let timer = timers.register();
+        timer.arm_rate(Lane::ClientWrite, Deadline::WriteRate, 100, 10_000);
+        timer.moved(Lane::ClientWrite, 500_000);
+        timer.waiting(Lane::ClientWrite);
+        for window in 1..=7 {
+            timers.sweep_at(1 + window * 10_000);
+            assert_eq!(passed(&timer, Lane::ClientWrite), None, "window {window}");
+        }
+        timers.sweep_at(1 + 8 * 10_000);
+        assert_eq!(passed(&timer, Lane::ClientWrite), Some(Deadline::WriteRate));
     }
 
     #[test]

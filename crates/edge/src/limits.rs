@@ -70,7 +70,7 @@ limits! {
     idle_timeout_ms = 75 * SECOND, 100, 24 * HOUR,
         "Time a connection may rest between requests. Then it is closed (HTTP/2: GOAWAY).";
     body_min_bytes_per_s = 240, 0, GIB,
-        "Least rate at which a client must send a request body and take a response, averaged over `body_rate_window_ms`. Time spent waiting for the origin does not count. Below it the connection is closed. 0: no minimum.";
+        "Least rate at which a client must send a request body and take a response, averaged over `body_rate_window_ms`. Time spent waiting for the origin does not count; what a client took of a response beyond that is its credit for up to six windows more. Below it the connection is closed. 0: no minimum.";
     body_rate_window_ms = 10 * SECOND, SECOND, HOUR,
         "Window over which `body_min_bytes_per_s` is averaged.";
     total_timeout_ms = 6 * HOUR, 0, 7 * 24 * HOUR,

@@ -10,6 +10,7 @@ use super::http2::{Http2, Multiplexed};
 use super::server::{Server, ServerId};
 use super::settings::HttpVersion;
 use super::stream::Stream;
+use foldhash::fast::RandomState;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -79,8 +80,8 @@ pub struct Checkout {
 #[derive(Debug)]
 pub struct Pool {
     limits: Cell<PoolLimits>,
-    slots: RefCell<HashMap<ServerId, Slot>>,
-    turns: RefCell<HashMap<u64, (Weak<Group>, Turns)>>,
+    slots: RefCell<HashMap<ServerId, Slot, RandomState>>,
+    turns: RefCell<HashMap<u64, (Weak<Group>, Turns), RandomState>>,
     /// The time of the last sweep: exact enough for the age of idle connections, and free.
     now: Cell<Instant>,
 }
@@ -196,10 +197,10 @@ impl Pool {
     }
 
     fn choose(&self, group: &Arc<Group>, pick: &Pick<'_>) -> Arc<Server> {
-        let mut turns = self.turns.borrow_mut();
         if group.is_single() {
             return Arc::clone(group.choose(pick, &mut Turns::default()));
         }
+        let mut turns = self.turns.borrow_mut();
         let (_, turns) = turns.entry(group.id()).or_insert_with(|| (Arc::downgrade(group), Turns::default()));
         Arc::clone(group.choose(pick, turns))
     }
