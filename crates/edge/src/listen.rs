@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use fields::{Connection, Tls};
+use rustix::io::Errno;
 use tokio::net::TcpStream;
 
 use crate::deadlines::{Deadline, Lane, TimerGuard, within};
@@ -24,7 +25,7 @@ use crate::{h1, h2};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
-/// How long to wait when the process has no descriptors left.
+/// How long to wait when the system has no descriptors or no memory left.
 const EXHAUSTED: Duration = Duration::from_millis(50);
 
 /// A bound address.
@@ -106,13 +107,36 @@ pub async fn accept(worker: Rc<Worker>, socket: TcpListener, listen: Listen) -> 
                 worker.recorder.count(Metric::ConnectionsAccepted);
                 tokio::task::spawn_local(connection(Rc::clone(&worker), socket, peer, listen.clone()));
             }
-            // Too many open files, or a connection that died in the queue: neither ends the listener.
-            Err(error) if error.raw_os_error().is_some_and(|code| matches!(code, 23 | 24)) => {
-                worker.recorder.count_labelled(Family::ConnectionsRefused, "descriptors");
-                tokio::time::sleep(EXHAUSTED).await;
+            // No error ends the listener.
+            Err(error) => {
+                if let Some(lacking) = lacking(&error) {
+                    worker.recorder.count_labelled(Family::ConnectionsRefused, lacking);
+                    tokio::time::sleep(EXHAUSTED).await;
+                }
             }
-            Err(_) => {}
         }
+    }
+}
+
+/// What the system lacks to accept a connection; none if it was the connection that died in the queue, whose error
+/// accept(2) gives as its own and which must not make others wait.
+fn lacking(error: &io::Error) -> Option<&'static str> {
+    let code = Errno::from_io_error(error)?;
+    match code {
+        Errno::MFILE | Errno::NFILE => Some("descriptors"),
+        Errno::NOBUFS | Errno::NOMEM => Some("memory"),
+        Errno::CONNABORTED
+        | Errno::INTR
+        | Errno::PROTO
+        | Errno::PERM
+        | Errno::NETDOWN
+        | Errno::NOPROTOOPT
+        | Errno::HOSTDOWN
+        | Errno::NONET
+        | Errno::HOSTUNREACH
+        | Errno::OPNOTSUPP
+        | Errno::NETUNREACH => None,
+        _ => Some("system"),
     }
 }
 
@@ -250,5 +274,19 @@ async fn proxied<S: Io>(socket: &mut S, early: &mut Vec<u8>) -> Result<Option<So
             Ok(1..) => {}
             _ => return Err("proxy_protocol_closed"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepting_pauses_for_what_the_system_lacks_and_not_for_a_connection_that_died() {
+        let lacking = |code: Errno| lacking(&code.into());
+        assert_eq!((lacking(Errno::MFILE), lacking(Errno::NFILE)), (Some("descriptors"), Some("descriptors")));
+        assert_eq!((lacking(Errno::NOBUFS), lacking(Errno::NOMEM)), (Some("memory"), Some("memory")));
+        assert_eq!(lacking(Errno::BADF), Some("system"));
+        assert_eq!((lacking(Errno::CONNABORTED), lacking(Errno::HOSTUNREACH)), (None, None));
     }
 }

@@ -106,7 +106,7 @@ table! {
     ConnectionsRefused Counter "bartizan_connections_refused_total" ["cap" = ""] "Client connections closed by a cap, by the cap.";
     OriginErrors Counter "bartizan_origin_errors_total" ["kind" = ""] "Exchanges with an origin that failed, by kind.";
     Deadlines Counter "bartizan_deadlines_total" ["deadline" = ""] "Deadlines that ended a request or connection, by deadline.";
-    OriginHealth Counter "bartizan_origin_health_changes_total" ["to" = ""] "Changes of the health of origin servers, by the new state (up, resting, trial, probed_down).";
+    OriginHealth Counter "bartizan_origin_health_changes_total" ["to" = ""] "Changes of the health of origin servers, by the new state.";
 }
 
 /// The numbers of one worker. Aligned past two cache lines, because adjacent lines are fetched in pairs on x86-64.

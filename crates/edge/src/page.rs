@@ -95,15 +95,6 @@ impl Format {
         }
     }
 
-    /// The `Content-Type` of the form.
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Self::Html => "text/html; charset=utf-8",
-            Self::Json => "application/json",
-            Self::Text => "text/plain; charset=utf-8",
-        }
-    }
-
     /// All headers of a page in this form but its length, in the order to send them.
     pub fn headers(self) -> &'static [(&'static str, &'static str)] {
         const HTML: &[(&str, &str)] = &[

@@ -43,7 +43,7 @@ pub struct Options {
     pub acme_challenges: Option<PathBuf>,
     /// Whether events are written to the spool.
     pub events: Events,
-    /// When the spool is forced to the disk: `always`, `never`, or milliseconds between.
+    /// When the spool is forced to the disk: `always`, `second` or `never`.
     pub fsync: FsyncPolicy,
     /// The file of the key of stickiness cookies, made where it is missing; without one, clients change their server
     /// when the edge starts anew.
@@ -203,31 +203,12 @@ impl Edge {
         let live = policy::Shared::new(Arc::new(live)).map_err(StartError::System)?;
         let shared = Arc::new(Shared::new(live, tls, metrics, options.acme_challenges.clone()));
         let grace_ms = Arc::new(AtomicU64::new(settings.limits.drain_timeout_ms));
-        let key = RayKey::random();
-        let mut producers = producers.into_iter();
-        let mut workers = Vec::with_capacity(threads);
-        for index in 0..threads {
-            let sockets: Vec<_> = bound
-                .iter()
-                .map(|bound| Ok((bound.socket.try_clone()?, bound.listen.clone())))
-                .collect::<io::Result<_>>()
-                .map_err(StartError::System)?;
-            let start = WorkerStart {
-                shared: Arc::clone(&shared),
-                sockets,
-                producer: producers.next(),
-                rays: Rays::new(key, index as u64, threads as u64),
-                index,
-                grace_ms: Arc::clone(&grace_ms),
-            };
-            let spawned = std::thread::Builder::new().name(format!("edge-{index}")).spawn(move || start.run());
-            workers.push(spawned.map_err(StartError::System)?);
-        }
-        Ok(Self {
+        // From here on an error drops the edge, which stops the threads that run already.
+        let edge = Self {
             shared,
             certificates,
             origins,
-            workers: Mutex::new(workers),
+            workers: Mutex::default(),
             spool: Mutex::new(spool),
             listening,
             settings,
@@ -236,7 +217,33 @@ impl Edge {
             applying: Mutex::new(()),
             stopping: Mutex::new(()),
             grace_ms,
-        })
+        };
+        edge.start_workers(&bound, producers).map_err(StartError::System)?;
+        Ok(edge)
+    }
+
+    fn start_workers(&self, bound: &[Bound], producers: Vec<spool::Producer>) -> io::Result<()> {
+        let key = RayKey::random();
+        let mut producers = producers.into_iter();
+        for index in 0..self.threads {
+            let sockets: Vec<_> = bound
+                .iter()
+                .map(|bound| Ok((bound.socket.try_clone()?, bound.listen.clone())))
+                .collect::<io::Result<_>>()?;
+            let start = WorkerStart {
+                shared: Arc::clone(&self.shared),
+                sockets,
+                producer: producers.next(),
+                rays: Rays::new(key, index as u64, self.threads as u64),
+                index,
+                grace_ms: Arc::clone(&self.grace_ms),
+            };
+            #[cfg(test)]
+            tests::planted_error(index)?;
+            let spawned = std::thread::Builder::new().name(format!("edge-{index}")).spawn(move || start.run())?;
+            self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(spawned);
+        }
+        Ok(())
     }
 
     /// The bound addresses, with the ports that the system chose; the flag: TLS.
@@ -392,13 +399,28 @@ fn sticky_key(file: &Path) -> io::Result<[u8; 32]> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut key)
                 .map_err(|_| io::Error::other("the system gives no random bytes"))?;
-            let mut options = std::fs::OpenOptions::new();
-            options.write(true).create_new(true).mode(0o600);
-            options.open(file).and_then(|mut made| made.write_all(&key)).map_err(named)?;
+            keep_key(file, &key).map_err(named)?;
         }
         Err(error) => return Err(named(error)),
     }
     Ok(key)
+}
+
+/// Writes a key beside its place and moves it there, so that a crash never leaves half a key to stop the next start.
+fn keep_key(file: &Path, key: &[u8; 32]) -> io::Result<()> {
+    let mut new = file.as_os_str().to_owned();
+    new.push(".new");
+    let new = Path::new(&new);
+    match std::fs::remove_file(new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
+    made.write_all(key)?;
+    made.sync_all()?;
+    std::fs::rename(new, file)?;
+    let directory = file.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::File::open(directory)?.sync_all()
 }
 
 fn open_spool(
@@ -704,6 +726,30 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 204 No Content\r\n"), "{answer}");
     }
 
+    thread_local! {
+        /// The worker that cannot be started by this thread.
+        static UNSTARTABLE: std::cell::Cell<Option<usize>> = const { std::cell::Cell::new(None) };
+    }
+
+    pub(super) fn planted_error(worker: usize) -> io::Result<()> {
+        if UNSTARTABLE.get() == Some(worker) { Err(io::Error::other("planted by a test")) } else { Ok(()) }
+    }
+
+    #[test]
+    fn an_edge_that_cannot_start_all_its_threads_leaves_none_behind() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let mut document: serde_json::Value = serde_json::from_slice(&document(&address)).unwrap();
+        document["edge"]["threads"] = 2.into();
+        UNSTARTABLE.set(Some(1));
+        let options = Options { events: Events::Off, ..Options::default() };
+        let error = Edge::start(&options, &serde_json::to_vec(&document).unwrap()).unwrap_err();
+        assert_eq!(error.to_string(), "planted by a test");
+        UNSTARTABLE.set(None);
+        assert!(ask(&start(&address).unwrap(), "").starts_with("HTTP/1.1 404 "), "the address is free again");
+    }
+
     #[test]
     fn a_port_in_use_is_named_with_the_way_out() {
         let first = start("127.0.0.1:0").unwrap();
@@ -723,6 +769,18 @@ mod tests {
         std::fs::write(&file, b"short").unwrap();
         let error = sticky_key(&file).unwrap_err().to_string();
         assert!(error.contains("sticky.key: not 32 bytes; remove it"), "{error}");
+    }
+
+    #[test]
+    fn half_a_sticky_key_that_a_crash_left_beside_its_place_is_written_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, new) = (directory.path().join("sticky.key"), directory.path().join("sticky.key.new"));
+        std::fs::write(&new, b"half").unwrap();
+        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let made = sticky_key(&file).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), made);
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!new.exists());
     }
 
     #[test]

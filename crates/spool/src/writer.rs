@@ -368,7 +368,9 @@ impl Writer {
         self.start_pending();
         let bytes = &mut self.pending.bytes;
         let start = bytes.len();
-        let wanted = waiting.min(WRITE_BYTES.saturating_sub(start));
+        // Before the first row stand gaps at most, and they must not keep the largest row out: it would never leave.
+        let room = if self.pending.rows == 0 { WRITE_BYTES } else { WRITE_BYTES.saturating_sub(start) };
+        let wanted = waiting.min(room);
         let Ok(chunk) = self.rings[nth].bytes.read_chunk(wanted) else { return (0, 0) };
         let (one, two) = chunk.as_slices();
         bytes.extend_from_slice(one);

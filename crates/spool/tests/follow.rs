@@ -5,9 +5,12 @@
 mod support;
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use spool::{Error, Fsync, GapReason, Options, Place, Position, Reader, Spool, TroubleKind};
+use spool::{
+    Column, ColumnType, Error, Fsync, Gap, GapReason, Options, Place, Position, Reader, Row, Schema, Spool, TEXT_LIMIT,
+    Table, TroubleKind, Value,
+};
 use support::{all_numbers, drain, eventually, numbers, options, push, schema};
 
 #[test]
@@ -154,6 +157,47 @@ fn a_row_too_large_for_the_ring_is_dropped_and_the_next_is_not() {
     let counters = spool.close();
     assert_eq!((counters.rows_written, counters.rows_dropped_full), (1, 1));
     assert_eq!(all_numbers(dir.path()), vec![2]);
+}
+
+#[test]
+fn the_largest_row_finds_room_behind_the_gap_of_a_disk_that_refused() {
+    const NAMES: [&str; 16] = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M", "N", "O", "P"];
+    let dir = tempfile::tempdir().unwrap();
+    let (here, away) = (dir.path().join("spool"), dir.path().join("away"));
+    let columns = NAMES.iter().map(|name| Column::new(name, ColumnType::Text, "Long.")).collect();
+    let table = Table::new("long", columns);
+    let schema = Schema::new(vec![table.clone()]).unwrap();
+    let (spool, mut producers) = Spool::open(&here, Options { segment_bytes: 1, ..options() }, &schema, 1).unwrap();
+    let mut push = |texts: &[&[u8]]| {
+        let values: Vec<_> = texts.iter().map(|text| Some(Value::Text(text))).collect();
+        let mut buffer = Vec::new();
+        let row = Row::encode(&mut buffer, 0, &table, &values).unwrap();
+        let length = row.record().len();
+        assert!(producers[0].push(row));
+        length
+    };
+    push(&[b"written"]);
+    eventually("the first row is written", || spool.counters().rows_written == 1);
+    fs::rename(&here, &away).unwrap();
+    push(&[b"refused"]);
+    eventually("the disk refuses", || spool.counters().rows_dropped_disk == 1);
+    let long = [b'x'; TEXT_LIMIT];
+    let mut texts = vec![&long[..]; 16];
+    texts[15] = &long[..TEXT_LIMIT - 80];
+    let length = push(&texts);
+    assert!((256 * 1024 - 34..=256 * 1024).contains(&length), "{length} bytes are not the largest row");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while spool.counters().rows_dropped_disk < 2 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let dropped = spool.counters().rows_dropped_disk;
+    fs::rename(&away, &here).unwrap();
+    push(&[b"written again"]);
+    let counters = spool.close();
+    assert_eq!((dropped, counters.rows_written), (2, 2));
+    let batches = drain(&mut Reader::open(&here, Position::Oldest).unwrap());
+    let gaps: Vec<_> = batches.iter().flat_map(spool::Batch::gaps).collect();
+    assert_eq!(gaps, [&Gap { reason: GapReason::Disk, count: 2, first_sequence: 1 }]);
 }
 
 #[test]

@@ -62,8 +62,6 @@ pub struct TlsFacts {
     pub ja3: String,
     /// The JA4 fingerprint.
     pub ja4: String,
-    /// Whether an earlier session was resumed.
-    pub is_resumed: bool,
 }
 
 /// Why there is no encrypted connection.
@@ -194,7 +192,6 @@ impl Acceptor {
             is_http2: session.alpn_protocol() == Some(b"h2"),
             ja3: hello.ja3(),
             ja4: hello.ja4(),
-            is_resumed: session.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
         };
         Ok(TlsConnection { stream, facts })
     }

@@ -81,13 +81,6 @@ pub struct Prepared {
     pub loaded: usize,
 }
 
-impl Prepared {
-    /// Whether a policy with these certificates must be refused.
-    pub fn has_errors(&self) -> bool {
-        self.findings.iter().any(|finding| !finding.problem.is_warning())
-    }
-}
-
 /// The certificates of one policy by host.
 #[derive(Debug, Default)]
 pub struct CertificateTable {
