@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import http.client
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -82,6 +83,31 @@ def test_a_second_edge_in_the_process_is_refused_until_the_first_has_stopped(mak
         assert get(first, "/") == (200, b"hello")
     with second:
         assert get(second, "/") == (200, b"hello")
+
+
+def test_who_waits_goes_on_when_the_requests_in_hand_have_ended(make_policy: MakePolicy) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        policy = make_policy()
+        policy["zones"][0]["origin"]["servers"] = [{"url": f"http://127.0.0.1:{listener.getsockname()[1]}"}]
+        edge = Edge(policy)
+        edge.start()
+        asking = threading.Thread(target=get, args=(edge, "/"))
+        waiting = threading.Thread(target=edge.wait)
+        stopping = threading.Thread(target=edge.stop, args=(60,))
+        asking.start()
+        asked, _ = listener.accept()
+        with asked:
+            assert asked.recv(4096).startswith(b"GET / ")
+            waiting.start()
+            stopping.start()
+            waiting.join(1)
+            assert waiting.is_alive()
+            asked.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+            for thread in (asking, waiting, stopping):
+                thread.join(30)
+                assert not thread.is_alive()
+    with Edge(make_policy(2)) as other:
+        assert get(other, "/") == (200, b"hello")
 
 
 def test_a_dropped_edge_stops(make_policy: MakePolicy) -> None:
