@@ -221,13 +221,18 @@ impl<IO: Io> Wire<IO> {
 
     /// Hands what a layer such as TLS still holds to the operating system.
     pub async fn flush(&self, timer: &Timer, lane: Lane) -> Result<(), WireError> {
+        let mut waited = false;
         std::future::poll_fn(|cx| {
             if let Some(late) = timer.poll(cx, lane) {
                 return Poll::Ready(Err(WireError::Late(late)));
             }
             let polled = Pin::new(&mut *self.io.borrow_mut()).poll_flush(cx);
             if polled.is_pending() {
+                waited = true;
                 timer.waiting(lane);
+            } else if waited {
+                // The peer took what it was waited for; what comes next may be somebody else's delay.
+                timer.moved(lane, 0);
             }
             polled.map_err(WireError::Io)
         })
@@ -270,6 +275,49 @@ mod tests {
         assert_eq!(buffer.as_ref().unwrap().filled(), b"hello");
         drop(far);
         assert_eq!(wire.read(&timer, Lane::ClientRead, &mut buffer).await.unwrap(), 0);
+    }
+
+    /// TLS takes bytes that its socket does not take yet: writing is done at once, flushing waits.
+    struct LateFlush(tokio::io::DuplexStream, bool);
+
+    impl AsyncRead for LateFlush {
+        fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for LateFlush {
+        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.0).poll_write(cx, buf)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            if std::mem::replace(&mut self.1, true) {
+                return Poll::Ready(Ok(()));
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_shutdown(cx)
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_peer_that_took_everything_is_not_blamed_for_what_comes_later() {
+        let (near, _far) = tokio::io::duplex(64);
+        let (wire, timers) = (Wire::new(LateFlush(near, false), Buffers::new(8, 4)), Timers::new());
+        let timer = timers.register();
+        timer.arm_rate(Lane::ClientWrite, Deadline::WriteRate, 1_000_000, 4);
+        wire.write(&timer, Lane::ClientWrite, [b"a", b"", b""]).await.unwrap();
+        // Nobody waits for the client now. Two windows pass.
+        for _ in 0..2 {
+            std::thread::sleep(std::time::Duration::from_millis(8));
+            timers.sweep();
+        }
+        let late = std::future::poll_fn(|cx| Poll::Ready(timer.poll(cx, Lane::ClientWrite))).await;
+        assert_eq!(late, None);
     }
 
     #[tokio::test(flavor = "current_thread")]
