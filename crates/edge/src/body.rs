@@ -177,20 +177,40 @@ impl Default for Budget {
     }
 }
 
-/// The part of a body that is held, and its share of the budget.
+/// A share of a [`Budget`]; dropping it gives it back.
 #[derive(Debug)]
-pub struct Held {
-    bytes: Vec<u8>,
-    budget: Option<(std::sync::Arc<Budget>, u64)>,
-    _thread: std::marker::PhantomData<Rc<()>>,
+struct Share {
+    budget: std::sync::Arc<Budget>,
+    bytes: u64,
 }
 
-impl Held {
-    /// Nothing is held.
-    pub fn nothing() -> Self {
-        Self { bytes: Vec::new(), budget: None, _thread: std::marker::PhantomData }
+impl Share {
+    fn resize(&mut self, bytes: u64) {
+        use std::sync::atomic::Ordering::Relaxed;
+        if bytes >= self.bytes {
+            self.budget.0.fetch_add(bytes - self.bytes, Relaxed);
+        } else {
+            self.budget.0.fetch_sub(self.bytes - bytes, Relaxed);
+        }
+        self.bytes = bytes;
     }
+}
 
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.resize(0);
+    }
+}
+
+/// A body while it is taken in to be held.
+#[derive(Debug)]
+pub struct Holding {
+    bytes: Vec<u8>,
+    share: Share,
+    wanted: u64,
+}
+
+impl Holding {
     /// Room for up to `wanted` bytes out of `budget`, of which at most `whole` may be in use; less where less is left.
     pub fn reserve(budget: &std::sync::Arc<Budget>, wanted: u64, whole: u64) -> Self {
         use std::sync::atomic::Ordering::Relaxed;
@@ -199,30 +219,84 @@ impl Held {
             granted = wanted.min(whole.saturating_sub(used));
             Some(used + granted)
         });
-        let budget = Some((std::sync::Arc::clone(budget), granted));
-        Self { bytes: Vec::new(), budget, _thread: std::marker::PhantomData }
+        let share = Share { budget: std::sync::Arc::clone(budget), bytes: granted };
+        Self { bytes: Vec::new(), share, wanted }
     }
 
     /// How many more bytes may be held.
     pub fn room(&self) -> usize {
-        self.budget.as_ref().map_or(0, |(_, granted)| *granted as usize).saturating_sub(self.bytes.len())
+        (self.share.bytes as usize).saturating_sub(self.bytes.len())
     }
 
-    /// Holds `bytes`, which the caller knows to fit.
+    /// Whether the budget had less than what was wanted.
+    pub fn is_short(&self) -> bool {
+        self.share.bytes < self.wanted
+    }
+
+    /// Holds `bytes`, which may be more than there is room for, by less than a buffer: they have been read already.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// What is held.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// What is held from here on. What was reserved and not needed goes back; what came beyond is counted.
+    pub fn settle(mut self) -> Held {
+        self.share.resize(self.bytes.len() as u64);
+        Held(Some((Rc::new(self.bytes), self.share)))
     }
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Some((budget, granted)) = &self.budget {
-            budget.0.fetch_sub(*granted, std::sync::atomic::Ordering::Relaxed);
-        }
+/// The part of a body that is held, and its share of the budget.
+#[derive(Debug)]
+pub struct Held(Option<(Rc<Vec<u8>>, Share)>);
+
+impl Held {
+    /// Nothing is held.
+    pub fn nothing() -> Self {
+        Self(None)
+    }
+
+    /// What is held.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |(bytes, _)| bytes)
+    }
+
+    /// The same for somebody who may need it longer.
+    pub fn content(&self) -> Option<Rc<Vec<u8>>> {
+        self.0.as_ref().map(|(bytes, _)| Rc::clone(bytes))
+    }
+
+    /// Gives the share of the budget back: nobody will need the bytes again.
+    pub fn give_back(&mut self) {
+        self.0 = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_body_costs_the_budget_what_it_holds_and_no_longer_than_it_does() {
+        let budget = Arc::new(Budget::new());
+        let used = || budget.0.load(std::sync::atomic::Ordering::Relaxed);
+        let mut small = Holding::reserve(&budget, 1000, 4000);
+        assert_eq!((used(), small.room(), small.is_short()), (1000, 1000, false));
+        small.push(b"0123456789");
+        let mut small = small.settle();
+        assert_eq!((used(), small.bytes()), (10, &b"0123456789"[..]));
+        let mut large = Holding::reserve(&budget, 5000, 4000);
+        assert_eq!((large.room(), large.is_short()), (3990, true));
+        large.push(&[7; 4096]);
+        assert_eq!(large.room(), 0);
+        let large = large.settle();
+        assert_eq!(used(), 4106, "what was read beyond the room is counted");
+        let content = small.content();
+        small.give_back();
+        assert_eq!((used(), small.bytes()), (4096, &b""[..]));
+        assert_eq!(content.map(|bytes| bytes.len()), Some(10));
+        drop((small, large));
+        drop(Holding::reserve(&budget, 1000, 4000));
+        assert_eq!(used(), 0);
     }
 }

@@ -51,10 +51,10 @@ pub struct Decision {
     pub add_vary: bool,
 }
 
-/// Decides from the request's method and `Accept-Encoding` lines and the response's status, known length and headers.
+/// Decides from the request's `Accept-Encoding` lines and the response's status, known length and headers; for HEAD what
+/// holds for GET.
 pub fn decide<'h>(
     settings: &CompressionSettings,
-    method: &[u8],
     accept_encoding: impl Iterator<Item = &'h [u8]>,
     status: u16,
     length: Option<u64>,
@@ -81,9 +81,7 @@ pub fn decide<'h>(
     if !compressible {
         return Decision::default();
     }
-    // The headers of a HEAD response would describe a body that nobody encoded.
-    let coding = if method == b"HEAD" { None } else { negotiate(accept_encoding) };
-    Decision { coding, add_vary: !varies }
+    Decision { coding: negotiate(accept_encoding), add_vary: !varies }
 }
 
 /// A header of a response that is being compressed: as it is to be sent, or nothing if it describes the old bytes.
@@ -242,7 +240,7 @@ mod tests {
 
     fn decide_with(accept: &str, status: u16, length: Option<u64>, headers: &[(&str, &str)]) -> Decision {
         let headers = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-        decide(&ON, b"GET", std::iter::once(accept.as_bytes()), status, length, headers)
+        decide(&ON, std::iter::once(accept.as_bytes()), status, length, headers)
     }
 
     fn decoded(coding: Coding, bytes: &[u8]) -> Vec<u8> {
@@ -316,7 +314,7 @@ mod tests {
         }
         let off = CompressionSettings { enabled: false, ..ON };
         let headers = [(&b"content-type"[..], &b"text/html"[..])];
-        let decision = decide(&off, b"GET", std::iter::once(&b"br"[..]), 200, None, headers.into_iter());
+        let decision = decide(&off, std::iter::once(&b"br"[..]), 200, None, headers.into_iter());
         assert_eq!(decision, Decision::default());
     }
 
@@ -328,15 +326,6 @@ mod tests {
             let decision = decide_with("br", 404, Some(1024), &[html, ("vary", vary)]);
             assert_eq!(decision, Decision { coding: Some(Coding::Brotli), add_vary: false });
         }
-        let head = decide(
-            &ON,
-            b"HEAD",
-            std::iter::once(&b"br"[..]),
-            200,
-            None,
-            std::iter::once((&b"content-type"[..], &b"text/css"[..])),
-        );
-        assert_eq!(head, Decision { coding: None, add_vary: true });
     }
 
     #[test]

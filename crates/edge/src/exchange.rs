@@ -24,7 +24,7 @@ use std::time::Instant;
 use fields::{Body, Connection, Request, View};
 use http1::{Headers, Known, Line, RequestHead};
 
-use crate::body::{BodyError, Held, Then};
+use crate::body::{BodyError, Held, Holding, Then};
 use crate::deadlines::{Deadline, Lane, Timer};
 use crate::events::{self, Record};
 use crate::headers::{self, Added};
@@ -47,9 +47,7 @@ pub struct Client {
     pub local: SocketAddr,
     /// The address of [`Self::connection`] as text.
     pub address: String,
-    /// The other end of the socket: a proxy's address where one stands between.
-    pub peer: IpAddr,
-    /// Whether the peer is a trusted proxy, so that its `X-Forwarded-For` names the client.
+    /// Whether that is a trusted proxy, so that its `X-Forwarded-For` names the client.
     pub trusted: bool,
     /// The codec's limits.
     pub limits: http1::Limits,
@@ -105,6 +103,15 @@ pub trait ResponseSink {
     async fn piece(&mut self, timer: &Timer, bytes: &[u8], then: Then) -> Result<(), WireError>;
     /// Ends a body whose last piece was not sent with [`Then::End`].
     async fn finish(&mut self, timer: &Timer, trailers: Option<&Headers>) -> Result<(), WireError>;
+    /// Takes back a head of which no byte has left; whether it could.
+    fn take_back(&mut self) -> bool {
+        false
+    }
+    /// Whether the lines of a 101 prove to the client's side that the origin agreed to the upgrade; over HTTP/1 the client
+    /// sees to that itself.
+    fn is_upgrade(&self, _lines: &[Line<'_>]) -> bool {
+        true
+    }
     /// After this response the connection cannot serve another request. Said before [`Self::head`].
     fn close_after(&mut self);
     /// Whether a final head was taken.
@@ -120,8 +127,10 @@ pub enum Ending {
     Complete,
     /// The response is whole; the connection must be closed after it.
     Last,
-    /// The response is not whole, or never began: cut off.
+    /// The response is not whole, or never began: cut off, and not by what the client did.
     Cut,
+    /// The same, because the client left, was too slow or broke the protocol.
+    Gone,
 }
 
 /// Why an exchange was cut off, or answered by a page.
@@ -190,7 +199,10 @@ pub async fn run<B: RequestBody, S: ResponseSink>(
         timer.disarm(lane);
     }
     let ending = if ending == Ending::Complete && !body.ended() { Ending::Last } else { ending };
-    record.end(sink.sent(), body.received() + head.received().len() as u64, ending);
+    if sink.began() {
+        worker.recorder.response(record.status);
+    }
+    record.end(sink.sent(), body.received() + head.head_bytes() as u64, ending);
     events::leave(worker, client, &connection, head, &record, &found.settings.colo);
     ending
 }
@@ -238,7 +250,29 @@ struct Exchange<'e> {
     target: Option<Vec<u8>>,
 }
 
-impl<'e> Exchange<'e> {
+/// What a body that cannot be held whole is beyond.
+#[derive(Clone, Copy)]
+enum Beyond {
+    /// What the zone inspects.
+    Limit,
+    /// The time that the zone waits for it.
+    Patience,
+    /// The memory for all bodies.
+    Budget,
+}
+
+impl Beyond {
+    /// What the client is told where the zone refuses such bodies: it may try again unless the body is too large.
+    fn reason(self) -> Reason {
+        match self {
+            Self::Limit => Reason::BodyTooLarge,
+            Self::Patience => Reason::RequestTimeout,
+            Self::Budget => Reason::Unavailable,
+        }
+    }
+}
+
+impl Exchange<'_> {
     async fn serve<B: RequestBody, S: ResponseSink>(
         &mut self,
         body: &mut B,
@@ -288,9 +322,15 @@ impl<'e> Exchange<'e> {
         }
 
         let mut held = Held::nothing();
-        let holds = zone.reads_body() && !body.ended() && self.may_hold();
-        if holds && !self.hold(served, body, sink, &mut held).await? {
-            return self.page(sink, body, record, Reason::BodyTooLarge, Some(served)).await;
+        if zone.reads_body() && !body.ended() && self.may_hold() {
+            let (taken, beyond) = self.hold(served, body, sink).await?;
+            held = taken;
+            if limits.body_bytes != 0 && body.received() > limits.body_bytes {
+                return self.page(sink, body, record, Reason::BodyTooLarge, Some(served)).await;
+            }
+            if let Some(beyond) = beyond.filter(|_| zone.body().past_limit == policy::PastLimit::Reject) {
+                return self.page(sink, body, record, beyond.reason(), Some(served)).await;
+            }
         }
         let ray = record.ray;
         let verdict = {
@@ -337,26 +377,28 @@ impl<'e> Exchange<'e> {
         !grpc && self.head.upgrade().is_none()
     }
 
-    /// Holds the body for inspection as far as the zone allows; `false` if the zone refuses what goes beyond.
+    /// Holds the body for inspection as far as the zone allows, and says why it is not all of it.
     async fn hold<B: RequestBody, S: ResponseSink>(
         &self,
         served: &Served,
         body: &mut B,
         sink: &mut S,
-        held: &mut Held,
-    ) -> Result<bool, Failed> {
+    ) -> Result<(Held, Option<Beyond>), Failed> {
         let settings = served.zone.body();
         let limits = &self.found.settings.limits;
         if self.head.expects_continue() && body.received() == 0 {
             sink.informational(self.timer, 100, &[]).await?;
         }
-        let wanted = match body.length() {
-            Length::Known(length) => length.min(settings.inspection_limit as u64),
-            _ => settings.inspection_limit as u64,
+        let limit = settings.inspection_limit as u64;
+        let (wanted, is_larger) = match body.length() {
+            Length::Known(length) => (length.min(limit), length > limit),
+            _ => (limit, false),
         };
-        *held = Held::reserve(&self.worker.shared.budget, wanted, limits.held_body_bytes);
+        let mut holding = Holding::reserve(&self.worker.shared.budget, wanted, limits.held_body_bytes);
+        let is_short = holding.is_short();
+        let mut waited_enough = false;
         self.timer.arm(Lane::Patience, Deadline::BodyInspection, settings.wait_ms);
-        while held.room() > 0 && !body.ended() {
+        while holding.room() > 0 && !body.ended() {
             let mut piece = pin!(body.piece(self.timer));
             let step = poll_fn(|cx| match piece.as_mut().poll(cx) {
                 Poll::Ready(step) => Poll::Ready(Some(step)),
@@ -364,14 +406,31 @@ impl<'e> Exchange<'e> {
                 Poll::Pending => Poll::Pending,
             });
             match step.await {
-                Some(Ok(Some((bytes, _)))) => held.push(bytes),
-                Some(Ok(None)) | None => break,
+                Some(Ok(Some((bytes, _)))) => holding.push(bytes),
+                Some(Ok(None)) => break,
+                None => {
+                    // What comes now is not the client's time.
+                    self.timer.moved(Lane::ClientRead, 0);
+                    waited_enough = true;
+                    break;
+                }
                 Some(Err(error)) => return Err(Failed::Body(error)),
             }
         }
         self.timer.disarm(Lane::Patience);
-        let beyond = !body.ended() || held.bytes().len() > settings.inspection_limit;
-        Ok(!(beyond && settings.past_limit == policy::PastLimit::Reject))
+        let held = holding.settle();
+        let beyond = if is_larger || held.bytes().len() > settings.inspection_limit {
+            Some(Beyond::Limit)
+        } else if body.ended() {
+            None
+        } else if waited_enough {
+            Some(Beyond::Patience)
+        } else if is_short {
+            Some(Beyond::Budget)
+        } else {
+            Some(Beyond::Limit)
+        };
+        Ok((held, beyond))
     }
 
     /// The answer to an ACME HTTP-01 challenge (RFC 8555 §8.3), where there is one for this path.
@@ -495,7 +554,6 @@ impl<'e> Exchange<'e> {
             sink.close_after();
         }
         record.status = status;
-        self.worker.recorder.response(status);
         record.content_type = own.iter().find(|(name, _)| *name == "content-type").map(|(_, value)| value.to_vec());
         let added = self.added(served, None);
         let lines = headers::of_edge(own, &added);
@@ -520,18 +578,13 @@ impl<'e> Exchange<'e> {
         let reason = match &failed {
             Failed::Client(error) => {
                 self.note_late(error);
-                record.outcome = "client_gone";
-                return Ending::Cut;
+                return client_gone(sink, record);
             }
             Failed::Body(BodyError::Wire(WireError::Late(deadline))) => {
                 self.worker.recorder.count_labelled(Family::Deadlines, deadline.name());
                 Reason::RequestTimeout
             }
-            Failed::Body(BodyError::Wire(_) | BodyError::Reset(_)) => {
-                record.outcome = "client_gone";
-                record.status = 499;
-                return Ending::Cut;
-            }
+            Failed::Body(BodyError::Wire(_) | BodyError::Reset(_)) => return client_gone(sink, record),
             Failed::Body(BodyError::Refused(refusal)) => {
                 self.worker.recorder.count_labelled(Family::Refused, refusal.name());
                 Reason::for_status(refusal.status())
@@ -550,8 +603,9 @@ impl<'e> Exchange<'e> {
             }
         };
         record.outcome = reason.name();
-        if sink.began() {
-            return Ending::Cut;
+        let cut = if matches!(failed, Failed::Upstream(_)) { Ending::Cut } else { Ending::Gone };
+        if sink.began() && !sink.take_back() {
+            return cut;
         }
         self.timer.disarm(Lane::Total);
         let (format, content) = self.rendered(record, reason, reason.status());
@@ -563,7 +617,7 @@ impl<'e> Exchange<'e> {
         match sent {
             Ok(()) if body_ended => Ending::Complete,
             Ok(()) => Ending::Last,
-            Err(_) => Ending::Cut,
+            Err(_) => Ending::Gone,
         }
     }
 
@@ -572,6 +626,15 @@ impl<'e> Exchange<'e> {
             self.worker.recorder.count_labelled(Family::Deadlines, deadline.name());
         }
     }
+}
+
+/// The client left. Where it had been told no status, the event has the one that nginx writes.
+fn client_gone<S: ResponseSink>(sink: &S, record: &mut Record) -> Ending {
+    record.outcome = "client_gone";
+    if !sink.began() {
+        record.status = 499;
+    }
+    Ending::Gone
 }
 
 fn body_ended<B: RequestBody>(body: &B) -> bool {
@@ -611,4 +674,52 @@ fn behind_proxy(client: &Client, head: &RequestHead, live: &Live) -> Connection 
 /// The reason phrase of a status that the edge sends itself.
 pub fn reason_phrase(status: u16) -> &'static [u8] {
     http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("").as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ray::{RayKey, Rays};
+
+    /// A response of which a head was taken, or not.
+    struct Begun(bool);
+
+    impl ResponseSink for Begun {
+        async fn informational(&mut self, _: &Timer, _: u16, _: &[Line<'_>]) -> Result<(), WireError> {
+            Ok(())
+        }
+
+        async fn head(&mut self, _: &Timer, _: &Answer<'_>, _: bool) -> Result<(), WireError> {
+            Ok(())
+        }
+
+        async fn piece(&mut self, _: &Timer, _: &[u8], _: Then) -> Result<(), WireError> {
+            Ok(())
+        }
+
+        async fn finish(&mut self, _: &Timer, _: Option<&Headers>) -> Result<(), WireError> {
+            Ok(())
+        }
+
+        fn close_after(&mut self) {}
+
+        fn began(&self) -> bool {
+            self.0
+        }
+
+        fn sent(&self) -> Sent {
+            Sent::default()
+        }
+    }
+
+    #[test]
+    fn a_client_that_left_keeps_the_status_that_it_was_told() {
+        let ray = Rays::new(RayKey::random(), 0, 1).next_id();
+        for (began, status) in [(false, 499), (true, 200)] {
+            let mut record = Record::begin(ray, 1);
+            record.status = 200;
+            assert_eq!(client_gone(&Begun(began), &mut record), Ending::Gone);
+            assert_eq!((record.status, record.outcome), (status, "client_gone"));
+        }
+    }
 }

@@ -3,7 +3,6 @@
 //! A connection is refused and closed at the first byte that could be read in two ways; what is sent back is a page, so
 //! that a person who debugs sees why. Pipelined requests are served in order, each after the one before it has ended.
 
-use std::future::poll_fn;
 use std::time::SystemTime;
 
 use http1::{Framing, Headers, Line, Refusal, RequestHead, RequestParser, Version};
@@ -21,6 +20,10 @@ use crate::wire::{Buffer, Io, Wire, WireError};
 const GATHER_BYTES: usize = 32 * 1024;
 /// Up to this size head and body leave as one part: copying costs less than a second part does.
 pub const COPY_BYTES: usize = 8 * 1024;
+/// Room for the head of a usual response.
+const OUT_BYTES: usize = 1024;
+/// What a connection that rests may keep of the memory that its last response was written in.
+const KEEP_BYTES: usize = 4 * 1024;
 /// What is read and thrown away after a last response, so that the client can read it before it sees a reset.
 const LINGER_BYTES: usize = 512 * 1024;
 const LINGER_MS: u64 = 2_000;
@@ -30,7 +33,7 @@ const LINGER_MS: u64 = 2_000;
 pub async fn serve<IO: Io>(client: Client, wire: Wire<IO>, timer: TimerGuard, mut input: Option<Buffer>) -> Option<IO> {
     let worker = &client.worker;
     let mut parser = RequestParser::new(client.limits);
-    let mut out = Vec::with_capacity(1024);
+    let mut out = Vec::with_capacity(OUT_BYTES);
     let mut served: u64 = 0;
     loop {
         let (idle_ms, kind, most) = {
@@ -83,21 +86,25 @@ pub async fn serve<IO: Io>(client: Client, wire: Wire<IO>, timer: TimerGuard, mu
             framing: SinkFraming::None,
             close: last,
             began: false,
+            unsent: None,
             sent: Sent::default(),
         };
         let ending = exchange::run(&client, &timer, &head, &mut body, &mut sink).await;
         let (last, until_close) = (sink.close, sink.framing == SinkFraming::UntilClose);
         worker.recorder.add(Metric::BytesSent, sink.sent.bytes);
-        worker.recorder.add(Metric::BytesReceived, body.incoming.received() + head.received().len() as u64);
+        worker.recorder.add(Metric::BytesReceived, body.incoming.received() + head.head_bytes() as u64);
         body.incoming.release(body.input);
         parser.recycle(head);
+        if out.capacity() > KEEP_BYTES {
+            out = Vec::with_capacity(OUT_BYTES);
+        }
         match ending {
             Ending::Complete if !last => {}
             Ending::Complete | Ending::Last => {
                 linger(&wire, &timer, &mut input).await;
                 return None;
             }
-            Ending::Cut => return until_close.then(|| wire.into_inner()),
+            Ending::Cut | Ending::Gone => return until_close.then(|| wire.into_inner()),
         }
     }
     timer.arm(Lane::ClientWrite, Deadline::WriteRate, LINGER_MS);
@@ -187,7 +194,8 @@ async fn refuse<IO: Io>(
 async fn linger<IO: Io>(wire: &Wire<IO>, timer: &Timer, input: &mut Option<Buffer>) {
     timer.disarm(Lane::Total);
     timer.arm(Lane::ClientWrite, Deadline::WriteRate, LINGER_MS);
-    timer.arm(Lane::ClientRead, Deadline::Idle, LINGER_MS);
+    // Not as idle: a drain ends what is idle at once.
+    timer.arm(Lane::ClientRead, Deadline::Total, LINGER_MS);
     if wire.shutdown(timer, Lane::ClientWrite).await.is_err() {
         return;
     }
@@ -271,11 +279,14 @@ struct Http1Sink<'c, IO> {
     framing: SinkFraming,
     close: bool,
     began: bool,
+    /// Where in `out` the head begins, while none of it has left.
+    unsent: Option<usize>,
     sent: Sent,
 }
 
 impl<IO: Io> Http1Sink<'_, IO> {
     async fn flush(&mut self, timer: &Timer, bytes: &[u8], tail: &[u8]) -> Result<(), WireError> {
+        self.unsent = None;
         self.sent.bytes += (self.out.len() + bytes.len() + tail.len()) as u64;
         if self.out.len() + bytes.len() <= COPY_BYTES {
             self.out.extend_from_slice(bytes);
@@ -308,6 +319,7 @@ impl<IO: Io> ResponseSink for Http1Sink<'_, IO> {
 
     async fn head(&mut self, timer: &Timer, answer: &Answer<'_>, now: bool) -> Result<(), WireError> {
         self.began = true;
+        self.unsent = Some(self.out.len());
         http1::write::status_line(self.out, Version::Http11, answer.status, answer.reason)?;
         for line in answer.lines {
             http1::write::header_line(self.out, *line)?;
@@ -376,6 +388,13 @@ impl<IO: Io> ResponseSink for Http1Sink<'_, IO> {
         if self.out.is_empty() { Ok(()) } else { self.flush(timer, b"", b"").await }
     }
 
+    fn take_back(&mut self) -> bool {
+        let Some(start) = self.unsent.take() else { return false };
+        self.out.truncate(start);
+        (self.began, self.framing, self.sent.body) = (false, SinkFraming::None, 0);
+        true
+    }
+
     fn close_after(&mut self) {
         self.close = true;
     }
@@ -389,15 +408,65 @@ impl<IO: Io> ResponseSink for Http1Sink<'_, IO> {
     }
 }
 
-/// Whether these first bytes are the HTTP/2 connection preface (RFC 9113 §3.4), as far as they go.
+/// The HTTP/2 connection preface (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// So much of it no method of HTTP/1 begins with: `PRI` and a space.
+const PREFACE_TELLS: usize = 4;
+
+/// Whether these first bytes are the HTTP/2 connection preface, as far as they go.
 pub fn begins_http2(bytes: &[u8]) -> bool {
-    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    bytes.len() >= 4 && PREFACE.starts_with(&bytes[..bytes.len().min(PREFACE.len())])
+    bytes.len() >= PREFACE_TELLS && PREFACE.starts_with(&bytes[..bytes.len().min(PREFACE.len())])
 }
 
-/// Reads until there is something; what it was. For listeners without TLS, where HTTP/2 may come by prior knowledge.
+/// Reads until the protocol can be told; what was read. For listeners without TLS, where HTTP/2 may come by prior knowledge.
 pub async fn first_bytes<IO: Io>(wire: &Wire<IO>, timer: &Timer) -> Result<Option<Buffer>, WireError> {
-    let mut input = None;
-    poll_fn(|cx| wire.poll_read(cx, timer, Lane::ClientRead, &mut input)).await?;
-    Ok(input.filter(|buffer| !buffer.is_empty()))
+    let mut input: Option<Buffer> = None;
+    loop {
+        let count = wire.read(timer, Lane::ClientRead, &mut input).await?;
+        let bytes = input.as_ref().map_or(&[][..], Buffer::filled);
+        if count == 0 || bytes.len() >= PREFACE_TELLS || !PREFACE.starts_with(bytes) {
+            return Ok(input.filter(|buffer| !buffer.is_empty()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deadlines::Timers;
+    use crate::wire::Buffers;
+    use tokio::io::AsyncReadExt;
+
+    fn answer(status: u16, length: Length) -> Answer<'static> {
+        Answer { status, reason: b"R", lines: &[], length }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_head_can_be_taken_back_until_a_byte_of_it_has_left() {
+        let (near, mut far) = tokio::io::duplex(4096);
+        let (wire, timers) = (Wire::new(near, Buffers::new(64, 4)), Timers::new());
+        let (timer, mut out) = (timers.register(), Vec::new());
+        let mut sink = Http1Sink {
+            wire: &wire,
+            out: &mut out,
+            version: Version::Http11,
+            framing: SinkFraming::None,
+            close: false,
+            began: false,
+            unsent: None,
+            sent: Sent::default(),
+        };
+        assert!(!sink.take_back(), "there is none");
+        sink.head(&timer, &answer(200, Length::Unknown), false).await.unwrap();
+        sink.piece(&timer, b"gathered", Then::More).await.unwrap();
+        assert!(sink.take_back() && !sink.began());
+        sink.head(&timer, &answer(502, Length::Known(2)), false).await.unwrap();
+        sink.piece(&timer, b"no", Then::End).await.unwrap();
+        assert!(!sink.take_back() && sink.began());
+        assert_eq!(sink.sent().body, 2);
+        drop(wire);
+        let mut received = String::new();
+        far.read_to_string(&mut received).await.unwrap();
+        assert_eq!(received, "HTTP/1.1 502 R\r\ncontent-length: 2\r\n\r\nno");
+    }
 }

@@ -96,6 +96,7 @@ pub async fn serve<IO: Io>(client: Client, io: IO, timer: TimerGuard) {
         served: 0,
         rests: true,
         leaves: false,
+        lingers: None,
     };
     if let Some(name) = poll_fn(|cx| driver.poll(cx)).await {
         worker.recorder.count_labelled(Family::Refused, name);
@@ -129,16 +130,19 @@ struct Driver<IO: Io> {
     rests: bool,
     /// Whether GOAWAY was sent.
     leaves: bool,
+    /// While a client that was said goodbye to still takes what was sent: since when, and the bytes taken when last seen.
+    lingers: Option<(Instant, u64)>,
 }
 
 impl<IO: Io> Driver<IO> {
     /// Moves frames until the connection ends; then says why, if it was refused.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<&'static str>> {
         self.streams.wake_by(cx.waker());
-        if let Some(late) = self.timer.poll(cx, Lane::ClientRead)
-            && self.is_over(late)
-        {
-            return Poll::Ready(None);
+        // Asked again after a goodbye: the deadline after it must wake this task, too.
+        while let Some(late) = self.timer.poll(cx, Lane::ClientRead) {
+            if self.is_over(late) {
+                return Poll::Ready(None);
+            }
         }
         if self.streams.is_abused.get() && !self.leaves {
             self.leaves = true;
@@ -164,9 +168,21 @@ impl<IO: Io> Driver<IO> {
         match self.pipe.poll_drain(cx) {
             Poll::Ready(Ok(())) if self.rests => self.pipe.rest(),
             Poll::Ready(Err(_)) => return Poll::Ready(None),
+            Poll::Pending if self.rests && self.leaves => self.linger(),
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
         Poll::Pending
+    }
+
+    /// Puts the end off while the client takes the last response, for as long as it might have rested.
+    fn linger(&mut self) {
+        let taken = self.pipe.written();
+        let (since, before) = self.lingers.unwrap_or_else(|| (Instant::now(), u64::MAX));
+        self.lingers = Some((since, taken));
+        if taken != before && since.elapsed() < Duration::from_millis(self.limits.idle_timeout_ms) {
+            // Not as idle: a drain ends what is idle at once.
+            self.timer.arm(Lane::ClientRead, Deadline::Total, LEAVE_MS);
+        }
     }
 
     /// A deadline of the connection passed: says goodbye the first time; true the second time.
@@ -200,6 +216,8 @@ impl<IO: Io> Driver<IO> {
         }
         self.rests = is_empty;
         if is_empty {
+            // As many as its streams were: a connection that rests keeps none.
+            self.streams.spare.take();
             let rest_ms = if self.leaves { LEAVE_MS } else { self.limits.idle_timeout_ms };
             self.timer.arm(Lane::ClientRead, Deadline::Idle, rest_ms);
         } else {
@@ -317,8 +335,8 @@ async fn serve_stream(stream: Stream, timer: &Timer) {
     let mut sink = Http2Sink::new(&reply, websocket);
     let ending = exchange::run(&client, timer, &head, &mut body, &mut sink).await;
     worker.recorder.add(Metric::BytesSent, sink.sent().bytes);
-    worker.recorder.add(Metric::BytesReceived, body.received() + head.received().len() as u64);
-    if ending == Ending::Cut {
+    worker.recorder.add(Metric::BytesReceived, body.received() + head.head_bytes() as u64);
+    if matches!(ending, Ending::Cut | Ending::Gone) {
         if sink.began() {
             // What was cut off never looks whole: dropped before its end, the stream is reset. h2 then throws away what it has
             // not sent, so the driver has its turn first.
@@ -326,13 +344,16 @@ async fn serve_stream(stream: Stream, timer: &Timer) {
         } else {
             reply.borrow_mut().reset(Code::INTERNAL_ERROR);
         }
-        open.0.count_reset();
+        // What the origin cut off is no fault of the client.
+        if ending == Ending::Gone {
+            open.0.count_reset();
+        }
     } else {
         // A tunnel that the client ended has not been ended by us.
         let _ = sink.finish(timer, None).await;
     }
     let mut spare = open.0.spare.borrow_mut();
-    if spare.len() < SPARE_HEADS {
+    if spare.len() < SPARE_HEADS && !head.is_large() {
         spare.push(head);
     }
 }

@@ -198,7 +198,6 @@ async fn connection(worker: Rc<Worker>, socket: TcpStream, peer: SocketAddr, lis
         },
         local,
         address: source.ip().to_canonical().to_string(),
-        peer: peer.ip().to_canonical(),
         trusted,
         limits: client_limits,
     };

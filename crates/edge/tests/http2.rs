@@ -18,6 +18,7 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -94,6 +95,10 @@ impl Origin {
                 }
             }
             log.lock().expect("a lock").push(format!("body {size} {}", tail.trim_end()));
+            if path == "/mute" {
+                let _ = reader.read(&mut [0; 1]);
+                return;
+            }
             let response = match path.as_str() {
                 "/trailers" => {
                     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 42\r\n\r\n"
@@ -103,6 +108,8 @@ impl Origin {
                 "/hints" => {
                     "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n".to_owned()
                 }
+                "/page" => format!("HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n{}", "x".repeat(60_000)),
+                "/huge" => format!("HTTP/1.1 200 OK\r\nContent-Length: 12000000\r\n\r\n{}", "x".repeat(12_000_000)),
                 "/large" => format!("HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n{}", "x".repeat(3_000_000)),
                 _ => {
                     let body = format!("got {size}");
@@ -840,13 +847,138 @@ fn a_websocket_travels_in_a_stream_and_beside_it_others_go_on() {
 fn an_origin_that_does_not_prove_that_it_understood_the_upgrade_is_not_connected() {
     let origin = Origin::start();
     let edge = start(&origin, "");
-    let error = by_library(&edge, async |client| {
+    by_library(&edge, async |client| {
         let mut client = client.ready().await.expect("ready");
         let (response, _) = client.send_request(library_request("GET", "/"), true).expect("sent");
         response.await.expect("a response");
         let (response, _up) = client.send_request(websocket_request(Some("wrong")), false).expect("sent");
-        response.await.expect_err("no tunnel")
+        assert_eq!(response.await.expect("a response").status(), 502, "a wrong proof");
+        let mut request = websocket_request(None);
+        *request.uri_mut() = "http://shop.example/".parse().expect("a target");
+        let (response, _up) = client.send_request(request, false).expect("sent");
+        assert_eq!(response.await.expect("a response").status(), 502, "200 would say that the tunnel stands");
     });
-    assert_eq!(error.reason(), Some(h2::Reason::INTERNAL_ERROR));
+    assert!(edge.status().failing_origins.is_empty(), "whoever asks for a WebSocket says nothing of the server");
     edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn resets_that_the_origin_caused_are_not_counted_against_the_client() {
+    let origin = Origin::start();
+    let edge = start(&origin, r#""h2_resets_per_window":10"#);
+    let mut client = Client::connect(&edge);
+    for stream in (1..40).step_by(2) {
+        client.request(stream, END_STREAM, &borrowed(&replaced(b":path", b"/cut")));
+        assert_eq!(client.outcome(stream), Outcome::Status(200));
+        assert!(matches!(client.outcome(stream), Outcome::Reset(_)), "what was cut off is reset");
+    }
+    client.request(41, END_STREAM, &borrowed(&good()));
+    assert_eq!(client.outcome(41), Outcome::Status(200));
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn a_preface_may_arrive_byte_by_byte() {
+    let origin = Origin::start();
+    let edge = start(&origin, "");
+    let mut stream = TcpStream::connect(edge.listening()[0].0).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("set");
+    stream.set_nodelay(true).expect("set");
+    for byte in b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" {
+        stream.write_all(&[*byte]).expect("written");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let mut client = Client { stream, left: None };
+    client.send(SETTINGS, 0, 0, &[]);
+    client.request(1, END_STREAM, &borrowed(&good()));
+    assert_eq!(client.outcome(1), Outcome::Status(200));
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn a_client_that_opens_no_window_is_judged_however_short_the_response() {
+    let origin = Origin::start();
+    let edge = start(&origin, r#""body_rate_window_ms":1000"#);
+    let mut client = Client::connect(&edge);
+    // SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113 §6.5.2).
+    client.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    client.request(1, END_STREAM, &borrowed(&replaced(b":path", b"/page")));
+    assert_eq!(client.outcome(1), Outcome::Status(200));
+    assert!(matches!(client.outcome(1), Outcome::Reset(_)), "it took nothing");
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn uploads_that_ended_leave_the_window_of_the_connection_to_others() {
+    let origin = Origin::start();
+    let edge = start(&origin, "");
+    by_library(&edge, async |client| {
+        let mut waiting = Vec::new();
+        // More than the window of the connection holds: 1 MiB.
+        for number in 0..100 {
+            let mut client = client.clone().ready().await.expect("ready");
+            let (response, mut body) = client.send_request(library_request("POST", "/mute"), false).expect("sent");
+            let mut left = Bytes::from(vec![7; 16 * 1024]);
+            while !left.is_empty() {
+                body.reserve_capacity(left.len());
+                let capacity = tokio::time::timeout(PATIENCE, std::future::poll_fn(|cx| body.poll_capacity(cx)));
+                let capacity = capacity.await.unwrap_or_else(|_| panic!("no window for upload {number}"));
+                let part = left.split_to(capacity.expect("open").expect("a window").min(left.len()));
+                body.send_data(part, left.is_empty()).expect("sent");
+            }
+            waiting.push((response, body));
+        }
+    });
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn a_slow_client_gets_the_whole_of_its_last_response_while_the_edge_drains() {
+    let origin = Origin::start();
+    let edge = Arc::new(start(&origin, ""));
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    // So that what was not taken lies with the edge.
+    socket.set_recv_buffer_size(4096).expect("set");
+    socket.connect(&edge.listening()[0].0.into()).expect("a connection");
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).expect("set");
+    let mut client = Client { stream, left: None };
+    client.stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").expect("written");
+    client.send(SETTINGS, 0, 0, &[0, 4, 1, 0, 0, 0]);
+    client.send(WINDOW_UPDATE, 0, 0, &[1, 0, 0, 0]);
+    client.request(1, END_STREAM, &borrowed(&replaced(b":path", b"/huge")));
+    // What is left is more than the system takes from the edge by itself, or the edge has nothing to wait for.
+    let mut received = vec![0; 7_000_000];
+    client.stream.read_exact(&mut received).expect("a beginning");
+    let other = Arc::clone(&edge);
+    let stop = std::thread::spawn(move || other.shutdown(PATIENCE));
+    let mut bytes = [0; 8192];
+    while let Ok(count @ 1..) = client.stream.read(&mut bytes) {
+        received.extend(&bytes[..count]);
+        std::thread::sleep(Duration::from_nanos(600 * count as u64));
+    }
+    let mut content = 0;
+    let mut rest = &received[..];
+    while let [a, b, c, kind, _, _, _, _, _, after @ ..] = rest {
+        let length = number(&[0, *a, *b, *c]) as usize;
+        assert!(after.len() >= length, "a frame is cut off");
+        content += if *kind == DATA { length } else { 0 };
+        rest = &after[length..];
+    }
+    assert_eq!(content, 12_000_000);
+    stop.join().expect("stopped");
+}
+
+#[test]
+fn a_client_that_does_not_close_holds_up_no_drain() {
+    let origin = Origin::start();
+    let edge = Arc::new(start(&origin, ""));
+    let mut client = Client::connect(&edge);
+    client.request(1, END_STREAM, &borrowed(&good()));
+    assert_eq!(client.outcome(1), Outcome::Status(200));
+    let other = Arc::clone(&edge);
+    let stop = std::thread::spawn(move || other.shutdown(3 * PATIENCE));
+    // Pings are not answered, so for the client the goodbye never arrives.
+    client.stream.read_to_end(&mut Vec::new()).expect("an end before the drain has one");
+    stop.join().expect("stopped");
 }

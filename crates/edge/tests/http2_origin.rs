@@ -56,7 +56,8 @@ impl Origin {
     async fn connection(stream: tokio::net::TcpStream, log: Arc<Mutex<Vec<Seen>>>, refused: Arc<AtomicU32>) {
         let mut connection = h2::server::handshake(stream).await.expect("a handshake");
         while let Some(Ok((request, mut respond))) = connection.accept().await {
-            if request.uri().path() == "/refuse-once" && refused.fetch_add(1, SeqCst) == 0 {
+            let path = request.uri().path();
+            if path == "/refuse" || (path == "/refuse-once" && refused.fetch_add(1, SeqCst) == 0) {
                 respond.send_reset(h2::Reason::REFUSED_STREAM);
                 continue;
             }
@@ -91,6 +92,14 @@ impl Origin {
                 let mut trailers = HeaderMap::new();
                 trailers.insert("grpc-status", HeaderValue::from_static("0"));
                 stream.send_trailers(trailers).expect("sent");
+            }
+            "/lines" => {
+                let mut response = Response::new(());
+                for number in 0..20 {
+                    let name = http::HeaderName::try_from(format!("x-{number}")).expect("a name");
+                    response.headers_mut().insert(name, HeaderValue::from_static("1"));
+                }
+                respond.send_response(response, true).expect("sent");
             }
             "/hints" => {
                 let hint = Response::builder().status(103).header("link", "</a.css>").body(()).expect("a head");
@@ -140,12 +149,16 @@ async fn read_all(mut body: RecvStream) -> (usize, Option<HeaderMap>) {
 }
 
 fn start(origin: &Origin) -> Edge {
+    start_with(origin, "")
+}
+
+fn start_with(origin: &Origin, limits: &str) -> Edge {
     let policy = format!(
         r#"{{"format":1,"version":1,"edge":{{"listen":[{{"address":"127.0.0.1:0","tls":false,"proxy_protocol":false}}],
-            "trusted_proxies":[],"colo":"LOC","threads":1,"limits":{{}},
+            "trusted_proxies":[],"colo":"LOC","threads":1,"limits":{{{limits}}},
             "spool":{{"dir":"/nonexistent","segment_bytes":67108864,"segment_seconds":60}}}},
             "lists":{{}},"rulesets":{{}},"account":{{"phases":{{}}}},
-            "zones":[{{"name":"shop","hosts":["shop.example"],"default":false,
+            "zones":[{{"name":"shop","hosts":["shop.example"],"default":true,
               "origin":{{"servers":[{{"url":"http://{}"}}],"http_version":"2"}},
               "tls":{{"certificates":[],"min_version":"1.2","https_redirect":false,"hsts":null}},
               "normalization":{{"incoming":"cloudflare","to_origin":false}},
@@ -268,4 +281,41 @@ fn an_upgrade_is_refused_with_a_reason_where_the_origin_cannot_take_it() {
     let response = over_http1(&edge, b"GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n");
     assert!(response.starts_with("HTTP/1.1 200 "), "the server is not blamed for it: {response}");
     edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn what_a_client_asks_for_and_what_the_origin_has_not_begun_say_nothing_of_its_health() {
+    let origin = Origin::start();
+    let edge = start(&origin);
+    for _ in 0..4 {
+        let response = over_http1(&edge, b"GET /refuse HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n");
+        assert!(response.starts_with("HTTP/1.1 502 "), "{response}");
+        assert!(edge.status().failing_origins.is_empty(), "refused streams");
+    }
+    let response = over_http1(&edge, b"GET /reset HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n");
+    assert!(response.starts_with("HTTP/1.1 502 "), "{response}");
+    assert_eq!(edge.status().failing_origins.len(), 1, "a request that was begun and not answered");
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn a_request_without_a_host_is_made_for_the_server_itself() {
+    let origin = Origin::start();
+    let edge = start(&origin);
+    let response = over_http1(&edge, b"GET /a HTTP/1.0\r\n\r\n");
+    assert!(response.ends_with("\r\n\r\ngot 0"), "{response}");
+    assert_eq!(origin.seen()[0].uri, format!("http://{}/a", origin.address));
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn the_limits_of_a_head_hold_for_responses_too() {
+    let origin = Origin::start();
+    let request = b"GET /lines HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n";
+    for (limits, status) in [(r#""headers":16"#, "502"), (r#""headers":64"#, "200")] {
+        let edge = start_with(&origin, limits);
+        let response = over_http1(&edge, request);
+        assert_eq!(response.split(' ').nth(1), Some(status), "{limits}: {response}");
+        edge.shutdown(Duration::ZERO);
+    }
 }

@@ -323,7 +323,10 @@ class Body(Settings):
     wait_ms: Annotated[int, Meta(ge=0, le=600_000, description="Milliseconds to wait for that much of a body.")] = 1000
     past_limit: Annotated[
         Literal["inspect_prefix", "reject"],
-        Meta(description="A longer body: rules see its beginning, or the request is refused with 413."),
+        Meta(
+            description="A body that cannot be held whole: rules see its beginning, or the request is refused with 413 "
+            "(too long), 408 (too slow) or 503 (no memory left for held bodies)."
+        ),
     ] = "inspect_prefix"
 
 

@@ -4,15 +4,15 @@
 //! may leave while its origin is silent.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use http1::{Known, Line};
+use http1::{Known, Line, Version};
 use smallvec::SmallVec;
 
 use super::{Answer, Exchange, Failed, RequestBody, ResponseSink};
@@ -25,19 +25,35 @@ use crate::limits::Limits;
 use crate::live::Served;
 use crate::metrics::{Family, Metric};
 use crate::origin::{
-    self, Checkout, ConnectError, ConnectErrorKind, Connection as OriginConnection, Pick, sticky_token,
+    self, Checkout, ConnectError, ConnectErrorKind, Connection as OriginConnection, Pick, Server, sticky_token,
 };
 use crate::page::Reason;
 use crate::upstream::{Http1Receive, Http1Send, Length, OriginReceive, OriginSend, Outgoing, UpstreamError};
-use crate::wire::Wire;
+use crate::wire::{Wire, WireError};
 use crate::worker::Worker;
 
 /// How long a client that sent `Expect: 100-continue` waits for its origin before the edge says it.
 const CONTINUE_PATIENCE_MS: u64 = 1_000;
 
+/// What of a held body leaves with the head. The rest is sent while the origin is listened to: it may refuse before it has
+/// read everything, and one that answers as it reads would otherwise wait for us as we wait for it.
+const FIRST_BYTES: usize = 32 * 1024;
+
 enum Received {
     Complete,
     Upgraded,
+}
+
+/// What the two directions of a conversation know of each other.
+struct Progress {
+    /// Whether the body may be sent: nobody waits for `100 Continue`.
+    go: Cell<bool>,
+    /// Whether the origin is still to be sent some of the body.
+    uploading: Cell<bool>,
+    /// Whether the client still sends some of it.
+    unread: Cell<bool>,
+    /// Whether the final head has come.
+    answered: Cell<bool>,
 }
 
 impl<'e> Exchange<'e> {
@@ -50,6 +66,7 @@ impl<'e> Exchange<'e> {
         sink: &mut S,
         record: &mut Record,
     ) -> Result<(), Failed> {
+        let held = RefCell::new(held);
         let group = &served.group;
         let upgrade = self.head.upgrade().filter(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
         let cookie =
@@ -118,7 +135,7 @@ impl<'e> Exchange<'e> {
         served: &Served,
         checkout: Checkout,
         body: &mut B,
-        held: &Held,
+        held: &RefCell<Held>,
         upgrade: Option<&'e [u8]>,
         sink: &mut S,
         record: &mut Record,
@@ -134,7 +151,18 @@ impl<'e> Exchange<'e> {
                 }
                 let mut send = Http1Send::new(&wire);
                 let result = self
-                    .talk(served, body, held, upgrade, &mut send, &mut receive, cookie.as_deref(), sink, record)
+                    .talk(
+                        served,
+                        &server,
+                        body,
+                        held,
+                        upgrade,
+                        &mut send,
+                        &mut receive,
+                        cookie.as_deref(),
+                        sink,
+                        record,
+                    )
                     .await;
                 let reusable = result.is_ok() && send.is_whole() && receive.reusable();
                 drop((send, receive));
@@ -154,16 +182,17 @@ impl<'e> Exchange<'e> {
                 result
             }
             OriginConnection::Http2(origin) => {
-                let (mut send, mut receive) = origin.converse();
-                self.talk(served, body, held, None, &mut send, &mut receive, cookie.as_deref(), sink, record).await
+                let (mut send, mut receive) = origin.converse(&self.client.limits);
+                self.talk(served, &server, body, held, None, &mut send, &mut receive, cookie.as_deref(), sink, record)
+                    .await
             }
         };
         match &result {
             // A pooled connection that was closed while it rested says nothing of the server.
             Err(Failed::Upstream(UpstreamError::Unanswered)) if reused => {}
-            Err(Failed::Upstream(_)) => server.health().failed(),
-            Err(_) => {}
-            Ok(()) => server.health().succeeded(),
+            Err(Failed::Upstream(error)) if error.is_fault_of_server() => server.health().failed(),
+            // What was answered was reported with its head.
+            Err(_) | Ok(()) => {}
         }
         result
     }
@@ -172,8 +201,9 @@ impl<'e> Exchange<'e> {
     async fn talk<B: RequestBody, S: ResponseSink, O: OriginSend, I: OriginReceive>(
         &mut self,
         served: &Served,
+        server: &Server,
         body: &mut B,
-        held: &Held,
+        held: &RefCell<Held>,
         upgrade: Option<&[u8]>,
         send: &mut O,
         receive: &mut I,
@@ -182,8 +212,13 @@ impl<'e> Exchange<'e> {
         record: &mut Record,
     ) -> Result<(), Failed> {
         let limits = &self.found.settings.limits;
-        let asks_first = self.head.expects_continue() && !body.ended() && held.bytes().is_empty();
-        let go = Cell::new(!asks_first);
+        let content = held.borrow().content();
+        let bytes = content.as_deref().map_or(&[][..], Vec::as_slice);
+        let first = &bytes[..bytes.len().min(FIRST_BYTES)];
+        let rest_at = first.len();
+        let asks_first = self.head.expects_continue() && !body.ended() && bytes.is_empty();
+        let whole = body.ended() && rest_at == bytes.len();
+        let mut stopped = false;
         {
             let client_ip: Cow<'_, str> = if self.client.trusted {
                 self.connection.client_ip.to_string().into()
@@ -197,7 +232,7 @@ impl<'e> Exchange<'e> {
                 forwarded_for: &chain,
                 scheme: if self.connection.scheme_https { "https" } else { "http" },
                 ray: &self.ray,
-                host: served.group.host_header().map_or(self.head.host(), str::as_bytes),
+                host: self.host_for(served, server),
                 client_host: self.head.host(),
                 trusted: self.client.trusted,
                 upgrade,
@@ -214,50 +249,85 @@ impl<'e> Exchange<'e> {
             let target = self.target.as_deref().unwrap_or(self.head.path_and_query());
             let length = match body.length() {
                 // The held body is whole, so its length is known whatever its framing was.
-                Length::Unknown if body.ended() => Length::Known(held.bytes().len() as u64),
+                Length::Unknown if body.ended() => Length::Known(bytes.len() as u64),
                 length => length,
             };
             let request = Outgoing { method: self.head.method(), target, scheme: told.scheme, lines: &lines, length };
             self.timer.arm(Lane::Origin, Deadline::OriginBody, limits.origin_body_timeout_ms);
-            let then = if body.ended() { Then::End } else { Then::Wait };
-            send.head(self.timer, &request, held.bytes(), then).await?;
+            let then = if whole { Then::End } else { Then::Wait };
+            match send.head(self.timer, &request, first, then).await {
+                // It may have answered before it stopped reading; if it has not, receiving says so.
+                Err(UpstreamError::Wire(WireError::Io(_) | WireError::Closed)) => stopped = true,
+                sent => sent?,
+            }
         }
         record.request_sent = Some(Instant::now());
-        if body.ended() || asks_first {
+        if whole || asks_first || stopped {
             self.timer.arm(Lane::Origin, Deadline::OriginResponse, limits.origin_response_timeout_ms);
         }
         if asks_first {
             self.timer.arm(Lane::Patience, Deadline::Continue, CONTINUE_PATIENCE_MS);
         }
         let timer = self.timer;
-        let response_timeout_ms = limits.origin_response_timeout_ms;
+        let progress = Progress {
+            go: Cell::new(!asks_first),
+            uploading: Cell::new(!whole && !stopped),
+            unread: Cell::new(!body.ended()),
+            answered: Cell::new(false),
+        };
+        let await_origin = || {
+            if progress.answered.get() {
+                timer.arm(Lane::Origin, Deadline::OriginBody, limits.origin_body_timeout_ms);
+            } else {
+                timer.arm(Lane::Origin, Deadline::OriginResponse, limits.origin_response_timeout_ms);
+            }
+        };
         let received = {
-            let uploading = Cell::new(!body.ended());
+            let mut upload_failed = stopped && !body.ended();
             let mut client_side = pin!(async {
-                poll_fn(|_| if go.get() { Poll::Ready(()) } else { Poll::Pending }).await;
-                if uploading.get() {
-                    upload(timer, body, send, limits).await?;
-                    uploading.set(false);
-                    timer.arm(Lane::Origin, Deadline::OriginResponse, response_timeout_ms);
+                poll_fn(|_| if progress.go.get() { Poll::Ready(()) } else { Poll::Pending }).await;
+                let content = content;
+                if progress.uploading.get() {
+                    let rest = content.as_deref().map_or(&[][..], |bytes| &bytes[rest_at..]);
+                    upload(timer, rest, body, send, limits, &progress).await?;
+                    progress.uploading.set(false);
+                    progress.unread.set(false);
+                    if progress.answered.get() {
+                        held.borrow_mut().give_back();
+                    }
+                    await_origin();
                 }
+                drop(content);
                 Err::<(), Failed>(Failed::Body(body.gone(timer).await))
             });
-            let mut origin_side = pin!(self.receive(served, receive, cookie, sink, record, &go, &uploading));
-            let mut upload_failed = false;
+            let mut poll_client = |cx: &mut Context<'_>| {
+                if upload_failed {
+                    return Poll::Pending;
+                }
+                match client_side.as_mut().poll(cx) {
+                    // The origin takes no more of the body; it may have answered before it stopped reading.
+                    Poll::Ready(Err(Failed::Upstream(_))) => {
+                        upload_failed = true;
+                        await_origin();
+                        cx.waker().wake_by_ref();
+                        Poll::Pending
+                    }
+                    polled => polled,
+                }
+            };
+            let mut origin_side = pin!(self.receive(served, server, receive, cookie, held, sink, record, &progress));
+            let mut client_first = false;
             poll_fn(|cx| {
+                // While both directions move, neither may use up for itself what the runtime lets a task do in a turn.
+                client_first = progress.uploading.get() && !client_first;
+                if client_first && let Poll::Ready(Err(failed)) = poll_client(cx) {
+                    return Poll::Ready(Err(failed));
+                }
                 if let Poll::Ready(result) = origin_side.as_mut().poll(cx) {
                     return Poll::Ready(result);
                 }
-                if !upload_failed && let Poll::Ready(Err(failed)) = client_side.as_mut().poll(cx) {
-                    match failed {
-                        // The origin takes no more of the body; it may have answered before it stopped reading.
-                        Failed::Upstream(_) => {
-                            upload_failed = true;
-                            timer.arm(Lane::Origin, Deadline::OriginResponse, response_timeout_ms);
-                            cx.waker().wake_by_ref();
-                        }
-                        failed => return Poll::Ready(Err(failed)),
-                    }
+                if !client_first && let Poll::Ready(Err(failed)) = poll_client(cx) {
+                    return Poll::Ready(Err(failed));
                 }
                 Poll::Pending
             })
@@ -278,14 +348,16 @@ impl<'e> Exchange<'e> {
     async fn receive<S: ResponseSink, I: OriginReceive>(
         &self,
         served: &Served,
+        server: &Server,
         receive: &mut I,
         cookie: Option<&str>,
+        held: &RefCell<Held>,
         sink: &mut S,
         record: &mut Record,
-        go: &Cell<bool>,
-        uploading: &Cell<bool>,
+        progress: &Progress,
     ) -> Result<Received, Failed> {
         let limits = &self.found.settings.limits;
+        let go = &progress.go;
         let mut informational = 0;
         let head = loop {
             let head = {
@@ -325,14 +397,22 @@ impl<'e> Exchange<'e> {
             }
         };
         record.take_response(&head);
-        self.worker.recorder.response(head.status());
-        self.timer.arm(Lane::Origin, Deadline::OriginBody, limits.origin_body_timeout_ms);
+        server.health().succeeded();
+        progress.answered.set(true);
+        let is_stream_tunnel = self.head.version() == Version::Http2 && self.head.upgrade().is_some();
+        if is_stream_tunnel && (200..300).contains(&head.status()) {
+            // To the client of a stream this would say that the tunnel stands (RFC 8441 §5).
+            return Err(Failed::Upstream(UpstreamError::NotUpgraded));
+        }
         if head.status() == 101 {
             let added = self.added(Some(served), cookie.map(str::as_bytes));
             let mut lines = headers::to_client(&head, &added);
             lines.push(Line::new(b"connection", b"Upgrade"));
             if let Some(protocol) = head.headers().known(Known::Upgrade) {
                 lines.push(Line::new(b"upgrade", protocol));
+            }
+            if !sink.is_upgrade(&lines) {
+                return Err(Failed::Upstream(UpstreamError::NotUpgraded));
             }
             let answer = Answer { status: 101, reason: head.reason(), lines: &lines, length: Length::Raw };
             sink.head(self.timer, &answer, true).await?;
@@ -341,11 +421,11 @@ impl<'e> Exchange<'e> {
         let no_body = self.head.method() == b"HEAD" || matches!(head.status(), 204 | 304);
         let announced = match receive.length() {
             Length::Known(length) => Some(length),
+            _ if no_body => head.headers().known(Known::ContentLength).and_then(number),
             _ => None,
         };
         let decision = compress::decide(
             served.zone.compression(),
-            self.head.method(),
             self.head.headers().known_all(Known::AcceptEncoding),
             head.status(),
             announced,
@@ -354,13 +434,16 @@ impl<'e> Exchange<'e> {
         let mut encoder = decision.coding.filter(|_| !no_body).map(|coding| Encoder::new(coding, announced));
         {
             let added = self.added(Some(served), cookie.map(str::as_bytes));
-            let etag = encoder.as_ref().and_then(|_| head.headers().known(Known::Etag));
+            let etag = decision.coding.and_then(|_| head.headers().known(Known::Etag));
             let etag = etag.and_then(|tag| compress::rewrite(b"etag", tag)).map(Cow::into_owned);
             let mut lines = headers::to_client(&head, &added);
             let mut length = if no_body { Length::None } else { receive.length() };
-            if let (Some(coding), Some(_)) = (decision.coding, &encoder) {
-                self.worker.recorder.count(Metric::CompressedResponses);
-                length = Length::Unknown;
+            if let Some(coding) = decision.coding {
+                // HEAD says what GET would have said (RFC 9110 §9.3.2).
+                if encoder.is_some() {
+                    self.worker.recorder.count(Metric::CompressedResponses);
+                    length = Length::Unknown;
+                }
                 lines.retain(|line| match (compress::rewrite(line.name(), line.value()), &etag) {
                     (None, _) => false,
                     (Some(Cow::Owned(_)), Some(weak)) => {
@@ -379,7 +462,7 @@ impl<'e> Exchange<'e> {
             if decision.add_vary {
                 lines.push(Line::new(b"vary", b"accept-encoding"));
             }
-            if uploading.get() {
+            if progress.unread.get() {
                 // What the client still sends of its body will not be read as a request (RFC 9112 §9.3).
                 sink.close_after();
             }
@@ -387,11 +470,17 @@ impl<'e> Exchange<'e> {
             sink.head(self.timer, &answer, false).await?;
         }
         self.worker.retired.replace(Some(head));
+        if !progress.uploading.get() {
+            // The response has begun, so nothing is sent again.
+            held.borrow_mut().give_back();
+        }
         record.first_byte = Some(Instant::now());
         if no_body {
             return Ok(Received::Complete);
         }
         loop {
+            // Armed here, so that an origin is not blamed for the time that the client takes.
+            self.timer.arm(Lane::Origin, Deadline::OriginBody, limits.origin_body_timeout_ms);
             let piece = {
                 // A body that has not begun to arrive must not keep its head waiting.
                 let mut next = pin!(receive.piece(self.timer));
@@ -400,12 +489,12 @@ impl<'e> Exchange<'e> {
                     Poll::Ready(piece) => piece,
                     Poll::Pending => {
                         sink.piece(self.timer, b"", Then::Wait).await?;
+                        self.timer.arm(Lane::Origin, Deadline::OriginBody, limits.origin_body_timeout_ms);
                         next.await
                     }
                 }
             };
             let Some((bytes, then)) = piece? else { break };
-            self.timer.arm(Lane::Origin, Deadline::OriginBody, limits.origin_body_timeout_ms);
             match &mut encoder {
                 None => {
                     sink.piece(self.timer, bytes, then).await?;
@@ -470,16 +559,35 @@ impl<'e> Exchange<'e> {
             sink.finish(timer, None).await?;
             Ok::<(), Failed>(())
         });
+        let mut up_first = false;
         poll_fn(|cx| {
+            // In turns: a direction that always has something would use up what the runtime lets a task do in a turn.
+            up_first = !up_first;
+            if up_first && let Poll::Ready(result) = up.as_mut().poll(cx) {
+                return Poll::Ready(result);
+            }
             if let Poll::Ready(result) = down.as_mut().poll(cx) {
                 return Poll::Ready(result);
             }
-            up.as_mut().poll(cx)
+            if up_first { Poll::Pending } else { up.as_mut().poll(cx) }
         })
         .await
     }
 
-    /// The chain for `X-Forwarded-For`: what a trusted peer said and the peer itself, else the client alone.
+    /// What `Host` says to the origin.
+    fn host_for<'a>(&self, served: &'a Served, server: &'a Server) -> &'a [u8]
+    where
+        'e: 'a,
+    {
+        match (served.group.host_header(), self.head.host()) {
+            (Some(host), _) => host.as_bytes(),
+            // HTTP/1.0 need not name a host, but every origin wants one.
+            (None, b"") => server.authority().as_bytes(),
+            (None, host) => host,
+        }
+    }
+
+    /// The chain for `X-Forwarded-For`: what a trusted proxy said and the proxy itself, else the client alone.
     fn forwarded_for<'a>(&self, client_ip: &'a str) -> Cow<'a, str> {
         if !self.client.trusted {
             return client_ip.into();
@@ -490,32 +598,56 @@ impl<'e> Exchange<'e> {
             chain.extend_from_slice(b", ");
         }
         let mut chain = String::from_utf8_lossy(&chain).into_owned();
-        chain.push_str(&self.client.peer.to_string());
+        chain.push_str(&self.client.address);
         chain.into()
     }
 }
 
-/// Passes what is left of a request body on.
+/// The value of a `Content-Length`, which the codec has checked.
+fn number(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// Passes on what is left of a request body: the rest of what is held, then what the client still sends.
 async fn upload<B: RequestBody, O: OriginSend>(
     timer: &Timer,
+    rest: &[u8],
     body: &mut B,
     send: &mut O,
     limits: &Limits,
+    progress: &Progress,
 ) -> Result<(), Failed> {
+    let mut chunks = rest.chunks(FIRST_BYTES).peekable();
+    while let Some(chunk) = chunks.next() {
+        let then = if chunks.peek().is_none() && body.ended() { Then::End } else { Then::Wait };
+        timer.arm(Lane::Origin, Deadline::OriginBody, limits.origin_body_timeout_ms);
+        send.piece(timer, chunk, then).await?;
+        if then == Then::End {
+            return Ok(());
+        }
+    }
     let mut total = body.received();
     loop {
+        if !progress.answered.get() {
+            // It waits for the client, as we do.
+            timer.disarm(Lane::Origin);
+        }
         let Some((bytes, then)) = body.piece(timer).await.map_err(Failed::Body)? else { break };
         total += bytes.len() as u64;
         if limits.body_bytes != 0 && total > limits.body_bytes {
             return Err(Failed::TooLarge);
         }
-        send.piece(timer, bytes, then).await?;
-        // The origin took it: its silence is counted anew.
         timer.arm(Lane::Origin, Deadline::OriginBody, limits.origin_body_timeout_ms);
+        send.piece(timer, bytes, then).await?;
         if then == Then::End {
             return Ok(());
         }
+        if progress.answered.get() {
+            // The origin took it: its silence is counted anew.
+            timer.arm(Lane::Origin, Deadline::OriginBody, limits.origin_body_timeout_ms);
+        }
     }
+    timer.arm(Lane::Origin, Deadline::OriginBody, limits.origin_body_timeout_ms);
     send.finish(timer, body.trailers()).await?;
     Ok(())
 }

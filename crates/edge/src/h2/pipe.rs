@@ -35,6 +35,8 @@ struct Gathered {
     bytes: Vec<u8>,
     /// How many of them were written.
     written: usize,
+    /// How many bytes were written in all.
+    total: u64,
     /// Whether the layer below may hold bytes that it was not made to send.
     unflushed: bool,
 }
@@ -76,6 +78,11 @@ impl<IO: Io> Pipe<IO> {
         Poll::Ready(Ok(()))
     }
 
+    /// How many bytes the layer below has taken so far.
+    pub fn written(&self) -> u64 {
+        self.0.out.borrow().total
+    }
+
     /// Gives back the memory of a drained pipe whose connection rests.
     pub fn rest(&self) {
         let mut out = self.0.out.borrow_mut();
@@ -92,6 +99,7 @@ impl<IO: Io> Pipe<IO> {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             out.written += count;
+            out.total += count as u64;
             out.unflushed = true;
         }
         out.bytes.clear();

@@ -20,9 +20,13 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
-/// A last piece up to this size is handed over whatever the client's windows are, so that the exchange is done with it. It
-/// stays with its stream, of which a connection has only so many.
+/// A last piece up to this size is handed over whole, so that the exchange is done with it, if the client's windows take
+/// nearly all of it.
 const LAST_PIECE_BYTES: usize = 64 * 1024 + 1024;
+
+/// What of such a piece may wait for the windows: it stays with its stream, of which a connection has only so many, and no
+/// deadline judges a client that does not take it.
+const LEFT_WAITING_BYTES: usize = 4 * 1024;
 
 /// The origin's answer to the key of a WebSocket.
 const ACCEPT: &[u8] = b"sec-websocket-accept";
@@ -100,8 +104,10 @@ pub struct Http2Body<'s> {
     stream: RecvStream,
     reply: &'s RefCell<Reply>,
     length: Length,
-    /// The piece handed out last; the client's windows are opened when the next one is asked for.
+    /// The piece handed out last.
     piece: Bytes,
+    /// So much of it the client's windows are to be opened by, when the next piece is asked for.
+    owed: usize,
     /// The piece after it, where it was already there.
     next: Option<Bytes>,
     received: u64,
@@ -118,7 +124,16 @@ impl<'s> Http2Body<'s> {
             Framing::Chunked | Framing::UntilClose => Length::Unknown,
         };
         let ended = is_tunnel || stream.is_end_stream();
-        Self { stream, reply, length, piece: Bytes::new(), next: None, received: 0, trailers: None, ended }
+        Self { stream, reply, length, piece: Bytes::new(), owed: 0, next: None, received: 0, trailers: None, ended }
+    }
+
+    /// Lets the client send as much as was passed on.
+    fn open_windows(&mut self) {
+        let owed = std::mem::take(&mut self.owed);
+        if owed > 0 {
+            // Fails only for a stream that is gone, and then reading it says so.
+            let _ = self.stream.flow_control().release_capacity(owed);
+        }
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
@@ -197,11 +212,8 @@ impl RequestBody for Http2Body<'_> {
     }
 
     async fn piece(&mut self, timer: &Timer) -> Result<Option<(&[u8], Then)>, BodyError> {
-        let passed_on = std::mem::take(&mut self.piece).len();
-        if passed_on > 0 {
-            // Fails only for a stream that is gone, and then reading it says so.
-            let _ = self.stream.flow_control().release_capacity(passed_on);
-        }
+        self.piece = Bytes::new();
+        self.open_windows();
         let then = poll_fn(|cx| {
             if let Some(late) = timer.poll(cx, Lane::ClientRead) {
                 return Poll::Ready(Err(BodyError::Wire(WireError::Late(late))));
@@ -214,6 +226,11 @@ impl RequestBody for Http2Body<'_> {
             polled
         })
         .await?;
+        self.owed = if then.is_some() { self.piece.len() } else { 0 };
+        if then == Some(Then::End) {
+            // Nobody asks for more, and the streams beside this one share the window of the connection.
+            self.open_windows();
+        }
         Ok(then.map(|then| (&self.piece[..], then)))
     }
 
@@ -261,14 +278,19 @@ impl<'s> Http2Sink<'s> {
 
     /// The status that HTTP/2 has for the answer: an upgrade that the origin agreed to is a 200 (RFC 8441 §4).
     fn status(&self, answer: &Answer<'_>) -> Result<u16, WireError> {
-        if answer.status != 101 {
-            return Ok(answer.status);
+        match answer.status {
+            101 if self.websocket.is_some() => Ok(200),
+            101 => Err(WireError::Closed),
+            status => Ok(status),
         }
-        let accepts = |key: &Key| {
-            let mut lines = answer.lines.iter().filter(|line| line.name().eq_ignore_ascii_case(ACCEPT));
-            lines.next().is_some_and(|line| key.is_accepted_by(line.value()))
-        };
-        if self.websocket.as_ref().is_some_and(accepts) { Ok(200) } else { Err(WireError::Closed) }
+    }
+
+    /// Whether the client's windows take `wanted` bytes now, or all but a little.
+    fn takes(&self, wanted: usize) -> Result<bool, WireError> {
+        self.with_stream(|stream| {
+            stream.reserve_capacity(wanted);
+            stream.capacity() + LEFT_WAITING_BYTES >= wanted
+        })
     }
 
     /// Takes the body's stream out of the cell for the time of a call.
@@ -344,7 +366,7 @@ impl ResponseSink for Http2Sink<'_> {
             return Ok(());
         }
         self.sent.body += bytes.len() as u64;
-        if bytes.is_empty() || (end && bytes.len() <= LAST_PIECE_BYTES) {
+        if bytes.is_empty() || (end && bytes.len() <= LAST_PIECE_BYTES && self.takes(bytes.len())?) {
             return self.send_data(Bytes::copy_from_slice(bytes), end);
         }
         let mut left = Bytes::copy_from_slice(bytes);
@@ -366,6 +388,15 @@ impl ResponseSink for Http2Sink<'_> {
         let map = header_map(&lines, None)?;
         self.ended = true;
         self.with_stream(|stream| stream.send_trailers(map))?.map_err(|_| WireError::Closed)
+    }
+
+    /// Nobody behind us can check the answer to a key that was made here.
+    fn is_upgrade(&self, lines: &[Line<'_>]) -> bool {
+        let accepts = |key: &Key| {
+            let mut lines = lines.iter().filter(|line| line.name().eq_ignore_ascii_case(ACCEPT));
+            lines.next().is_some_and(|line| key.is_accepted_by(line.value()))
+        };
+        self.websocket.as_ref().is_some_and(accepts)
     }
 
     /// A stream is never used again, and its connection goes on.

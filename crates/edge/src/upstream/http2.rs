@@ -14,7 +14,7 @@ use h2::client::ResponseFuture;
 use h2::{RecvStream, SendStream};
 use http::header::{CONTENT_LENGTH, HOST, TE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
-use http1::{Content, Framing, Headers, Refusal, ResponseHead};
+use http1::{Content, Framing, Headers, Limits, Refusal, ResponseHead};
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -26,10 +26,11 @@ type Handover = Rc<RefCell<Option<(ResponseFuture, Method)>>>;
 
 impl Http2 {
     /// The two halves of a conversation.
-    pub fn converse(self) -> (Http2Send, Http2Receive) {
+    pub fn converse(self, limits: &Limits) -> (Http2Send, Http2Receive) {
         let handover = Handover::default();
         let receive = Http2Receive {
             handover: Rc::clone(&handover),
+            limits: *limits,
             response: None,
             method: Method::GET,
             body: None,
@@ -122,6 +123,7 @@ impl OriginSend for Http2Send {
 #[derive(Debug)]
 pub struct Http2Receive {
     handover: Handover,
+    limits: Limits,
     response: Option<ResponseFuture>,
     method: Method,
     body: Option<RecvStream>,
@@ -173,13 +175,13 @@ impl OriginReceive for Http2Receive {
             let Some(response) = &mut self.response else { return Poll::Ready(Err(not_begun())) };
             if let Poll::Ready(Some(interim)) = response.poll_informational(cx) {
                 let (parts, ()) = interim.map_err(reset)?.into_parts();
-                let head = response_head(parts.status, &parts.headers, &self.method, Content::Absent);
+                let head = response_head(parts.status, &parts.headers, &self.method, Content::Absent, &self.limits);
                 return Poll::Ready(head.map_err(UpstreamError::Refused));
             }
             let (parts, body) = ready!(Pin::new(response).poll(cx)).map_err(reset)?.into_parts();
             self.response = None;
             let content = if body.is_end_stream() { Content::Absent } else { Content::Follows };
-            let head = response_head(parts.status, &parts.headers, &self.method, content);
+            let head = response_head(parts.status, &parts.headers, &self.method, content, &self.limits);
             let head = head.map_err(UpstreamError::Refused)?;
             self.length = match head.framing() {
                 Framing::None => Length::None,
@@ -280,8 +282,8 @@ fn http_request(request: &Outgoing<'_>, first_bytes: usize, ends_here: bool) -> 
     }
     let target = uri_bytes(request.target);
     let uri = http::Uri::builder().scheme(request.scheme).authority(authority).path_and_query(target.as_slice());
-    let uri = uri.build().map_err(|_| UpstreamError::Refused(Refusal::InvalidTarget))?;
-    let method = Method::from_bytes(request.method).map_err(|_| UpstreamError::Refused(Refusal::InvalidMethod))?;
+    let uri = uri.build().map_err(|_| UpstreamError::Unsendable(Refusal::InvalidTarget))?;
+    let method = Method::from_bytes(request.method).map_err(|_| UpstreamError::Unsendable(Refusal::InvalidMethod))?;
     let mut built = Request::new(());
     *built.method_mut() = method;
     *built.uri_mut() = uri;
@@ -311,11 +313,11 @@ fn uri_bytes(target: &[u8]) -> Vec<u8> {
 }
 
 fn header_name(name: &[u8]) -> Result<HeaderName, UpstreamError> {
-    HeaderName::from_bytes(name).map_err(|_| UpstreamError::Refused(Refusal::InvalidHeaderName))
+    HeaderName::from_bytes(name).map_err(|_| UpstreamError::Unsendable(Refusal::InvalidHeaderName))
 }
 
 fn header_value(value: &[u8]) -> Result<HeaderValue, UpstreamError> {
-    HeaderValue::from_bytes(value).map_err(|_| UpstreamError::Refused(Refusal::InvalidHeaderValue))
+    HeaderValue::from_bytes(value).map_err(|_| UpstreamError::Unsendable(Refusal::InvalidHeaderValue))
 }
 
 fn response_head(
@@ -323,11 +325,12 @@ fn response_head(
     headers: &HeaderMap,
     method: &Method,
     content: Content,
+    limits: &Limits,
 ) -> Result<ResponseHead, Refusal> {
     if status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Refusal::InvalidStatus);
     }
-    let mut builder = ResponseHead::builder();
+    let mut builder = ResponseHead::builder().limits(*limits);
     for (name, value) in headers {
         builder.header(name.as_str().as_bytes(), value.as_bytes())?;
     }

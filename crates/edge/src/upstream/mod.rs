@@ -31,8 +31,12 @@ pub enum UpstreamError {
     Reset(String, bool),
     /// The request cannot be written: a part of it has a byte that its place does not allow.
     Unwritable(Unwritable),
+    /// The request cannot be written for HTTP/2.
+    Unsendable(Refusal),
     /// More informational responses than `informational_responses`.
     TooManyInformational,
+    /// Asked for a WebSocket, the origin answered with something else, or did not prove that it understood.
+    NotUpgraded,
 }
 
 impl UpstreamError {
@@ -46,8 +50,16 @@ impl UpstreamError {
             Self::Refused(_) => "malformed",
             Self::Reset(..) => "reset",
             Self::Unwritable(_) => "unwritable",
+            Self::Unsendable(_) => "unsendable",
             Self::TooManyInformational => "informational",
+            Self::NotUpgraded => "not_upgraded",
         }
+    }
+
+    /// Whether it speaks against the server's health: not what the server had not begun, and nothing that a client can
+    /// bring about by what it asks for.
+    pub fn is_fault_of_server(&self) -> bool {
+        !matches!(self, Self::Reset(_, true) | Self::Unwritable(_) | Self::Unsendable(_) | Self::NotUpgraded)
     }
 }
 
@@ -56,10 +68,11 @@ impl std::fmt::Display for UpstreamError {
         match self {
             Self::Unanswered => f.write_str("the origin closed the connection without an answer"),
             Self::Wire(error) => error.fmt(f),
-            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Refused(refusal) | Self::Unsendable(refusal) => refusal.fmt(f),
             Self::Reset(message, _) => f.write_str(message),
             Self::Unwritable(unwritable) => unwritable.fmt(f),
             Self::TooManyInformational => f.write_str("the origin sent too many informational responses"),
+            Self::NotUpgraded => f.write_str("the origin did not agree to the WebSocket"),
         }
     }
 }

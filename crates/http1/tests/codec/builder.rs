@@ -40,6 +40,8 @@ fn a_stream_makes_the_head_that_http1_would_have_made() {
     assert_eq!((head.version(), head.form(), head.scheme()), (Version::Http2, TargetForm::Origin, Some(&b"https"[..])));
     assert_eq!((head.framing(), head.keep_alive(), head.expects_continue()), (Framing::None, true, false));
     assert_eq!((head.upgrade(), head.received()), (None, &b""[..]));
+    // GET, https, a.example and /x?y=1, then `accept: */*` and `x-own: 1` with their line ends.
+    assert_eq!(head.head_bytes(), 3 + 5 + 9 + 6 + 13 + 10);
     let lines: Vec<_> = head.headers().iter().collect();
     assert_eq!(lines, [(&b"host"[..], &b"a.example"[..]), (b"accept", b"*/*"), (b"x-own", b"1")]);
     assert_eq!(head.headers().known(Known::Host), Some(&b"a.example"[..]));

@@ -1,0 +1,427 @@
+//! Exchanges against a running edge: raw HTTP/1.1 from the client, an origin that does what the test says.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use edge::service::{Edge, Options};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::thread::{sleep, spawn};
+use std::time::{Duration, Instant};
+
+/// Longer than anything here takes, shorter than anybody waits.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An origin: what it does with each connection, which are numbered.
+fn origin(serve: impl Fn(usize, Connection) + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let serve = std::sync::Arc::new(serve);
+    spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let (stream, serve) = (stream.expect("a connection"), std::sync::Arc::clone(&serve));
+            spawn(move || serve(number, Connection::new(stream)));
+        }
+    });
+    address
+}
+
+/// One end of a connection.
+struct Connection {
+    reader: BufReader<TcpStream>,
+    stream: TcpStream,
+}
+
+impl Connection {
+    fn new(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).expect("set");
+        stream.set_nodelay(true).expect("set");
+        Self { reader: BufReader::new(stream.try_clone().expect("cloned")), stream }
+    }
+
+    fn to_edge(edge: &Edge) -> Self {
+        Self::new(TcpStream::connect(edge.listening()[0].0).expect("a connection"))
+    }
+
+    fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).expect("written");
+    }
+
+    /// A head, as far as one comes.
+    fn head(&mut self) -> String {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") && self.reader.read_line(&mut head).unwrap_or(0) > 0 {}
+        head
+    }
+
+    fn take(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.reader.read_exact(&mut bytes).expect("so many bytes");
+        bytes
+    }
+
+    /// All that comes until the end.
+    fn rest(&mut self) -> String {
+        let mut bytes = Vec::new();
+        self.reader.read_to_end(&mut bytes).expect("an end");
+        String::from_utf8(bytes).expect("text")
+    }
+
+    /// Waits until the other side is gone.
+    fn await_end(&mut self) {
+        let _ = std::io::copy(&mut self.reader, &mut std::io::sink());
+    }
+}
+
+/// An edge of one zone. `change` may make another policy of the usual one.
+fn start(origin: SocketAddr, change: impl FnOnce(&mut Value)) -> Edge {
+    let mut policy = json!({
+        "format": 1, "version": 1,
+        "edge": {
+            "listen": [{"address": "127.0.0.1:0", "tls": false}],
+            "threads": 1,
+            "limits": {},
+            "spool": {"dir": "/nonexistent"},
+        },
+        "zones": [{
+            "name": "shop", "hosts": ["shop.example"],
+            "origin": {"servers": [{"url": format!("http://{origin}")}]},
+            "phases": {},
+        }],
+    });
+    change(&mut policy);
+    let options: Options = serde_json::from_str(r#"{"events":"off"}"#).expect("options");
+    Edge::start(&options, policy.to_string().as_bytes()).expect("the edge starts")
+}
+
+/// A rule that reads bodies, so that they are held.
+fn hold_bodies(policy: &mut Value, body: Value) {
+    policy["zones"][0]["phases"] = json!({"http_request_firewall_custom": [{
+        "id": "00000000000000000000000000000001",
+        "expression": "http.request.body.raw contains \"attack\"",
+        "action": "block",
+    }]});
+    policy["zones"][0]["body"] = body;
+}
+
+fn metric(edge: &Edge, name: &str, label: &str) -> u64 {
+    let samples = edge.status().metrics;
+    samples
+        .iter()
+        .find(|sample| sample.name == name && sample.label.is_none_or(|(_, value)| value == label))
+        .map_or(0, |sample| sample.value)
+}
+
+fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < PATIENCE, "never: {what}");
+        sleep(Duration::from_millis(10));
+    }
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n";
+
+fn post(framing: &str) -> String {
+    format!("POST / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n{framing}\r\n\r\n")
+}
+
+fn status(response: &str) -> &str {
+    response.split(' ').nth(1).unwrap_or("none")
+}
+
+#[test]
+fn an_origin_is_not_blamed_for_a_client_that_takes_its_time() {
+    // More than the buffers of two connections on loopback hold.
+    const SIZE: usize = 48 << 20;
+    let origin = origin(|_, mut edge| {
+        edge.head();
+        edge.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n"));
+        edge.write(vec![b'x'; SIZE]);
+    });
+    let edge = start(origin, |policy| {
+        policy["edge"]["limits"] = json!({"origin_body_timeout_ms": 1000, "body_min_bytes_per_s": 0});
+    });
+    let mut client = Connection::to_edge(&edge);
+    client.write(GET);
+    assert_eq!(status(&client.head()), "200");
+    sleep(Duration::from_millis(2500));
+    assert_eq!(client.rest().len(), SIZE);
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn an_origin_is_not_blamed_for_a_client_that_pauses_in_its_upload() {
+    let origin = origin(|_, mut edge| {
+        edge.head();
+        edge.take(10);
+        edge.write("HTTP/1.1 204 No Content\r\n\r\n");
+    });
+    let edge = start(origin, |policy| {
+        policy["edge"]["limits"] = json!({"origin_body_timeout_ms": 1000, "body_min_bytes_per_s": 0});
+    });
+    let mut client = Connection::to_edge(&edge);
+    client.write(post("Content-Length: 10"));
+    client.write("hello");
+    sleep(Duration::from_millis(2500));
+    client.write("again");
+    assert_eq!(status(&client.head()), "204");
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn a_body_that_is_malformed_where_it_begins_is_told_by_a_page() {
+    for body in ["ZZ\r\n", "5\r\nhello\r\nZZ\r\n"] {
+        let origin = origin(move |_, mut edge| {
+            edge.head();
+            edge.write(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}"));
+        });
+        let edge = start(origin, |_| {});
+        let mut client = Connection::to_edge(&edge);
+        client.write(GET);
+        let response = client.rest();
+        assert_eq!(status(&response), "502", "{body:?}: {response:?}");
+        assert_eq!(response.matches("HTTP/1.1").count(), 1, "{response}");
+        let counted = || ["2xx", "5xx"].map(|class| metric(&edge, "bartizan_responses_total", class));
+        eventually("one response is counted", || counted() == [0, 1]);
+        edge.shutdown(Duration::ZERO);
+    }
+}
+
+#[test]
+fn a_body_that_breaks_off_later_is_cut_off() {
+    let origin = origin(|_, mut edge| {
+        edge.head();
+        edge.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+        sleep(Duration::from_millis(300));
+        edge.write("ZZ\r\n");
+        edge.await_end();
+    });
+    let edge = start(origin, |_| {});
+    let mut client = Connection::to_edge(&edge);
+    client.write(GET);
+    let response = client.rest();
+    assert!(response.starts_with("HTTP/1.1 200 OK\r\n") && response.ends_with("\r\n5\r\nhello\r\n"), "{response}");
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn an_origin_that_began_its_response_has_the_time_of_a_body_after_the_upload_ends() {
+    let origin = origin(|_, mut edge| {
+        edge.head();
+        edge.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+        edge.take(10);
+        sleep(Duration::from_millis(1500));
+        edge.write("5\r\nworld\r\n0\r\n\r\n");
+    });
+    let edge = start(origin, |policy| policy["edge"]["limits"] = json!({"origin_response_timeout_ms": 500}));
+    let mut client = Connection::to_edge(&edge);
+    client.write(post("Content-Length: 10"));
+    client.write("12345");
+    assert_eq!(status(&client.head()), "200");
+    client.write("67890");
+    assert_eq!(client.rest(), "5\r\nhello\r\n5\r\nworld\r\n0\r\n\r\n");
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn a_server_is_believed_at_the_head_of_its_response() {
+    let origin = origin(|number, mut edge| {
+        edge.head();
+        if number > 0 {
+            edge.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+            edge.await_end();
+        }
+    });
+    let edge = start(origin, |_| {});
+    let mut client = Connection::to_edge(&edge);
+    client.write(post("Content-Length: 0"));
+    assert_eq!(status(&client.rest()), "502");
+    assert_eq!(edge.status().failing_origins.len(), 1);
+    let mut client = Connection::to_edge(&edge);
+    client.write(post("Content-Length: 0"));
+    assert_eq!(status(&client.head()), "200");
+    assert!(edge.status().failing_origins.is_empty(), "while the response goes on");
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn an_answer_to_half_a_held_body_reaches_the_client() {
+    const SIZE: usize = 24 << 20;
+    let origin = origin(|_, mut edge| {
+        edge.head();
+        edge.write("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno\n");
+        // Closed with content unread, which is a reset for the edge.
+        sleep(Duration::from_millis(300));
+    });
+    let edge = start(origin, |policy| {
+        hold_bodies(policy, json!({"inspection_limit": 32 << 20, "wait_ms": 20_000}));
+    });
+    let mut client = Connection::to_edge(&edge);
+    client.write(post(&format!("Content-Length: {SIZE}")));
+    client.write(vec![b'x'; SIZE]);
+    let response = client.rest();
+    assert!(response.starts_with("HTTP/1.1 413 ") && response.ends_with("\r\n\r\nno\n"), "{response}");
+    assert!(edge.status().failing_origins.is_empty());
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn an_origin_that_answers_as_it_reads_gets_the_whole_of_a_held_body() {
+    const SIZE: usize = 24 << 20;
+    let origin = origin(|_, mut edge| {
+        edge.head();
+        edge.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n"));
+        let mut left = SIZE;
+        while left > 0 {
+            let bytes = edge.take(left.min(1 << 16));
+            left -= bytes.len();
+            edge.write(bytes);
+        }
+    });
+    let edge = start(origin, |policy| {
+        hold_bodies(policy, json!({"inspection_limit": 32 << 20, "wait_ms": 20_000}));
+    });
+    let mut client = Connection::to_edge(&edge);
+    client.write(post("Transfer-Encoding: chunked"));
+    client.write(format!("{SIZE:x}\r\n"));
+    client.write(vec![b'x'; SIZE]);
+    client.write("\r\n0\r\n\r\n");
+    assert_eq!(status(&client.head()), "200");
+    assert_eq!(client.rest().len(), SIZE);
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn a_body_that_is_held_whole_is_no_larger_than_bodies_may_be() {
+    let origin = origin(|_, mut edge| {
+        edge.head();
+        edge.write("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+    });
+    let edge = start(origin, |policy| {
+        policy["edge"]["limits"] = json!({"body_bytes": 1024});
+        hold_bodies(policy, json!({}));
+    });
+    for (size, expected) in [(1024, "204"), (1025, "413")] {
+        let mut client = Connection::to_edge(&edge);
+        client.write(post("Transfer-Encoding: chunked"));
+        client.write(format!("{size:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(size)));
+        assert_eq!(status(&client.rest()), expected, "{size} bytes");
+    }
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn a_response_that_goes_on_keeps_no_room_from_other_bodies() {
+    let origin = origin(|_, mut edge| {
+        edge.head();
+        edge.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+        edge.await_end();
+    });
+    let edge = start(origin, |policy| {
+        policy["edge"]["limits"] = json!({"held_body_bytes": 1 << 20});
+        hold_bodies(policy, json!({"inspection_limit": 1 << 20}));
+    });
+    let mut streaming = Connection::to_edge(&edge);
+    streaming.write(post("Content-Length: 1000000"));
+    streaming.write(vec![b'x'; 1_000_000]);
+    assert_eq!(status(&streaming.head()), "200");
+    let mut client = Connection::to_edge(&edge);
+    client.write(post("Content-Length: 1000000"));
+    client.write("x".repeat(999_994) + "attack");
+    assert_eq!(status(&client.rest()), "403", "the rule sees all of the second body");
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn a_body_that_cannot_be_held_whole_is_refused_by_what_it_is_beyond() {
+    let origin = origin(|_, _| {});
+    let edge = start(origin, |policy| {
+        policy["edge"]["limits"] = json!({"held_body_bytes": 1 << 20});
+        hold_bodies(policy, json!({"inspection_limit": 1 << 20, "wait_ms": 1500, "past_limit": "reject"}));
+    });
+    let mut slow = Connection::to_edge(&edge);
+    slow.write(post("Transfer-Encoding: chunked"));
+    slow.write("5\r\nhello\r\n");
+    sleep(Duration::from_millis(200));
+    let mut no_room = Connection::to_edge(&edge);
+    no_room.write(post("Content-Length: 5"));
+    no_room.write("hello");
+    assert_eq!(status(&no_room.head()), "503");
+    let mut large = Connection::to_edge(&edge);
+    large.write(post("Content-Length: 2000000"));
+    assert_eq!(status(&large.head()), "413");
+    assert_eq!(status(&slow.head()), "408");
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn the_chain_names_the_proxy_that_spoke_and_not_the_balancer_before_it() {
+    let (told, heads) = mpsc::channel();
+    let origin = origin(move |_, mut edge| {
+        told.send(edge.head()).expect("heard");
+        edge.write("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+    });
+    let edge = start(origin, |policy| {
+        policy["edge"]["listen"][0]["proxy_protocol"] = json!(true);
+        policy["edge"]["trusted_proxies"] = json!(["127.0.0.0/8"]);
+    });
+    let mut client = Connection::to_edge(&edge);
+    client.write("PROXY TCP4 127.0.0.9 127.0.0.1 4000 80\r\n");
+    client.write(GET.replace("\r\n\r\n", "\r\nX-Forwarded-For: 198.51.100.7\r\n\r\n"));
+    assert_eq!(status(&client.rest()), "204");
+    let head = heads.recv().expect("a head");
+    let line = head.lines().find(|line| line.starts_with("X-Forwarded-For: "));
+    assert_eq!(line, Some("X-Forwarded-For: 198.51.100.7, 127.0.0.9"));
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn an_answer_to_head_says_of_the_content_what_one_to_get_says() {
+    let origin = origin(|_, mut edge| {
+        let head = edge.head();
+        edge.write("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nETag: \"v\"\r\nContent-Length: 5000\r\nConnection: close\r\n\r\n");
+        if head.starts_with("GET") {
+            edge.write(vec![b'x'; 5000]);
+        }
+    });
+    let edge = start(origin, |_| {});
+    for (accept, coded) in [("gzip", true), ("identity", false)] {
+        let told = |method: &str| {
+            let mut client = Connection::to_edge(&edge);
+            client.write(
+                GET.replace("GET", method).replace("\r\n\r\n", &format!("\r\nAccept-Encoding: {accept}\r\n\r\n")),
+            );
+            let head = client.head().to_ascii_lowercase();
+            let mut lines: Vec<String> = head.lines().map(str::to_owned).collect();
+            lines.retain(|line| {
+                ["content-encoding", "content-length", "etag", "vary"].iter().any(|name| line.starts_with(name))
+            });
+            lines.sort_unstable();
+            lines
+        };
+        assert_eq!(told("HEAD"), told("GET"), "{accept}");
+        assert_eq!(told("HEAD").contains(&"content-length: 5000".to_owned()), !coded, "{accept}");
+    }
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn a_client_that_still_sends_can_read_its_answer_while_the_edge_drains() {
+    let origin = origin(|_, _| {});
+    let edge = std::sync::Arc::new(start(origin, |policy| policy["edge"]["limits"] = json!({"body_bytes": 1000})));
+    let mut client = Connection::to_edge(&edge);
+    client.write(post("Content-Length: 1000000"));
+    // The answer is there, and unread.
+    client.stream.peek(&mut [0]).expect("an answer");
+    let other = std::sync::Arc::clone(&edge);
+    let stop = spawn(move || other.shutdown(PATIENCE));
+    for _ in 0..4 {
+        sleep(Duration::from_millis(250));
+        client.write(vec![b'x'; 1000]);
+    }
+    assert_eq!(status(&client.rest()), "413");
+    drop(client);
+    stop.join().expect("stopped");
+}
