@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bartizan.durable import remove_abandoned, replace, replace_many
+from bartizan.durable import remove_abandoned, replace, replace_many, sync, write
 
 
 def test_a_file_is_replaced_with_the_mode_that_is_asked_for(tmp_path: Path) -> None:
@@ -50,3 +50,11 @@ def test_what_the_killed_left_half_written_is_removed_and_nothing_else(tmp_path:
         (tmp_path / name).touch()
     remove_abandoned(tmp_path)
     assert {entry.name for entry in tmp_path.iterdir()} == set(kept)
+
+
+def test_a_file_is_written_in_pieces(tmp_path: Path) -> None:
+    write(tmp_path / "file", (str(number).encode() * 10_000 for number in range(3)))
+    sync(tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"0" * 10_000 + b"1" * 10_000 + b"2" * 10_000
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600

@@ -35,8 +35,11 @@ class TomlSpans:
         ancestor is given; the empty path is the start of the text.
         """
 
-def parse_toml(text: str) -> tuple[dict[str, Any], TomlSpans]:
-    """Parses TOML 1.1; raises `TomlSyntaxError` with every syntax error found. Dates become text."""
+def parse_toml(text: str | bytes) -> tuple[dict[str, Any], TomlSpans]:
+    """Parses TOML 1.1; raises `TomlSyntaxError` with every syntax error found. Dates become text.
+
+    Bytes are UTF-8, and are not copied; raises UnicodeDecodeError where they are not.
+    """
 
 def check_policy(document: bytes) -> bytes:
     """Compiles a policy document as the edge would.

@@ -6,12 +6,12 @@ import contextlib
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["remove_abandoned", "replace", "replace_many", "sync_directory"]
+__all__ = ["remove_abandoned", "replace", "replace_many", "sync", "sync_directory", "write"]
 
 _BESIDE = re.compile(r"\..+\.(\d+)\.\d+", re.ASCII)
 
@@ -37,6 +37,18 @@ def replace_many(files: dict[Path, bytes], mode: int = 0o600) -> None:
         with _beside(file, mode) as handle:
             handle.write(content)
     os.sync()
+
+
+def write(file: Path, pieces: Iterable[bytes], mode: int = 0o600) -> None:
+    """Puts a file in place whole, and not yet durably: see `sync`. Raises OSError."""
+    with _beside(file, mode) as handle:
+        handle.writelines(pieces)
+
+
+def sync(file: Path) -> None:
+    """Makes the content of a file durable. Raises OSError."""
+    with file.open("rb") as handle:
+        os.fsync(handle.fileno())
 
 
 def remove_abandoned(directory: Path) -> None:

@@ -43,7 +43,7 @@ KEYS = st.sampled_from(
 @settings(max_examples=300, deadline=None)
 @given(st.dictionaries(KEYS, VALUES, max_size=6))
 def test_the_walk_finds_a_mistake_exactly_where_the_conversion_stops(entries: dict[str, str]) -> None:
-    source = parse("site.toml", "\n".join(f"{key} = {value}" for key, value in entries.items()))
+    source = parse("site.toml", "\n".join(f"{key} = {value}" for key, value in entries.items()).encode())
     site, findings = convert(source)
     try:
         whole = msgspec.convert(source.values, Site)
@@ -65,7 +65,7 @@ origins = ["http://127.0.0.1:1"]
 [zones.bad]
 hosts = ["bad.example"]
 """
-    site, findings = convert(parse("site.toml", text))
+    site, findings = convert(parse("site.toml", text.encode()))
     assert site is not None
     assert (site.edge.colo, site.edge.threads, list(site.zones)) == ("AMS", 0, ["good", "bad"])
     assert (site.zones["bad"].hosts, site.zones["bad"].origins) == (["bad.example"], [])

@@ -27,13 +27,13 @@ from bartizan.config.source import parse
 def test_a_place_within_a_text_is_found_unless_escapes_hide_it(
     written: str, within: tuple[int, int], place: tuple[int, int]
 ) -> None:
-    source = parse("site.toml", f"# head\nx = {written}\n")
+    source = parse("site.toml", f"# head\nx = {written}\n".encode())
     [problem] = source.problems([Finding(("x",), "wrong", within=within)])
     assert (problem.line, problem.column) == place
 
 
 def test_places_after_dropped_items_are_those_of_the_file() -> None:
-    source = parse("site.toml", "x = [0, 1, 2, 3]\n")
+    source = parse("site.toml", b"x = [0, 1, 2, 3]\n")
     source.keep(("x",), [1, 3])
     assert source.original(("x", 1)) == ("x", 3)
     assert source.ordinal(("x", 1)) == 4
@@ -41,7 +41,7 @@ def test_places_after_dropped_items_are_those_of_the_file() -> None:
 
 
 def test_a_path_ends_where_the_file_does() -> None:
-    source = parse("site.toml", "[a]\nb = [1]\n")
+    source = parse("site.toml", b"[a]\nb = [1]\n")
     assert source.existing(("a", "b", 0)) == ("a", "b", 0)
     assert source.existing(("a", "b", 1)) == ("a", "b")
     assert source.existing(("a", "c", "d")) == ("a",)

@@ -97,3 +97,15 @@ def test_whatever_is_written_is_read_or_refused_with_places_in_it(text: str) -> 
     else:
         [(line, column, *_)] = spans.locate([tuple(values)[:1]])
         assert text.split("\n")[line - 1][column - 1 :] or not values
+
+
+def test_bytes_are_read_as_the_text_that_they_are() -> None:
+    data = "ä = 'ö'\nb = [1, 'c']\n".replace("ä", '"ä"').encode()
+    values, spans = parse_toml(data)
+    assert values == tomllib.loads(data.decode())
+    assert spans.locate([("b", 1)]) == parse_toml(data.decode())[1].locate([("b", 1)]) == [(2, 9, 2, 9)]
+    with pytest.raises(UnicodeDecodeError) as wrong:
+        parse_toml(b"a = 1\nb = '\xff'")
+    assert (wrong.value.start, wrong.value.object) == (11, b"a = 1\nb = '\xff'")
+    with pytest.raises(TypeError, match="str or bytes"):
+        parse_toml(bytearray(b"a = 1"))  # type: ignore[arg-type]

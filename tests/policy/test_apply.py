@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sqlite3
 import threading
@@ -262,3 +263,22 @@ def test_what_the_database_reports_is_a_failure(state: StateDirectory) -> None:
 
     with pytest.raises(Failure, match=r"store\.sqlite3 cannot be used: no such table: policy_versions; see"):
         ask()
+
+
+@pytest.mark.parametrize("site_text", [SITE, SITE.replace('action = "block"', 'action = "blokc"')])
+def test_the_search_for_garbage_goes_on_after_an_apply(site: Path, state: StateDirectory, site_text: str) -> None:
+    site.write_text(site_text)
+    apply(site, state, author="ana")
+    assert gc.isenabled()
+
+
+def test_a_certificate_file_that_cannot_be_read_is_told(site: Path, state: StateDirectory) -> None:
+    (site.parent / "directory").mkdir()
+    site.write_text(
+        f'{SITE}[[zones.shop.tls.certificates]]\ncertificate_file = "directory"\nkey_file = "missing.pem"\n'
+    )
+    said = [problem.message for problem in apply(site, state, author="ana").problems]
+    assert [message.partition("cannot be read ")[2].partition(";")[0] for message in said] == [
+        "(is a directory)",
+        "(no such file or directory)",
+    ]

@@ -9,6 +9,7 @@ from bartizan.layout import StateDirectory
 from bartizan.policy.skeleton import Skeleton
 from bartizan.policy.why import expressions
 from bartizan.store.database import open_database, store_url
+from bartizan.store.packed import pack
 from bartizan.store.versions import NewVersion, Versions
 
 
@@ -35,7 +36,7 @@ def keep(state: StateDirectory, zone: list[dict[str, object]], account: list[dic
     skeleton = Skeleton(1, digests["account"], {}, {}, digests["account"], {"shop": digests["zone"]})
     bodies = {digests[name]: body for name, body in parts.items()}
     engine = open_database(store_url(state.store))
-    added = Versions(engine).add(NewVersion("ana", "", "", msgspec.json.encode(skeleton), b"{}", bodies))
+    added = Versions(engine).add(NewVersion("ana", "", pack(b""), msgspec.json.encode(skeleton), b"{}", bodies))
     engine.dispose()
     return added.id
 

@@ -9,13 +9,16 @@ import pytest
 from sqlalchemy import Engine, text
 
 from bartizan.failure import Failure
+from bartizan.store.packed import pack, unpack
 from bartizan.store.versions import NewVersion, Version, Versions
 
 
 def new(number: int, parts: dict[str, bytes] | None = None) -> NewVersion:
     bodies = {sha256(body).hexdigest(): body for body in (parts or {}).values()}
     document = b'{"zones":{"n":"%d"}}' % number
-    return NewVersion("ana", f"message {number}", f"# site {number}\nä", document, b'{"shop":{}}', bodies)
+    return NewVersion(
+        "ana", f"message {number}", pack(f"# site {number}\nä".encode()), document, b'{"shop":{}}', bodies
+    )
 
 
 @pytest.fixture
@@ -97,3 +100,9 @@ def test_a_status_that_is_not_known_is_refused_by_the_store_itself(versions: Ver
     versions.add(new(1))
     with pytest.raises(Exception, match="known_status"), engine.begin() as connection:
         connection.execute(text("UPDATE policy_versions SET status = 'lost'"))
+
+
+def test_a_text_is_packed_and_unpacked() -> None:
+    text = b"[zones.shop]\n" * 1000
+    assert len(pack(text)) < len(text) / 16
+    assert unpack(pack(text)) == text

@@ -8,9 +8,9 @@
 
 use ::toml::Spanned;
 use ::toml::de::{DeArray, DeTable, DeValue};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyUnicodeDecodeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 pyo3::create_exception!(
     _native,
@@ -25,7 +25,7 @@ type Position = (u32, u32, u32, u32);
 /// Where keys and values stand in the text that `parse_toml` read.
 #[pyclass(frozen, module = "bartizan._native")]
 pub struct TomlSpans {
-    text: String,
+    text: Text,
 }
 
 #[pymethods]
@@ -38,17 +38,20 @@ impl TomlSpans {
             .iter()
             .map(|path| path.iter().map(|step| Step::from_python(&step)).collect())
             .collect::<PyResult<Vec<Vec<Step>>>>()?;
+        let text = self.text.read(py)?;
         Ok(py.detach(|| {
-            let (document, _) = DeTable::parse_recoverable(&self.text);
-            let lines = LineStarts::of(&self.text);
+            let (document, _) = DeTable::parse_recoverable(text);
+            let lines = LineStarts::of(text);
             paths.iter().map(|path| position(document.get_ref(), path, &lines)).collect()
         }))
     }
 }
 
-/// Parses `text`; raises `TomlSyntaxError` with every syntax error found.
+/// Parses `text`, `str` or UTF-8; raises `TomlSyntaxError` with every syntax error found.
 #[pyfunction]
-pub fn parse_toml<'py>(py: Python<'py>, text: &str) -> PyResult<(Bound<'py, PyDict>, TomlSpans)> {
+pub fn parse_toml<'py>(py: Python<'py>, text: Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyDict>, TomlSpans)> {
+    let kept = Text(text.unbind());
+    let text = kept.read(py)?;
     let (document, errors) = py.detach(|| DeTable::parse_recoverable(text));
     if !errors.is_empty() {
         let lines = LineStarts::of(text);
@@ -63,7 +66,24 @@ pub fn parse_toml<'py>(py: Python<'py>, text: &str) -> PyResult<(Bound<'py, PyDi
         return Err(TomlSyntaxError::new_err((places,)));
     }
     let values = table_to_python(py, document.get_ref())?;
-    Ok((values, TomlSpans { text: text.to_owned() }))
+    // Freeing a million values takes a while, in which other threads may run.
+    py.detach(|| drop(document));
+    Ok((values, TomlSpans { text: kept }))
+}
+
+/// The text as Python holds it: that of a thousand zones is 30 MB, which nobody need copy.
+struct Text(Py<PyAny>);
+
+impl Text {
+    fn read<'a>(&'a self, py: Python<'a>) -> PyResult<&'a str> {
+        let text = self.0.bind(py);
+        if let Ok(bytes) = text.cast::<PyBytes>() {
+            let bytes = bytes.as_bytes();
+            return std::str::from_utf8(bytes)
+                .map_err(|error| PyUnicodeDecodeError::new_err_from_utf8(py, bytes, error));
+        }
+        text.cast::<PyString>().map_err(|_| PyTypeError::new_err("the text is given as str or bytes"))?.to_str()
+    }
 }
 
 enum Step {
@@ -144,11 +164,8 @@ fn value_to_python<'py>(py: Python<'py>, value: &DeValue<'_>) -> PyResult<Bound<
         // No setting is a date; as text it is refused with the message for a wrong type.
         DeValue::Datetime(moment) => PyString::new(py, &moment.to_string()).into_any(),
         DeValue::Array(items) => {
-            let list = PyList::empty(py);
-            for item in items {
-                list.append(value_to_python(py, item.get_ref())?)?;
-            }
-            list.into_any()
+            let items = items.iter().map(|item| value_to_python(py, item.get_ref())).collect::<PyResult<Vec<_>>>()?;
+            PyList::new(py, items)?.into_any()
         }
         DeValue::Table(table) => table_to_python(py, table)?.into_any(),
     })

@@ -7,6 +7,7 @@ of a thousand zones only what changed is stored, shown by `diff` and compiled.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -49,21 +50,23 @@ class Parts(msgspec.Struct, frozen=True):
 
     def document(self, version: int) -> bytes:
         """The whole document, as the edge reads it."""
-        return b"".join(
-            (
-                b'{"format":%d,"version":%d,"edge":' % (FORMAT, version),
-                self.edge,
-                b',"lists":',
-                _object(self.lists),
-                b',"rulesets":',
-                _object(self.rulesets),
-                b',"account":',
-                self.account,
-                b',"zones":[',
-                b",".join(self.zones.values()),
-                b"]}",
-            )
-        )
+        return b"".join(self.pieces(version))
+
+    def pieces(self, version: int) -> Iterator[bytes]:
+        """The document in the pieces that it is made of, for who can do without the whole in memory."""
+        yield b'{"format":%d,"version":%d,"edge":' % (FORMAT, version)
+        yield self.edge
+        yield b',"lists":{'
+        yield from _members(self.lists)
+        yield b'},"rulesets":{'
+        yield from _members(self.rulesets)
+        yield b'},"account":'
+        yield self.account
+        yield b',"zones":['
+        for number, zone in enumerate(self.zones.values()):
+            yield b"," if number else b""
+            yield zone
+        yield b"]}"
 
 
 class _Rule(msgspec.Struct):
@@ -306,6 +309,8 @@ def _parameters(rule: Rule, rulesets: dict[str, str]) -> dict[str, Any] | None:
     return {**given, "id": rulesets.get(name, name)} if isinstance(name, str) else given
 
 
-def _object(members: dict[str, bytes]) -> bytes:
-    """A JSON object of members that are JSON already. Names are plain by their pattern."""
-    return b"{" + b",".join(b'"%s":%s' % (name.encode(), part) for name, part in members.items()) + b"}"
+def _members(members: dict[str, bytes]) -> Iterator[bytes]:
+    """The members of a JSON object that are JSON already. Names are plain by their pattern."""
+    for number, (name, part) in enumerate(members.items()):
+        yield b'%s"%s":' % (b"," if number else b"", name.encode())
+        yield part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path as FilePath
 
@@ -33,12 +34,17 @@ class Loaded(msgspec.Struct, frozen=True):
         return self.site is not None and not any(path[:1] in (("lists",), ("rulesets",)) for path in self.wrong)
 
 
-def load(file: FilePath) -> Loaded:
-    """Reads a site file and the lists that it names. Never raises for what is in them: that is in `problems`."""
+def load(file: FilePath, as_read: Callable[[bytes], None] = lambda _: None) -> Loaded:
+    """Reads a site file and the lists that it names. Never raises for what is in them: that is in `problems`.
+
+    `as_read` is called with the file's bytes before they are parsed, which lets other threads run.
+    """
     try:
-        source = sources.read(str(file))
+        data = sources.read(str(file))
+        as_read(data)
+        source = sources.parse(str(file), data)
     except SiteError as error:
-        empty = sources.parse(str(file), "")
+        empty = sources.parse(str(file), b"")
         return Loaded(empty, None, {}, error.problems, [])
     site, findings = convert(source)
     list_items: dict[str, bytes] = {}

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from pathlib import Path as FilePath
 from typing import Any
 
 from bartizan._native import TomlSpans, TomlSyntaxError, parse_toml
 from bartizan.config.problem import Finding, Path, Problem, SiteError, where
 
-__all__ = ["Source", "parse"]
+__all__ = ["Source", "parse", "read"]
 
 
 class Source:
     """A parsed site file.
 
-    `values` are the TOML values as Python has them; `file` is the path as the user named it, which is how messages name
-    it; relative paths in the file are relative to `directory`.
+    `data` is its text in UTF-8; `values` are the TOML values as Python has them; `file` is the path as the user named
+    it, which is how messages name it; relative paths in the file are relative to `directory`.
     """
 
-    def __init__(self, file: str, text: str, values: dict[str, Any], spans: TomlSpans) -> None:
+    def __init__(self, file: str, data: bytes, values: dict[str, Any], spans: TomlSpans) -> None:
         self.file = file
-        self.text = text
+        self.data = data
         self.values = values
         self.directory = FilePath(file).absolute().parent
         self._spans = spans
         self._kept: dict[Path, list[int]] = {}
+
+    @property
+    def text(self) -> str:
+        """The text of the file, decoded anew each time: that of a thousand zones is 30 MB."""
+        return self.data.decode()
 
     def shown(self, file: str) -> str:
         """A file that the site file names, as messages name it: beside the site file as the user named that."""
@@ -92,28 +98,27 @@ class Source:
         return line + text_line - 1 + begins_below, text_column
 
 
-def parse(file: str, text: str) -> Source:
-    """Parses the text of a site file. Raises `SiteError` with every line that is not TOML."""
+def parse(file: str, data: bytes) -> Source:
+    """Parses the text of a site file. Raises `SiteError` with every line that is not TOML, or the first not UTF-8."""
     try:
-        values, spans = parse_toml(text)
+        values, spans = parse_toml(data)
     except TomlSyntaxError as error:
-        raise SiteError(_syntax_problems(file, text, error.args[0])) from None
-    return Source(file, text, values, spans)
+        raise SiteError(_syntax_problems(file, data.decode(), error.args[0])) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise SiteError([Problem(file, line, 1, "site file", "is not UTF-8 here; save the file as UTF-8")]) from None
+    return Source(file, data, values, spans)
 
 
-def read(file: str) -> Source:
-    """Reads and parses a site file. Raises `SiteError` where it cannot be read, is not UTF-8 or is not TOML."""
+def read(file: str) -> bytes:
+    """The bytes of a site file, without a byte order mark. Raises `SiteError` where it cannot be read."""
     try:
-        text = FilePath(file).read_bytes().decode("utf-8-sig")
+        return FilePath(file).read_bytes().removeprefix(BOM_UTF8)
     except OSError as error:
         message = (
             f"cannot be read ({error.strerror}); name a site file that exists, or write one with: bartizan init URL"
         )
         raise SiteError([Problem(file, 1, 1, "site file", message)]) from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise SiteError([Problem(file, line, 1, "site file", "is not UTF-8 here; save the file as UTF-8")]) from None
-    return parse(file, text)
 
 
 def _syntax_problems(file: str, text: str, places: list[tuple[int, int, str]]) -> list[Problem]:

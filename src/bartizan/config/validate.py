@@ -5,6 +5,7 @@ What a rule's expression means is not judged here but by the edge (`native`), wh
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
@@ -266,10 +267,16 @@ def _list(name: str, entry: ListSource) -> Finding | None:
 
 def _file(path: SettingPath, name: str, directory: Path) -> Iterator[Finding]:
     try:
-        with (directory / name).open("rb"):
-            pass
+        # Opened only to say what is wrong: a thousand zones name two thousand files, and the edge reads them anyway.
+        if not _readable(os.path.join(directory, name)):  # noqa: PTH118  pathlib takes ten times as long
+            with (directory / name).open("rb"):
+                pass
     except OSError as error:
         yield Finding(path, _unreadable(str(path[-1]), name, directory, error))
+
+
+def _readable(file: str) -> bool:
+    return os.access(file, os.R_OK) and not os.path.isdir(file)  # noqa: PTH112  as above
 
 
 def _unreadable(key: str, name: str, directory: Path, error: OSError) -> str:

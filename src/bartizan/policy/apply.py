@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import gc
 import getpass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from bartizan.background import Background
+from bartizan.config.document import Parts
 from bartizan.config.load import Loaded, load
 from bartizan.config.problem import Problem
-from bartizan.config.site import Site
 from bartizan.layout import StateDirectory
 from bartizan.policy import diagnostics
-from bartizan.policy.build import policy_of, provide_certificates
+from bartizan.policy.build import made_here, policy_of, provide_certificates
 from bartizan.policy.check import check
-from bartizan.policy.effect import Effect, current_version, lock, open_versions, put_into_effect, settle, take
+from bartizan.policy.effect import (
+    Effect,
+    current_version,
+    import_store,
+    lock,
+    open_versions,
+    put_into_effect,
+    settle,
+    take,
+)
 from bartizan.policy.skeleton import take_apart
+from bartizan.store.packed import pack
 
 __all__ = ["Applied", "apply", "author"]
 
@@ -42,11 +56,17 @@ def apply(site: Path, state: StateDirectory, *, message: str = "", author: str) 
     Raises Failure where the store or a running edge cannot be used, OSError where the state directory cannot be
     written.
     """
-    with lock(state):
-        loaded = load(site)
+    with lock(state), without_collection():
+        # Both take as long as the parsing of a large file, which lets them run.
+        store = Background(import_store)
+        packed: list[Background[bytes]] = []
+        loaded = load(site, as_read=lambda data: packed.append(Background(lambda: pack(data))))
         if loaded.problems or loaded.site is None:
             return Applied("invalid", None, False, None, None, check(site, state).problems)  # noqa: FBT003
-        return _apply(loaded, loaded.site, state, message, author)
+        policy = policy_of(loaded, loaded.site, state)
+        provide_certificates(policy, made_here(loaded.site, state), state)
+        store.result()
+        return _apply(loaded, policy, packed[0].result, state, message, author)
 
 
 def author() -> str:
@@ -57,11 +77,23 @@ def author() -> str:
         return "unknown"
 
 
-def _apply(loaded: Loaded, site: Site, state: StateDirectory, message: str, by: str) -> Applied:
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Keeps the search for garbage in cycles from looking through a million settings that are none, again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _apply(
+    loaded: Loaded, policy: Parts, packed: Callable[[], bytes], state: StateDirectory, message: str, by: str
+) -> Applied:
     from bartizan.store.versions import NewVersion
 
-    policy = policy_of(loaded, site, state)
-    provide_certificates(policy, state)
     skeleton, bodies = take_apart(policy)
     document = msgspec.json.encode(skeleton)
     acme = msgspec.json.encode(policy.acme, order="deterministic")
@@ -75,7 +107,7 @@ def _apply(loaded: Loaded, site: Site, state: StateDirectory, message: str, by: 
         ):
             effect = put_into_effect(before.id, policy, state)
             return _outcome("unchanged" if effect.accepted else "refused", before.id, effect, loaded)
-        new = NewVersion(by, message, loaded.source.text, document, acme, bodies)
+        new = NewVersion(by, message, packed(), document, acme, bodies)
         version, effect = take(new, policy, versions, state)
     return _outcome("applied" if effect.accepted else "refused", version, effect, loaded)
 

@@ -10,7 +10,7 @@ from bartizan.config.load import Loaded
 from bartizan.config.site import CertificateFiles, Site
 from bartizan.layout import StateDirectory
 
-__all__ = ["policy_of", "provide_certificates"]
+__all__ = ["made_here", "made_here_before", "policy_of", "provide_certificates"]
 
 
 def policy_of(loaded: Loaded, site: Site, state: StateDirectory) -> Parts:
@@ -24,14 +24,23 @@ def policy_of(loaded: Loaded, site: Site, state: StateDirectory) -> Parts:
     )
 
 
-def provide_certificates(policy: Parts, state: StateDirectory) -> None:
-    """Makes the certificates that a policy names and that are this installation's to make, where they are not there."""
+def made_here(site: Site, state: StateDirectory) -> dict[str, list[str]]:
+    """The hosts of the zones whose certificates are this installation's to make, by zone."""
+    return {name: [host.lower() for host in site.zones[name].hosts] for name in _certificates(site, state)}
+
+
+def made_here_before(policy: Parts, state: StateDirectory) -> dict[str, list[str]]:
+    """As `made_here`, of a policy whose site file is history."""
     wanted: dict[str, list[str]] = {}
     for name, part in policy.zones.items():
         zone = msgspec.json.decode(part, type=_Zone)
-        made_here = {_file(state, name, policy)}
-        if made_here & {files.certificate_file for files in zone.tls.certificates}:
+        if _file(state, name, policy) in {files.certificate_file for files in zone.tls.certificates}:
             wanted[name] = zone.hosts
+    return wanted
+
+
+def provide_certificates(policy: Parts, wanted: dict[str, list[str]], state: StateDirectory) -> None:
+    """Makes the certificates of those zones and hosts where they are not there."""
     development.ensure_certificates(state, wanted)
     acme.ensure_placeholders(state, [name for name in wanted if name in policy.acme])
 

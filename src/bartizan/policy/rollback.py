@@ -16,7 +16,7 @@ from bartizan.config.source import parse
 from bartizan.layout import StateDirectory
 from bartizan.policy import diagnostics
 from bartizan.policy.apply import Applied
-from bartizan.policy.build import provide_certificates
+from bartizan.policy.build import made_here_before, provide_certificates
 from bartizan.policy.effect import lock, open_versions, settle, take
 from bartizan.policy.skeleton import Skeleton, restore
 
@@ -28,20 +28,22 @@ def rollback(version: int, state: StateDirectory, *, author: str) -> Applied:
 
     Raises Failure where there is no such version, or the store or a running edge cannot be used.
     """
+    from bartizan.store.packed import pack
     from bartizan.store.versions import NewVersion
 
     with lock(state), open_versions(state) as versions:
         settle(versions, state)
         document, acme = versions.document(version)
-        source = versions.source(version)
+        source = versions.source(version).encode()
         skeleton = msgspec.json.decode(document, type=Skeleton)
         bodies = versions.parts(skeleton.digests())
         before = versions.in_effect()
         versions.about_to(author, "rollback", f"version {version}", {"from": None if before is None else before.id})
         policy = restore(skeleton, acme, bodies)
-        provide_certificates(policy, state)
+        provide_certificates(policy, made_here_before(policy, state), state)
         message = f"rollback to version {version}"
-        new, effect = take(NewVersion(author, message, source, document, acme, bodies), policy, versions, state)
+        again = NewVersion(author, message, pack(source), document, acme, bodies)
+        new, effect = take(again, policy, versions, state)
     text = parse(f"version {version}", source)
     problems = diagnostics.problems(effect.diagnostics, Loaded(text, convert(text)[0], {}, [], []))
     outcome: Literal["applied", "refused"] = "applied" if effect.accepted else "refused"
