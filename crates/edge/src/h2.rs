@@ -216,8 +216,8 @@ impl<IO: Io> Driver<IO> {
         }
         self.rests = is_empty;
         if is_empty {
-            // As many as its streams were: a connection that rests keeps none.
-            self.streams.spare.take();
+            // For a client that asks one thing at a time; those of streams beside each other are not kept while it rests.
+            self.streams.spare.borrow_mut().truncate(1);
             let rest_ms = if self.leaves { LEAVE_MS } else { self.limits.idle_timeout_ms };
             self.timer.arm(Lane::ClientRead, Deadline::Idle, rest_ms);
         } else {

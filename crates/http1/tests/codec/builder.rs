@@ -225,3 +225,9 @@ fn a_response_of_a_stream_follows_the_same_rules() {
     assert_eq!(response(200, "GET", &[("connection", "x")], Content::Absent), Err(Refusal::ConnectionSpecificHeader));
     assert_eq!(response(200, "GET", &[("x", "a\nb")], Content::Absent), Err(Refusal::InvalidHeaderValue));
 }
+
+#[test]
+fn a_head_says_when_its_memory_is_not_worth_keeping() {
+    assert!(!get_with(&[("x-own", "1")]).expect("accepted").is_large());
+    assert!(get_with(&[("x-own", &"v".repeat(20_000))]).expect("accepted").is_large());
+}
