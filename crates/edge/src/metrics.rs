@@ -174,6 +174,12 @@ impl Metrics {
         if (sum as i64) < 0 { 0 } else { sum }
     }
 
+    /// The largest value that one block has of a number.
+    #[cfg(test)]
+    pub fn largest(&self, metric: Metric) -> u64 {
+        self.blocks.iter().map(|block| block.values[metric as usize].load(Ordering::Relaxed)).max().unwrap_or_default()
+    }
+
     /// The values of a family, by label value in the order of the alphabet.
     pub fn labelled(&self, family: Family) -> Vec<(&'static str, u64)> {
         let mut sums: Vec<(&'static str, u64)> = Vec::new();

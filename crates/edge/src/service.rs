@@ -187,8 +187,8 @@ impl Edge {
         let (live, table) =
             Live::prepare(policy, &origins, &certificates, &mut report.warnings).map_err(StartError::Policy)?;
         certificates.install(table);
-        let bound: Vec<Bound> =
-            settings.listen.iter().map(listen::bind).collect::<Result<_, _>>().map_err(StartError::Bind)?;
+        let bound = settings.listen.iter().map(|listen| listen::bind(listen, threads));
+        let bound: Vec<Bound> = bound.collect::<Result<_, _>>().map_err(StartError::Bind)?;
         let listening = bound.iter().map(|bound| (bound.listen.address, bound.listen.tls)).collect();
         let (spool, producers) = match options.events {
             Events::Off => (None, Vec::new()),
@@ -218,18 +218,16 @@ impl Edge {
             stopping: Mutex::new(()),
             grace_ms,
         };
-        edge.start_workers(&bound, producers).map_err(StartError::System)?;
+        edge.start_workers(bound, producers).map_err(StartError::System)?;
         Ok(edge)
     }
 
-    fn start_workers(&self, bound: &[Bound], producers: Vec<spool::Producer>) -> io::Result<()> {
+    fn start_workers(&self, mut bound: Vec<Bound>, producers: Vec<spool::Producer>) -> io::Result<()> {
         let key = RayKey::random();
         let mut producers = producers.into_iter();
         for index in 0..self.threads {
-            let sockets: Vec<_> = bound
-                .iter()
-                .map(|bound| Ok((bound.socket.try_clone()?, bound.listen.clone())))
-                .collect::<io::Result<_>>()?;
+            let sockets = bound.iter_mut().filter_map(|bound| Some((bound.sockets.pop()?, bound.listen.clone())));
+            let sockets = sockets.collect();
             let start = WorkerStart {
                 shared: Arc::clone(&self.shared),
                 sockets,
@@ -756,6 +754,32 @@ mod tests {
         let address = first.listening()[0].0.to_string();
         let error = start(&address).unwrap_err().to_string();
         assert!(error.starts_with(&format!("cannot listen on {address}: another program does; stop it")), "{error}");
+    }
+
+    #[test]
+    fn threads_share_a_port_and_other_processes_do_not() {
+        let mut document: serde_json::Value = serde_json::from_slice(&document("127.0.0.1:0")).unwrap();
+        document["edge"]["threads"] = 4.into();
+        let options = Options { events: Events::Off, ..Options::default() };
+        let edge = Edge::start(&options, &serde_json::to_vec(&document).unwrap()).unwrap();
+        let address = edge.listening()[0].0;
+        for _ in 0..64 {
+            assert!(ask(&edge, "").starts_with("HTTP/1.1 404 "));
+        }
+        assert_eq!(edge.shared.metrics.total(Metric::ConnectionsAccepted), 64);
+        let busiest = edge.shared.metrics.largest(Metric::ConnectionsAccepted);
+        assert!(busiest < 60, "one thread accepted {busiest} of 64 connections");
+        for threads in [1, 4] {
+            document["edge"]["listen"][0]["address"] = address.to_string().into();
+            document["edge"]["threads"] = threads.into();
+            let error = Edge::start(&options, &serde_json::to_vec(&document).unwrap()).unwrap_err().to_string();
+            assert!(error.contains("another program does"), "{error}");
+        }
+        // Nor does a program that would share.
+        let other = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let first = start("127.0.0.1:0").unwrap();
+        other.set_reuse_port(true).unwrap();
+        assert!(other.bind(&first.listening()[0].0.into()).is_err(), "one thread shares its port with nobody");
     }
 
     #[test]
