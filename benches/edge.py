@@ -24,12 +24,15 @@ from bartizan.failure import Failure
 
 Events = Literal["spool", "off"]
 
+BusyLoop = Literal["python", "digest"]
+"""What computes for ever in a thread of the edge's process: with the GIL, or without."""
+
 EXAMPLE: Final = "BENCH_EDGE"
 
 
 @contextmanager
 def edge(
-    name: str, policy: Document, directory: Path, *, events: Events, busy_loop: Literal["inside", "none"] = "none"
+    name: str, policy: Document, directory: Path, *, events: Events, busy_loop: BusyLoop | None = None
 ) -> Iterator[Proxy]:
     """An edge that serves `policy` on the proxy's core for as long as the block lasts."""
     directory.mkdir()
@@ -69,10 +72,10 @@ def _age(file: Path) -> str:
 _Started = tuple["subprocess.Popen[str]", list[tuple[str, bool]], int | None]
 
 
-def _python(policy: Path, events: Events, busy_loop: str) -> _Started:
+def _python(policy: Path, events: Events, busy_loop: BusyLoop | None) -> _Started:
     command: list[str | Path] = [sys.executable, "-m", "benches.edge_process", policy, "--events", events]
-    if busy_loop == "inside":
-        command.append("--busy-loop")
+    if busy_loop is not None:
+        command += ["--busy-loop", busy_loop]
     process = subprocess.Popen(pinned(PROXY_CORE, command), cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     line = process.stdout.readline()

@@ -1,12 +1,13 @@
 """`python -m benches.edge_process POLICY`: an edge as a program that uses the Python API has it, for the benches.
 
-With `--busy-loop` a Python thread of this process computes for ever and holds the GIL for it. Prints one JSON line when
-it serves, and stops on SIGTERM.
+With `--busy-loop` a thread of this process computes for ever: `python` holds the GIL for it, `digest` has let go of it.
+Prints one JSON line when it serves, and stops on SIGTERM.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import signal
 import sys
@@ -28,6 +29,15 @@ def count_for_ever() -> None:
         count = (count * 1_103_515_245 + 12_345) % SWITCHES
 
 
+def digest_for_ever() -> None:
+    """The same without the GIL: pbkdf2_hmac releases it, and so many iterations take a quarter of an hour."""
+    while True:
+        hashlib.pbkdf2_hmac("sha256", b"busy", b"loop", 2**31 - 1)
+
+
+LOOPS: Final = {"python": count_for_ever, "digest": digest_for_ever}
+
+
 def main() -> int:
     """Serves until SIGTERM."""
     from bartizan import Edge
@@ -35,13 +45,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benches.edge_process")
     parser.add_argument("policy", type=Path)
     parser.add_argument("--events", choices=["spool", "off"], default="spool")
-    parser.add_argument("--busy-loop", action="store_true")
+    parser.add_argument("--busy-loop", choices=sorted(LOOPS))
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _stop)
-    busy = threading.Thread(target=count_for_ever, name="busy", daemon=True)
+    busy = threading.Thread(target=LOOPS.get(arguments.busy_loop), name="busy", daemon=True)
     try:
         with Edge(arguments.policy, events=arguments.events) as edge:
-            if arguments.busy_loop:
+            if arguments.busy_loop is not None:
                 busy.start()
             sys.stdout.write(json.dumps({"listening": edge.listening, "busy": busy.native_id}) + "\n")
             sys.stdout.flush()

@@ -5,7 +5,8 @@
 
 A thread that computes for ever takes its share of a core wherever it runs, so the comparison is between the same loop
 in a thread of the edge's own process and in another process on the same core. What is left between the two is what the
-GIL costs a request.
+GIL costs a request, and what the scheduler makes of a thread beside the edge's; a thread that computes without the GIL
+is the control that tells the two apart.
 """
 
 from __future__ import annotations
@@ -33,19 +34,24 @@ from benches.report import Target, append_lines, page, publish, sample, table
 from bartizan.failure import Failure
 
 INSIDE: Final = "a thread of the edge process"
+CONTROL: Final = "a thread of the edge process, without the GIL"
 OUTSIDE: Final = "another process, same core"
 ALONE: Final = "no loop"
 
-SIDES: Final = (OUTSIDE, INSIDE, ALONE)
+SIDES: Final = (OUTSIDE, INSIDE, CONTROL, ALONE)
 APART: Final = Target(1.02, 1.02)
 
 METHOD: Final = """
 An edge with 50 rules, fingerprints and events serves 1 KiB over HTTP/1.1 from core 0, beside a Python loop that never
-waits: in a thread of its process, in another process on the same core, or nowhere. All edges stand at once, and those
-whose turn it is not are stopped (SIGSTOP), loop and all. CPU is the run time of every thread of the edge's process but
-the loop's, over requests answered; latencies are those of `benches/load/steady.rs` at a rate that leaves the core idle
-where no loop runs, counted from when a request fell due. In each round the sides take turns; figures are medians over
-rounds, with the least and the greatest.
+waits: in a thread of its process, in another process on the same core, or nowhere. The control is a thread of its
+process that is as busy and does not hold the GIL (one `hashlib.pbkdf2_hmac` that does not end): inside over control is
+what the GIL costs, control over outside what the scheduler makes of a thread beside the edge's instead of a process.
+All edges stand at once, and those whose turn it is not are stopped (SIGSTOP), loop and all. CPU is the run time of
+every thread of the edge's process but the loop's, over requests answered, and context switches are those of the same
+threads, from `/proc/PID/task/TID/status`: an edge that sleeps less often (voluntary) serves several requests for each
+time that it wakes up, one that is sent away more often (involuntary) pays for it in caches. Latencies are those of
+`benches/load/steady.rs` at a rate that leaves the core idle where no loop runs, counted from when a request fell due.
+In each round the sides take turns; figures are medians over rounds, with the least and the greatest.
 """
 
 
@@ -54,6 +60,8 @@ class Figures:
     """What was measured of one side."""
 
     cpu_us: list[float] = field(default_factory=list)
+    voluntary: list[float] = field(default_factory=list)
+    involuntary: list[float] = field(default_factory=list)
     p50_us: list[float] = field(default_factory=list)
     p99_us: list[float] = field(default_factory=list)
     per_second: list[float] = field(default_factory=list)
@@ -99,16 +107,21 @@ def _run(repeats: int, seconds: float, rate: float, json_file: Path | None, *, k
         for side in sides.values():
             _signal(side, signal.SIGSTOP)
         for repeat in range(repeats):
-            for name in SIDES[repeat % 3 :] + SIDES[: repeat % 3]:
+            first = repeat % len(SIDES)
+            for name in SIDES[first:] + SIDES[:first]:
                 side = sides[name]
                 _signal(side, signal.SIGCONT)
                 step(f"latency: {name}")
                 before = usage.spent(side.proxy.pid, without=side.proxy.left_out)
+                switched = switches(side.proxy)
                 seen = loads.steady(side.proxy, 1024, rate, seconds, hosts)
                 used_s = usage.spent(side.proxy.pid, without=side.proxy.left_out).since(before)
+                slept, sent_away = (now - then for now, then in zip(switches(side.proxy), switched, strict=True))
                 if seen.failed:
                     raise Failure(f"{seen.failed} of {seen.requests} requests failed beside {name}")
                 found[name].cpu_us.append(used_s / seen.requests * 1e6)
+                found[name].voluntary.append(slept / seen.requests)
+                found[name].involuntary.append(sent_away / seen.requests)
                 found[name].p50_us.append(seen.p50_us)
                 found[name].p99_us.append(seen.p99_us)
                 step(f"throughput: {name}")
@@ -120,19 +133,58 @@ def _run(repeats: int, seconds: float, rate: float, json_file: Path | None, *, k
         [
             name,
             sample(figures.cpu_us).text(2),
+            sample(figures.voluntary).text(3),
+            sample(figures.involuntary).text(3),
             sample(figures.p50_us).text(0),
             sample(figures.p99_us).text(0),
             sample(figures.per_second).text(0),
         ]
         for name, figures in found.items()
     ]
-    head = ["the loop runs in", "CPU us/request", "p50 us", "p99 us", "requests/s, closed loop"]
+    head = [
+        "the loop runs in",
+        "CPU us/request",
+        "voluntary switches/request",
+        "involuntary",
+        "p50 us",
+        "p99 us",
+        "requests/s, closed loop",
+    ]
     verdicts, missed = _verdicts(found)
-    sections = {f"At {rate:,.0f} requests/s": table(head, rows), "Verdicts": verdicts}
+    sections = {
+        f"At {rate:,.0f} requests/s": table(head, rows),
+        "Verdicts": verdicts,
+        "What is the GIL's": _shares(found),
+    }
     text = page("Requests beside a thread that holds the GIL", METHOD, built, "make bench ARGS=gil", sections, noise)
     publish("gil", text, write=keep)
     append_lines(json_file, ({"bench": "gil", "built": built, "side": name, **vars(f)} for name, f in found.items()))
     return 1 if missed else 0
+
+
+_LOOPS: Final[dict[str, edge.BusyLoop]] = {INSIDE: "python", CONTROL: "digest"}
+
+
+def switches(proxy: Proxy) -> tuple[int, int]:
+    """Voluntary and involuntary context switches of a process so far, without the threads that are left out."""
+    counts = {"voluntary_ctxt_switches": 0, "nonvoluntary_ctxt_switches": 0}
+    for task in Path(f"/proc/{proxy.pid}/task").iterdir():
+        if int(task.name) in proxy.left_out:
+            continue
+        for line in (task / "status").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name in counts:
+                counts[name] += int(value)
+    return counts["voluntary_ctxt_switches"], counts["nonvoluntary_ctxt_switches"]
+
+
+def _shares(found: dict[str, Figures]) -> str:
+    rows = []
+    for what, ours, theirs in (("the GIL", INSIDE, CONTROL), ("a thread instead of a process", CONTROL, OUTSIDE)):
+        cpu = sample(found[ours].cpu_us).median / sample(found[theirs].cpu_us).median
+        p99 = sample(found[ours].p99_us).median / sample(found[theirs].p99_us).median
+        rows.append([what, f"{ours} over {theirs}", f"{(cpu - 1) * 100:+.1f} %", f"{(p99 - 1) * 100:+.1f} %"])
+    return table(["what costs", "compared", "CPU for each request", "p99"], rows)
 
 
 @contextmanager
@@ -140,7 +192,7 @@ def _side(name: str, upstream: int, directory: Path) -> Iterator[Side]:
     place = directory / name.replace(" ", "-").replace(",", "")
     policy = policies.full(upstream, directory / f"spool-{place.name}")
     loop = [sys.executable, "-c", "from benches.edge_process import count_for_ever; count_for_ever()"]
-    with edge.edge(name, policy, place, events="spool", busy_loop="inside" if name == INSIDE else "none") as proxy:
+    with edge.edge(name, policy, place, events="spool", busy_loop=_LOOPS.get(name)) as proxy:
         if answer(proxy, "HTTP/1.1", "/bytes/1024").status != 200:
             raise Failure(f"the edge beside {name} does not answer 200, so there is nothing to measure")
         if name != OUTSIDE:
