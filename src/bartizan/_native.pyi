@@ -12,6 +12,7 @@ __all__ = [
     "SpoolWriter",
     "TomlSpans",
     "TomlSyntaxError",
+    "absent_functions_table",
     "check_policy",
     "event_tables",
     "fields_table",
@@ -203,7 +204,14 @@ def fields_table() -> str:
     """
 
 def functions_table() -> str:
-    """Every function of the rules language: a JSON array of objects with name, signature and summary."""
+    """Every function of the rules language, as a JSON array.
+
+    Each is an object with name, signature, summary, places (where it is allowed), once (whether an expression may hold
+    it once only) and examples: objects with expression, request, client and result.
+    """
+
+def absent_functions_table() -> str:
+    """Every documented function that is not here: a JSON array of objects with name and reason."""
 
 def metrics_table() -> str:
     """Every metric: a JSON array of objects with name, kind, the key of its label or null, and help."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bartizan.rules.reference import PAGE, fields, functions, markdown
+from bartizan.rules.reference import PAGE, absent_functions, fields, functions, markdown
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -19,3 +19,9 @@ def test_every_field_and_function_says_what_it_is() -> None:
     }
     assert [name for name, summary in described.items() if not summary.endswith(".")] == []
     assert {"http.request.uri.path", "ip.src", "lower", "any"} <= set(described)
+
+
+def test_every_function_has_examples_and_says_where_it_is_allowed() -> None:
+    assert [function.name for function in functions() if not function.examples or not function.places] == []
+    known = {function.name for function in functions()}
+    assert [function.name for function in absent_functions() if function.name in known or not function.reason] == []

@@ -169,6 +169,11 @@ impl<'v> Strings<'v> {
         }
     }
 
+    /// The text that they stand in.
+    pub fn text(&self) -> &[u8] {
+        self.text.bytes()
+    }
+
     /// The strings, to be read like any array.
     pub fn array(&self) -> Array<'_> {
         Array::Strings(Spans::new(self.text.bytes(), &self.places.places))

@@ -27,9 +27,12 @@ pub enum Type {
 }
 
 impl Type {
-    /// Whether an operator that works on one of the two works on the other: equal types, and String with Bytes.
+    /// Whether what works on one of the two works on the other: equal types, String with Bytes, and arrays of such.
     pub fn agrees(self, other: Self) -> bool {
-        self == other || (self.is_bytes() && other.is_bytes())
+        match (self, other) {
+            (Self::Array(one), Self::Array(other)) => one.agrees(*other),
+            _ => self == other || (self.is_bytes() && other.is_bytes()),
+        }
     }
 
     /// Whether this is a String or Bytes.
@@ -224,6 +227,8 @@ fields! {
         "The cipher suite of the client's connection, empty without TLS.";
     RayId "cf.ray_id" Type::String, Head, Present,
         "The identifier of this request, as on the block page and in the events.";
+    RandomSeed "cf.random_seed" Type::Bytes, Head, Present,
+        "32 random bytes that no one can foretell: the same wherever a request is looked at, others for the next request.";
     ZoneName "cf.zone.name" Type::String, Head, Present,
         "The name of the zone that serves the request.";
     Ja3Hash "cf.bot_management.ja3_hash" Type::String, Head, Present,

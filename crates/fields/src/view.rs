@@ -8,9 +8,12 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::io::Write;
 use std::net::IpAddr;
+use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
 use http1::{Headers, Known, Version};
+use ring::hmac::{self, HMAC_SHA256};
+use ring::rand::SystemRandom;
 
 use crate::media;
 use crate::normalize::normalize;
@@ -41,6 +44,7 @@ pub struct View<'r> {
     cookies: OnceCell<PairIndex>,
     form: OnceCell<PairIndex>,
     languages: OnceCell<PairIndex>,
+    random_seed: OnceCell<hmac::Tag>,
     spare: Spare,
 }
 
@@ -79,6 +83,7 @@ impl<'r> View<'r> {
             cookies: OnceCell::new(),
             form: OnceCell::new(),
             languages: OnceCell::new(),
+            random_seed: OnceCell::new(),
             spare,
         }
     }
@@ -257,6 +262,7 @@ impl<'r> View<'r> {
             FieldId::TlsVersion => tls.map_or("", |tls| tls.version).as_bytes(),
             FieldId::TlsCipher => tls.map_or("", |tls| tls.cipher).as_bytes(),
             FieldId::RayId => self.request.ray_id.as_bytes(),
+            FieldId::RandomSeed => self.random_seed()?,
             FieldId::ZoneName => self.request.zone.as_bytes(),
             FieldId::Ja3Hash => tls.and_then(|tls| tls.ja3.as_deref()).unwrap_or_default().as_bytes(),
             FieldId::Ja4 => tls.and_then(|tls| tls.ja4.as_deref()).unwrap_or_default().as_bytes(),
@@ -335,6 +341,21 @@ impl<'r> View<'r> {
             FieldId::ResponseHeaders | FieldId::RawResponseHeaders => Map::Headers(self.response?.headers),
             _ => return None,
         })
+    }
+
+    /// Made of the Ray ID and a secret of this process, so that every view of a request has the same one and a request
+    /// that does not read it pays nothing.
+    fn random_seed(&self) -> Option<&[u8]> {
+        static SECRET: LazyLock<Option<hmac::Key>> =
+            LazyLock::new(|| hmac::Key::generate(HMAC_SHA256, &SystemRandom::new()).ok());
+        let secret = SECRET.as_ref()?;
+        let seed = self.random_seed.get_or_init(|| {
+            let mut signed = hmac::Context::with_key(secret);
+            signed.update(&self.since_epoch().as_nanos().to_be_bytes());
+            signed.update(self.request.ray_id.as_bytes());
+            signed.sign()
+        });
+        Some(seed.as_ref())
     }
 
     fn headers(&self) -> &'r Headers {
@@ -553,6 +574,17 @@ mod tests {
         let (a, c) = (Key::new(b"a"), Key::new(b"c"));
         let Some(Value::Array(values)) = cookies.get(&a) else { panic!("a cookie has values") };
         assert_eq!((values.len(), cookies.get(&c).is_none()), (2, true));
+    }
+
+    #[test]
+    fn a_seed_is_that_of_its_request_alone() {
+        let (head, connection) = (head("GET / HTTP/1.1\nHost: a\n\n"), connection());
+        let request = request(&head, &connection);
+        let seed = |view: &View<'_>| view.bytes(FieldId::RandomSeed).unwrap().to_vec();
+        let view = View::new(request);
+        assert_eq!(seed(&view).len(), 32);
+        assert_eq!(seed(&view), seed(&view.rewritten(b"/other")));
+        assert_ne!(seed(&view), seed(&View::new(Request { ray_id: "other", ..request })));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use edge::metrics::{Definition, FAMILIES, METRICS};
 use fields::table::{Available, Presence, TABLE};
 use pyo3::prelude::*;
-use rules::function::FUNCTIONS;
+use rules::functions::{self, FUNCTIONS};
 use serde_json::{Value, json};
 
 /// Every field of the rules language: name, type, summary, `available` (`head`, `body`, `response`) and `difference` from
@@ -31,12 +31,34 @@ pub fn fields_table() -> String {
     rows.collect::<Value>().to_string()
 }
 
-/// Every function of the rules language: name, signature and summary.
+/// Every function of the rules language: name, signature, summary, where it is allowed, whether once only, and examples.
 #[pyfunction]
 pub fn functions_table() -> String {
-    let rows = FUNCTIONS.iter().map(
-        |function| json!({ "name": function.name, "signature": function.to_string(), "summary": function.summary }),
-    );
+    let rows = FUNCTIONS.iter().map(|function| {
+        let examples = function.examples.iter().map(|example| {
+            json!({
+                "expression": example.expression,
+                "request": example.request,
+                "client": example.client,
+                "result": example.result,
+            })
+        });
+        json!({
+            "name": function.name,
+            "signature": function.to_string(),
+            "summary": function.summary,
+            "places": function.places.to_string(),
+            "once": function.once,
+            "examples": examples.collect::<Value>(),
+        })
+    });
+    rows.collect::<Value>().to_string()
+}
+
+/// Every documented function that is not here: name and reason.
+#[pyfunction]
+pub fn absent_functions_table() -> String {
+    let rows = functions::ABSENT.iter().map(|absent| json!({ "name": absent.name, "reason": absent.reason }));
     rows.collect::<Value>().to_string()
 }
 

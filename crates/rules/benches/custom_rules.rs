@@ -10,7 +10,7 @@ use std::time::{Instant, UNIX_EPOCH};
 
 use fields::{Connection, Normalization, Request, Spare, View};
 use http1::{Limits, RequestHead, RequestParser};
-use rules::{Cache, Context, Expression, Gate, List, ListKind, Lists, Phase};
+use rules::{Cache, Context, Expression, Gate, List, ListKind, Lists, Phase, Use};
 
 const HEAD: &str = "GET /products/garden/chairs?page=2&sort=price&utm_source=newsletter HTTP/1.1\r\n\
     Host: shop.example\r\n\
@@ -83,7 +83,7 @@ const RULES: [&str; 50] = [
 fn main() {
     let lists = lists();
     let cache = Cache::default();
-    let context = Context { phase: Phase::RequestFirewallCustom, lists: &lists, cache: &cache };
+    let context = Context { phase: Phase::RequestFirewallCustom, used_as: Use::Filter, lists: &lists, cache: &cache };
     let rules: Vec<Expression> = RULES.iter().map(|source| rules::compile(source, &context).unwrap()).collect();
     evaluate(&rules);
     each_rule(&rules);
@@ -227,7 +227,7 @@ fn compile_many() {
         .collect();
     let lists = Lists::default();
     let cache = Cache::default();
-    let context = Context { phase: Phase::RequestFirewallCustom, lists: &lists, cache: &cache };
+    let context = Context { phase: Phase::RequestFirewallCustom, used_as: Use::Filter, lists: &lists, cache: &cache };
     let compile =
         || -> Vec<Expression> { sources.iter().map(|source| rules::compile(source, &context).unwrap()).collect() };
     let start = Instant::now();

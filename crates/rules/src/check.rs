@@ -12,7 +12,7 @@ use memchr::memmem::Finder;
 use crate::ast::{Ast, Index, Item, ItemValue, Kind, Literal, Logical, Name, Node, Operator, Set};
 use crate::error::{Fault, nearest};
 use crate::expression::Context;
-use crate::function::{self, Body, FUNCTIONS, Function, Parameter};
+use crate::functions::{self, Body, FUNCTIONS, Function, Limits, Parameter, Returns};
 use crate::ip_set::{IpRange, IpSetBuilder};
 use crate::list::{List, ListKind};
 use crate::pattern::{PatternError, Wildcard};
@@ -29,6 +29,12 @@ pub(crate) struct Checker<'a> {
     source: &'a str,
     pub(crate) fields: FieldSet,
     pub(crate) lists: Vec<NamedList>,
+    /// A bit for each function of the table.
+    pub(crate) functions: u64,
+    /// The functions that an expression may hold once only, as far as they have been seen.
+    once: Vec<&'static str>,
+    /// The one of them whose arguments are being checked.
+    within: Option<&'static str>,
 }
 
 /// A checked part of an expression.
@@ -54,7 +60,15 @@ enum Checked<'n> {
 
 impl<'a> Checker<'a> {
     pub(crate) fn new(source: &'a str, context: &'a Context<'a>) -> Self {
-        Self { context, source, fields: FieldSet::EMPTY, lists: Vec::new() }
+        Self {
+            context,
+            source,
+            fields: FieldSet::EMPTY,
+            lists: Vec::new(),
+            functions: 0,
+            once: Vec::new(),
+            within: None,
+        }
     }
 
     /// The plan of a filter expression.
@@ -80,6 +94,16 @@ impl<'a> Checker<'a> {
             }
             Checked::Test(_) => Err(Fault::new(node.span.clone(), "the value is a condition").expected("a String")),
             Checked::Each { .. } | Checked::EachTest { .. } => Err(each_outside(node)),
+        }
+    }
+
+    /// The plan of an expression with any value.
+    #[cfg(test)]
+    pub(crate) fn operand(&mut self, ast: &Ast) -> Result<Operand> {
+        match self.check(&ast.root)? {
+            Checked::Value { operand, .. } => Ok(operand),
+            Checked::Test(test) => Ok(Operand::Test(Box::new(test))),
+            Checked::Each { .. } | Checked::EachTest { .. } => Err(each_outside(&ast.root)),
         }
     }
 
@@ -425,9 +449,12 @@ impl<'a> Checker<'a> {
     }
 
     fn call<'n>(&mut self, name: &Name, arguments: &'n [Node], node: &'n Node) -> Result<Checked<'n>> {
-        let Some(function) = function::by_name(&name.text) else {
+        let Some(function) = self.function(&name.text) else {
             let fault = Fault::new(name.span.clone(), format!("unknown function {:?}", name.text));
-            return Err(if fields::by_name(&name.text).is_some() {
+            let absent = functions::ABSENT.iter().find(|absent| absent.name == name.text);
+            return Err(if let Some(absent) = absent {
+                Fault::new(name.span.clone(), format!("{} is not here: {}", absent.name, absent.reason))
+            } else if fields::by_name(&name.text).is_some() {
                 fault.expected("no parentheses: this is a field").suggest(name.text.clone())
             } else {
                 fault.suggest(nearest(&name.text, FUNCTIONS.iter().map(|function| function.name)))
@@ -443,11 +470,45 @@ impl<'a> Checker<'a> {
             return Err(Fault::new(node.span.clone(), format!("{} is given {given}", function.name))
                 .expected(function.to_string()));
         }
-        match function.body {
+        self.check_place(function, name)?;
+        let within = self.within;
+        if function.once {
+            self.check_once(function, name)?;
+            self.within = Some(function.name);
+        }
+        let checked = match function.body {
             Body::Some => self.quantified(function, &arguments[0], Test::SomeElement),
             Body::Every => self.quantified(function, &arguments[0], Test::EveryElement),
-            Body::Evaluate(evaluate) => self.evaluated(function, evaluate, arguments),
+            Body::Evaluate(_) | Body::Either { .. } => self.evaluated(function, arguments),
+        };
+        self.within = within;
+        checked
+    }
+
+    fn function(&mut self, name: &str) -> Option<&'static Function> {
+        let place = FUNCTIONS.iter().position(|function| function.name == name)?;
+        self.functions |= 1 << place;
+        FUNCTIONS.get(place)
+    }
+
+    fn check_place(&self, function: &Function, name: &Name) -> Result<()> {
+        let Context { phase, used_as, .. } = *self.context;
+        if function.places.contain(phase, used_as) {
+            return Ok(());
         }
+        Err(Fault::new(name.span.clone(), format!("{} is not allowed in {used_as} in {phase}", function.name))
+            .expected(function.places.to_string()))
+    }
+
+    fn check_once(&mut self, function: &'static Function, name: &Name) -> Result<()> {
+        if let Some(outer) = self.within {
+            return Err(Fault::new(name.span.clone(), format!("{} is not allowed within {outer}", function.name)));
+        }
+        if self.once.contains(&function.name) {
+            return Err(Fault::new(name.span.clone(), format!("{} is allowed once in an expression", function.name)));
+        }
+        self.once.push(function.name);
+        Ok(())
     }
 
     fn quantified<'n>(
@@ -481,14 +542,10 @@ impl<'a> Checker<'a> {
         Ok(Checked::Test(quantify(source, Box::new(test))))
     }
 
-    fn evaluated<'n>(
-        &mut self,
-        function: &'static Function,
-        evaluate: crate::plan::Evaluate,
-        arguments: &'n [Node],
-    ) -> Result<Checked<'n>> {
+    fn evaluated<'n>(&mut self, function: &'static Function, arguments: &'n [Node]) -> Result<Checked<'n>> {
         let mut operands = Vec::with_capacity(arguments.len());
         let mut each = None;
+        let mut first = None;
         for (place, argument) in arguments.iter().enumerate() {
             let Some(parameter) = function.parameter(place) else { continue };
             let (operand, kind) = match self.check(argument)? {
@@ -509,20 +566,68 @@ impl<'a> Checker<'a> {
                     ));
                 }
             };
-            if !parameter.accepts.iter().any(|accepts| accepts.takes(kind)) {
-                return Err(wrong_argument(function, parameter, argument, kind));
+            let first = *first.get_or_insert(kind);
+            if !parameter.accepts.iter().any(|accepts| accepts.takes(kind, first)) {
+                return Err(self.wrong_argument(function, parameter, argument, (kind, first)));
+            }
+            if function.returns == Returns::First && !first.agrees(kind) {
+                return Err(Fault::new(
+                    argument.span.clone(),
+                    format!("{} is given {first} and {kind}", function.name),
+                )
+                .expected(format!("{first} in every place")));
             }
             check_literal(function, parameter, argument)?;
+            check_limits(function, parameter, argument)?;
             operands.push(operand);
         }
-        check_options(function, arguments)?;
+        let first = first.unwrap_or(Type::Boolean);
+        let evaluate = match function.body {
+            Body::Evaluate(evaluate) => evaluate,
+            Body::Either { array, .. } if matches!(first, Type::Array(_)) => array,
+            Body::Either { value, .. } => value,
+            // Conditions on elements are no calls.
+            Body::Some | Body::Every => return Ok(Checked::Test(Test::Constant(false))),
+        };
+        let kind = match function.returns {
+            Returns::Type(kind) => kind,
+            Returns::First => first,
+        };
         let operand = Operand::Call(Call { name: function.name, evaluate, arguments: operands.into() });
         Ok(match each {
-            None => Checked::Value { operand, kind: function.returns },
-            Some((_, source)) => Checked::Value {
-                operand: Operand::Mapped(Box::new(source), Box::new(operand)),
-                kind: array_of(function.returns),
-            },
+            None => Checked::Value { operand, kind },
+            Some((_, source)) => {
+                Checked::Value { operand: Operand::Mapped(Box::new(source), Box::new(operand)), kind: array_of(kind) }
+            }
+        })
+    }
+
+    fn wrong_argument(
+        &self,
+        function: &Function,
+        parameter: &Parameter,
+        argument: &Node,
+        (kind, first): (Type, Type),
+    ) -> Fault {
+        let takes = |kind| parameter.accepts.iter().any(|accepts| accepts.takes(kind, first));
+        let expected = match (parameter.accepts, first) {
+            // `T` says nothing to someone who has written an array of strings.
+            ([functions::Accepts::Element], Type::Array(of)) => of.to_string(),
+            _ => parameter.types(),
+        };
+        let fault =
+            Fault::new(argument.span.clone(), format!("{} of {} is given {kind}", parameter.name, function.name))
+                .expected(expected);
+        let text_is_allowed = functions::by_name("to_string")
+            .is_some_and(|function| function.places.contain(self.context.phase, self.context.used_as));
+        fault.suggest(match kind {
+            Type::Array(of) if takes(*of) => Some(format!("{argument}[*]")),
+            Type::Map(of) if takes(*of) => Some(format!("{argument}[\"…\"]")),
+            Type::Map(Type::Array(of)) if takes(**of) => Some(format!("{argument}[\"…\"][0]")),
+            Type::Integer | Type::Boolean | Type::Ip if takes(Type::String) && text_is_allowed => {
+                Some(format!("to_string({argument})"))
+            }
+            _ => None,
         })
     }
 
@@ -532,7 +637,7 @@ impl<'a> Checker<'a> {
 }
 
 fn unknown_field(name: &str, node: &Node) -> Fault {
-    if function::by_name(name).is_some() {
+    if functions::by_name(name).is_some() {
         return Fault::new(node.span.clone(), format!("{name} is a function"))
             .expected("its arguments in parentheses")
             .suggest(format!("{name}(…)"));
@@ -567,12 +672,12 @@ fn each_outside(node: &Node) -> Fault {
 fn check_literal(function: &Function, parameter: &Parameter, argument: &Node) -> Result<()> {
     let is_literal = matches!(argument.kind, Kind::Literal(_));
     match parameter.literal {
-        function::Literal::Required if !is_literal => Err(Fault::new(
+        functions::Literal::Required if !is_literal => Err(Fault::new(
             argument.span.clone(),
             format!("{} of {} must be written out", parameter.name, function.name),
         )
         .expected("a literal")),
-        function::Literal::Refused if is_literal => Err(Fault::new(
+        functions::Literal::Refused if is_literal => Err(Fault::new(
             argument.span.clone(),
             format!("{} of {} cannot be a literal", parameter.name, function.name),
         )
@@ -581,31 +686,29 @@ fn check_literal(function: &Function, parameter: &Parameter, argument: &Node) ->
     }
 }
 
-fn check_options(function: &Function, arguments: &[Node]) -> Result<()> {
-    if let ("url_decode", Some(Node { kind: Kind::Literal(Literal::String(options)), span })) =
-        (function.name, arguments.get(1))
-        && let Some(unknown) = options.iter().find(|option| !matches!(option, b'r' | b'u'))
-    {
-        return Err(Fault::new(span.clone(), format!("url_decode has no option {:?}", char::from(*unknown)))
-            .expected("r, u or both"));
-    }
-    Ok(())
-}
-
-fn wrong_argument(function: &Function, parameter: &Parameter, argument: &Node, kind: Type) -> Fault {
-    let fault = Fault::new(argument.span.clone(), format!("{} of {} is given {kind}", parameter.name, function.name))
-        .expected(parameter.types());
-    let element = match kind {
-        Type::Array(of) if parameter.accepts.iter().any(|accepts| accepts.takes(*of)) => Some(format!("{argument}[*]")),
-        Type::Map(Type::Array(_)) => Some(format!("{argument}[\"…\"][0]")),
-        Type::Integer | Type::Boolean | Type::Ip
-            if parameter.accepts.iter().any(|accepts| accepts.takes(Type::String)) =>
-        {
-            Some(format!("to_string({argument})"))
+fn check_limits(function: &Function, parameter: &Parameter, argument: &Node) -> Result<()> {
+    let wrong =
+        |message: String| Err(Fault::new(argument.span.clone(), message).expected(parameter.limits.to_string()));
+    let (name, called) = (parameter.name, function.name);
+    match (parameter.limits, &argument.kind) {
+        (Limits::Options(known), Kind::Literal(Literal::String(options))) => {
+            match options.iter().find(|option| !known.as_bytes().contains(option)) {
+                Some(unknown) => wrong(format!("{called} has no option {:?}", char::from(*unknown))),
+                None => Ok(()),
+            }
         }
-        _ => None,
-    };
-    fault.suggest(element)
+        (Limits::NotEmpty, Kind::Literal(Literal::String(value))) if value.is_empty() => {
+            wrong(format!("{name} of {called} is empty"))
+        }
+        (Limits::Between(first, last), Kind::Literal(Literal::Integer(value))) if !(first..=last).contains(value) => {
+            wrong(format!("{name} of {called} is {value}"))
+        }
+        (Limits::Fields(fields), kind) => match kind {
+            Kind::Field(field) if fields.iter().any(|allowed| allowed.name() == field) => Ok(()),
+            _ => wrong(format!("{name} of {called} is {argument}")),
+        },
+        _ => Ok(()),
+    }
 }
 
 fn literal_value(literal: &Literal) -> Checked<'static> {

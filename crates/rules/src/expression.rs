@@ -10,6 +10,7 @@ use fields::{Available, FieldSet, View};
 use crate::ast::Ast;
 use crate::check::{Checker, NamedList};
 use crate::error::{Error, Fault};
+use crate::functions::{self, Use};
 use crate::list::Lists;
 use crate::parse::parse;
 use crate::pattern::{Pattern, PatternError, SharedPattern};
@@ -21,6 +22,8 @@ use crate::plan::{Cell, Frame, Operand, Test};
 pub struct Context<'a> {
     /// The phase in which it will run: it decides which fields are known.
     pub phase: Phase,
+    /// What it is used as: with the phase, it decides which functions are allowed.
+    pub used_as: Use,
     /// The lists that it may name.
     pub lists: &'a Lists,
     /// Where compiled parts are shared.
@@ -45,6 +48,8 @@ struct Program<P> {
     plan: P,
     canonical: Box<str>,
     fields: FieldSet,
+    /// A bit for each function that it holds, in the order of the table.
+    functions: u64,
     lists: Box<[NamedList]>,
 }
 
@@ -158,16 +163,22 @@ fn program<'a, P>(
     plan: impl FnOnce(&mut Checker<'a>, &Ast) -> Result<P, Fault>,
 ) -> Result<Arc<Program<P>>, Error> {
     let key = Key { source, response: context.phase.sees_response() };
-    // A program that was compiled with other lists under the same names is another program.
-    let same_lists = |program: &Program<P>| {
-        program.lists.iter().all(|(name, list)| context.lists.get(name).is_some_and(|other| Arc::ptr_eq(list, other)))
+    let allowed = functions::allowed(context.phase, context.used_as);
+    // A program that was compiled with other lists under the same names is another program, and one with functions that
+    // are not allowed here is none.
+    let fits = |program: &Program<P>| {
+        program.functions & !allowed == 0
+            && program
+                .lists
+                .iter()
+                .all(|(name, list)| context.lists.get(name).is_some_and(|other| Arc::ptr_eq(list, other)))
     };
-    cache.get_or_insert(key, same_lists, || {
+    cache.get_or_insert(key, fits, || {
         let ast = parse(source)?;
         let mut checker = Checker::new(source, context);
         let plan = plan(&mut checker, &ast).map_err(|fault| fault.locate(source))?;
-        let (fields, lists) = (checker.fields, checker.lists.into());
-        Ok(Program { plan, canonical: ast.to_string().into(), fields, lists })
+        let (fields, functions, lists) = (checker.fields, checker.functions, checker.lists.into());
+        Ok(Program { plan, canonical: ast.to_string().into(), fields, functions, lists })
     })
 }
 

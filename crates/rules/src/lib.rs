@@ -13,11 +13,12 @@
 //! * [`Cache`] lets equal expressions and equal regular expressions of many zones and versions be one in memory.
 //!
 //! ```
-//! use rules::{Cache, Context, Lists, Phase};
+//! use rules::{Cache, Context, Lists, Phase, Use};
 //!
 //! let lists = Lists::default();
 //! let cache = Cache::default();
-//! let context = Context { phase: Phase::RequestFirewallCustom, lists: &lists, cache: &cache };
+//! let phase = Phase::RequestFirewallCustom;
+//! let context = Context { phase, used_as: Use::Filter, lists: &lists, cache: &cache };
 //! let expression = rules::compile("http.host == \"shop.example\" && !ssl", &context).unwrap();
 //! assert_eq!(expression.to_string(), "http.host eq \"shop.example\" and not ssl");
 //!
@@ -29,7 +30,7 @@
 pub mod ast;
 pub mod error;
 pub mod expression;
-pub mod function;
+pub mod functions;
 pub mod gate;
 pub mod list;
 pub mod parse;
@@ -43,7 +44,7 @@ mod plan;
 pub use ast::Ast;
 pub use error::Error;
 pub use expression::{Cache, Context, Expression, ValueExpression, compile, compile_value};
-pub use function::{FUNCTIONS, Function};
+pub use functions::{FUNCTIONS, Function, Use};
 pub use gate::Gate;
 pub use list::{List, ListError, ListKind, Lists};
 pub use parse::parse;

@@ -260,6 +260,18 @@ impl<'v> Arguments<'_, 'v, '_> {
         cell.array().map(Array::len).or_else(|| cell.bytes().map(<[u8]>::len))
     }
 
+    /// Shows `visit` the elements of an array in order, a missing one as `None`, until it says false. Whether it never
+    /// did; `None` where there is no array.
+    pub(crate) fn elements(self, place: usize, mut visit: impl FnMut(Option<Cell<'_>>) -> bool) -> Option<bool> {
+        Some(match self.operands.get(place)? {
+            Operand::Mapped(source, element) => {
+                let source = source.evaluate(self.frame)?;
+                source.array()?.iter().all(|value| visit(element.evaluate(&self.frame.with(value))))
+            }
+            operand => operand.evaluate(self.frame)?.array()?.iter().all(|value| visit(Some(value.into()))),
+        })
+    }
+
     pub(crate) fn spare(self) -> &'v Spare {
         self.frame.view.spare()
     }
@@ -325,7 +337,7 @@ impl Operand {
                 Cell::Boolean(value) => Some(Cell::Boolean(!value)),
                 _ => None,
             },
-            // Who takes an array asks for its elements, and each is computed then: see `Arguments`.
+            // Who takes an array asks for its elements, and each is computed then: see `Arguments::elements`.
             Self::Mapped(..) => None,
             Self::MappedPosition(source, element, position) => match source.array(frame)? {
                 Cell::Array(array) => element.evaluate(&frame.with(array.get(*position)?)),

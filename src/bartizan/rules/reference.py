@@ -7,15 +7,15 @@ from typing import Final
 
 import msgspec
 
-from bartizan._native import fields_table, functions_table
+from bartizan._native import absent_functions_table, fields_table, functions_table
 
 PAGE: Final = Path("docs/reference/rules.md")
 
 _INTRODUCTION: Final = """\
 # The rules language
 
-Made from `crates/fields/src/table.rs` and `crates/rules/src/function.rs` by `python -m bartizan.rules.reference`; do
-not edit it. Names, types and meanings are those of Cloudflare's rules language; what has no documented name is ours and
+Made from `crates/fields/src/table.rs` and `crates/rules/src/functions` by `python -m bartizan.rules.reference`; do not
+edit it. Names, types and meanings are those of Cloudflare's rules language; what has no documented name is ours and
 begins with `bartizan.`. A field or function that is not here is refused by name.
 
 Comparisons: `eq` `==`, `ne` `!=`, `lt` `<`, `le` `<=`, `gt` `>`, `ge` `>=`, `contains`, `matches` `~` (a regular
@@ -26,6 +26,13 @@ or `all()`.
 A field is there from the request head on, once the body is held (a rule that reads it makes the edge hold bodies), or
 in the response phases only.
 """
+
+_FUNCTIONS: Final = """\
+A function is allowed where Cloudflare documents it to be, so that a rule written here can be taken there. One that is
+given a missing value gives a missing value, unless its row says otherwise.
+"""
+
+_USUAL_CLIENT: Final = "192.0.2.7"
 
 _WHEN: Final = {"head": "request", "body": "body", "response": "response"}
 
@@ -40,12 +47,31 @@ class Field(msgspec.Struct, frozen=True):
     difference: str | None
 
 
+class Example(msgspec.Struct, frozen=True):
+    """An expression and what it gives for a request."""
+
+    expression: str
+    request: str
+    client: str
+    result: str
+
+
 class Function(msgspec.Struct, frozen=True):
     """A function of the language."""
 
     name: str
     signature: str
     summary: str
+    places: str
+    once: bool
+    examples: list[Example]
+
+
+class AbsentFunction(msgspec.Struct, frozen=True):
+    """A documented function that is not here."""
+
+    name: str
+    reason: str
 
 
 def fields() -> list[Field]:
@@ -58,14 +84,35 @@ def functions() -> list[Function]:
     return msgspec.json.decode(functions_table(), type=list[Function])
 
 
+def absent_functions() -> list[AbsentFunction]:
+    """Every documented function that is not here, by name."""
+    return msgspec.json.decode(absent_functions_table(), type=list[AbsentFunction])
+
+
 def markdown() -> str:
     """The page."""
     return (
         f"{_INTRODUCTION}\n## Fields\n\n| field | type | from | |\n| --- | --- | --- | --- |\n"
         + "".join(_field(field) for field in fields())
-        + "\n## Functions\n\n| function | |\n| --- | --- |\n"
-        + "".join(f"| `{function.signature}` | {_cell(function.summary)} |\n" for function in functions())
+        + f"\n## Functions\n\n{_FUNCTIONS}\n| function | allowed in | |\n| --- | --- | --- |\n"
+        + "".join(_function(function) for function in functions())
+        + "\nWhat they give; a request comes from 192.0.2.7 where nothing else is said.\n\n"
+        + "| expression | request | value |\n| --- | --- | --- |\n"
+        + "".join(_example(example) for function in functions() for example in function.examples)
+        + "\nDocumented, and not here:\n\n| function | why |\n| --- | --- |\n"
+        + "".join(f"| `{function.name}` | {_cell(function.reason)} |\n" for function in absent_functions())
     )
+
+
+def _function(function: Function) -> str:
+    once = " Once in an expression." if function.once else ""
+    return f"| `{_cell(function.signature)}` | {function.places} | {_cell(function.summary)}{once} |\n"
+
+
+def _example(example: Example) -> str:
+    request = ", ".join(f"`{_cell(line)}`" for line in example.request.splitlines())
+    client = "" if example.client == _USUAL_CLIENT else f" from {example.client}"
+    return f"| `{_cell(example.expression)}` | {request}{client} | `{_cell(example.result)}` |\n"
 
 
 def _field(field: Field) -> str:

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rules::{Cache, Context, Lists, Phase};
+use rules::{Cache, Context, Lists, Phase, Use};
 use serde::Deserialize;
 
 use super::diagnostic::{Diagnostic, Place};
@@ -170,7 +170,7 @@ impl Compiler<'_> {
                 place.key("id").error(format!("\"{}\" is no rule id; an id is 32 digits of 0-9 and a-f", rule.id)),
             );
         }
-        let context = Context { phase, lists: self.lists, cache: self.cache };
+        let context = Context { phase, used_as: Use::Filter, lists: self.lists, cache: self.cache };
         let expression = rules::compile(&rule.expression, &context)
             .map_err(|error| wrong.push(in_expression(&place.key("expression"), error)))
             .ok();
@@ -598,7 +598,7 @@ fn redirect(
             }
             Some(Target::Value(value.into()))
         }
-        (None, Some(source)) => rules::compile_value(&source, context)
+        (None, Some(source)) => rules::compile_value(&source, &Context { used_as: Use::RedirectTarget, ..*context })
             .map(Target::Expression)
             .map_err(|error| wrong.push(in_expression(&place.key("expression"), error)))
             .ok(),

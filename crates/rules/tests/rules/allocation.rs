@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use crate::support::{browser, login};
 use fields::{Spare, View};
-use rules::{Cache, Context, Lists, Phase};
+use rules::{Cache, Context, Lists, Phase, Use};
 
 struct Counting;
 
@@ -45,7 +45,11 @@ fn allocations(work: impl FnOnce()) -> usize {
 
 fn compile(source: &str) -> rules::Expression {
     let (lists, cache) = (Lists::default(), Cache::default());
-    rules::compile(source, &Context { phase: Phase::RequestFirewallCustom, lists: &lists, cache: &cache }).unwrap()
+    rules::compile(
+        source,
+        &Context { phase: Phase::RequestFirewallCustom, used_as: Use::Filter, lists: &lists, cache: &cache },
+    )
+    .unwrap()
 }
 
 #[test]
@@ -86,7 +90,12 @@ fn derived_fields_and_functions_use_the_buffers_of_earlier_requests() {
         "lower(http.request.uri.path) matches r\"/(xmlrpc|wp-login)\\.php$\"",
         "concat(http.host, http.request.uri.path) eq \"a/b\"",
         "remove_bytes(http.request.uri.path, \"/\") eq \"x\"",
-        "to_string(ip.src) eq \"10.0.0.1\"",
+        "cidr(ip.src, 8, 32) eq 10.0.0.0",
+        "join(http.request.uri.args.names, \",\") eq \"a,b\"",
+        "any(decode_base64(http.request.uri.args.values[*])[*] eq \"admin\")",
+        "any(concat(http.request.uri.args.names, http.request.headers.names)[*] eq \"none\")",
+        "has_key(http.request.headers, lower(http.request.uri.args.names[0]))",
+        "has_value(http.request.headers.values, \"none\")",
         "http.user_agent matches \"(?i)(nikto|sqlmap|masscan)\"",
         "any(http.request.body.form[\"username\"][*] eq \"nobody\")",
     ]

@@ -1,7 +1,7 @@
 //! A gate lets every expression through that matches, and few others.
 
 use proptest::prelude::*;
-use rules::{Cache, Context, Expression, Gate, Lists, Phase};
+use rules::{Cache, Context, Expression, Gate, Lists, Phase, Use};
 
 use crate::support::Sample;
 
@@ -46,7 +46,7 @@ const EXPRESSIONS: [&str; 36] = [
 
 fn expressions(sources: &[&str]) -> Vec<Expression> {
     let (lists, cache) = (Lists::default(), Cache::default());
-    let context = Context { phase: Phase::RequestFirewallCustom, lists: &lists, cache: &cache };
+    let context = Context { phase: Phase::RequestFirewallCustom, used_as: Use::Filter, lists: &lists, cache: &cache };
     sources.iter().map(|source| rules::compile(source, &context).unwrap()).collect()
 }
 

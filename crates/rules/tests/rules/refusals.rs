@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use rules::{Cache, Context, Error, List, ListKind, Lists, Phase};
+use rules::{Cache, Context, Error, List, ListKind, Lists, Phase, Use};
 
 fn refusal(expression: &str) -> Error {
     let mut lists = Lists::default();
     lists.insert("office", Arc::new(List::new(ListKind::Ip, ["192.0.2.0/24"]).unwrap()));
     lists.insert("names", Arc::new(List::new(ListKind::Hostname, ["shop.example"]).unwrap()));
     let cache = Cache::default();
-    let context = Context { phase: Phase::RequestFirewallCustom, lists: &lists, cache: &cache };
+    let context = Context { phase: Phase::RequestFirewallCustom, used_as: Use::Filter, lists: &lists, cache: &cache };
     match rules::compile(expression, &context) {
         Err(error) => error,
         Ok(compiled) => panic!("{expression} was accepted as {compiled}"),
@@ -267,13 +267,7 @@ fn calls_and_indexes_are_checked() {
             Some("String | Bytes"),
             Some("http.request.headers.names[*]"),
         ),
-        (
-            "lower(ip.src) eq \"a\"",
-            "value of lower is given IP address",
-            7,
-            Some("String | Bytes"),
-            Some("to_string(ip.src)"),
-        ),
+        ("lower(ip.src) eq \"a\"", "value of lower is given IP address", 7, Some("String | Bytes"), None),
         (
             "lower(http.request.headers) eq \"a\"",
             "value of lower is given Map<Array<String>>",
@@ -519,7 +513,7 @@ fn depth_and_length_are_bounded() {
 #[test]
 fn a_value_expression_is_a_string() {
     let (lists, cache) = (Lists::default(), Cache::default());
-    let context = Context { phase: Phase::RequestDynamicRedirect, lists: &lists, cache: &cache };
+    let context = Context { phase: Phase::RequestDynamicRedirect, used_as: Use::Filter, lists: &lists, cache: &cache };
     let refused = |expression| rules::compile_value(expression, &context).unwrap_err();
     let error = refused("tcp.srcport");
     assert_eq!(
@@ -532,4 +526,93 @@ fn a_value_expression_is_a_string() {
         refused("http.request.headers.names[*]").message,
         "[*] gives a condition for each element, not one for the request"
     );
+}
+
+#[test]
+fn functions_are_allowed_where_their_reference_says() {
+    check(&[
+        (
+            "to_string(ip.src) eq \"a\"",
+            "to_string is not allowed in a filter in http_request_firewall_custom",
+            1,
+            Some("a new path or query, a value of a header or a target of a redirect"),
+            None,
+        ),
+        (
+            "any(split(http.host, \".\", 2)[*] eq \"a\")",
+            "split is not allowed in a filter in http_request_firewall_custom",
+            5,
+            Some("an expression in http_response_headers_transform or an expression in http_custom_errors"),
+            None,
+        ),
+        (
+            "is_jwt_valid(\"a\")",
+            "is_jwt_valid is not here: it belongs to API Shield, which is not built yet",
+            1,
+            None,
+            None,
+        ),
+        (
+            "bit_slice(ip.src, 1, 2) eq 1",
+            "bit_slice is not here: it reads packets, and this edge sees requests",
+            1,
+            None,
+            None,
+        ),
+    ]);
+    let (lists, cache) = (Lists::default(), Cache::default());
+    let refused = |expression, phase, used_as| {
+        let context = Context { phase, used_as, lists: &lists, cache: &cache };
+        rules::compile_value(expression, &context).unwrap_err()
+    };
+    let header = |expression| refused(expression, Phase::ResponseHeadersTransform, Use::HeaderValue);
+    for (expression, message, expected) in [
+        ("split(http.host, \"\", 2)[0]", "separator of split is empty", "at least one byte"),
+        ("split(http.host, \".\", 0)[0]", "limit of split is 0", "a number from 1 to 128"),
+        ("split(http.host, \".\", 129)[0]", "limit of split is 129", "a number from 1 to 128"),
+        ("encode_base64(http.host, \"x\")", "encode_base64 has no option 'x'", "u, p or both"),
+        (
+            "remove_query_args(http.request.uri, \"a\")",
+            "query of remove_query_args is http.request.uri",
+            "http.request.uri.query or raw.http.request.uri.query",
+        ),
+        (
+            "remove_query_args(lower(http.request.uri.query), \"a\")",
+            "query of remove_query_args is lower(http.request.uri.query)",
+            "http.request.uri.query or raw.http.request.uri.query",
+        ),
+        (
+            "cidr(ip.src, 8, 8)",
+            "cidr is not allowed in a value of a header in http_response_headers_transform",
+            "a filter in http_request_firewall_custom or a filter in http_ratelimit",
+        ),
+    ] {
+        let error = header(expression);
+        assert_eq!((error.message.as_str(), error.expected.as_deref()), (message, Some(expected)), "{expression}");
+    }
+    let error = refused("lower(ip.src)", Phase::RequestDynamicRedirect, Use::RedirectTarget);
+    assert_eq!(error.suggestion.as_deref(), Some("to_string(ip.src)"));
+}
+
+#[test]
+fn arguments_agree_with_each_other() {
+    check(&[
+        ("has_value(http.request.headers.names, 123)", "value of has_value is given Integer", 39, Some("String"), None),
+        (
+            "has_value(http.request.headers, \"a\")",
+            "values of has_value is given Map<Array<String>>",
+            11,
+            Some("Array<T>"),
+            Some("http.request.headers[\"…\"]"),
+        ),
+        ("has_key(http.host, \"a\")", "map of has_key is given String", 9, Some("Map"), None),
+        (
+            "concat(http.host, http.request.headers.names) eq \"a\"",
+            "concat is given String and Array<String>",
+            19,
+            Some("String in every place"),
+            None,
+        ),
+        ("cidr(ip.src, 33, 128) eq 10.0.0.0", "ipv4_bits of cidr is 33", 14, Some("a number from 1 to 32"), None),
+    ]);
 }

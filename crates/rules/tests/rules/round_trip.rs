@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 use rules::ast::{Ast, Index, Item, ItemValue, Kind, Literal, Logical, Name, Node, Operator, Set};
-use rules::{Cache, Context, Lists, Phase, parse};
+use rules::{Cache, Context, Lists, Phase, Use, parse};
 
 fn node(kind: Kind) -> Node {
     Node { kind, span: 0..0 }
@@ -196,7 +196,7 @@ proptest! {
     #[test]
     fn no_text_makes_the_compiler_panic(text in prop_oneof![any::<String>(), pieces(), "[ -~]{0,60}"]) {
         let (lists, cache) = (Lists::default(), Cache::default());
-        let context = Context { phase: Phase::LogCustomFields, lists: &lists, cache: &cache };
+        let context = Context { phase: Phase::LogCustomFields, used_as: Use::Filter, lists: &lists, cache: &cache };
         let sample = crate::support::login();
         match rules::compile(&text, &context) {
             Ok(compiled) => {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::support::{bare, browser, holds};
 use fields::FieldId;
-use rules::{Cache, Context, List, ListKind, Lists, Phase};
+use rules::{Cache, Context, List, ListKind, Lists, Phase, Use};
 
 #[test]
 fn equal_expressions_are_one_as_long_as_they_live() {
     let (lists, cache) = (Lists::default(), Cache::default());
-    let context = |phase| Context { phase, lists: &lists, cache: &cache };
+    let context = |phase| Context { phase, used_as: Use::Filter, lists: &lists, cache: &cache };
     let source = "http.host matches \"^a\" and ssl";
     let first = rules::compile(source, &context(Phase::RequestFirewallCustom)).unwrap();
     let second = rules::compile(source, &context(Phase::RequestFirewallManaged)).unwrap();
@@ -36,8 +36,11 @@ fn an_expression_follows_its_list_and_not_the_name_of_it() {
     assert!(!holds(&browser(), "ip.src in $office", &new, &cache));
     assert!(holds(&browser(), "ip.src in $office", &old, &cache));
     let compile = |lists| {
-        rules::compile("ip.src in $office", &Context { phase: Phase::RequestFirewallCustom, lists, cache: &cache })
-            .unwrap()
+        rules::compile(
+            "ip.src in $office",
+            &Context { phase: Phase::RequestFirewallCustom, used_as: Use::Filter, lists, cache: &cache },
+        )
+        .unwrap()
     };
     let (first, again) = (compile(&old), compile(&old));
     assert!(first.is_shared_with(&again));
@@ -46,7 +49,9 @@ fn an_expression_follows_its_list_and_not_the_name_of_it() {
 #[test]
 fn an_expression_knows_what_it_reads() {
     let (lists, cache) = (Lists::default(), Cache::default());
-    let compile = |source, phase| rules::compile(source, &Context { phase, lists: &lists, cache: &cache }).unwrap();
+    let compile = |source, phase| {
+        rules::compile(source, &Context { phase, used_as: Use::Filter, lists: &lists, cache: &cache }).unwrap()
+    };
     let head = compile("lower(http.host) eq \"a\" and ip.src in {10.0.0.0/8}", Phase::RequestFirewallCustom);
     assert_eq!(head.fields().iter().collect::<Vec<_>>(), [FieldId::Host, FieldId::IpSource]);
     assert!(!head.needs_body() && !head.needs_response());
@@ -59,7 +64,8 @@ fn an_expression_knows_what_it_reads() {
 #[test]
 fn a_value_expression_builds_a_string() {
     let (lists, cache) = (Lists::default(), Cache::default());
-    let context = Context { phase: Phase::RequestDynamicRedirect, lists: &lists, cache: &cache };
+    let context =
+        Context { phase: Phase::RequestDynamicRedirect, used_as: Use::RedirectTarget, lists: &lists, cache: &cache };
     let value = |source, sample: &crate::support::Sample| {
         let value = rules::compile_value(source, &context).unwrap().evaluate(&sample.view());
         value.map(|value| String::from_utf8(value).unwrap())
@@ -71,13 +77,21 @@ fn a_value_expression_builds_a_string() {
     assert_eq!(value("\"https://fixed.example/\"", &bare()).as_deref(), Some("https://fixed.example/"));
     assert_eq!(value("http.host", &bare()).as_deref(), Some("shop.example"));
     assert_eq!(value("http.request.headers[\"x-none\"][0]", &bare()), None);
-    assert_eq!(value("concat(\"port \", to_string(tcp.dstport))", &bare()).as_deref(), Some("port 8443"));
+    for (source, built) in [
+        ("concat(\"port \", to_string(tcp.dstport))", "port 8443"),
+        ("to_string(cf.edge.server_port)", "8443"),
+        ("to_string(ssl)", "false"),
+        ("to_string(ip.src)", "2001:db8::7"),
+        ("to_string(http.host eq \"x\")", "false"),
+    ] {
+        assert_eq!(value(source, &bare()).as_deref(), Some(built), "{source}");
+    }
 }
 
 #[test]
 fn a_rewritten_view_has_new_fields_and_the_old_raw_ones() {
     let (lists, cache) = (Lists::default(), Cache::default());
-    let context = Context { phase: Phase::RequestFirewallCustom, lists: &lists, cache: &cache };
+    let context = Context { phase: Phase::RequestFirewallCustom, used_as: Use::Filter, lists: &lists, cache: &cache };
     let sample = browser();
     let view = sample.view();
     assert_eq!(view.path(), b"/articles/Index.HTML");
@@ -89,4 +103,20 @@ fn a_rewritten_view_has_new_fields_and_the_old_raw_ones() {
     )
     .unwrap();
     assert!(expression.matches(&rewritten) && !expression.matches(&view));
+}
+
+#[test]
+fn a_program_serves_only_where_all_that_it_holds_is_allowed() {
+    let (lists, cache) = (Lists::default(), Cache::default());
+    let context = |phase, used_as| Context { phase, used_as, lists: &lists, cache: &cache };
+    let header = context(Phase::RequestLateTransform, Use::HeaderValue);
+    let filter = context(Phase::RequestLateTransform, Use::Filter);
+    let source = "to_string(ip.src)";
+    let held = rules::compile_value(source, &header).unwrap();
+    assert_eq!(
+        rules::compile_value(source, &filter).unwrap_err().message,
+        "to_string is not allowed in a filter in http_request_late_transform"
+    );
+    assert_eq!(held.to_string(), source);
+    assert_eq!(cache.len(), 1, "the refusal has taken nothing from who may");
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fields::{Body, Connection, Normalization, Request, Response, Tls, View};
 use http1::{Limits, RequestHead, RequestParser, ResponseHead, ResponseParser};
-use rules::{Cache, Context, Lists, Phase};
+use rules::{Cache, Context, Lists, Phase, Use};
 
 /// A request with all that is known of it.
 pub struct Sample {
@@ -142,7 +142,7 @@ pub fn bare() -> Sample {
 /// Whether an expression holds for a sample, in the phase of custom rules or, with a response, after it.
 pub fn holds(sample: &Sample, expression: &str, lists: &Lists, cache: &Cache) -> bool {
     let phase = if sample.response.is_some() { Phase::LogCustomFields } else { Phase::RequestFirewallCustom };
-    let context = Context { phase, lists, cache };
+    let context = Context { phase, used_as: Use::Filter, lists, cache };
     match rules::compile(expression, &context) {
         Ok(compiled) => compiled.matches(&sample.view()),
         Err(error) => panic!("{expression}\n{error}"),

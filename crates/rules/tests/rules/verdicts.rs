@@ -380,10 +380,6 @@ fn functions_do_what_their_reference_says() {
             ("remove_bytes(http.host, \".\\x6f\") eq \"shpexample\"", true),
             ("remove_bytes(upper(http.host), \".E\") eq \"SHOPXAMPL\"", true),
             ("remove_bytes(http.host, \"z\") eq \"shop.example\"", true),
-            ("to_string(cf.edge.server_port) eq \"8443\"", true),
-            ("to_string(ssl) eq \"false\"", true),
-            ("to_string(ip.src) eq \"192.0.2.7\"", true),
-            ("to_string(http.host eq \"x\") eq \"false\"", true),
             ("any(starts_with(http.request.headers.names[*], \"X-Tw\"))", true),
             ("any(starts_with(http.request.headers.names[*], \"X-Tw\")[*])", true),
             ("all(starts_with(http.request.headers.names[*], \"X-\"))", false),
@@ -419,6 +415,65 @@ fn functions_do_what_their_reference_says() {
             ("any(lower(url_decode(http.request.uri.args.values[*])[*])[*] contains \"%3cscript\")", true),
         ],
     );
+}
+
+#[test]
+fn arrays_may_be_built() {
+    check(
+        &browser(),
+        &[
+            ("any(concat(http.request.uri.args[\"filter\"], http.request.headers[\"x-twice\"])[*] eq \"Two\")", true),
+            ("concat(http.request.uri.args[\"filter\"], http.request.headers[\"x-twice\"])[3] eq \"one\"", true),
+            (
+                "lower(concat(http.request.uri.args[\"filter\"], http.request.headers[\"x-twice\"])[*])[4] eq \"two\"",
+                true,
+            ),
+            ("len(concat(http.request.uri.args[\"filter\"], http.request.headers[\"x-none\"])) eq 3", true),
+            ("len(lower(concat(http.request.uri.args[\"filter\"])[*])) eq 3", true),
+            ("all(concat(http.request.headers[\"x-none\"])[*] eq \"\")", true),
+            ("join(http.request.headers[\"x-twice\"], \"+\") eq \"one+Two\"", true),
+            ("join(lower(http.request.headers[\"x-twice\"][*]), \"\") eq \"onetwo\"", true),
+            ("join(http.request.headers[\"x-none\"], \"\") eq \"\"", false),
+            ("len(join(http.request.uri.args[\"filter\"], http.request.headers[\"x-none\"][0])) ge 0", false),
+        ],
+    );
+}
+
+#[test]
+fn a_map_is_asked_for_a_key_and_an_array_for_a_value() {
+    check(
+        &browser(),
+        &[
+            ("has_key(http.request.headers, \"x-twice\")", true),
+            ("has_key(http.request.headers, \"X-Twice\")", false),
+            ("has_key(http.request.headers, lower(http.request.headers.names[0]))", true),
+            ("has_key(http.request.headers, http.request.headers.names[0])", false),
+            ("has_key(http.request.cookies, \"a b\")", true),
+            ("has_key(http.request.uri.args, http.request.headers[\"x-none\"][0])", false),
+            ("not has_key(http.request.uri.args, http.request.headers[\"x-none\"][0])", true),
+            ("has_key(http.request.uri.args, http.request.headers[\"x-none\"][0]) eq false", false),
+            ("has_value(http.request.uri.args.names, \"filter\")", true),
+            ("has_value(http.request.uri.args.names, \"Filter\")", false),
+            ("has_value(len(http.request.uri.args[\"filter\"][*]), 4)", true),
+            ("has_value(len(http.request.uri.args[\"filter\"][*]), 5)", false),
+            ("has_value(starts_with(http.request.headers.names[*], \"X-\"), true)", true),
+            ("has_value(http.request.uri.args[\"none\"], \"a\") eq false", false),
+        ],
+    );
+}
+
+#[test]
+fn networks_are_cut_from_addresses() {
+    check(
+        &browser(),
+        &[
+            ("cidr(ip.src, 24, 64) eq 192.0.2.0", true),
+            ("cidr(ip.src, 32, 64) in {192.0.2.7}", true),
+            ("cidr(ip.src, http.request.timestamp.msec, 64) eq 192.0.2.7", false),
+            ("cidr6(ip.src, 64) eq 192.0.2.7", true),
+        ],
+    );
+    check(&bare(), &[("cidr(ip.src, 24, 32) eq 2001:db8::", true), ("cidr6(ip.src, 128) eq 2001:db8::7", true)]);
 }
 
 #[test]
