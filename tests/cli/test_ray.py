@@ -4,7 +4,9 @@ import msgspec
 import pytest
 from tests.events.support import firewall_event, request, write
 
-from bartizan.cli.ray import ray
+from bartizan.cli.ray import _with_times, ray
+from bartizan.events.ray import Found
+from bartizan.events.tail import Row
 from bartizan.layout import StateDirectory
 
 TIME = 1_709_210_096_007_000_001
@@ -50,12 +52,19 @@ def test_json_is_the_whole_of_it(state: StateDirectory, capsys: pytest.CaptureFi
     }
 
 
-def test_an_exchange_that_goes_on_shows_what_is_known(
+def test_a_request_whose_own_event_is_gone_shows_what_is_known(
     state: StateDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(state.spool, ("firewall_events", firewall_event(1, Action="log")))
     assert ray(ray_id=f"{1:016x}", site=None, state=state.path, json=False) == 0
-    assert "has not ended yet" in capsys.readouterr().out
+    assert "Its own event was dropped, or is kept no more." in capsys.readouterr().out
+
+
+def test_times_of_the_event_store_read_as_those_of_the_spool() -> None:
+    row: Row = {"EdgeStartTimestamp": "2026-11-21 09:00:00.123456789", "RayID": "1"}
+    shown = _with_times(Found("1", row, [{"Datetime": 1_709_210_096_007_000_001}], "event store"))
+    assert shown.request == {"EdgeStartTimestamp": "2026-11-21T09:00:00.123456789Z", "RayID": "1"}
+    assert shown.firewall_events == [{"Datetime": "2024-02-29T12:34:56.007000001Z"}]
 
 
 def test_a_request_that_never_was_is_a_finding(state: StateDirectory, capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,3 +70,9 @@ hosts = ["bad.example"]
     assert (site.edge.colo, site.edge.threads, list(site.zones)) == ("AMS", 0, ["good", "bad"])
     assert (site.zones["bad"].hosts, site.zones["bad"].origins) == (["bad.example"], [])
     assert [finding.path for finding in findings] == [("edge", "threads"), ("zones", "bad", "origins")]
+
+
+def test_a_name_does_not_end_in_a_newline() -> None:
+    for text in ('[zones."x\\n"]\norigins = []', '[lists."x\\n"]\nkind = "ip"\nitems = []'):
+        _, findings = convert(parse("site.toml", text.encode()))
+        assert any("the name is not accepted" in finding.message for finding in findings), findings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -120,3 +121,15 @@ def test_a_store_of_another_kind_is_refused(written: str, monkeypatch: pytest.Mo
     monkeypatch.setenv(URL_VARIABLE, written)
     with pytest.raises(Failure, match=URL_VARIABLE):
         store_url(SQLITE)
+
+
+def test_a_store_that_is_busy_is_not_taken_for_a_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bartizan.store.database._BUSY_S", 0)
+    url = URL.create("sqlite", database=str(tmp_path / "store.sqlite3"))
+    open_database(url).dispose()
+    with sqlite3.connect(tmp_path / "store.sqlite3", isolation_level=None) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(Failure, match="cannot be used: database is locked"):
+            open_database(url)
+    other.close()

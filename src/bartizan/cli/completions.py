@@ -58,7 +58,8 @@ def zsh() -> str:
         f"{cases}"
         "    esac\n"
         "}\n"
-        "compdef _bartizan bartizan\n"
+        # Found by its first line, the file is the function, and this is its first call; sourced, it is not.
+        'if [ "$funcstack[1]" = _bartizan ]; then _bartizan "$@"; else compdef _bartizan bartizan; fi\n'
     )
 
 

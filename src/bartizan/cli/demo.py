@@ -23,6 +23,7 @@ from bartizan.demo.drive import Answer, send, stored
 from bartizan.demo.report import QUESTION, show
 from bartizan.demo.requests import SAMPLES
 from bartizan.demo.site import FIRST_LINE, site_file
+from bartizan.events.engine import MISSING, installed
 from bartizan.failure import Failure
 from bartizan.layout import SITE_FILE, StateDirectory
 
@@ -34,6 +35,8 @@ _TLS: Final = 8443
 
 def demo(*, once: bool, state: Path | None) -> int:
     """Run the demo. 0: every verdict was as expected; 1: one was not."""
+    if not installed():
+        raise Failure(MISSING)
     console = Console()
     if not console.is_terminal:
         console.width = 120

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Final
@@ -62,11 +63,17 @@ def _why(installation: StateDirectory, found: Found) -> dict[str, str]:
 def _with_times(found: Found) -> Found:
     def readable(row: Row) -> Row:
         return {
-            name: rfc3339(value) if name.endswith("Timestamp") or name == "Datetime" else value
+            name: _time(value) if name.endswith("Timestamp") or name == "Datetime" else value
             for name, value in row.items()
         }
 
     return Found(found.ray_id, readable(found.request), [readable(row) for row in found.firewall_events], found.source)
+
+
+def _time(value: object) -> str:
+    """A time of the spool, or of the event store, which has it in UTC and in a form of its own."""
+    of_store = re.fullmatch(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d\.\d{9})", value) if isinstance(value, str) else None
+    return rfc3339(value) if of_store is None else f"{of_store[1]}T{of_store[2]}Z"
 
 
 def _print(found: Found, why: dict[str, str]) -> None:
@@ -88,7 +95,7 @@ def _print(found: Found, why: dict[str, str]) -> None:
         for name in columns:
             console.print(Text(f"  {name:<40} {_text(left.pop(name))}"))
     if not found.request:
-        console.print(Text("\nThe exchange has not ended yet, or its event was dropped.", style="yellow"))
+        console.print(Text("\nIts own event was dropped, or is kept no more.", style="yellow"))
     if not found.firewall_events:
         console.print(Text("\nno rule acted"))
         return

@@ -30,10 +30,10 @@ NAMES: dict[Path, str] = {
     ("lists",): "small letters, digits and _, at most 50",
 }
 PATTERNS = {
-    r"^[A-Z]{3}$": 'three capital letters, as in "LOC"',
-    r"^[0-9a-f]{32}$": "32 hexadecimal digits in small letters; leave it out to have one derived",
-    r"^[A-Za-z0-9_.:-]{1,64}$": "1 to 64 letters, digits, _ . : or -",
-    r"^[^@\s]+@[^@\s]+$": 'an e-mail address, as in "ops@shop.example"',
+    r"^[A-Z]{3}$(?!\n)": 'three capital letters, as in "LOC"',
+    r"^[0-9a-f]{32}$(?!\n)": "32 hexadecimal digits in small letters; leave it out to have one derived",
+    r"^[A-Za-z0-9_.:-]{1,64}$(?!\n)": "1 to 64 letters, digits, _ . : or -",
+    r"^[^@\s]+@[^@\s]+$(?!\n)": 'an e-mail address, as in "ops@shop.example"',
 }
 """What a pattern means, in words; a test holds it to the patterns of `site`."""
 

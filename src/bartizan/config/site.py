@@ -82,10 +82,10 @@ Action = Literal[
 """The documented actions. Which of them do something yet, and in which phase, is for the edge to say."""
 
 Seconds = Annotated[int, Meta(ge=1, le=86_400)] | Annotated[float, Meta(ge=0.001, le=86_400)]
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-ListName = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,50}$")]
-RuleRef = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
-RuleId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$(?!\n)")]
+ListName = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,50}$(?!\n)")]
+RuleRef = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,64}$(?!\n)")]
+RuleId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$(?!\n)")]
 
 
 class Settings(Struct, forbid_unknown_fields=True):
@@ -153,7 +153,10 @@ class Edge(Settings):
     ] = []
     colo: Annotated[
         str,
-        Meta(pattern=r"^[A-Z]{3}$", description="Three capital letters that name this place; the end of every Ray ID."),
+        Meta(
+            pattern=r"^[A-Z]{3}$(?!\n)",
+            description="Three capital letters that name this place; the end of every Ray ID.",
+        ),
     ] = "LOC"
     threads: Annotated[int, Meta(ge=0, le=1024, description="Worker threads. 0: one for each core.")] = 0
     limits: Annotated[
@@ -270,7 +273,8 @@ class Acme(Settings):
     """A certificate from an ACME authority (RFC 8555), proved by HTTP-01. Setting it accepts the authority's terms."""
 
     email: Annotated[
-        str, Meta(pattern=r"^[^@\s]+@[^@\s]+$", description="Address of the account, for the authority's notices.")
+        str,
+        Meta(pattern=r"^[^@\s]+@[^@\s]+$(?!\n)", description="Address of the account, for the authority's notices."),
     ]
     directory_url: Annotated[str, Meta(description="Directory of the authority.")] = (
         "https://acme-v02.api.letsencrypt.org/directory"

@@ -23,7 +23,7 @@ class Found(msgspec.Struct):
 
     ray_id: str
     request: Row
-    """Its `http_requests` row; empty while the exchange goes on, if a rule has already acted."""
+    """Its `http_requests` row; empty where that was dropped or is kept no more: all are written when it ends."""
     firewall_events: list[Row]
     """One row per rule that acted, in the order in which they did."""
     source: str

@@ -36,6 +36,9 @@ HEAD: Final = "0001"
 _ALEMBIC: Final = threading.Lock()
 """What a migration is in the middle of is global to Alembic, so one process runs one at a time."""
 
+_UNDEFINED_TABLE: Final = "42P01"
+"""SQLSTATE of PostgreSQL."""
+
 _BUSY_S: Final = 10
 """How long a command waits for another that writes to the same SQLite store."""
 
@@ -141,7 +144,10 @@ def _create_private(file: Path) -> None:
 def _revision(connection: Connection) -> str | None:
     try:
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    except (OperationalError, ProgrammingError):
+    except (OperationalError, ProgrammingError) as error:
+        if "no such table" not in str(error.orig) and getattr(error.orig, "sqlstate", None) != _UNDEFINED_TABLE:
+            # Locked, or a disk that fails: not a new store.
+            raise
         connection.rollback()
         return None
 

@@ -109,7 +109,7 @@ class Supervisor:
 
     def _stop(self, *, failed: bool) -> int:
         self._stopping.set()
-        self._say("stopping: requests in hand are finished first; once more to stop at once")
+        self._say("stopping" if failed else "stopping: requests in hand are finished first; once more to stop at once")
         self._edge.ask_to_stop()
         end = time.monotonic() + edge_grace_s(self._state)
         while self._edge.alive and time.monotonic() < end:
