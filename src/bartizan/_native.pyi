@@ -12,6 +12,7 @@ __all__ = [
     "SpoolWriter",
     "TomlSpans",
     "TomlSyntaxError",
+    "absent_fields_table",
     "absent_functions_table",
     "check_policy",
     "event_tables",
@@ -199,9 +200,12 @@ class Edge:
 def fields_table() -> str:
     """Every field of the rules language, as a JSON array.
 
-    Objects with name, type, summary, `available` ("head", "body" or "response") and `difference` from the documented
-    meaning, or null.
+    Each is an object with name, type, summary, category, available (`head`, `body` or `response`), example (an
+    expression that reads it), aliases (deprecated names) and difference from the documented meaning, or null.
     """
+
+def absent_fields_table() -> str:
+    """Every documented field that is not here: a JSON array of objects with name, type, reason and product or null."""
 
 def functions_table() -> str:
     """Every function of the rules language, as a JSON array.

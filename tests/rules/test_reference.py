@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bartizan.rules.reference import PAGE, absent_functions, fields, functions, markdown
+from bartizan.rules.reference import PAGE, absent_fields, absent_functions, fields, functions, markdown
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -25,3 +25,10 @@ def test_every_function_has_examples_and_says_where_it_is_allowed() -> None:
     assert [function.name for function in functions() if not function.examples or not function.places] == []
     known = {function.name for function in functions()}
     assert [function.name for function in absent_functions() if function.name in known or not function.reason] == []
+
+
+def test_every_documented_field_is_here_or_absent_for_a_reason() -> None:
+    present = {field.name for field in fields()}
+    assert [field.name for field in absent_fields() if field.name in present or not field.reason] == []
+    assert {"cf.waf.score", "cf.bot_management.score"} <= {field.name for field in absent_fields()}
+    assert "ip.geoip.country" in {alias for field in fields() for alias in field.aliases}

@@ -25,6 +25,8 @@ mod media;
 pub use normalize::Normalization;
 pub use request::{Body, Connection, Request, Response, Tls};
 pub use spare::{Buffer, Spare, Strings, Text};
-pub use table::{Available, Field, FieldId, FieldSet, Presence, TABLE, Type, by_name};
+pub use table::{
+    ABSENT, ALIASES, Available, Category, Field, FieldId, FieldSet, Presence, TABLE, Type, absent, by_name,
+};
 pub use value::{Array, Key, Map, Rows, Span, Spans, Value};
 pub use view::{View, host_name};

@@ -1,13 +1,13 @@
 //! The tables that reference pages are made of: fields, functions and metrics, as JSON.
 
 use edge::metrics::{Definition, FAMILIES, METRICS};
-use fields::table::{Available, Presence, TABLE};
+use fields::table::{ABSENT, ALIASES, Available, Presence, TABLE};
 use pyo3::prelude::*;
 use rules::functions::{self, FUNCTIONS};
 use serde_json::{Value, json};
 
-/// Every field of the rules language: name, type, summary, `available` (`head`, `body`, `response`) and `difference` from
-/// the documented meaning, if there is one.
+/// Every field of the rules language: name, type, summary, category, `available` (`head`, `body`, `response`), an example,
+/// deprecated names and `difference` from the documented meaning, if there is one.
 #[pyfunction]
 pub fn fields_table() -> String {
     let rows = TABLE.iter().map(|field| {
@@ -24,8 +24,25 @@ pub fn fields_table() -> String {
             "name": field.name,
             "type": field.kind.to_string(),
             "summary": field.summary,
+            "category": field.category.name(),
             "available": available,
+            "example": field.example,
+            "aliases": ALIASES.iter().filter(|(_, of)| *of == field.id).map(|(alias, _)| alias).collect::<Vec<_>>(),
             "difference": difference,
+        })
+    });
+    rows.collect::<Value>().to_string()
+}
+
+/// Every documented field that is not here: name, type, reason and the product that it will come with, if one will.
+#[pyfunction]
+pub fn absent_fields_table() -> String {
+    let rows = ABSENT.iter().map(|absent| {
+        json!({
+            "name": absent.name,
+            "type": absent.kind.to_string(),
+            "reason": absent.lack.reason,
+            "product": absent.lack.product,
         })
     });
     rows.collect::<Value>().to_string()

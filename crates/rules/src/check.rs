@@ -642,6 +642,9 @@ fn unknown_field(name: &str, node: &Node) -> Fault {
             .expected("its arguments in parentheses")
             .suggest(format!("{name}(…)"));
     }
+    if let Some(absent) = fields::absent(name) {
+        return Fault::new(node.span.clone(), format!("{name} is not here: {}", absent.lack.reason));
+    }
     let fault = Fault::new(node.span.clone(), format!("unknown field {name:?}"));
     // Header names are often written as if they were fields.
     match name.strip_prefix("http.request.headers.").or_else(|| name.strip_prefix("http.request.header.")) {

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from bartizan._native import absent_functions_table, fields_table, functions_table
+from bartizan._native import absent_fields_table, absent_functions_table, fields_table, functions_table
 
 PAGE: Final = Path("docs/reference/rules.md")
 
@@ -32,6 +32,8 @@ A function is allowed where Cloudflare documents it to be, so that a rule writte
 given a missing value gives a missing value, unless its row says otherwise.
 """
 
+_OURS: Final = "bartizan."
+
 _USUAL_CLIENT: Final = "192.0.2.7"
 
 _WHEN: Final = {"head": "request", "body": "body", "response": "response"}
@@ -43,8 +45,20 @@ class Field(msgspec.Struct, frozen=True):
     name: str
     type: str
     summary: str
+    category: str
     available: str
+    example: str
+    aliases: list[str]
     difference: str | None
+
+
+class AbsentField(msgspec.Struct, frozen=True):
+    """A documented field that is not here."""
+
+    name: str
+    type: str
+    reason: str
+    product: str | None
 
 
 class Example(msgspec.Struct, frozen=True):
@@ -79,6 +93,11 @@ def fields() -> list[Field]:
     return msgspec.json.decode(fields_table(), type=list[Field])
 
 
+def absent_fields() -> list[AbsentField]:
+    """Every documented field that is not here, by name."""
+    return msgspec.json.decode(absent_fields_table(), type=list[AbsentField])
+
+
 def functions() -> list[Function]:
     """Every function, by name."""
     return msgspec.json.decode(functions_table(), type=list[Function])
@@ -92,8 +111,14 @@ def absent_functions() -> list[AbsentFunction]:
 def markdown() -> str:
     """The page."""
     return (
-        f"{_INTRODUCTION}\n## Fields\n\n| field | type | from | |\n| --- | --- | --- | --- |\n"
+        f"{_INTRODUCTION}\n## Fields\n\n{_coverage()}\n"
+        "| field | type | about | from | |\n| --- | --- | --- | --- | --- |\n"
         + "".join(_field(field) for field in fields())
+        + "\nAn expression that reads each:\n\n```text\n"
+        + "".join(f"{field.example}\n" for field in fields())
+        + "```\n\nDocumented, and not here; a rule that reads one of them is refused:\n\n"
+        + "| field | type | why |\n| --- | --- | --- |\n"
+        + "".join(f"| `{field.name}` | {field.type} | {_cell(field.reason)} |\n" for field in absent_fields())
         + f"\n## Functions\n\n{_FUNCTIONS}\n| function | allowed in | |\n| --- | --- | --- |\n"
         + "".join(_function(function) for function in functions())
         + "\nWhat they give; a request comes from 192.0.2.7 where nothing else is said.\n\n"
@@ -115,9 +140,21 @@ def _example(example: Example) -> str:
     return f"| `{_cell(example.expression)}` | {request}{client} | `{_cell(example.result)}` |\n"
 
 
+def _coverage() -> str:
+    documented = [field for field in fields() if not field.name.startswith(_OURS)]
+    partial = sum(field.difference is not None for field in documented)
+    ours = len(fields()) - len(documented)
+    return (
+        f"Of Cloudflare's documented fields {len(documented) - partial} are present, {partial} are present with a "
+        f"difference,\nwhich their rows name, and {len(absent_fields())} are absent. {ours} are ours.\n"
+    )
+
+
 def _field(field: Field) -> str:
-    difference = "" if field.difference is None else f" Here: {field.difference}"
-    return f"| `{field.name}` | {field.type} | {_WHEN[field.available]} | {_cell(field.summary + difference)} |\n"
+    aliases = "".join(f" Deprecated name: `{alias}`." for alias in field.aliases)
+    difference = "" if field.difference is None else f" Here: {field.difference}."
+    about = f"{field.type} | {field.category} | {_WHEN[field.available]}"
+    return f"| `{field.name}` | {about} | {_cell(field.summary + aliases + difference)} |\n"
 
 
 def _cell(text: str) -> str:

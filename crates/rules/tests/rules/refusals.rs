@@ -616,3 +616,24 @@ fn arguments_agree_with_each_other() {
         ("cidr(ip.src, 33, 128) eq 10.0.0.0", "ipv4_bits of cidr is 33", 14, Some("a number from 1 to 32"), None),
     ]);
 }
+
+#[test]
+fn documented_fields_that_are_not_here_are_refused_with_the_reason() {
+    check(&[
+        (
+            "cf.waf.score lt 20",
+            "cf.waf.score is not here: it belongs to the WAF, which is not built yet",
+            1,
+            None,
+            None,
+        ),
+        (
+            "ssl and any(cf.bot_management.detection_ids[*] eq 33554817)",
+            "cf.bot_management.detection_ids is not here: it belongs to bot detection, which is not built yet",
+            13,
+            None,
+            None,
+        ),
+        ("ip.ttl gt 3", "ip.ttl is not here: it is of packets, and this edge sees requests", 1, None, None),
+    ]);
+}

@@ -120,3 +120,22 @@ fn a_program_serves_only_where_all_that_it_holds_is_allowed() {
     assert_eq!(held.to_string(), source);
     assert_eq!(cache.len(), 1, "the refusal has taken nothing from who may");
 }
+
+#[test]
+fn the_example_of_every_field_compiles_and_reads_it() {
+    let (lists, cache) = (Lists::default(), Cache::default());
+    let context = Context { phase: Phase::LogCustomFields, used_as: Use::Filter, lists: &lists, cache: &cache };
+    for field in fields::TABLE {
+        let compiled = rules::compile(field.example, &context).unwrap_or_else(|error| panic!("{error}"));
+        assert!(compiled.fields().contains(field.id), "{} does not read {}", field.example, field.name);
+    }
+}
+
+#[test]
+fn a_deprecated_name_reads_its_field_and_stays_as_written() {
+    let (lists, cache) = (Lists::default(), Cache::default());
+    let context = Context { phase: Phase::RequestFirewallCustom, used_as: Use::Filter, lists: &lists, cache: &cache };
+    let compiled = rules::compile("ip.geoip.country in {\"CN\" \"TH\"}", &context).unwrap();
+    assert_eq!(compiled.fields().iter().collect::<Vec<_>>(), [FieldId::SourceCountry]);
+    assert_eq!(compiled.to_string(), "ip.geoip.country in {\"CN\" \"TH\"}");
+}
