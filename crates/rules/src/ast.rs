@@ -8,6 +8,8 @@ use std::fmt::{self, Write};
 use std::net::IpAddr;
 use std::ops::Range;
 
+use fields::Type;
+
 /// A parsed expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ast {
@@ -301,6 +303,18 @@ impl fmt::Display for Node {
 impl Node {
     fn write_in(&self, f: &mut fmt::Formatter<'_>, parentheses: bool) -> fmt::Result {
         if parentheses { write!(f, "({self})") } else { write!(f, "{self}") }
+    }
+}
+
+impl Literal {
+    /// The type of what is written.
+    pub fn kind(&self) -> Type {
+        match self {
+            Self::Boolean(_) => Type::Boolean,
+            Self::Integer(_) => Type::Integer,
+            Self::Ip(_) => Type::Ip,
+            Self::String(_) | Self::Pattern(_) => Type::String,
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::ip_set::{IpRange, IpSetBuilder};
 use crate::list::{List, ListKind};
 use crate::pattern::{PatternError, Wildcard};
 use crate::plan::{BytesCheck, Call, IntegerCheck, IpCheck, Operand, Test, order};
+use crate::typed::{Shape, Shapes};
 
 type Result<T> = std::result::Result<T, Fault>;
 
@@ -35,6 +36,8 @@ pub(crate) struct Checker<'a> {
     once: Vec<&'static str>,
     /// The one of them whose arguments are being checked.
     within: Option<&'static str>,
+    /// The types of all nodes, where someone has asked for them.
+    pub(crate) shapes: Option<Shapes>,
 }
 
 /// A checked part of an expression.
@@ -58,6 +61,17 @@ enum Checked<'n> {
     },
 }
 
+impl Checked<'_> {
+    fn shape(&self) -> Shape {
+        match self {
+            Self::Value { kind, .. } => (*kind, false),
+            Self::Each { kind, .. } => (*kind, true),
+            Self::Test(_) => (Type::Boolean, false),
+            Self::EachTest { .. } => (Type::Boolean, true),
+        }
+    }
+}
+
 impl<'a> Checker<'a> {
     pub(crate) fn new(source: &'a str, context: &'a Context<'a>) -> Self {
         Self {
@@ -68,7 +82,13 @@ impl<'a> Checker<'a> {
             functions: 0,
             once: Vec::new(),
             within: None,
+            shapes: None,
         }
+    }
+
+    /// A checker that remembers the type of each node.
+    pub(crate) fn recording(source: &'a str, context: &'a Context<'a>) -> Self {
+        Self { shapes: Some(Shapes::new()), ..Self::new(source, context) }
     }
 
     /// The plan of a filter expression.
@@ -108,6 +128,14 @@ impl<'a> Checker<'a> {
     }
 
     fn check<'n>(&mut self, node: &'n Node) -> Result<Checked<'n>> {
+        let checked = self.check_kind(node)?;
+        if let Some(shapes) = &mut self.shapes {
+            shapes.insert(std::ptr::from_ref(node), checked.shape());
+        }
+        Ok(checked)
+    }
+
+    fn check_kind<'n>(&mut self, node: &'n Node) -> Result<Checked<'n>> {
         match &node.kind {
             Kind::Logical(operator, operands) => self.logical(*operator, operands),
             Kind::Not(operand) => Ok(match self.test(operand)? {

@@ -9,6 +9,7 @@
 //! * [`parse`] knows the grammar and nothing of fields; the tree prints itself in canonical form.
 //! * [`compile`] and [`compile_value`] know fields, functions and lists, and make a plan that runs without
 //!   allocation as long as nothing must be built.
+//! * [`inspect`] gives the tree with the type of each part, for explanations and translations.
 //! * [`Gate`] tells for many expressions at once which of them a request can match at all.
 //! * [`Cache`] lets equal expressions and equal regular expressions of many zones and versions be one in memory.
 //!
@@ -35,6 +36,7 @@ pub mod gate;
 pub mod list;
 pub mod parse;
 pub mod phase;
+pub mod typed;
 
 mod check;
 mod ip_set;
@@ -49,3 +51,4 @@ pub use gate::Gate;
 pub use list::{List, ListError, ListKind, Lists};
 pub use parse::parse;
 pub use phase::Phase;
+pub use typed::{Typed, inspect};

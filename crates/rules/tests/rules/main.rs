@@ -8,4 +8,5 @@ mod refusals;
 mod round_trip;
 mod sharing;
 mod support;
+mod typed;
 mod verdicts;
