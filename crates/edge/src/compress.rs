@@ -66,16 +66,20 @@ pub fn decide<'h>(
     }
     let (mut compressible, mut varies) = (false, false);
     for (name, value) in headers {
-        if name.eq_ignore_ascii_case(b"content-type") {
-            compressible = shrinks(value);
-        } else if name.eq_ignore_ascii_case(b"content-encoding") || name.eq_ignore_ascii_case(b"content-range") {
-            return Decision::default();
-        } else if name.eq_ignore_ascii_case(b"cache-control") {
-            if list(value).any(|directive| directive.eq_ignore_ascii_case(b"no-transform")) {
+        // By length first: most headers are none of these.
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"vary") => {
+                varies |= list(value).any(|field| field == b"*" || field.eq_ignore_ascii_case(b"accept-encoding"));
+            }
+            12 if name.eq_ignore_ascii_case(b"content-type") => compressible = shrinks(value),
+            13 if name.eq_ignore_ascii_case(b"content-range") => return Decision::default(),
+            13 if name.eq_ignore_ascii_case(b"cache-control")
+                && list(value).any(|directive| directive.eq_ignore_ascii_case(b"no-transform")) =>
+            {
                 return Decision::default();
             }
-        } else if name.eq_ignore_ascii_case(b"vary") {
-            varies |= list(value).any(|field| field == b"*" || field.eq_ignore_ascii_case(b"accept-encoding"));
+            16 if name.eq_ignore_ascii_case(b"content-encoding") => return Decision::default(),
+            _ => {}
         }
     }
     if !compressible {

@@ -6,14 +6,14 @@
 
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use fields::Connection;
 use fields::columns::{
     BartizanRefusals, FirewallEvents, HttpRequests, bartizan_refusals, firewall_events, http_requests,
 };
-use fields::{Connection, View};
 use http1::{Known, RequestHead, ResponseHead};
+use smallvec::SmallVec;
 use spool::RowWriter;
 
 use crate::exchange::{Client, Ending, Sent};
@@ -36,12 +36,10 @@ pub struct Record {
     pub started: SystemTime,
     /// The same on a clock that never jumps.
     pub started_at: Instant,
-    /// The zone, once found.
-    pub zone: Option<Arc<str>>,
     /// The rules that acted.
     pub rules: Outcome,
     /// The path as rules saw it.
-    pub path: Vec<u8>,
+    pub path: SmallVec<[u8; 128]>,
     /// How it ended: `ok` or the name of a reason.
     pub outcome: &'static str,
     /// What went wrong with the origin, in words.
@@ -51,7 +49,7 @@ pub struct Record {
     /// The status of the origin, 0 if none.
     pub origin_status: u16,
     /// The content type sent to the client.
-    pub content_type: Option<Vec<u8>>,
+    pub content_type: Option<SmallVec<[u8; 48]>>,
     /// Origin connections tried.
     pub tries: u32,
     /// When the origin was first turned to.
@@ -78,14 +76,13 @@ pub struct Record {
 
 impl Record {
     /// A record of a request that was just parsed.
-    pub fn begin(ray: RayId, policy_version: u64) -> Self {
+    pub fn begin(ray: RayId, policy_version: u64, (started_at, started): (Instant, SystemTime)) -> Self {
         Self {
             ray,
-            started: SystemTime::now(),
-            started_at: Instant::now(),
-            zone: None,
+            started,
+            started_at,
             rules: Outcome::default(),
-            path: Vec::new(),
+            path: SmallVec::new(),
             outcome: "ok",
             origin_error: None,
             status: 0,
@@ -110,8 +107,8 @@ impl Record {
     }
 
     /// Takes the path that the rules saw.
-    pub fn take_url(&mut self, view: &View<'_>) {
-        self.path.extend_from_slice(view.path());
+    pub fn take_path(&mut self, path: &[u8]) {
+        self.path.extend_from_slice(path);
     }
 
     /// Takes what is known of the origin's connection.
@@ -119,18 +116,19 @@ impl Record {
         let millis = |duration: std::time::Duration| duration.as_millis().min(u128::from(u32::MAX)) as u32;
         let timings = checkout.timings;
         self.connect_ms = [millis(timings.dns), millis(timings.tcp), millis(timings.tls)];
-        self.connected = Some(Instant::now());
+        self.connected = if checkout.reused { self.forwarded } else { Some(Instant::now()) };
         self.origin_address = checkout.peer;
         self.origin_tls = checkout.connection.tls_version();
     }
 
-    /// Takes what is known of the origin's response.
+    /// Takes what is known of the origin's response, whose head goes on at once.
     pub fn take_response(&mut self, head: &ResponseHead) {
         let now = Instant::now();
         self.origin_answered = Some(now);
+        self.first_byte = Some(now);
         self.origin_status = head.status();
         self.status = head.status();
-        self.content_type = head.headers().known(Known::ContentType).map(<[u8]>::to_vec);
+        self.content_type = head.headers().known(Known::ContentType).map(SmallVec::from_slice);
     }
 
     /// Ends the record.
@@ -157,6 +155,7 @@ pub fn leave(
     connection: &Connection,
     head: &RequestHead,
     record: &Record,
+    zone: Option<&str>,
     colo: &str,
 ) {
     let mut producer = worker.producer.borrow_mut();
@@ -167,7 +166,6 @@ pub fn leave(
     let headers = head.headers();
     let user_agent = headers.known(Known::UserAgent);
     let referer = headers.known(Known::Referer);
-    let zone = record.zone.as_deref();
     let protocol = head.version().as_str();
 
     let matches = record.rules.matches();

@@ -23,6 +23,7 @@ use std::time::Instant;
 
 use fields::{Body, Connection, Request, View};
 use http1::{Headers, Known, Line, RequestHead};
+use smallvec::SmallVec;
 
 use crate::body::{BodyError, Held, Holding, Then};
 use crate::deadlines::{Deadline, Lane, Timer};
@@ -172,12 +173,16 @@ pub async fn run<B: RequestBody, S: ResponseSink>(
         };
         (Found::new(&live, &host, &connection), connection, live.policy.version())
     };
-    let limits = &found.settings.limits;
+    let settings = found.settings();
+    let limits = &settings.limits;
     timer.arm(Lane::Total, Deadline::Total, limits.total_timeout_ms);
     timer.arm_rate(Lane::ClientRead, Deadline::BodyRate, limits.body_min_bytes_per_s, limits.body_rate_window_ms);
     timer.arm_rate(Lane::ClientWrite, Deadline::WriteRate, limits.body_min_bytes_per_s, limits.body_rate_window_ms);
     worker.recorder.count(Metric::Requests);
-    let mut record = Record::begin(worker.ray(), version);
+    let mut record = Record::begin(worker.ray(), version, worker.now());
+    let mut ray = SmallVec::from_slice(record.ray.as_str().as_bytes());
+    ray.push(b'-');
+    ray.extend_from_slice(settings.colo.as_bytes());
     let mut exchange = Exchange {
         client,
         worker,
@@ -187,7 +192,7 @@ pub async fn run<B: RequestBody, S: ResponseSink>(
         found: &found,
         host: &host,
         date: worker.date(record.started),
-        ray: [record.ray.as_str(), "-", &found.settings.colo].concat(),
+        ray,
         target: None,
     };
     let ending = match exchange.serve(body, sink, &mut record).await {
@@ -203,14 +208,21 @@ pub async fn run<B: RequestBody, S: ResponseSink>(
         worker.recorder.response(record.status);
     }
     record.end(sink.sent(), body.received() + head.head_bytes() as u64, ending);
-    events::leave(worker, client, &connection, head, &record, &found.settings.colo);
+    let zone = found.served().map(|served| &*served.name);
+    events::leave(worker, client, &connection, head, &record, zone, &settings.colo);
     ending
+}
+
+/// Where a request belongs.
+enum Place {
+    Zone(Arc<Served>),
+    /// To no zone: there are only the settings of the edge.
+    Nowhere(Arc<EdgeSettings>),
 }
 
 /// What the policy in effect says of a request, taken once; the policy itself is not held.
 struct Found {
-    served: Option<Arc<Served>>,
-    settings: Arc<EdgeSettings>,
+    place: Place,
     https_port: u16,
     /// SNI and Host name different zones: the connection was made for another site (RFC 9110 §15.5.20).
     is_misdirected: bool,
@@ -228,10 +240,26 @@ impl Found {
             _ => false,
         };
         Self {
-            served: served.cloned(),
-            settings: Arc::clone(live.policy.edge()),
+            place: served.map_or_else(
+                || Place::Nowhere(Arc::clone(live.policy.edge())),
+                |served| Place::Zone(Arc::clone(served)),
+            ),
             https_port: live.https_port,
             is_misdirected,
+        }
+    }
+
+    fn settings(&self) -> &EdgeSettings {
+        match &self.place {
+            Place::Zone(served) => &served.settings,
+            Place::Nowhere(settings) => settings,
+        }
+    }
+
+    fn served(&self) -> Option<&Served> {
+        match &self.place {
+            Place::Zone(served) => Some(served),
+            Place::Nowhere(_) => None,
         }
     }
 }
@@ -245,7 +273,7 @@ struct Exchange<'e> {
     found: &'e Found,
     host: &'e [u8],
     date: [u8; 29],
-    ray: String,
+    ray: SmallVec<[u8; 32]>,
     /// What the origin is asked for, where it is not what the client asked for.
     target: Option<Vec<u8>>,
 }
@@ -282,11 +310,10 @@ impl Exchange<'_> {
         let (head, policy) = (self.head, self.found);
         #[cfg(test)]
         assert!(head.headers().get("x-planted").is_none(), "a panic planted by a test");
-        let Some(served) = &policy.served else {
+        let Some(served) = policy.served() else {
             return self.page(sink, body, record, Reason::UnknownHost, None).await;
         };
         let zone = &served.zone;
-        record.zone = Some(Arc::clone(&served.name));
         if policy.is_misdirected {
             return self.page(sink, body, record, Reason::MisdirectedRequest, Some(served)).await;
         }
@@ -313,7 +340,7 @@ impl Exchange<'_> {
                 return self.own_answer(sink, body, record, status, &own, b"", Some(served)).await;
             }
         }
-        let limits = &policy.settings.limits;
+        let limits = &policy.settings().limits;
         if let Length::Known(length) = body.length()
             && limits.body_bytes != 0
             && length > limits.body_bytes
@@ -333,7 +360,7 @@ impl Exchange<'_> {
             }
         }
         let ray = record.ray;
-        let verdict = {
+        let verdict = if zone.has_request_rules() {
             let request = Request {
                 head,
                 connection: self.connection,
@@ -357,12 +384,19 @@ impl Exchange<'_> {
                 });
             }
             let verdict = zone.run_request(&view, &mut record.rules);
-            record.take_url(&view);
+            record.take_path(view.path());
             if zone.normalization().to_origin {
                 self.target = Some(view.uri().to_vec());
             }
             self.worker.spare.replace(view.into_spare());
             verdict
+        } else {
+            let url = fields::normalize::normalize(head.path_and_query(), zone.normalization().incoming);
+            record.take_path(fields::split_target(&url).0);
+            if zone.normalization().to_origin {
+                self.target = Some(url.into_owned());
+            }
+            Verdict::Continue
         };
         match verdict {
             Verdict::Continue => self.forward(served, body, held, sink, record).await,
@@ -385,7 +419,7 @@ impl Exchange<'_> {
         sink: &mut S,
     ) -> Result<(Held, Option<Beyond>), Failed> {
         let settings = served.zone.body();
-        let limits = &self.found.settings.limits;
+        let limits = &self.found.settings().limits;
         if self.head.expects_continue() && body.received() == 0 {
             sink.informational(self.timer, 100, &[]).await?;
         }
@@ -554,7 +588,8 @@ impl Exchange<'_> {
             sink.close_after();
         }
         record.status = status;
-        record.content_type = own.iter().find(|(name, _)| *name == "content-type").map(|(_, value)| value.to_vec());
+        let content_type = own.iter().find(|(name, _)| *name == "content-type");
+        record.content_type = content_type.map(|(_, value)| SmallVec::from_slice(value));
         let added = self.added(served, None);
         let lines = headers::of_edge(own, &added);
         let no_body = self.head.method() == b"HEAD" || matches!(status, 204 | 304);
@@ -609,7 +644,7 @@ impl Exchange<'_> {
         }
         self.timer.disarm(Lane::Total);
         let (format, content) = self.rendered(record, reason, reason.status());
-        let served = self.found.served.as_deref();
+        let served = self.found.served();
         let body_ended = matches!(failed, Failed::Upstream(_)) && record.body_ended;
         let sent = self
             .own_answer_inner(sink, body_ended, record, reason.status(), &text_headers(format), &content, served)
@@ -716,7 +751,7 @@ mod tests {
     fn a_client_that_left_keeps_the_status_that_it_was_told() {
         let ray = Rays::new(RayKey::random(), 0, 1).next_id();
         for (began, status) in [(false, 499), (true, 200)] {
-            let mut record = Record::begin(ray, 1);
+            let mut record = Record::begin(ray, 1, (Instant::now(), std::time::SystemTime::now()));
             record.status = 200;
             assert_eq!(client_gone(&Begun(began), &mut record), Ending::Gone);
             assert_eq!((record.status, record.outcome), (status, "client_gone"));

@@ -28,7 +28,7 @@ pub struct Told<'a> {
     /// `https` or `http`.
     pub scheme: &'static str,
     /// Ray ID with the location: `0123456789abcdef-LOC`.
-    pub ray: &'a str,
+    pub ray: &'a [u8],
     /// The Host header to send.
     pub host: &'a [u8],
     /// The host that the client asked for.
@@ -90,7 +90,7 @@ pub fn forwards_left(head: &RequestHead) -> Option<u64> {
 pub fn to_origin<'a>(head: &'a RequestHead, told: &Told<'a>) -> Lines<'a> {
     let headers = head.headers();
     let mut lines = Lines::new();
-    lines.push(Line::new(b"Host", told.host));
+    lines.push(Line::own("Host", told.host));
     for line in headers.end_to_end() {
         let keep = match line.known {
             Known::Host | Known::ContentLength | Known::Expect | Known::Te => false,
@@ -105,27 +105,27 @@ pub fn to_origin<'a>(head: &'a RequestHead, told: &Told<'a>) -> Lines<'a> {
             lines.push(headers.written(line));
         }
     }
-    lines.push(Line::new(b"CF-Connecting-IP", told.client_ip.as_bytes()));
-    lines.push(Line::new(b"CF-Ray", told.ray.as_bytes()));
+    lines.push(Line::own("CF-Connecting-IP", told.client_ip.as_bytes()));
+    lines.push(Line::own("CF-Ray", told.ray));
     let visitor: &[u8] = if told.scheme == "https" { br#"{"scheme":"https"}"# } else { br#"{"scheme":"http"}"# };
-    lines.push(Line::new(b"CF-Visitor", visitor));
-    lines.push(Line::new(b"X-Forwarded-For", told.forwarded_for.as_bytes()));
-    lines.push(Line::new(b"X-Forwarded-Proto", told.scheme.as_bytes()));
-    lines.push(Line::new(b"X-Forwarded-Host", told.client_host));
-    lines.push(Line::new(b"Via", via(head.version())));
-    lines.push(Line::new(b"CDN-Loop", told.loop_mark));
+    lines.push(Line::own("CF-Visitor", visitor));
+    lines.push(Line::own("X-Forwarded-For", told.forwarded_for.as_bytes()));
+    lines.push(Line::own("X-Forwarded-Proto", told.scheme.as_bytes()));
+    lines.push(Line::own("X-Forwarded-Host", told.client_host));
+    lines.push(Line::own("Via", via(head.version())));
+    lines.push(Line::own("CDN-Loop", told.loop_mark));
     if let Some(left) = told.max_forwards {
-        lines.push(Line::new(b"Max-Forwards", left));
+        lines.push(Line::own("Max-Forwards", left));
     }
     if told.trailers {
-        lines.push(Line::new(b"TE", b"trailers"));
+        lines.push(Line::own("TE", b"trailers"));
     }
     if let Some(protocol) = told.upgrade {
-        lines.push(Line::new(b"Connection", b"Upgrade"));
-        lines.push(Line::new(b"Upgrade", protocol));
+        lines.push(Line::own("Connection", b"Upgrade"));
+        lines.push(Line::own("Upgrade", protocol));
     }
     if told.expect_continue {
-        lines.push(Line::new(b"Expect", b"100-continue"));
+        lines.push(Line::own("Expect", b"100-continue"));
     }
     lines
 }
@@ -170,7 +170,7 @@ fn is_ours_in_disguise(name: &[u8]) -> bool {
 #[derive(Debug)]
 pub struct Added<'a> {
     /// Ray ID with the location.
-    pub ray: &'a str,
+    pub ray: &'a [u8],
     /// The value of `Strict-Transport-Security`, on https where the zone has one.
     pub hsts: Option<&'a [u8]>,
     /// The sticky cookie, where this response sets it.
@@ -199,7 +199,7 @@ pub fn to_client<'a>(head: &'a ResponseHead, added: &Added<'a>) -> Lines<'a> {
         }
     }
     if !dated {
-        lines.push(Line::new(b"date", added.date));
+        lines.push(Line::own("date", added.date));
     }
     push_added(&mut lines, added);
     lines
@@ -208,18 +208,18 @@ pub fn to_client<'a>(head: &'a ResponseHead, added: &Added<'a>) -> Lines<'a> {
 /// The header lines of a response that the edge makes itself.
 pub fn of_edge<'a>(own: &[(&'a str, &'a [u8])], added: &Added<'a>) -> Lines<'a> {
     let mut lines: Lines<'a> = own.iter().map(|(name, value)| Line::new(name.as_bytes(), value)).collect();
-    lines.push(Line::new(b"date", added.date));
+    lines.push(Line::own("date", added.date));
     push_added(&mut lines, added);
     lines
 }
 
 fn push_added<'a>(lines: &mut Lines<'a>, added: &Added<'a>) {
-    lines.push(Line::new(b"cf-ray", added.ray.as_bytes()));
+    lines.push(Line::own("cf-ray", added.ray));
     if let Some(value) = added.hsts {
-        lines.push(Line::new(b"strict-transport-security", value));
+        lines.push(Line::own("strict-transport-security", value));
     }
     if let Some(cookie) = added.cookie {
-        lines.push(Line::new(b"set-cookie", cookie));
+        lines.push(Line::own("set-cookie", cookie));
     }
 }
 
@@ -248,7 +248,7 @@ mod tests {
             client_ip: "192.0.2.7",
             forwarded_for: "192.0.2.7",
             scheme: "https",
-            ray: "0123456789abcdef-LOC",
+            ray: b"0123456789abcdef-LOC",
             host: b"site.test",
             client_host: b"site.test",
             trusted: false,

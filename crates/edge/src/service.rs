@@ -489,6 +489,7 @@ impl WorkerStart {
                 () = worker.shared.drained(), if leaving.is_none() => {}
             }
             worker.timers.sweep();
+            worker.set_wall();
             ticks += 1;
             if ticks.is_multiple_of(4) {
                 worker.pool.set_limits(pool_limits(&worker.shared.live.load().policy.edge().limits));

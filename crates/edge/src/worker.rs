@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use crate::body::Budget;
 use crate::caps::Caps;
@@ -110,8 +110,14 @@ pub struct Worker {
     pub spare: RefCell<fields::Spare>,
     rays: RefCell<Rays>,
     date: RefCell<Date>,
+    wall: Cell<(Instant, SystemTime)>,
+    head_buffers: RefCell<Vec<Vec<u8>>>,
     connections: Cell<u64>,
 }
+
+/// Buffers for heads that a thread keeps, and up to which size.
+const HEAD_BUFFERS: usize = 64;
+const HEAD_BUFFER_BYTES: usize = 8 * 1024;
 
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -142,6 +148,8 @@ impl Worker {
             spare: RefCell::default(),
             rays: RefCell::new(rays),
             date: RefCell::default(),
+            wall: Cell::new((Instant::now(), SystemTime::now())),
+            head_buffers: RefCell::default(),
             connections: Cell::new(0),
         })
     }
@@ -149,6 +157,32 @@ impl Worker {
     /// A Ray ID that no other request has.
     pub fn ray(&self) -> RayId {
         self.rays.borrow_mut().next_id()
+    }
+
+    /// The time: on the clock that never jumps, and the same for people. One reading of a clock where two would cost two.
+    pub fn now(&self) -> (Instant, SystemTime) {
+        let now = Instant::now();
+        let (at, wall) = self.wall.get();
+        (now, wall + now.saturating_duration_since(at))
+    }
+
+    /// Reads the clock for people anew, which may have been set.
+    pub fn set_wall(&self) {
+        self.wall.set((Instant::now(), SystemTime::now()));
+    }
+
+    /// A buffer for a head to be written into.
+    pub fn head_buffer(&self) -> Vec<u8> {
+        self.head_buffers.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(1024))
+    }
+
+    /// Takes such a buffer back.
+    pub fn keep_head_buffer(&self, mut buffer: Vec<u8>) {
+        let mut kept = self.head_buffers.borrow_mut();
+        if buffer.capacity() <= HEAD_BUFFER_BYTES && kept.len() < HEAD_BUFFERS {
+            buffer.clear();
+            kept.push(buffer);
+        }
     }
 
     /// `now` as an HTTP date (RFC 9110 §5.6.7), made once a second.

@@ -29,4 +29,4 @@ pub use table::{
     ABSENT, ALIASES, Available, Category, Field, FieldId, FieldSet, Presence, TABLE, Type, absent, by_name,
 };
 pub use value::{Array, Key, Map, Rows, Span, Spans, Value};
-pub use view::{View, host_name};
+pub use view::{View, host_name, split_target};

@@ -466,7 +466,8 @@ fn lower_cased(text: &[u8], buffer: impl FnOnce() -> Vec<u8>) -> Cow<'_, [u8]> {
     Cow::Owned(lower)
 }
 
-fn split_target(target: &[u8]) -> (&[u8], &[u8]) {
+/// Path and query of a request target.
+pub fn split_target(target: &[u8]) -> (&[u8], &[u8]) {
     match memchr::memchr(b'?', target) {
         Some(mark) => (&target[..mark], &target[mark + 1..]),
         None => (target, b""),

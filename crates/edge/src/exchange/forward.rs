@@ -8,7 +8,6 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -74,7 +73,7 @@ impl<'e> Exchange<'e> {
         let idempotent =
             matches!(self.head.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE" | b"PROPFIND" | b"REPORT");
         let mut tried: SmallVec<[origin::ServerId; 4]> = SmallVec::new();
-        record.forwarded = Some(Instant::now());
+        record.forwarded = Some(if body.received() == 0 { record.started_at } else { Instant::now() });
         loop {
             let attempt = record.tries;
             record.tries += 1;
@@ -142,14 +141,14 @@ impl<'e> Exchange<'e> {
     ) -> Result<(), Failed> {
         let cookie = checkout.assign_cookie.then(|| checkout.server.sticky_cookie(self.connection.scheme_https));
         let Checkout { connection, server, reused, timings, assign_cookie, peer, generation } = checkout;
-        let result = match connection {
+        let (result, resting) = match connection {
             OriginConnection::Http1(stream) => {
                 let wire = Wire::new(stream, Rc::clone(&self.worker.buffers));
                 let mut receive = Http1Receive::new(&wire, &self.client.limits, self.head.method(), upgrade.is_some());
                 if let Some(head) = self.worker.retired.take() {
                     receive.recycle(head);
                 }
-                let mut send = Http1Send::new(&wire);
+                let mut send = Http1Send::new(&wire, self.worker.head_buffer());
                 let result = self
                     .talk(
                         served,
@@ -165,26 +164,16 @@ impl<'e> Exchange<'e> {
                     )
                     .await;
                 let reusable = result.is_ok() && send.is_whole() && receive.reusable();
-                drop((send, receive));
-                if reusable {
-                    let connection = OriginConnection::Http1(wire.into_inner());
-                    let server = Arc::clone(&server);
-                    self.worker.pool.put_back(Checkout {
-                        connection,
-                        server,
-                        reused,
-                        timings,
-                        assign_cookie,
-                        peer,
-                        generation,
-                    });
-                }
-                result
+                self.worker.keep_head_buffer(send.into_buffer());
+                drop(receive);
+                (result, reusable.then(|| OriginConnection::Http1(wire.into_inner())))
             }
             OriginConnection::Http2(origin) => {
                 let (mut send, mut receive) = origin.converse(&self.client.limits);
-                self.talk(served, &server, body, held, None, &mut send, &mut receive, cookie.as_deref(), sink, record)
-                    .await
+                let result = self
+                    .talk(served, &server, body, held, None, &mut send, &mut receive, cookie.as_deref(), sink, record)
+                    .await;
+                (result, None)
             }
         };
         match &result {
@@ -193,6 +182,10 @@ impl<'e> Exchange<'e> {
             Err(Failed::Upstream(error)) if error.is_fault_of_server() => server.health().failed(),
             // What was answered was reported with its head.
             Err(_) | Ok(()) => {}
+        }
+        if let Some(connection) = resting {
+            let checkout = Checkout { connection, server, reused, timings, assign_cookie, peer, generation };
+            self.worker.pool.put_back(checkout);
         }
         result
     }
@@ -211,7 +204,7 @@ impl<'e> Exchange<'e> {
         sink: &mut S,
         record: &mut Record,
     ) -> Result<(), Failed> {
-        let limits = &self.found.settings.limits;
+        let limits = &self.found.settings().limits;
         let content = held.borrow().content();
         let bytes = content.as_deref().map_or(&[][..], Vec::as_slice);
         let first = &bytes[..bytes.len().min(FIRST_BYTES)];
@@ -356,7 +349,7 @@ impl<'e> Exchange<'e> {
         record: &mut Record,
         progress: &Progress,
     ) -> Result<Received, Failed> {
-        let limits = &self.found.settings.limits;
+        let limits = &self.found.settings().limits;
         let go = &progress.go;
         let mut informational = 0;
         let head = loop {
@@ -474,7 +467,6 @@ impl<'e> Exchange<'e> {
             // The response has begun, so nothing is sent again.
             held.borrow_mut().give_back();
         }
-        record.first_byte = Some(Instant::now());
         if no_body {
             return Ok(Received::Complete);
         }
@@ -539,7 +531,7 @@ impl<'e> Exchange<'e> {
         self.worker.recorder.add(Metric::TunnelsOpen, 1);
         let _open = Open(self.worker);
         let timer = self.timer;
-        let idle_ms = self.found.settings.limits.tunnel_idle_timeout_ms;
+        let idle_ms = self.found.settings().limits.tunnel_idle_timeout_ms;
         for lane in [Lane::ClientRead, Lane::ClientWrite, Lane::Origin] {
             timer.disarm(lane);
         }

@@ -137,11 +137,22 @@ impl Pool {
         if let Some(name) = &server.addresses {
             name.touch();
         }
+        let is_plain = match server.http_version {
+            HttpVersion::Http11 => true,
+            HttpVersion::Auto => pick.http1 || !server.is_tls(),
+            HttpVersion::Http2 => false,
+        };
+        if is_plain
+            && attempt == 0
+            && let Some(idle) = self.take_idle(&server)
+        {
+            let connection = Connection::Http1(idle.stream);
+            return Ok(Checkout { assign_cookie, ..reused(server, connection, idle.peer, idle.generation) });
+        }
         let outcome = match server.http_version {
             HttpVersion::Http2 if pick.http1 => Err((ConnectErrorKind::Protocol, UPGRADE_NEEDS_HTTP1.to_owned())),
-            HttpVersion::Http2 => self.shared(&server, attempt).await,
-            HttpVersion::Auto if server.is_tls() && !pick.http1 => self.shared(&server, attempt).await,
-            HttpVersion::Http11 | HttpVersion::Auto => self.http1(&server, attempt).await,
+            _ if is_plain => connect::connect(&server, true).await.map(|connected| fresh(&server, connected)),
+            _ => self.shared(&server, attempt).await,
         };
         match outcome {
             Ok(checkout) => Ok(Checkout { assign_cookie, ..checkout }),
@@ -205,22 +216,12 @@ impl Pool {
         Arc::clone(group.choose(pick, turns))
     }
 
-    async fn http1(&self, server: &Arc<Server>, attempt: u32) -> Result<Checkout, Failure> {
-        if attempt == 0
-            && let Some(idle) = self.take_idle(server)
-        {
-            return Ok(reused(server, Connection::Http1(idle.stream), idle.peer, idle.generation));
-        }
-        let connected = connect::connect(server, true).await?;
-        Ok(fresh(server, connected))
-    }
-
     /// A place on a shared HTTP/2 connection; or a connection of its own if ALPN agrees on HTTP/1.1.
     async fn shared(&self, server: &Arc<Server>, attempt: u32) -> Result<Checkout, Failure> {
         loop {
             if let Some((mut place, peer)) = self.take_place(server) {
                 if place.ready().await.is_ok() {
-                    return Ok(reused(server, Connection::Http2(place), peer, 0));
+                    return Ok(reused(Arc::clone(server), Connection::Http2(place), peer, 0));
                 }
                 continue;
             }
@@ -228,7 +229,8 @@ impl Pool {
                 if attempt == 0
                     && let Some(idle) = self.take_idle(server)
                 {
-                    return Ok(reused(server, Connection::Http1(idle.stream), idle.peer, idle.generation));
+                    let connection = Connection::Http1(idle.stream);
+                    return Ok(reused(Arc::clone(server), connection, idle.peer, idle.generation));
                 }
                 let connected = connect::connect(server, false).await?;
                 return self.adopt(server, connected).await;
@@ -312,8 +314,8 @@ impl Pool {
     }
 }
 
-fn reused(server: &Arc<Server>, connection: Connection, peer: Option<IpAddr>, generation: u64) -> Checkout {
-    let (server, timings) = (Arc::clone(server), ConnectTimings::default());
+fn reused(server: Arc<Server>, connection: Connection, peer: Option<IpAddr>, generation: u64) -> Checkout {
+    let timings = ConnectTimings::default();
     Checkout { connection, server, reused: true, timings, assign_cookie: false, peer, generation }
 }
 

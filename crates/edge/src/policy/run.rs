@@ -179,7 +179,7 @@ impl Outcome {
 #[derive(Debug)]
 pub(super) struct Rules {
     id: Box<str>,
-    rules: Box<[Rule]>,
+    in_order: Box<[Rule]>,
     gate: Option<Gate>,
 }
 
@@ -243,17 +243,17 @@ impl Rules {
     /// The rules of the ruleset of that id, which is empty for the entry point of a phase.
     pub fn new(id: &str, rules: Vec<Rule>) -> Self {
         let gate = Gate::new(rules.iter().map(|rule| &rule.expression));
-        Self { id: id.into(), rules: rules.into(), gate }
+        Self { id: id.into(), in_order: rules.into(), gate }
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+        self.in_order.is_empty()
     }
 
     /// Whether a rule reads the request body.
     pub fn reads_body(&self) -> bool {
-        self.rules.iter().any(|rule| {
+        self.in_order.iter().any(|rule| {
             rule.expression.needs_body()
                 || match &rule.act {
                     Act::Execute(rules) => rules.reads_body(),
@@ -296,9 +296,9 @@ pub(super) fn bit(phase: Phase) -> u32 {
 impl Stage {
     fn run(&self, rules: &Rules, view: &View<'_>, outcome: &mut Outcome) -> Next {
         match &rules.gate {
-            None => self.run_each(rules, rules.rules.iter(), view, outcome),
+            None => self.run_each(rules, rules.in_order.iter(), view, outcome),
             Some(gate) => {
-                let possible = gate.possible(view).filter_map(|place| rules.rules.get(place));
+                let possible = gate.possible(view).filter_map(|place| rules.in_order.get(place));
                 self.run_each(rules, possible, view, outcome)
             }
         }

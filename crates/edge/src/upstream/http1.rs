@@ -19,9 +19,14 @@ pub struct Http1Send<'w> {
 }
 
 impl<'w> Http1Send<'w> {
-    /// Sends over `wire`.
-    pub fn new(wire: &'w Wire<Stream>) -> Self {
-        Self { wire, chunked: false, out: Vec::with_capacity(1024), whole: false }
+    /// Sends over `wire`; heads and small pieces are put together in `out`, which is empty.
+    pub fn new(wire: &'w Wire<Stream>, out: Vec<u8>) -> Self {
+        Self { wire, chunked: false, out, whole: false }
+    }
+
+    /// The buffer, when nothing more is sent.
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.out
     }
 
     /// Whether all of the request was written. An origin may answer before, and what is written next on such a
