@@ -12,7 +12,7 @@ use memchr::memmem::Finder;
 use crate::ast::{Ast, Index, Item, ItemValue, Kind, Literal, Logical, Name, Node, Operator, Set};
 use crate::error::{Fault, nearest};
 use crate::expression::Context;
-use crate::functions::{self, Body, FUNCTIONS, Function, Limits, Parameter, Returns};
+use crate::functions::{self, Body, FUNCTIONS, Function, Limits, Parameter, Replacement, Returns};
 use crate::ip_set::{IpRange, IpSetBuilder};
 use crate::list::{List, ListKind};
 use crate::pattern::{PatternError, Wildcard};
@@ -607,7 +607,7 @@ impl<'a> Checker<'a> {
             }
             check_literal(function, parameter, argument)?;
             check_limits(function, parameter, argument)?;
-            operands.push(operand);
+            operands.push(self.prepared(function, arguments, place)?.unwrap_or(operand));
         }
         let first = first.unwrap_or(Type::Boolean);
         let evaluate = match function.body {
@@ -628,6 +628,55 @@ impl<'a> Checker<'a> {
                 Checked::Value { operand: Operand::Mapped(Box::new(source), Box::new(operand)), kind: array_of(kind) }
             }
         })
+    }
+
+    /// A literal argument in the form in which its function uses it, where that is another one.
+    fn prepared(&self, function: &Function, arguments: &[Node], place: usize) -> Result<Option<Operand>> {
+        let limits = |place: usize| function.parameter(place).map_or(Limits::None, |parameter| parameter.limits);
+        let text = |place: usize| match arguments.get(place).map(|argument| &argument.kind) {
+            Some(Kind::Literal(Literal::String(text))) => Some(text.as_slice()),
+            _ => None,
+        };
+        let (argument, Some(written)) = (&arguments[place], text(place)) else { return Ok(None) };
+        Ok(Some(match limits(place) {
+            Limits::Regex => {
+                let pattern = std::str::from_utf8(written).map_err(|_| {
+                    Fault::new(argument.span.clone(), "the regular expression is no UTF-8")
+                        .expected("bytes above 7F as escapes of the regular expression, such as \\\\xFF")
+                })?;
+                Operand::Pattern(
+                    self.context.cache.pattern(pattern).map_err(|error| self.wrong_pattern(error, argument))?,
+                )
+            }
+            Limits::Wildcard => {
+                let is_strict = text(place + 2).is_some_and(|flags| flags.contains(&b's'));
+                let wildcard =
+                    Wildcard::new(written, is_strict).map_err(|error| self.wrong_pattern(error, argument))?;
+                Operand::Wildcard(Box::new(wildcard))
+            }
+            Limits::Replacement => {
+                let wrong = |what: &str| {
+                    Fault::new(argument.span.clone(), format!("the replacement has {what}"))
+                        .expected(Limits::Replacement.to_string())
+                };
+                let replacement = Replacement::new(written).map_err(wrong)?;
+                // A group that may be missing is empty; an asterisk is there or not.
+                if let Some(before) = place.checked_sub(1).filter(|before| limits(*before) == Limits::Wildcard)
+                    && let Some(pattern) = text(before)
+                    && let Ok(wildcard) = Wildcard::new(pattern, true)
+                    && replacement.highest() > wildcard.asterisks()
+                {
+                    return Err(wrong(&format!(
+                        "${{{}}} for an asterisk that the pattern does not have",
+                        replacement.highest()
+                    )));
+                }
+                Operand::Replacement(Box::new(replacement))
+            }
+            Limits::None | Limits::Options(_) | Limits::NotEmpty | Limits::Between(..) | Limits::Fields(_) => {
+                return Ok(None);
+            }
+        }))
     }
 
     fn wrong_argument(

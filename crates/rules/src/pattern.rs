@@ -1,7 +1,9 @@
 //! What strings are compared with beyond equality: regular expressions and wildcards.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use regex_automata::Input;
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
 use regex_syntax::hir::literal::{ExtractKind, Extractor, Seq};
@@ -12,7 +14,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 pub(crate) struct PatternError {
     pub(crate) message: String,
     pub(crate) expected: Option<&'static str>,
-    pub(crate) at: Option<std::ops::Range<usize>>,
+    pub(crate) at: Option<Range<usize>>,
 }
 
 /// The largest automaton that a regular expression may need, in states. Repetitions multiply: `(\w{100}){100}` is refused.
@@ -64,6 +66,15 @@ impl Pattern {
 
     pub(crate) fn is_match(&self, text: &[u8]) -> bool {
         self.automaton().is_some_and(|automaton| automaton.is_match(text))
+    }
+
+    /// Where the first match stands, and the first groups of it: as many as are asked for, less one.
+    pub(crate) fn captures<const COUNT: usize>(&self, text: &[u8]) -> [Option<Range<usize>>; COUNT] {
+        let mut slots = [[None; 2]; COUNT];
+        if let Some(automaton) = self.automaton() {
+            automaton.search_slots(&Input::new(text), slots.as_flattened_mut());
+        }
+        slots.map(|[start, end]| Some(start?.get()..end?.get()))
     }
 
     /// Literals of which one stands, but for its case, in every text that matches.
@@ -186,25 +197,37 @@ impl Wildcard {
         self.parts.iter().max_by_key(|part| part.len()).map_or(b"", |part| part)
     }
 
+    /// The number of asterisks.
+    pub(crate) fn asterisks(&self) -> usize {
+        self.parts.len() - 1
+    }
+
     pub(crate) fn is_match(&self, text: &[u8]) -> bool {
+        self.captures(text, |_| ())
+    }
+
+    /// Whether the text matches; `found` is shown what each asterisk stands for, in order, as far as it matches. Each
+    /// stands for as little as it can.
+    #[inline]
+    pub(crate) fn captures(&self, text: &[u8], mut found: impl FnMut(Range<usize>)) -> bool {
         let [first, middle @ .., last] = &*self.parts else {
             return self.parts.first().is_some_and(|only| only.len() == text.len() && self.same(text, only));
         };
         if text.len() < first.len() + last.len() {
             return false;
         }
-        let (start, rest) = text.split_at(first.len());
-        let (mut rest, end) = rest.split_at(rest.len() - last.len());
-        if !self.same(start, first) || !self.same(end, last) {
+        let end = text.len() - last.len();
+        if !self.same(&text[..first.len()], first) || !self.same(&text[end..], last) {
             return false;
         }
         // The first place of each part leaves the most for those after it.
+        let mut start = first.len();
         for part in middle {
-            match self.find(rest, part) {
-                Some(at) => rest = &rest[at + part.len()..],
-                None => return false,
-            }
+            let Some(at) = self.find(&text[start..end], part) else { return false };
+            found(start..start + at);
+            start += at + part.len();
         }
+        found(start..end);
         true
     }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use fields::{Array, Buffer, FieldId, Key, Map, Spare, Strings, Text, Value, View};
 use memchr::memmem::Finder;
 
+use crate::functions::Replacement;
 use crate::ip_set::IpSet;
 use crate::list::List;
 use crate::pattern::{SharedPattern, Wildcard};
@@ -56,6 +57,11 @@ pub(crate) enum Operand {
     /// One element of such an array.
     MappedPosition(Box<Operand>, Box<Operand>, usize),
     Test(Box<Test>),
+    /// A literal that a function looks for, prepared for it. It has no value.
+    Pattern(SharedPattern),
+    Wildcard(Box<Wildcard>),
+    /// A literal that a function puts in the place of another text, likewise.
+    Replacement(Box<Replacement>),
 }
 
 /// A function with its arguments.
@@ -234,6 +240,11 @@ impl<'v> Arguments<'_, 'v, '_> {
         self.operands.get(place)?.evaluate(self.frame)
     }
 
+    /// The argument itself.
+    pub(crate) fn operand(self, place: usize) -> Option<&'v Operand> {
+        self.operands.get(place)
+    }
+
     /// The value of an Integer argument.
     pub(crate) fn integer(self, place: usize) -> Option<i64> {
         match self.cell(place)? {
@@ -339,6 +350,7 @@ impl Operand {
             },
             // Who takes an array asks for its elements, and each is computed then: see `Arguments::elements`.
             Self::Mapped(..) => None,
+            Self::Pattern(_) | Self::Wildcard(_) | Self::Replacement(_) => None,
             Self::MappedPosition(source, element, position) => match source.array(frame)? {
                 Cell::Array(array) => element.evaluate(&frame.with(array.get(*position)?)),
                 Cell::Strings(strings) => match strings.into_element(*position)? {

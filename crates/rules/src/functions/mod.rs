@@ -8,6 +8,7 @@ mod address;
 mod array;
 mod encoding;
 pub mod place;
+mod replace;
 mod text;
 mod url;
 
@@ -18,6 +19,7 @@ use fields::{FieldId, Type};
 use crate::phase::Phase;
 use crate::plan::Evaluate;
 pub use place::{Place, Places, Use};
+pub(crate) use replace::Replacement;
 
 /// Every function, by name.
 pub static FUNCTIONS: &[Function] = &[
@@ -34,6 +36,7 @@ pub static FUNCTIONS: &[Function] = &[
     array::JOIN,
     text::LEN,
     text::LOWER,
+    replace::REGEX_REPLACE,
     text::REMOVE_BYTES,
     url::REMOVE_QUERY_ARGS,
     encoding::SHA256_OF,
@@ -44,6 +47,7 @@ pub static FUNCTIONS: &[Function] = &[
     text::UPPER,
     url::URL_DECODE,
     encoding::UUIDV4,
+    replace::WILDCARD_REPLACE,
 ];
 
 /// The documented functions that are not here, by name.
@@ -136,6 +140,12 @@ pub enum Limits {
     NotEmpty,
     /// A number between these, ends included.
     Between(i64, i64),
+    /// A regular expression.
+    Regex,
+    /// A pattern with asterisks.
+    Wildcard,
+    /// A text with references such as `${1}`.
+    Replacement,
     /// One of these fields as it is, and nothing computed.
     Fields(&'static [FieldId]),
 }
@@ -209,9 +219,12 @@ impl fmt::Display for Limits {
                 for (at, letter) in letters.chars().enumerate() {
                     write!(f, "{}{letter}", if at > 0 { ", " } else { "" })?;
                 }
-                f.write_str(" or both")
+                f.write_str(if letters.len() > 1 { " or both" } else { "" })
             }
             Self::NotEmpty => f.write_str("at least one byte"),
+            Self::Regex => f.write_str("a regular expression"),
+            Self::Wildcard => f.write_str("a text with asterisks"),
+            Self::Replacement => f.write_str("${1} to ${8} for what is replaced, and $$ for a dollar sign"),
             Self::Between(first, last) => write!(f, "a number from {first} to {last}"),
             Self::Fields(fields) => {
                 for (at, field) in fields.iter().enumerate() {

@@ -637,3 +637,38 @@ fn documented_fields_that_are_not_here_are_refused_with_the_reason() {
         ("ip.ttl gt 3", "ip.ttl is not here: it is of packets, and this edge sees requests", 1, None, None),
     ]);
 }
+
+#[test]
+fn replacements_are_checked_and_stand_once_in_an_expression() {
+    let (lists, cache) = (Lists::default(), Cache::default());
+    let context =
+        Context { phase: Phase::RequestDynamicRedirect, used_as: Use::RedirectTarget, lists: &lists, cache: &cache };
+    for (expression, message, column) in [
+        ("regex_replace(http.host, \"(a\", \"b\")", "the regular expression is wrong: unclosed group", 27),
+        ("regex_replace(http.host, \"a\", \"$1\")", "the replacement has a dollar sign on its own", 31),
+        ("regex_replace(http.host, \"\\xFF\", \"b\")", "the regular expression is no UTF-8", 26),
+        ("regex_replace(http.host, http.host, \"b\")", "expression of regex_replace must be written out", 26),
+        ("wildcard_replace(http.host, \"**\", \"b\")", "the wildcard pattern has two asterisks in a row", 29),
+        (
+            "wildcard_replace(http.host, \"*.a\", \"${2}\")",
+            "the replacement has ${2} for an asterisk that the pattern does not have",
+            36,
+        ),
+        ("wildcard_replace(http.host, \"*\", \"b\", \"x\")", "wildcard_replace has no option 'x'", 39),
+        (
+            "concat(regex_replace(http.host, \"a\", \"b\"), regex_replace(http.host, \"c\", \"d\"))",
+            "regex_replace is allowed once in an expression",
+            44,
+        ),
+        (
+            "regex_replace(lower(wildcard_replace(http.host, \"*\", \"b\")), \"c\", \"d\")",
+            "wildcard_replace is not allowed within regex_replace",
+            21,
+        ),
+    ] {
+        let error = rules::compile_value(expression, &context).unwrap_err();
+        assert_eq!((error.message.as_str(), error.column), (message, column), "{expression}");
+    }
+    let both = "concat(regex_replace(http.host, \"a\", \"b\"), wildcard_replace(http.host, \"*\", \"c\"))";
+    assert!(rules::compile_value(both, &context).is_ok(), "one beside the other is within neither");
+}
