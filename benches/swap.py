@@ -320,7 +320,7 @@ def _apply(site: Site) -> dict[str, Any]:
         site.state.path,
         site.file,
     ]
-    run = subprocess.run(pinned(CLIENT_CORE, command), cwd=ROOT, capture_output=True, text=True, check=False)
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if run.returncode != 0:
         raise Failure(f"bartizan apply failed: {(run.stderr or run.stdout).strip()[:1000]}")
     report: dict[str, Any] = msgspec.json.decode(run.stdout)

@@ -27,19 +27,26 @@ impl<T: Send + Sync + 'static> Shared<T> {
         thread::Builder::new().name("old-policies".to_owned()).spawn(move || {
             super::compile::lower_priority();
             let mut kept: Vec<Arc<T>> = Vec::new();
+            let mut freed = false;
             loop {
-                let next = if kept.is_empty() {
+                let next = if kept.is_empty() && !freed {
                     received.recv().map_err(|_| RecvTimeoutError::Disconnected)
                 } else {
                     received.recv_timeout(SWEEP)
                 };
                 match next {
                     Ok(policy) => kept.push(policy),
+                    Err(RecvTimeoutError::Timeout) if freed => {
+                        give_memory_back();
+                        freed = false;
+                    }
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
+                let before = kept.len();
                 // Nobody can take one again that only this thread has.
                 kept.retain(|policy| Arc::strong_count(policy) > 1);
+                freed |= kept.len() < before;
             }
         })?;
         Ok(Self { current: ArcSwap::new(policy), old })
@@ -62,6 +69,18 @@ impl<T: Send + Sync + 'static> Shared<T> {
         let _ = self.old.send(old);
     }
 }
+
+/// Gives what was freed back to the system: the allocator would keep the memory of every policy that ever was. Called
+/// when no policy has come for a while, since it holds the allocator's locks for some milliseconds.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "there is no safe name for it")]
+fn give_memory_back() {
+    // SAFETY: malloc_trim(3) may be called at any time from any thread and touches free memory only.
+    unsafe { libc::malloc_trim(0) };
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn give_memory_back() {}
 
 #[cfg(test)]
 mod tests {
