@@ -93,8 +93,8 @@ pub(super) const UUIDV4: Function = Function {
     )
 };
 
-const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+pub(super) const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+pub(super) const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 fn encode_base64<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
     let flags = arguments.literal(1).unwrap_or_default();
@@ -117,12 +117,12 @@ fn encode_base64<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
 fn decode_base64<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
     let source = arguments.cell(0)?;
     let mut decoded = arguments.spare().buffer();
-    decode(source.bytes()?, &mut decoded)?;
+    decode(source.bytes()?, STANDARD, &mut decoded)?;
     Some(Cell::Built(decoded))
 }
 
-/// Appends what a text in the standard alphabet means, `None` where it is no such text.
-fn decode(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+/// Appends what a text in that alphabet means, `None` where it is no such text.
+pub(super) fn decode(text: &[u8], alphabet: &[u8; 64], out: &mut Vec<u8>) -> Option<()> {
     let digits = match text {
         [digits @ .., b'=', b'='] | [digits @ .., b'='] if text.len().is_multiple_of(4) => digits,
         digits => digits,
@@ -130,7 +130,7 @@ fn decode(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     for group in digits.chunks(4) {
         let mut bits = 0;
         for (at, digit) in group.iter().enumerate() {
-            bits |= u32::from(value(*digit)?) << (18 - 6 * at);
+            bits |= u32::from(value(*digit, alphabet)?) << (18 - 6 * at);
         }
         let [_, bytes @ ..] = bits.to_be_bytes();
         // A single digit is not even one byte.
@@ -139,13 +139,13 @@ fn decode(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-fn value(digit: u8) -> Option<u8> {
+fn value(digit: u8, alphabet: &[u8; 64]) -> Option<u8> {
     Some(match digit {
         b'A'..=b'Z' => digit - b'A',
         b'a'..=b'z' => digit - b'a' + 26,
         b'0'..=b'9' => digit - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
+        _ if digit == alphabet[62] => 62,
+        _ if digit == alphabet[63] => 63,
         _ => return None,
     })
 }
@@ -185,7 +185,7 @@ mod tests {
 
     fn decoded(text: &str) -> Option<Vec<u8>> {
         let mut out = Vec::new();
-        decode(text.as_bytes(), &mut out).map(|()| out)
+        decode(text.as_bytes(), STANDARD, &mut out).map(|()| out)
     }
 
     /// RFC 4648 §10.

@@ -7,9 +7,11 @@
 mod address;
 mod array;
 mod encoding;
+mod json;
 pub mod place;
 mod replace;
 mod text;
+mod token;
 mod url;
 
 use std::fmt;
@@ -33,8 +35,11 @@ pub static FUNCTIONS: &[Function] = &[
     text::ENDS_WITH,
     array::HAS_KEY,
     array::HAS_VALUE,
+    token::IS_TIMED_HMAC_VALID_V0,
     array::JOIN,
     text::LEN,
+    json::LOOKUP_JSON_INTEGER,
+    json::LOOKUP_JSON_STRING,
     text::LOWER,
     replace::REGEX_REPLACE,
     text::REMOVE_BYTES,
