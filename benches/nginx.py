@@ -34,6 +34,8 @@ _AS_THE_EDGE: Final = r"""
     proxy_set_header X-Forwarded-For $remote_addr;
     proxy_set_header X-Forwarded-Proto $scheme;
     proxy_set_header X-Forwarded-Host $host;
+    proxy_set_header Via "1.1 nginx";
+    proxy_set_header CDN-Loop "nginx; edge=0123456789abcdef0123456789abcdef";
 """
 
 _CONFIGURATION: Final = r"""
