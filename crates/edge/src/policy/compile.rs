@@ -15,12 +15,13 @@ use std::time::Instant;
 use rules::Lists;
 use serde_json::value::RawValue;
 
+use super::actions::Ruleset;
 use super::diagnostic::{Diagnostic, Place, Severity};
 use super::digest::{self, Digest, Named};
 use super::document::{self, Document, EdgeSettings, FORMAT, ZoneSource};
 use super::hosts::{self, HostTable};
 use super::read::read_raw;
-use super::rule::{Compiler, Ruleset};
+use super::rule::Compiler;
 use super::{Compiled, Level, Policy, Report, Zone};
 use crate::origin::settings::Key;
 

@@ -12,6 +12,7 @@
 //! Zones are shared between policies by the digest of their source ([`digest`]), so a policy held by something long-lived
 //! costs little more than what has changed since.
 
+mod actions;
 mod compile;
 mod diagnostic;
 mod digest;
@@ -33,13 +34,13 @@ use fields::View;
 use rules::{Cache, Phase};
 use serde::Serialize;
 
+pub use actions::{ACTIONS, ActionRow, ParameterRow};
 pub use diagnostic::{Diagnostic, Severity, Step};
 pub use document::{
     BodySettings, CertificateFiles, CompressionSettings, EdgeSettings, Hsts, Listen, NormalizationSettings, PastLimit,
     SpoolSettings, TlsSettings, TlsVersion,
 };
 pub use hosts::{HOST_MAX, HostTable};
-pub use rule::ACTIONS;
 pub use run::{Action, Match, Outcome, Response, ResponseBody, RuleName, Source, Verdict};
 pub use shared::Shared;
 
@@ -53,7 +54,7 @@ pub struct Policy {
     zones: Box<[Arc<Zone>]>,
     hosts: Arc<HostTable>,
     lists: BTreeMap<String, (Digest, Arc<rules::List>)>,
-    rulesets: HashMap<String, (Digest, Arc<rule::Ruleset>)>,
+    rulesets: HashMap<String, (Digest, Arc<actions::Ruleset>)>,
     account: Arc<Level>,
     cache: Arc<Cache>,
 }

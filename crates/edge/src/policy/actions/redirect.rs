@@ -1,0 +1,97 @@
+//! `redirect`: the client is sent elsewhere.
+
+use std::sync::Arc;
+
+use rules::{Context, Phase, Use};
+use serde::Deserialize;
+
+use super::{ActionRow, ParameterRow, Reading};
+use crate::policy::redirect::location;
+use crate::policy::rule::in_expression;
+use crate::policy::run::{Act, Redirect, Target};
+
+pub(super) const ROW: ActionRow = ActionRow {
+    name: "redirect",
+    phases: &[Phase::RequestDynamicRedirect, Phase::RequestRedirect],
+    terminating: true,
+    summary: "Answers with a `Location`. A target that is no URL and no path is no match.",
+    parameters: &[
+        ParameterRow::new("from_value.target_url.value", "The target: an http or https URL, or a path."),
+        ParameterRow::new("from_value.target_url.expression", "The same, as an expression over the request."),
+        ParameterRow::new("from_value.status_code", "301, 302, 303, 307 or 308. Unset: 302."),
+        ParameterRow::new("from_value.preserve_query_string", "Whether the request's query is appended. Unset: no."),
+    ],
+    read,
+};
+
+fn read(reading: &mut Reading<'_, '_>) -> Option<Act> {
+    target(reading).map(|redirect| Act::Redirect(Arc::new(redirect)))
+}
+
+fn target(reading: &mut Reading<'_, '_>) -> Option<Redirect> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Parameters {
+        #[serde(default)]
+        from_value: Option<FromValue>,
+        #[serde(default)]
+        from_list: Option<serde_json::Value>,
+    }
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct FromValue {
+        target_url: TargetUrl,
+        #[serde(default = "found")]
+        status_code: u16,
+        #[serde(default)]
+        preserve_query_string: bool,
+    }
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct TargetUrl {
+        #[serde(default)]
+        value: Option<String>,
+        #[serde(default)]
+        expression: Option<String>,
+    }
+    fn found() -> u16 {
+        302
+    }
+    const NEEDED: &str = "action redirect needs \"from_value\" with a \"target_url\"";
+    let given: Parameters = reading.needed(NEEDED)?;
+    let (context, place, wrong) = (reading.context, reading.place, &mut *reading.wrong);
+    if given.from_list.is_some() {
+        wrong.push(place.key("from_list").error("redirects from a list do nothing yet; use \"from_value\""));
+        return None;
+    }
+    let Some(given) = given.from_value else {
+        wrong.push(place.error(NEEDED));
+        return None;
+    };
+    let (before, place) = (wrong.len(), place.key("from_value"));
+    if !matches!(given.status_code, 301 | 302 | 303 | 307 | 308) {
+        let message = format!("a redirect has the status 301, 302, 303, 307 or 308, not {}", given.status_code);
+        wrong.push(place.key("status_code").error(message));
+    }
+    let place = place.key("target_url");
+    let target = match (given.target_url.value, given.target_url.expression) {
+        (Some(value), None) => {
+            if location(value.as_bytes(), b"").is_none() {
+                let message =
+                    format!("\"{value}\" is no target; write an http or https URL, or a path that begins with /");
+                wrong.push(place.key("value").error(message));
+            }
+            Some(Target::Value(value.into()))
+        }
+        (None, Some(source)) => rules::compile_value(&source, &Context { used_as: Use::RedirectTarget, ..*context })
+            .map(Target::Expression)
+            .map_err(|error| wrong.push(in_expression(&place.key("expression"), error)))
+            .ok(),
+        _ => {
+            wrong.push(place.error("a target is either a \"value\" or an \"expression\"; give one of them"));
+            None
+        }
+    }?;
+    let redirect = Redirect { status: given.status_code, target, preserve_query_string: given.preserve_query_string };
+    (wrong.len() == before).then_some(redirect)
+}
