@@ -21,6 +21,7 @@ pub mod value;
 pub mod view;
 
 mod media;
+mod multipart;
 
 pub use normalize::Normalization;
 pub use request::{Body, Connection, Request, Response, Tls};

@@ -1,4 +1,4 @@
-//! Name and value pairs found in one piece of text: query arguments, form fields and cookies.
+//! Name and value pairs found in one piece of text: query arguments, form fields, parts of a body and cookies.
 //!
 //! Pairs are offsets into the text they were found in; nothing is copied unless a name must be decoded.
 
@@ -112,6 +112,11 @@ impl PairIndex {
             }
             start = end + 1;
         }
+    }
+
+    /// Adds a pair whose name and value stand at those places of the text.
+    pub(crate) fn push(&mut self, name: (u32, u32), value: (u32, u32)) {
+        self.offsets.push(Offsets { name, value, decoded: false });
     }
 
     fn decode_name(&mut self, text: &[u8], (start, end): (u32, u32)) -> ((u32, u32), bool) {

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
+use crate::multipart::Multipart;
 use crate::pairs::PairIndex;
 use crate::value::{Array, Span, Spans};
 
@@ -16,6 +17,7 @@ pub struct Spare {
     buffers: RefCell<Vec<Vec<u8>>>,
     indexes: RefCell<Vec<PairIndex>>,
     places: RefCell<Vec<Vec<Span>>>,
+    multipart: RefCell<Option<Box<Multipart>>>,
 }
 
 /// A buffer above this size is not kept, so that one large request does not hold memory for ever.
@@ -64,6 +66,17 @@ impl Spare {
         if index.bytes() <= KEPT_BYTES && indexes.len() < KEPT_BUFFERS {
             index.clear();
             indexes.push(index);
+        }
+    }
+
+    pub(crate) fn take_multipart(&self) -> Box<Multipart> {
+        self.multipart.take().unwrap_or_default()
+    }
+
+    pub(crate) fn keep_multipart(&self, mut multipart: Box<Multipart>) {
+        if multipart.bytes() <= KEPT_BYTES {
+            multipart.clear();
+            self.multipart.replace(Some(multipart));
         }
     }
 }

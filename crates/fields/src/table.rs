@@ -140,6 +140,7 @@ pub struct Field {
 }
 
 const STRINGS: Type = Type::Array(&Type::String);
+const ROWS: Type = Type::Array(&STRINGS);
 const MULTIMAP: Type = Type::Map(&STRINGS);
 const INTEGERS: Type = Type::Array(&Type::Integer);
 
@@ -303,6 +304,34 @@ fields! {
         Present,
         "The values of the form's fields in order. Nothing is decoded.",
         r#"any(http.request.body.form.values[*] == "admin")"#;
+    RequestBodyMultipart "http.request.body.multipart" MULTIMAP, Body, Body,
+        Present,
+        "The values of a multipart body's parts by the name that their Content-Disposition gives them. Nothing is decoded. After 2,048 parts, what follows is part of the last value.",
+        r#"any(http.request.body.multipart["role"][*] == "admin")"#;
+    RequestBodyMultipartNames "http.request.body.multipart.names" ROWS, Body, Body,
+        Present,
+        "The names of each part of a multipart body, without their quotation marks.",
+        r#"any(http.request.body.multipart.names[*][0] == "picture")"#;
+    RequestBodyMultipartValues "http.request.body.multipart.values" STRINGS, Body, Body,
+        Present,
+        "The value of each part of a multipart body. Nothing is decoded.",
+        r#"any(http.request.body.multipart.values[*] == "alice_doe")"#;
+    RequestBodyMultipartFilenames "http.request.body.multipart.filenames" ROWS, Body, Body,
+        Present,
+        "The file names of each part of a multipart body, those of filename* too, without their quotation marks. Nothing is decoded.",
+        r#"any(http.request.body.multipart.filenames[*][0] in {"token.txt" "password.txt"})"#;
+    RequestBodyMultipartContentTypes "http.request.body.multipart.content_types" ROWS, Body, Body,
+        Present,
+        "The Content-Type headers of each part of a multipart body.",
+        r#"any(http.request.body.multipart.content_types[*][0] == "application/octet-stream")"#;
+    RequestBodyMultipartContentDispositions "http.request.body.multipart.content_dispositions" ROWS, Body, Body,
+        Present,
+        "The Content-Disposition headers of each part of a multipart body.",
+        r#"any(http.request.body.multipart.content_dispositions[*][0] == "form-data; name=\"username\"")"#;
+    RequestBodyMultipartContentTransferEncodings "http.request.body.multipart.content_transfer_encodings" ROWS, Body, Body,
+        Present,
+        "The Content-Transfer-Encoding headers of each part of a multipart body.",
+        r#"any(http.request.body.multipart.content_transfer_encodings[*][0] == "binary")"#;
     RequestBodyMime "http.request.body.mime" Type::String, Body, Body,
         Partial("recognises common image, audio, video, document and archive signatures"),
         "The media type that the first bytes of the body show, empty where they show none.",

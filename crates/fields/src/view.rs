@@ -16,6 +16,7 @@ use ring::hmac::{self, HMAC_SHA256};
 use ring::rand::SystemRandom;
 
 use crate::media;
+use crate::multipart::{Multipart, Said};
 use crate::normalize::normalize;
 use crate::pairs::{PairIndex, Pairs};
 use crate::request::{Body, Request, Response};
@@ -43,6 +44,7 @@ pub struct View<'r> {
     raw_args: OnceCell<PairIndex>,
     cookies: OnceCell<PairIndex>,
     form: OnceCell<PairIndex>,
+    multipart: OnceCell<Box<Multipart>>,
     languages: OnceCell<PairIndex>,
     random_seed: OnceCell<hmac::Tag>,
     spare: Spare,
@@ -82,6 +84,7 @@ impl<'r> View<'r> {
             raw_args: OnceCell::new(),
             cookies: OnceCell::new(),
             form: OnceCell::new(),
+            multipart: OnceCell::new(),
             languages: OnceCell::new(),
             random_seed: OnceCell::new(),
             spare,
@@ -109,6 +112,9 @@ impl<'r> View<'r> {
                 spare.keep_index(index);
             }
         }
+        if let Some(multipart) = self.multipart.into_inner() {
+            spare.keep_multipart(multipart);
+        }
         spare
     }
 
@@ -116,6 +122,7 @@ impl<'r> View<'r> {
     pub fn set_body(&mut self, body: Body<'r>) {
         self.request.body = Some(body);
         self.form = OnceCell::new();
+        self.multipart = OnceCell::new();
     }
 
     /// Gives the view the response, once its head is there.
@@ -321,6 +328,12 @@ impl<'r> View<'r> {
             FieldId::RequestAcceptedLanguages => Array::PairNames(self.languages()),
             FieldId::RequestBodyFormNames => Array::PairNames(self.form()),
             FieldId::RequestBodyFormValues => Array::PairValues(self.form()),
+            FieldId::RequestBodyMultipartNames => self.said(Said::Names),
+            FieldId::RequestBodyMultipartValues => self.multipart().values(self.body().bytes),
+            FieldId::RequestBodyMultipartFilenames => self.said(Said::Filenames),
+            FieldId::RequestBodyMultipartContentTypes => self.said(Said::ContentTypes),
+            FieldId::RequestBodyMultipartContentDispositions => self.said(Said::ContentDispositions),
+            FieldId::RequestBodyMultipartContentTransferEncodings => self.said(Said::ContentTransferEncodings),
             FieldId::RawRequestUriArgsNames => Array::PairNames(self.raw_args()),
             FieldId::RawRequestUriArgsValues => Array::PairValues(self.raw_args()),
             FieldId::ResponseHeadersNames | FieldId::RawResponseHeadersNames => {
@@ -340,6 +353,7 @@ impl<'r> View<'r> {
             FieldId::RequestHeaders => Map::Headers(self.headers()),
             FieldId::RequestCookies => Map::Pairs(self.cookies()),
             FieldId::RequestBodyForm => Map::Pairs(self.form()),
+            FieldId::RequestBodyMultipart => Map::Pairs(self.multipart().by_name(self.body().bytes)),
             FieldId::RawRequestUriArgs => Map::Pairs(self.raw_args()),
             FieldId::ResponseHeaders | FieldId::RawResponseHeaders => Map::Headers(self.response?.headers),
             _ => return None,
@@ -427,6 +441,18 @@ impl<'r> View<'r> {
     fn form(&self) -> Pairs<'_> {
         let is_form = media_type(self.headers()).eq_ignore_ascii_case(b"application/x-www-form-urlencoded");
         self.index(&self.form, if is_form { self.body().bytes } else { b"" }, PairIndex::find_arguments)
+    }
+
+    fn multipart(&self) -> &Multipart {
+        self.multipart.get_or_init(|| {
+            let mut multipart = self.spare.take_multipart();
+            multipart.find(self.headers().known(Known::ContentType).unwrap_or_default(), self.body().bytes);
+            multipart
+        })
+    }
+
+    fn said(&self, what: Said) -> Array<'_> {
+        self.multipart().said(what, self.body().bytes)
     }
 
     fn languages(&self) -> Pairs<'_> {
@@ -609,6 +635,28 @@ mod tests {
         assert!(view.form().is_empty());
         view.set_body(Body { bytes: b"a=b", truncated: false, size: 3 });
         assert_eq!(view.form().len(), 1);
+    }
+
+    #[test]
+    fn the_parts_of_a_body_are_read_once_it_is_there() {
+        let (head, connection) = (
+            head("POST / HTTP/1.1\nHost: a\nContent-Type: multipart/form-data; boundary=b\nContent-Length: 66\n\n"),
+            connection(),
+        );
+        let body = b"--b\r\nContent-Disposition: form-data; name=\"role\"\r\n\r\nadmin\r\n--b--";
+        let mut view = View::new(request(&head, &connection));
+        let parts = |view: &View<'_>| view.array(FieldId::RequestBodyMultipartNames).unwrap().len();
+        assert_eq!(parts(&view), 0);
+        view.set_body(Body { bytes: body, truncated: false, size: body.len() as u64 });
+        assert_eq!(parts(&view), 1);
+        let role = Key::new(b"role");
+        let Some(Value::Array(values)) = view.map(FieldId::RequestBodyMultipart).unwrap().get(&role) else {
+            panic!("the part has a value")
+        };
+        assert!(matches!(values.get(0), Some(Value::Bytes(b"admin"))));
+        let held = std::ptr::from_ref(view.multipart());
+        let again = View::with_spare(request(&head, &connection), view.into_spare());
+        assert_eq!((parts(&again), std::ptr::from_ref(again.multipart())), (0, held));
     }
 
     #[test]

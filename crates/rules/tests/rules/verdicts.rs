@@ -503,6 +503,29 @@ fn the_body_is_seen_as_far_as_it_is_held() {
 }
 
 #[test]
+fn the_parts_of_a_body_are_seen() {
+    let head = "POST / HTTP/1.1\nHost: a\nContent-Type: multipart/form-data; boundary=b\nContent-Length: 200";
+    let body = "--b\r\nContent-Disposition: form-data; name=\"role\"\r\n\r\nadmin\r\n--b\r\nContent-Disposition: \
+        form-data; name=\"picture\"; filename=\"token.txt\"\r\nContent-Type: application/octet-stream\r\n\r\n<?php\r\n--b--";
+    check(
+        &Sample::new(head).with_part_of_body(body.as_bytes(), 200),
+        &[
+            ("any(http.request.body.multipart[\"role\"][*] == \"admin\")", true),
+            ("any(http.request.body.multipart[\"Role\"][*] == \"admin\")", false),
+            ("any(http.request.body.multipart.names[*][0] == \"picture\")", true),
+            ("any(http.request.body.multipart.values[*] contains \"<?php\")", true),
+            ("any(http.request.body.multipart.filenames[*][0] in {\"token.txt\" \"password.txt\"})", true),
+            ("http.request.body.multipart.filenames[0][0] eq \"token.txt\"", false),
+            ("http.request.body.multipart.filenames[1][0] eq \"token.txt\"", true),
+            ("any(http.request.body.multipart.content_types[*][0] == \"application/octet-stream\")", true),
+            ("http.request.body.multipart.content_dispositions[0][0] == \"form-data; name=\\\"role\\\"\"", true),
+            ("any(http.request.body.multipart.content_transfer_encodings[*][0] == \"binary\")", false),
+            ("len(http.request.body.multipart.names) eq 2", true),
+        ],
+    );
+}
+
+#[test]
 fn the_connection_is_seen() {
     check(
         &browser().over_tls(),
