@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what a test builds on is part of the test")]
 
 mod allocation;
+mod cases;
 mod gates;
 mod refusals;
 mod round_trip;

@@ -19,7 +19,12 @@ impl Sample {
     /// A request of that head, with lines that end in `\n`, from 192.0.2.7 in plain text.
     pub fn new(head: &str) -> Self {
         let head = format!("{}\r\n\r\n", head.trim().lines().map(str::trim).collect::<Vec<_>>().join("\r\n"));
-        let parsed = RequestParser::new(Limits::default()).parse(head.as_bytes());
+        Self::sent(head.as_bytes())
+    }
+
+    /// A request of that head, as it was sent.
+    pub fn sent(head: &[u8]) -> Self {
+        let parsed = RequestParser::new(Limits::default()).parse(head);
         let (head, _) = parsed.expect("a sample that the codec accepts").expect("a whole head");
         let connection = Connection {
             client_ip: "192.0.2.7".parse().unwrap(),
@@ -35,6 +40,12 @@ impl Sample {
     #[must_use]
     pub fn from(mut self, address: &str) -> Self {
         self.connection.client_ip = address.parse().unwrap();
+        self
+    }
+
+    #[must_use]
+    pub fn at_port(mut self, port: u16) -> Self {
+        self.connection.server_port = port;
         self
     }
 
