@@ -52,7 +52,7 @@ impl Default for Setting {
 impl Setting {
     fn set(&mut self, words: &[&str]) {
         match words {
-            ["client", address] => self.client = (*address).to_owned(),
+            ["client", address] => (*address).clone_into(&mut self.client),
             ["port", port] => self.port = port.parse().unwrap(),
             ["tls"] => self.is_tls = true,
             ["plain"] => self.is_tls = false,
