@@ -385,7 +385,9 @@ impl Exchange<'_> {
             }
             let verdict = zone.run_request(&view, &mut record.rules);
             record.take_path(view.path());
-            if zone.normalization().to_origin {
+            if let Some(uri) = record.rules.changes().and_then(|changes| changes.uri.as_ref()) {
+                self.target = Some(uri.sent.clone());
+            } else if zone.normalization().to_origin {
                 self.target = Some(view.uri().to_vec());
             }
             self.worker.spare.replace(view.into_spare());

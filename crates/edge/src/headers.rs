@@ -15,6 +15,8 @@ use std::time::SystemTime;
 use http1::{Headers, Known, Line, RequestHead, ResponseHead, Version};
 use smallvec::SmallVec;
 
+use crate::policy::{HeaderChange, HeaderOperation};
+
 /// Header lines to be written, borrowed from wherever they stand.
 pub type Lines<'a> = SmallVec<[Line<'a>; 32]>;
 
@@ -211,6 +213,19 @@ pub fn of_edge<'a>(own: &[(&'a str, &'a [u8])], added: &Added<'a>) -> Lines<'a> 
     lines.push(Line::own("date", added.date));
     push_added(&mut lines, added);
     lines
+}
+
+/// Carries out what rules say of the headers of a message, in their order.
+pub fn change<'a>(lines: &mut Lines<'a>, changes: &'a [HeaderChange]) {
+    for change in changes {
+        let name = change.name.as_bytes();
+        if !matches!(change.operation, HeaderOperation::Add(_)) {
+            lines.retain(|line| !line.name().eq_ignore_ascii_case(name));
+        }
+        if let HeaderOperation::Set(value) | HeaderOperation::Add(value) = &change.operation {
+            lines.push(Line::new(name, value));
+        }
+    }
 }
 
 fn push_added<'a>(lines: &mut Lines<'a>, added: &Added<'a>) {

@@ -238,7 +238,10 @@ impl<'e> Exchange<'e> {
                     .known(Known::Te)
                     .is_some_and(|te| te.windows(8).any(|w| w.eq_ignore_ascii_case(b"trailers"))),
             };
-            let lines = headers::to_origin(self.head, &told);
+            let mut lines = headers::to_origin(self.head, &told);
+            if let Some(changes) = record.rules.changes() {
+                headers::change(&mut lines, &changes.request_headers);
+            }
             let target = self.target.as_deref().unwrap_or(self.head.path_and_query());
             let length = match body.length() {
                 // The held body is whole, so its length is known whatever its framing was.

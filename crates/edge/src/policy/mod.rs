@@ -13,6 +13,7 @@
 //! costs little more than what has changed since.
 
 mod actions;
+mod changes;
 mod compile;
 mod diagnostic;
 mod digest;
@@ -25,6 +26,7 @@ mod run;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -35,6 +37,7 @@ use rules::{Cache, Phase};
 use serde::Serialize;
 
 pub use actions::{ACTIONS, ActionRow, ParameterRow};
+pub use changes::{Changes, HeaderChange, HeaderOperation, RewrittenUri};
 pub use diagnostic::{Diagnostic, Severity, Step};
 pub use document::{
     BodySettings, CertificateFiles, CompressionSettings, EdgeSettings, Hsts, Listen, NormalizationSettings, PastLimit,
@@ -104,6 +107,8 @@ pub struct Zone {
     compiled: Arc<Compiled>,
     account: Arc<Level>,
     request_stages: Box<[run::Stage]>,
+    /// Where the stages begin that see a rewritten URL, if a rule rewrites any.
+    transformed: Option<usize>,
     reads_body: bool,
 }
 
@@ -144,12 +149,16 @@ impl Zone {
         // The sort is stable, so that within a phase the account's rules stay before the zone's.
         stages.sort_by_key(|stage| stage.phase);
         let reads_body = stages.iter().any(|stage| stage.rules.reads_body());
-        Self { index, compiled, account, request_stages: stages.into(), reads_body }
+        let transformed = stages.iter().rposition(|stage| stage.phase == Phase::RequestTransform).map(|last| last + 1);
+        Self { index, compiled, account, request_stages: stages.into(), transformed, reads_body }
     }
 
     /// Runs the request phases in the documented order until a rule answers. Allocates nothing where no rule acts.
     pub fn run_request(&self, view: &View<'_>, outcome: &mut Outcome) -> Verdict {
-        run::run(&self.request_stages, view, outcome)
+        match self.transformed {
+            None => run::run(&self.request_stages, view, outcome),
+            Some(at) => run::run_rewriting(&self.request_stages, at, self.normalization().to_origin, view, outcome),
+        }
     }
 
     /// Whether any request phase has a rule.

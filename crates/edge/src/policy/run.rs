@@ -3,15 +3,17 @@
 //! Actions follow Cloudflare's documentation (Ruleset Engine, "Actions"; WAF, "Available skip options"): `block` and `redirect`
 //! answer the request and end all phases, `log` only leaves a match, `skip` concerns what comes later *at its own level*: a
 //! skip among the account's rules never spares a request the zone's rules. `execute` runs a ruleset in the place of the
-//! rule.
+//! rule. What only changes the request ([`super::changes`]) leaves its trace in the request's own event.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fields::{Available, View};
-use rules::{Expression, Gate, Phase, ValueExpression};
+use fields::View;
+use rules::{Expression, Gate, Phase};
 
+use super::changes::{Changes, HeaderRewrite, UriRewrite};
 use super::redirect;
+use super::text::Text;
 use crate::page::Reason;
 
 /// What the request phases decided.
@@ -159,9 +161,15 @@ pub struct Outcome {
     skipped_phases: [u32; 2],
     /// Rulesets and rules to be skipped in the phase that runs now.
     exempt: Vec<Arc<Exemption>>,
+    changes: Option<Box<Changes>>,
 }
 
 impl Outcome {
+    /// What rules changed of the request, if any did.
+    pub fn changes(&self) -> Option<&Changes> {
+        self.changes.as_deref()
+    }
+
     /// The rules that acted, in the order in which they did: the place is Logpush's `MatchIndex`.
     pub fn matches(&self) -> &[Match] {
         &self.matches
@@ -172,6 +180,7 @@ impl Outcome {
         self.matches.clear();
         self.skipped_phases = [0; 2];
         self.exempt.clear();
+        self.changes = None;
     }
 }
 
@@ -200,6 +209,8 @@ pub(super) enum Act {
     Skip(Arc<Skip>),
     Redirect(Arc<Redirect>),
     Execute(Arc<Rules>),
+    RewriteUri(Arc<UriRewrite>),
+    RewriteHeaders(Arc<[HeaderRewrite]>),
 }
 
 #[derive(Debug, Default)]
@@ -221,14 +232,8 @@ pub(super) struct Exemption {
 #[derive(Debug)]
 pub(super) struct Redirect {
     pub status: u16,
-    pub target: Target,
+    pub target: Text,
     pub preserve_query_string: bool,
-}
-
-#[derive(Debug)]
-pub(super) enum Target {
-    Value(Box<str>),
-    Expression(ValueExpression),
 }
 
 /// One phase at one level.
@@ -253,17 +258,19 @@ impl Rules {
 
     /// Whether a rule reads the request body.
     pub fn reads_body(&self) -> bool {
-        self.in_order.iter().any(|rule| {
-            rule.expression.needs_body()
-                || match &rule.act {
-                    Act::Execute(rules) => rules.reads_body(),
-                    Act::Redirect(redirect) => match &redirect.target {
-                        Target::Expression(expression) => expression.fields().reads(Available::Body),
-                        Target::Value(_) => false,
-                    },
-                    Act::Block(_) | Act::Log | Act::Skip(_) => false,
-                }
-        })
+        self.in_order.iter().any(|rule| rule.expression.needs_body() || rule.act.reads_body())
+    }
+}
+
+impl Act {
+    fn reads_body(&self) -> bool {
+        match self {
+            Self::Execute(rules) => rules.reads_body(),
+            Self::Redirect(redirect) => redirect.target.reads_body(),
+            Self::RewriteUri(rewrite) => [&rewrite.path, &rewrite.query].into_iter().flatten().any(Text::reads_body),
+            Self::RewriteHeaders(rewrites) => rewrites.iter().any(HeaderRewrite::reads_body),
+            Self::Block(_) | Self::Log | Self::Skip(_) => false,
+        }
     }
 }
 
@@ -352,6 +359,15 @@ impl Stage {
             }
             Act::Execute(rules) if outcome.exempts_ruleset(&rules.id) => Next::Rule,
             Act::Execute(rules) => self.run(rules, view, outcome),
+            Act::RewriteUri(rewrite) => {
+                outcome.change().take_uri(rewrite, view);
+                Next::Rule
+            }
+            Act::RewriteHeaders(rewrites) => {
+                let changes = rewrites.iter().filter_map(|rewrite| rewrite.change(view));
+                outcome.change().request_headers.extend(changes);
+                Next::Rule
+            }
         }
     }
 
@@ -363,7 +379,31 @@ impl Stage {
     }
 }
 
+/// Runs the stages in order, those from `transformed` on with the URL that the ones before have made.
+pub(super) fn run_rewriting(
+    stages: &[Stage],
+    transformed: usize,
+    normalized_to_origin: bool,
+    view: &View<'_>,
+    outcome: &mut Outcome,
+) -> Verdict {
+    let (before, after) = stages.split_at(transformed);
+    let verdict = run(before, view, outcome);
+    if verdict != Verdict::Continue {
+        return verdict;
+    }
+    let uri = outcome.changes.as_mut().and_then(|changes| changes.settle_uri(view, normalized_to_origin));
+    let Some(uri) = uri else { return run(after, view, outcome) };
+    let verdict = run(after, &view.rewritten(&uri.seen), outcome);
+    outcome.change().uri = Some(uri);
+    verdict
+}
+
 impl Outcome {
+    fn change(&mut self) -> &mut Changes {
+        self.changes.get_or_insert_default()
+    }
+
     fn exempts_ruleset(&self, ruleset: &str) -> bool {
         self.exempt.iter().any(|exemption| exemption.rulesets.iter().any(|id| **id == *ruleset))
     }
@@ -376,9 +416,6 @@ impl Outcome {
 impl Redirect {
     fn location(&self, view: &View<'_>) -> Option<String> {
         let query = if self.preserve_query_string { view.query() } else { b"" };
-        match &self.target {
-            Target::Value(target) => redirect::location(target.as_bytes(), query),
-            Target::Expression(expression) => redirect::location(&expression.evaluate(view)?, query),
-        }
+        redirect::location(&self.target.of(view)?, query)
     }
 }

@@ -408,12 +408,12 @@ fn a_rule_that_cannot_be_is_refused_with_its_place_and_the_way_out() {
         (
             json!({"http_ratelimit": rules}),
             "zones[0].phases.http_ratelimit",
-            "phase http_ratelimit does nothing yet, so no rule may stand in it; remove it or use http_request_dynamic_redirect, http_request_firewall_custom, http_request_firewall_managed or http_request_redirect",
+            "phase http_ratelimit does nothing yet, so no rule may stand in it; remove it or use http_request_dynamic_redirect, http_request_transform, http_request_firewall_custom, http_request_firewall_managed, http_request_redirect or http_request_late_transform",
         ),
         (
             json!({"http_firewall": rules}),
             "zones[0].phases.http_firewall",
-            "unknown phase \"http_firewall\"; the phases are http_request_dynamic_redirect, http_request_firewall_custom, http_request_firewall_managed or http_request_redirect",
+            "unknown phase \"http_firewall\"; the phases are http_request_dynamic_redirect, http_request_transform, http_request_firewall_custom, http_request_firewall_managed, http_request_redirect or http_request_late_transform",
         ),
         (
             json!({CUSTOM: [rule(1, "true", "managed_challenge")]}),
@@ -492,6 +492,123 @@ fn a_rule_that_cannot_be_is_refused_with_its_place_and_the_way_out() {
         ),
     ] {
         assert_eq!(refused(&document(phases)), [(path.to_owned(), message.to_owned())]);
+    }
+}
+
+const TRANSFORM: &str = "http_request_transform";
+const LATE: &str = "http_request_late_transform";
+
+/// What is said of one rule of a phase, without the path to its parameters.
+fn refused_parameters(phase: &str, action: &str, parameters: Value) -> Vec<(String, String)> {
+    let start = format!("zones[0].phases.{phase}[0].action_parameters");
+    let found = refused(&document(json!({phase: [with(rule(1, "true", action), parameters)]})));
+    found.into_iter().map(|(path, message)| (path.strip_prefix(&start).unwrap().to_owned(), message)).collect()
+}
+
+#[test]
+fn a_rewrite_that_cannot_be_is_refused_with_its_place_and_the_way_out() {
+    for (phase, parameters, path, message) in [
+        (TRANSFORM, json!({}), "", "action rewrite needs \"uri\" with a \"path\", a \"query\" or both"),
+        (TRANSFORM, json!({"uri": {}}), ".uri", "action rewrite needs \"uri\" with a \"path\", a \"query\" or both"),
+        (
+            TRANSFORM,
+            json!({"headers": {"X-A": {"operation": "remove"}}}),
+            ".headers",
+            "http_request_transform rewrites the URL; request headers are in http_request_late_transform",
+        ),
+        (
+            TRANSFORM,
+            json!({"uri": {"path": {"value": "a"}}}),
+            ".uri.path.value",
+            "\"a\" is no path; it begins with / (the host is changed by action route)",
+        ),
+        (
+            TRANSFORM,
+            json!({"uri": {"path": {"value": "/a?b"}}}),
+            ".uri.path.value",
+            "\"/a?b\" holds a question mark; what follows it belongs into \"query\"",
+        ),
+        (
+            TRANSFORM,
+            json!({"uri": {"query": {"value": "?a"}}}),
+            ".uri.query.value",
+            "\"?a\" begins with a question mark; the edge writes it by itself, leave it out",
+        ),
+        (
+            TRANSFORM,
+            json!({"uri": {"path": {"value": "/a", "expression": "http.host"}}}),
+            ".uri.path",
+            "a path is either a \"value\" or an \"expression\"; give one of them",
+        ),
+        (
+            TRANSFORM,
+            json!({"uri": {"path": {"value": format!("/{}", "a".repeat(4096))}}}),
+            ".uri",
+            "the texts have 4097 bytes; together at most 4096 are taken",
+        ),
+        (
+            LATE,
+            json!({"uri": {"path": {"value": "/a"}}}),
+            ".uri",
+            "http_request_late_transform rewrites headers; the URL is rewritten in http_request_transform",
+        ),
+        (LATE, json!({"headers": {}}), "", "action rewrite needs \"headers\" with a name and its \"operation\""),
+        (
+            LATE,
+            json!({"headers": {"X A": {"operation": "remove"}}}),
+            ".headers.X A",
+            "\"X A\" is no header name that rules may change; use letters, digits, - and _",
+        ),
+        (
+            LATE,
+            json!({"headers": {"Host": {"operation": "set", "value": "a"}}}),
+            ".headers.Host",
+            "the Host header is changed by action route in http_request_origin (\"host_header\")",
+        ),
+        (
+            LATE,
+            json!({"headers": {"Transfer_Encoding": {"operation": "set", "value": "chunked"}}}),
+            ".headers.Transfer_Encoding",
+            "header Transfer_Encoding frames the message or belongs to one connection; rules cannot change it",
+        ),
+        (
+            LATE,
+            json!({"headers": {"X_Forwarded_For": {"operation": "set", "value": "127.0.0.1"}}}),
+            ".headers.X_Forwarded_For",
+            "header X_Forwarded_For is the edge's own word to the origin; rules cannot change it",
+        ),
+        (
+            LATE,
+            json!({"headers": {"CF-Ipcountry": {"operation": "set", "value": "XX"}}}),
+            ".headers.CF-Ipcountry",
+            "header CF-Ipcountry is the edge's own word to the origin; rules cannot change it",
+        ),
+        (
+            LATE,
+            json!({"headers": {"Cookie": {"operation": "set", "value": "a=b"}}}),
+            ".headers.Cookie",
+            "the Cookie header can only be removed",
+        ),
+        (
+            LATE,
+            json!({"headers": {"X-A": {"operation": "set", "value": "a\r\nb"}}}),
+            ".headers.X-A.value",
+            "\"a\\r\\nb\" cannot stand in a header; use printable ASCII",
+        ),
+        (
+            LATE,
+            json!({"headers": {"X-A": {"operation": "remove", "value": "a"}}}),
+            ".headers.X-A",
+            "remove takes no \"value\" and no \"expression\"; leave them out",
+        ),
+        (
+            LATE,
+            json!({"headers": {"X-A": {"operation": "put", "value": "a"}}}),
+            ".headers.X-A.operation",
+            "unknown operation \"put\"; use set, add or remove",
+        ),
+    ] {
+        assert_eq!(refused_parameters(phase, "rewrite", parameters), [(path.to_owned(), message.to_owned())]);
     }
 }
 

@@ -8,6 +8,7 @@ mod block;
 mod execute;
 mod log;
 mod redirect;
+mod rewrite;
 mod skip;
 
 use rules::{Context, Phase};
@@ -21,7 +22,7 @@ use super::rule::Compiler;
 use super::run::Act;
 
 /// Every action that does something, in the order in which messages and the reference name them.
-pub static ACTIONS: &[ActionRow] = &[block::ROW, log::ROW, skip::ROW, execute::ROW, redirect::ROW];
+pub static ACTIONS: &[ActionRow] = &[block::ROW, log::ROW, skip::ROW, execute::ROW, redirect::ROW, rewrite::ROW];
 
 /// Actions that Cloudflare documents and that do nothing here yet.
 const NOT_YET: &[&str] = &[
@@ -32,7 +33,6 @@ const NOT_YET: &[&str] = &[
     "js_challenge",
     "log_custom_field",
     "managed_challenge",
-    "rewrite",
     "route",
     "score",
     "serve_error",

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use rules::{Context, Phase, Use};
+use rules::{Phase, Use};
 use serde::Deserialize;
 
 use super::{ActionRow, ParameterRow, Reading};
 use crate::policy::redirect::location;
-use crate::policy::rule::in_expression;
-use crate::policy::run::{Act, Redirect, Target};
+use crate::policy::run::{Act, Redirect};
+use crate::policy::text::Given;
 
 pub(super) const ROW: ActionRow = ActionRow {
     name: "redirect",
@@ -40,19 +40,11 @@ fn target(reading: &mut Reading<'_, '_>) -> Option<Redirect> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct FromValue {
-        target_url: TargetUrl,
+        target_url: Given,
         #[serde(default = "found")]
         status_code: u16,
         #[serde(default)]
         preserve_query_string: bool,
-    }
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct TargetUrl {
-        #[serde(default)]
-        value: Option<String>,
-        #[serde(default)]
-        expression: Option<String>,
     }
     fn found() -> u16 {
         302
@@ -74,24 +66,11 @@ fn target(reading: &mut Reading<'_, '_>) -> Option<Redirect> {
         wrong.push(place.key("status_code").error(message));
     }
     let place = place.key("target_url");
-    let target = match (given.target_url.value, given.target_url.expression) {
-        (Some(value), None) => {
-            if location(value.as_bytes(), b"").is_none() {
-                let message =
-                    format!("\"{value}\" is no target; write an http or https URL, or a path that begins with /");
-                wrong.push(place.key("value").error(message));
-            }
-            Some(Target::Value(value.into()))
-        }
-        (None, Some(source)) => rules::compile_value(&source, &Context { used_as: Use::RedirectTarget, ..*context })
-            .map(Target::Expression)
-            .map_err(|error| wrong.push(in_expression(&place.key("expression"), error)))
-            .ok(),
-        _ => {
-            wrong.push(place.error("a target is either a \"value\" or an \"expression\"; give one of them"));
-            None
-        }
-    }?;
+    let check = |value: &str| match location(value.as_bytes(), b"") {
+        Some(_) => Ok(value.into()),
+        None => Err(format!("\"{value}\" is no target; write an http or https URL, or a path that begins with /")),
+    };
+    let target = given.target_url.read("a target", Use::RedirectTarget, context, check, &place, wrong)?;
     let redirect = Redirect { status: given.status_code, target, preserve_query_string: given.preserve_query_string };
     (wrong.len() == before).then_some(redirect)
 }
