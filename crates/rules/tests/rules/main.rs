@@ -4,6 +4,7 @@
 
 mod allocation;
 mod cases;
+mod documented;
 mod gates;
 mod refusals;
 mod round_trip;
