@@ -621,7 +621,8 @@ impl<'a> Checker<'a> {
             Returns::Type(kind) => kind,
             Returns::First => first,
         };
-        let operand = Operand::Call(Call { name: function.name, evaluate, arguments: operands.into() });
+        let call = Call { name: function.name, evaluate, arguments: operands.into() };
+        let operand = call.constant().unwrap_or(Operand::Call(call));
         Ok(match each {
             None => Checked::Value { operand, kind },
             Some((_, source)) => {
@@ -833,19 +834,28 @@ fn not(test: Test) -> Test {
 
 fn joined(operator: Logical, tests: Vec<Test>) -> Test {
     let mut flat = Vec::with_capacity(tests.len());
+    let mut is_odd = false;
     for test in tests {
         match (operator, test) {
             (Logical::And, Test::All(inner)) | (Logical::Or, Test::Any(inner)) | (Logical::Xor, Test::Odd(inner)) => {
                 flat.extend(inner);
             }
+            // What every request has alike decides all, or nothing.
+            (Logical::And, Test::Constant(false)) => return Test::Constant(false),
+            (Logical::Or, Test::Constant(true)) => return Test::Constant(true),
+            (Logical::Xor, Test::Constant(value)) => is_odd ^= value,
+            (Logical::And | Logical::Or, Test::Constant(_)) => {}
             (_, test) => flat.push(test),
         }
     }
-    match operator {
-        Logical::And => Test::All(flat.into()),
-        Logical::Or => Test::Any(flat.into()),
-        Logical::Xor => Test::Odd(flat.into()),
-    }
+    let joined = match (operator, flat.len()) {
+        (_, 0) => Test::Constant(operator == Logical::And),
+        (_, 1) => flat.swap_remove(0),
+        (Logical::And, _) => Test::All(flat.into()),
+        (Logical::Or, _) => Test::Any(flat.into()),
+        (Logical::Xor, _) => Test::Odd(flat.into()),
+    };
+    if is_odd { not(joined) } else { joined }
 }
 
 fn bytes_test(operand: Operand, check: BytesCheck) -> Test {
@@ -868,6 +878,7 @@ fn bytes_test(operand: Operand, check: BytesCheck) -> Test {
 }
 
 fn map_operand(checked: Checked<'_>, test: impl FnOnce(Operand) -> Test) -> Checked<'_> {
+    let test = |operand| test(operand).settled();
     match checked {
         Checked::Value { operand, .. } => Checked::Test(test(operand)),
         Checked::Each { array, source, element, .. } => Checked::EachTest { array, source, test: test(element) },
@@ -987,4 +998,64 @@ fn array_of(kind: Type) -> Type {
         Type::Array(_) => &Type::Array(&Type::String),
         Type::String | Type::Map(_) => &Type::String,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expression::{Cache, compile};
+    use crate::functions::Use;
+    use crate::list::Lists;
+    use crate::phase::Phase;
+
+    fn plan(source: &str) -> String {
+        let (mut lists, cache) = (Lists::default(), Cache::default());
+        lists.insert("words", Arc::new(List::new(ListKind::String, ["a"]).unwrap()));
+        let context =
+            Context { phase: Phase::RequestFirewallCustom, used_as: Use::Filter, lists: &lists, cache: &cache };
+        let compiled = compile(source, &context).unwrap_or_else(|error| panic!("{error}"));
+        let printed = crate::parse(source).unwrap().to_string();
+        assert_eq!(compiled.to_string(), printed, "what is folded is printed as it was written");
+        format!("{:?}", compiled.test())
+    }
+
+    #[test]
+    fn constants_are_folded() {
+        for (source, folded) in [
+            ("true and ssl", "ssl"),
+            ("ssl and true and true", "ssl"),
+            ("false and ssl", "false"),
+            ("ssl or true", "true"),
+            ("ssl or false", "ssl"),
+            ("ssl xor false", "ssl"),
+            ("ssl xor true", "not ssl"),
+            ("true xor ssl xor true", "ssl"),
+            ("true xor true", "false"),
+            ("true and true", "true"),
+            ("false or false", "false"),
+            ("not true or ssl", "ssl"),
+            ("not (true and false) and ssl", "ssl"),
+            ("(ssl or http.host eq \"a\" or false) and true", "ssl or http.host eq \"a\""),
+            ("len(\"four\") eq 4 and ssl", "ssl"),
+            ("len(\"four\") in {1..3} or ssl", "ssl"),
+            ("lower(\"ABC\") eq \"abc\"", "true"),
+            ("lower(concat(\"A\", \"b\")) ne \"ab\"", "false"),
+            ("len(sha256(\"a\")) eq 32 and ssl", "ssl"),
+            (
+                "lookup_json_string(\"{}\", \"a\") matches \"a\" and ssl",
+                "lookup_json_string(\"{}\", \"a\") matches \"a\" and ssl",
+            ),
+            ("starts_with(http.host, lower(\"A\"))", "starts_with(http.host, \"a\")"),
+            ("lower(http.host) eq \"a\" and true", "lower(http.host) eq \"a\""),
+            ("any(http.request.headers.names[*] eq \"a\") and true", "any(http.request.headers.names[*] eq \"a\")"),
+        ] {
+            assert_eq!(plan(source), plan(folded), "{source}");
+        }
+    }
+
+    #[test]
+    fn what_may_change_is_not_folded() {
+        assert_ne!(plan("lower(\"A\") in $words"), plan("true"));
+        assert!(plan("concat(http.host, \"a\") eq \"a\"").contains("concat"));
+    }
 }

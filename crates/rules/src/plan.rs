@@ -227,7 +227,15 @@ impl Cell<'_> {
 #[derive(Clone, Copy)]
 pub(crate) struct Arguments<'f, 'v, 'r> {
     operands: &'v [Operand],
-    frame: &'f Frame<'v, 'r>,
+    source: Source<'f, 'v, 'r>,
+}
+
+/// What arguments are computed from.
+#[derive(Clone, Copy)]
+enum Source<'f, 'v, 'r> {
+    Frame(&'f Frame<'v, 'r>),
+    /// Nothing: they are constants, and no request is there yet.
+    Nothing(&'v Spare),
 }
 
 impl<'v> Arguments<'_, 'v, '_> {
@@ -237,7 +245,14 @@ impl<'v> Arguments<'_, 'v, '_> {
 
     /// The value of an argument, `None` where it is missing or was not given.
     pub(crate) fn cell(self, place: usize) -> Option<Cell<'v>> {
-        self.operands.get(place)?.evaluate(self.frame)
+        self.value(self.operands.get(place)?)
+    }
+
+    fn value(self, operand: &'v Operand) -> Option<Cell<'v>> {
+        match self.source {
+            Source::Frame(frame) => operand.evaluate(frame),
+            Source::Nothing(_) => operand.constant(),
+        }
     }
 
     /// The argument itself.
@@ -265,8 +280,8 @@ impl<'v> Arguments<'_, 'v, '_> {
     pub(crate) fn length(self, place: usize) -> Option<usize> {
         let cell = match self.operands.get(place)? {
             // The array that is made has as many elements as the one that it is made of.
-            Operand::Mapped(source, _) => source.evaluate(self.frame)?,
-            operand => operand.evaluate(self.frame)?,
+            Operand::Mapped(source, _) => self.value(source)?,
+            operand => self.value(operand)?,
         };
         cell.array().map(Array::len).or_else(|| cell.bytes().map(<[u8]>::len))
     }
@@ -274,21 +289,58 @@ impl<'v> Arguments<'_, 'v, '_> {
     /// Shows `visit` the elements of an array in order, a missing one as `None`, until it says false. Whether it never
     /// did; `None` where there is no array.
     pub(crate) fn elements(self, place: usize, mut visit: impl FnMut(Option<Cell<'_>>) -> bool) -> Option<bool> {
-        Some(match self.operands.get(place)? {
-            Operand::Mapped(source, element) => {
-                let source = source.evaluate(self.frame)?;
-                source.array()?.iter().all(|value| visit(element.evaluate(&self.frame.with(value))))
+        Some(match (self.operands.get(place)?, self.source) {
+            (Operand::Mapped(source, element), Source::Frame(frame)) => {
+                let source = source.evaluate(frame)?;
+                source.array()?.iter().all(|value| visit(element.evaluate(&frame.with(value))))
             }
-            operand => operand.evaluate(self.frame)?.array()?.iter().all(|value| visit(Some(value.into()))),
+            (operand, _) => self.value(operand)?.array()?.iter().all(|value| visit(Some(value.into()))),
         })
     }
 
     pub(crate) fn spare(self) -> &'v Spare {
-        self.frame.view.spare()
+        match self.source {
+            Source::Frame(frame) => frame.view.spare(),
+            Source::Nothing(spare) => spare,
+        }
+    }
+}
+
+impl Call {
+    /// What the call gives, where that is the same for every request: a value that is written out in its stead.
+    pub(crate) fn constant(&self) -> Option<Operand> {
+        if !self.arguments.iter().all(Operand::is_constant) {
+            return None;
+        }
+        let spare = Spare::default();
+        let value = (self.evaluate)(Arguments { operands: &self.arguments, source: Source::Nothing(&spare) })?;
+        Some(match value {
+            Cell::Boolean(value) => Operand::Test(Box::new(Test::Constant(value))),
+            Cell::Integer(value) => Operand::Integer(value),
+            Cell::Ip(value) => Operand::Ip(value),
+            Cell::Bytes(_) | Cell::Built(_) => Operand::Bytes(value.bytes()?.into()),
+            Cell::Array(_) | Cell::Map(_) | Cell::Strings(_) => return None,
+        })
     }
 }
 
 impl Test {
+    /// The same, decided where it asks for something that every request has alike. What a list holds may change.
+    pub(crate) fn settled(self) -> Self {
+        match self {
+            Self::Bytes(Operand::Bytes(value), check) if !matches!(check, BytesCheck::InList(_)) => {
+                Self::Constant(check.holds(&value))
+            }
+            Self::Integer(Operand::Integer(value), check) if !matches!(check, IntegerCheck::InList(_)) => {
+                Self::Constant(check.holds(value))
+            }
+            Self::Ip(Operand::Ip(value), check) if !matches!(check, IpCheck::InList(_)) => {
+                Self::Constant(check.holds(value))
+            }
+            test => test,
+        }
+    }
+
     pub(crate) fn run(&self, frame: &Frame<'_, '_>) -> bool {
         match self {
             Self::Constant(value) => *value,
@@ -343,7 +395,7 @@ impl Operand {
                 Cell::Strings(strings) => strings.into_element(*position).map(Cell::from),
                 _ => None,
             },
-            Self::Call(call) => (call.evaluate)(Arguments { operands: &call.arguments, frame }),
+            Self::Call(call) => (call.evaluate)(Arguments { operands: &call.arguments, source: Source::Frame(frame) }),
             Self::Not(operand) => match operand.evaluate(frame)? {
                 Cell::Boolean(value) => Some(Cell::Boolean(!value)),
                 _ => None,
@@ -365,6 +417,25 @@ impl Operand {
 }
 
 impl Operand {
+    /// Whether it is the same for every request.
+    fn is_constant(&self) -> bool {
+        self.constant().is_some() || matches!(self, Self::Pattern(_) | Self::Wildcard(_) | Self::Replacement(_))
+    }
+
+    /// The value of what is written out.
+    fn constant(&self) -> Option<Cell<'_>> {
+        Some(match self {
+            Self::Integer(value) => Cell::Integer(*value),
+            Self::Ip(value) => Cell::Ip(*value),
+            Self::Bytes(value) => Cell::Bytes(value),
+            Self::Test(test) => match **test {
+                Test::Constant(value) => Cell::Boolean(value),
+                _ => return None,
+            },
+            _ => return None,
+        })
+    }
+
     /// The array as a cell, since one that was built must be held by someone.
     fn array<'v>(&'v self, frame: &Frame<'v, '_>) -> Option<Cell<'v>> {
         match self {
