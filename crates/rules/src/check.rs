@@ -796,7 +796,7 @@ fn literal_value(literal: &Literal) -> Checked<'static> {
     match literal {
         Literal::Boolean(value) => Checked::Test(Test::Constant(*value)),
         Literal::Integer(value) => Checked::Value { operand: Operand::Integer(*value), kind: Type::Integer },
-        Literal::Ip(value) => Checked::Value { operand: Operand::Ip(*value), kind: Type::Ip },
+        Literal::Ip(value) => Checked::Value { operand: Operand::Ip(value.to_canonical()), kind: Type::Ip },
         Literal::String(value) => {
             Checked::Value { operand: Operand::Bytes(value.as_slice().into()), kind: Type::String }
         }

@@ -9,7 +9,8 @@
 //! * [`parse`] knows the grammar and nothing of fields; the tree prints itself in canonical form.
 //! * [`compile`] and [`compile_value`] know fields, functions and lists, and make a plan that runs without
 //!   allocation as long as nothing must be built.
-//! * [`inspect`] gives the tree with the type of each part, for explanations and translations.
+//! * [`inspect`] gives the tree with the type of each part, for explanations and translations; [`Typed::trace`] what each
+//!   part comes to for a request.
 //! * [`Gate`] tells for many expressions at once which of them a request can match at all.
 //! * [`Cache`] lets equal expressions and equal regular expressions of many zones and versions be one in memory.
 //!
@@ -37,6 +38,7 @@ pub mod list;
 pub mod parse;
 pub mod phase;
 pub mod typed;
+pub mod walk;
 
 mod check;
 mod ip_set;
@@ -52,3 +54,4 @@ pub use list::{List, ListError, ListKind, Lists};
 pub use parse::parse;
 pub use phase::Phase;
 pub use typed::{Typed, inspect};
+pub use walk::{Owned, Trace};

@@ -56,17 +56,13 @@ fn cidr6<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
     network(address, 32, arguments.integer(1)?)
 }
 
-/// Missing where an address does not have so many bits.
+/// Missing where a number that was computed is none of those that may be written out.
 fn network<'v>(address: IpAddr, ipv4_bits: i64, ipv6_bits: i64) -> Option<Cell<'v>> {
-    let (ipv4_bits, ipv6_bits) = (u32::try_from(ipv4_bits).ok()?, u32::try_from(ipv6_bits).ok()?);
+    if !(1..=32).contains(&ipv4_bits) || !(1..=128).contains(&ipv6_bits) {
+        return None;
+    }
     Some(Cell::Ip(match address.to_canonical() {
-        IpAddr::V4(address) => {
-            let rest = u32::BITS.checked_sub(ipv4_bits)?;
-            IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & u32::MAX.checked_shl(rest)?))
-        }
-        IpAddr::V6(address) => {
-            let rest = u128::BITS.checked_sub(ipv6_bits)?;
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & u128::MAX.checked_shl(rest)?))
-        }
+        IpAddr::V4(address) => IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & u32::MAX << (32 - ipv4_bits))),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & u128::MAX << (128 - ipv6_bits))),
     }))
 }

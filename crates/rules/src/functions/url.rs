@@ -91,7 +91,8 @@ fn remove_query_args<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
         while at < left.len() {
             let end = memchr::memchr(b'&', &left[at..]).map_or(left.len(), |length| at + length);
             let name = at..memchr::memchr(b'=', &left[at..end]).map_or(end, |length| at + length);
-            if left[name] != *removed {
+            // Two signs in a row have no argument between them, not even one without a name.
+            if end == at || left[name] != *removed {
                 at = end + 1;
             } else if end < left.len() {
                 left.drain(at..=end);
