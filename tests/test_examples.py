@@ -13,7 +13,19 @@ from bartizan.policy.check import check
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
-PRINTED = {"edge_in_a_program.py": "policy 1: 200 403\npolicy 2: 403 403\n"}
+PRINTED = {
+    "edge_in_a_program.py": "policy 1: 200 403\npolicy 2: 403 403\n",
+    "rules_in_a_program.py": (
+        'http.request.uri.path matches "^/admin" and not ip.src in $office\n'
+        "[True, False, False]\n"
+        "reads http.request.uri.path ip.src\n"
+        "startsWith(lower(ClientRequestPath), '/admin')\n"
+        'unknown field "http.hots" (line 1, column 1)\n'
+        '  http.hots eq "shop.example"\n'
+        "  ^~~~~~~~~\n"
+        "  did you mean http.host?\n"
+    ),
+}
 
 
 @pytest.mark.parametrize("program", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)

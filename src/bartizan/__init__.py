@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bartizan.edge import Edge
     from bartizan.failure import Failure
+    from bartizan.rules import Request
 
-__all__ = ["Edge", "Failure", "__version__"]
+__all__ = ["Edge", "Failure", "Request", "__version__"]
 
 __version__ = "0.1.0"
 
@@ -30,4 +31,8 @@ def __getattr__(name: str) -> object:
         from bartizan.failure import Failure
 
         return Failure
+    if name == "Request":
+        from bartizan.rules import Request
+
+        return Request
     raise AttributeError(f"module 'bartizan' has no attribute {name!r}")

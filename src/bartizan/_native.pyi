@@ -6,6 +6,8 @@ from typing import Any, final
 
 __all__ = [
     "Edge",
+    "Expression",
+    "ExpressionRefused",
     "PolicyRefused",
     "SpoolBatch",
     "SpoolReader",
@@ -17,6 +19,7 @@ __all__ = [
     "check_policy",
     "event_tables",
     "fields_table",
+    "format_expression",
     "functions_table",
     "limits_table",
     "metrics_table",
@@ -140,6 +143,8 @@ class SpoolWriter:
     def push(self, table: str, values: dict[str, object]) -> bool:
         """Hands over a row: values by column, timestamps in nanoseconds, addresses as text.
 
+        Text is str or bytes.
+
         Never waits; False if there was no room and the row was dropped. Raises ValueError, TypeError or OverflowError
         for what does not fit the table.
         """
@@ -219,3 +224,45 @@ def absent_functions_table() -> str:
 
 def metrics_table() -> str:
     """Every metric: a JSON array of objects with name, kind, the key of its label or null, and help."""
+
+class ExpressionRefused(ValueError):  # noqa: N818  named for what happened
+    """An expression is wrong.
+
+    Its arguments are the text for people with a caret under the place, the message, line, column (both from 1), length
+    in bytes, what was expected or None, and what was probably meant or None.
+    """
+
+@final
+class Expression:
+    """A compiled filter expression. Threads may share it."""
+
+    def __new__(cls, source: str, phase: str, lists: list[tuple[str, str, list[str]]]) -> Expression:
+        """Compiles a filter for a phase. Each list is its name, its kind and its items.
+
+        Raises ExpressionRefused for an expression that is wrong, ValueError for a phase or a list that is.
+        """
+
+    def matches(self, samples: Sequence[object]) -> list[bool]:
+        """Whether each of the requests matches; the GIL is released while they are judged.
+
+        A request is an object with the attributes of `bartizan.rules.request.Sample`. Raises ValueError for one that
+        the edge would refuse, AttributeError or TypeError for another object.
+        """
+
+    def fields(self) -> list[str]:
+        """The names of the fields that it reads, in the order of the reference."""
+
+    def explain(self) -> str:
+        """What it is made of, for people."""
+
+    def explain_json(self) -> str:
+        """The same as a JSON object: expression, tree, fields, phases and holds_body."""
+
+    def sql(self) -> str:
+        """The condition over the table `http_requests` that holds for the same requests.
+
+        Raises ExpressionRefused where there is none that is exact.
+        """
+
+def format_expression(source: str) -> str:
+    """The canonical form of an expression, whatever it names. Raises ExpressionRefused for what is none."""

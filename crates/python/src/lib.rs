@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 
 mod edge;
 mod policy;
+mod rules;
 mod spool;
 mod tables;
 mod toml;
@@ -17,6 +18,8 @@ mod _native {
     use super::edge::{Edge, PolicyRefused};
     #[pymodule_export]
     use super::policy::{check_policy, limits_table};
+    #[pymodule_export]
+    use super::rules::{Expression, ExpressionRefused, format_expression};
     #[pymodule_export]
     use super::spool::{SpoolBatch, SpoolReader, SpoolWriter, event_tables};
     #[pymodule_export]

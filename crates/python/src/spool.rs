@@ -12,7 +12,7 @@ use std::time::Duration;
 use ::spool::{Batch, Fsync, GapReason, Options, Place, Position, Producer, Range, Reader, Row, RowRef, Spool, Value};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList};
 
 /// `(table, [(column, type, summary)])` of every event table, in the order of rows.
 type Tables = Vec<(String, Vec<(String, String, String)>)>;
@@ -329,7 +329,7 @@ fn parse_fsync(text: &str) -> PyResult<Fsync> {
 /// A value that was given by Python, kept for as long as the row is encoded.
 enum Owned {
     Plain(Value<'static>),
-    Text(String),
+    Text(Vec<u8>),
     Json(String),
     Labels(Vec<String>),
 }
@@ -347,7 +347,7 @@ impl Owned {
                 let address = text.parse().map_err(|error| PyValueError::new_err(format!("{text:?}: {error}")))?;
                 Self::Plain(Value::Ip(address))
             }
-            ColumnType::Text | ColumnType::Label => Self::Text(value.extract()?),
+            ColumnType::Text | ColumnType::Label => Self::Text(text(value)?),
             ColumnType::Json => Self::Json(value.extract()?),
             ColumnType::Labels => Self::Labels(value.extract()?),
             ColumnType::UInt16 | ColumnType::UInt32 | ColumnType::UInt64 | ColumnType::Other(..) => {
@@ -359,10 +359,18 @@ impl Owned {
     fn borrow(&self) -> Value<'_> {
         match self {
             Self::Plain(value) => value.clone(),
-            Self::Text(text) => Value::Text(text.as_bytes()),
+            Self::Text(text) => Value::Text(text),
             Self::Json(text) => Value::Json(text.as_bytes()),
             Self::Labels(labels) => Value::Labels(labels.iter().map(String::as_bytes).collect()),
         }
+    }
+}
+
+/// A text is bytes: what a client sent need not be UTF-8.
+fn text(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    match value.cast::<PyBytes>() {
+        Ok(bytes) => Ok(bytes.as_bytes().to_vec()),
+        Err(_) => value.extract::<String>().map(String::into_bytes),
     }
 }
 

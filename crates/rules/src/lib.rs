@@ -11,6 +11,7 @@
 //!   allocation as long as nothing must be built.
 //! * [`inspect`] gives the tree with the type of each part, for explanations and translations; [`Typed::trace`] what each
 //!   part comes to for a request.
+//! * [`explain`](explain::explain) says it to people, [`sql`](sql::sql) to the event store.
 //! * [`Gate`] tells for many expressions at once which of them a request can match at all.
 //! * [`Cache`] lets equal expressions and equal regular expressions of many zones and versions be one in memory.
 //!
@@ -31,12 +32,14 @@
 
 pub mod ast;
 pub mod error;
+pub mod explain;
 pub mod expression;
 pub mod functions;
 pub mod gate;
 pub mod list;
 pub mod parse;
 pub mod phase;
+pub mod sql;
 pub mod typed;
 pub mod walk;
 

@@ -94,7 +94,8 @@ impl Pattern {
     }
 }
 
-fn syntax_config() -> syntax::Config {
+/// How regular expressions are read: by byte, unless they say otherwise.
+pub(crate) fn syntax_config() -> syntax::Config {
     syntax::Config::new().unicode(false).utf8(false)
 }
 
@@ -195,6 +196,11 @@ impl Wildcard {
     /// The longest text between asterisks; it stands in every value that matches, but for its case.
     pub(crate) fn longest_part(&self) -> &[u8] {
         self.parts.iter().max_by_key(|part| part.len()).map_or(b"", |part| part)
+    }
+
+    /// The texts between the asterisks, in lower case unless case counts; there is one more than asterisks.
+    pub(crate) fn parts(&self) -> &[Box<[u8]>] {
+        &self.parts
     }
 
     /// The number of asterisks.
