@@ -32,8 +32,9 @@ def test_every_example_is_understood(command: Command) -> None:
 
     for example in command.examples:
         words = shlex.split(example.partition(" > ")[0])
-        assert words[:2] == ["bartizan", command.name]
-        app.parser(command).parse_args(words[2:])
+        named = ["bartizan", *command.name.split()]
+        assert words[: len(named)] == named
+        app.parser(command).parse_args(words[len(named) :])
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
@@ -45,7 +46,7 @@ def test_every_help_shows_the_examples(command: Command) -> None:
 def test_every_command_has_a_file_and_every_file_with_a_command_is_in_the_table() -> None:
     files = {path.stem for path in Path(app.__file__).parent.glob("*.py")}
     support = {"__init__", "__main__", "app", "commands", "reference", "problems", "printable", "console"}
-    assert files - support == {command.name for command in COMMANDS}
+    assert files - support == {command.name.split()[0] for command in COMMANDS}
 
 
 def test_the_reference_page_is_that_of_the_table() -> None:
@@ -75,6 +76,14 @@ def test_help_imports_none_of_what_takes_long() -> None:
             ["chekc"],
             2,
             "bartizan: there is no command 'chekc'; did you mean 'check'?; `bartizan --help` lists them all\n",
+        ),
+        (
+            ["rules", "tset"],
+            2,
+            (
+                "bartizan: there is no command 'rules tset'; did you mean 'rules test'?; "
+                "`bartizan --help` lists them all\n"
+            ),
         ),
         (["xyzzy"], 2, "bartizan: there is no command 'xyzzy'; `bartizan --help` lists them all\n"),
         (
@@ -106,6 +115,14 @@ def test_help_of_a_command_is_its_help(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out.startswith("usage: bartizan apply ")
 
 
+@pytest.mark.parametrize("words", [["rules"], ["rules", "--help"], ["help", "rules"]])
+def test_commands_about_one_thing_are_listed_together(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "usage: bartizan rules COMMAND [ARGUMENTS]"
+    assert [line.split()[1] for line in lines[3:]] == ["test", "explain", "fmt", "fields", "functions"]
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -116,6 +133,14 @@ def test_help_of_a_command_is_its_help(capsys: pytest.CaptureFixture[str]) -> No
         (["rollback", "0"], "argument VERSION: '0' is not a whole number from 1 on"),
         (["diff", "x"], "argument A: 'x' is not a whole number from 1 on"),
         (["tail", "--limit", "-1"], "argument --limit: '-1' is not a whole number from 0 on"),
+        (
+            ["rules", "test", "ssl", "--header", "x"],
+            "argument --header: 'x' is not a header such as 'Accept: text/html'",
+        ),
+        (
+            ["rules", "test", "ssl", "--list", "x"],
+            "argument --list: 'x' is not a list such as office=192.0.2.0/24,2001:db8::/32",
+        ),
         (["query", "q", "--timeout", "0"], "argument --timeout: '0' is not a number of seconds from 0.1 to 3600"),
         (["query", "q", "--timeout", "nan"], "argument --timeout: 'nan' is not a number of seconds from 0.1 to 3600"),
         (["query", "q", "--timeout", "-20"], "argument --timeout: '-20' is not a number of seconds from 0.1 to 3600"),

@@ -11,7 +11,7 @@ import pytest
 from bartizan.cli.commands import COMMANDS
 from bartizan.cli.completions import bash, fish, zsh
 
-NAMES = [command.name for command in COMMANDS]
+WORDS = [word for command in COMMANDS for word in command.name.split()]
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,9 @@ NAMES = [command.name for command in COMMANDS]
         (["bartizan", "completions", ""], ["bash", "fish", "zsh", "--help"]),
         (["bartizan", "up", "--s"], ["--state"]),
         (["bartizan", "tail", "--no"], ["--no-follow"]),
+        (["bartizan", "ru"], ["rules"]),
+        (["bartizan", "rules", "f"], ["fmt", "fields", "functions"]),
+        (["bartizan", "rules", "test", "--cl"], ["--client-ip"]),
     ],
 )
 def test_bash_offers_commands_and_options(typed: list[str], offered: list[str], tmp_path: Path) -> None:
@@ -35,7 +38,7 @@ def test_bash_offers_commands_and_options(typed: list[str], offered: list[str], 
 
 def test_every_command_is_in_every_script() -> None:
     for script in (bash(), zsh(), fish()):
-        assert [name for name in NAMES if name not in script] == []
+        assert [word for word in WORDS if word not in script] == []
 
 
 def test_zsh_and_fish_scripts_are_well_formed() -> None:

@@ -33,7 +33,7 @@ def main() -> NoReturn:
 def run(words: Sequence[str]) -> int:
     """Run the command that `words` ask for and return its exit code."""
     if words[:1] == ["help"] and len(words) > 1:
-        words = [words[1], "--help"]
+        words = [*words[1:], "--help"]
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(overview())
         return DONE
@@ -42,10 +42,10 @@ def run(words: Sequence[str]) -> int:
 
         sys.stdout.write(f"bartizan {__version__}\n")
         return DONE
-    command = find(words[0])
+    command, rest = _command(words)
     if command is None:
-        return _complain(f"there is no command {words[0]!r}{_suggestion(words[0])}; `bartizan --help` lists them all")
-    arguments = parser(command).parse_args(words[1:])
+        return _without_command(words)
+    arguments = parser(command).parse_args(rest)
     try:
         code = _function(command)(**vars(arguments))
         # Here, not when the interpreter ends: its complaint would be a traceback.
@@ -69,19 +69,40 @@ def run(words: Sequence[str]) -> int:
     return code
 
 
+def _command(words: Sequence[str]) -> tuple[Command | None, Sequence[str]]:
+    """The command that the words begin with, and the words that are left for it."""
+    for length in (2, 1):
+        command = find(" ".join(words[:length]))
+        if command is not None:
+            return command, words[length:]
+    return None, words
+
+
+def _without_command(words: Sequence[str]) -> int:
+    shared = [command for command in COMMANDS if command.name.startswith(f"{words[0]} ")]
+    if shared and (len(words) == 1 or words[1] in ("-h", "--help", "help")):
+        sys.stdout.write(f"usage: bartizan {words[0]} COMMAND [ARGUMENTS]\n\ncommands:\n{_listing(shared)}")
+        return DONE
+    name = " ".join(words[:2]) if shared else words[0]
+    return _complain(f"there is no command {name!r}{_suggestion(name)}; `bartizan --help` lists them all")
+
+
 def overview() -> str:
     """What `bartizan --help` prints."""
-    width = max(len(command.name) for command in COMMANDS)
-    listing = "".join(f"  {command.name:<{width}}  {command.summary}\n" for command in COMMANDS)
     return (
         "Bartizan: a self-hosted application-security and privacy edge.\n\n"
         "usage: bartizan COMMAND [ARGUMENTS]\n\n"
-        f"commands:\n{listing}\n"
+        f"commands:\n{_listing(COMMANDS)}\n"
         "first steps:\n"
         "  bartizan init http://127.0.0.1:8001   write bartizan.toml for your application\n"
         "  bartizan up                           run in front of it\n\n"
         "`bartizan COMMAND --help` explains one command, with examples; `bartizan --version` names this version.\n"
     )
+
+
+def _listing(commands: Sequence[Command]) -> str:
+    width = max(len(command.name) for command in commands)
+    return "".join(f"  {command.name:<{width}}  {command.summary}\n" for command in commands)
 
 
 def parser(command: Command) -> argparse.ArgumentParser:

@@ -2,6 +2,7 @@
 
 To add a command: one entry here, one file `src/bartizan/cli/NAME.py` with its function. The function is called with
 keyword arguments named as here (`--since` becomes `since`); tests/cli/test_commands.py holds both to each other.
+Commands about one thing have two words, of which the first is shared and names their file: `rules test`.
 """
 
 from __future__ import annotations
@@ -50,7 +51,10 @@ Argument = Positional | Option | Flag
 
 
 class Command(NamedTuple):
-    """One command: `function` is "module:function" below `bartizan.cli`, imported when the command runs."""
+    """One command: `function` is "module:function" below `bartizan.cli`, imported when the command runs.
+
+    Its name is a word, or two with a space between them.
+    """
 
     name: str
     summary: str
@@ -86,6 +90,23 @@ def a_timeout(text: str) -> float:
     return seconds
 
 
+def a_header(text: str) -> tuple[str, str]:
+    """Name and value of a header. Raises ArgumentTypeError for what is none."""
+    name, colon, value = text.partition(":")
+    if not name or not colon:
+        raise ArgumentTypeError(f"{text!r} is not a header such as 'Accept: text/html'")
+    return name, value.strip()
+
+
+def a_list(text: str) -> tuple[str, str, tuple[str, ...]]:
+    """Name, kind and items of a list. Raises ArgumentTypeError for what is none."""
+    named, equals, items = text.partition("=")
+    name, _, kind = named.partition(":")
+    if not name or not equals:
+        raise ArgumentTypeError(f"{text!r} is not a list such as office=192.0.2.0/24,2001:db8::/32")
+    return name, kind or "ip", tuple(item for item in items.split(",") if item)
+
+
 def _whole(text: str, least: int, most: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
         raise ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
@@ -95,12 +116,24 @@ def _whole(text: str, least: int, most: int) -> int:
 _LARGEST: Final = 2**63 - 1
 """What the store and the spool count with."""
 
+CUSTOM_RULES: Final = "http_request_firewall_custom"
+"""The phase of the user's own rules; tests/cli/test_rules.py compares it with that of `bartizan.rules`."""
+
 _SITE: Final = Positional("site", f"site file (default: {SITE_FILE})", Path, Path(SITE_FILE))
 _STATE: Final = Option(
     "--state", f"state directory (default: ${STATE_VARIABLE}, else .bartizan beside the site file)", "DIR", Path
 )
 _BESIDE: Final = Option("--site", "site file whose state directory is meant, where --state is not given", "FILE", Path)
 _JSON: Final = Flag("--json", "print JSON for programs instead of text for people")
+_EXPRESSION: Final = Positional("expression", "the expression, in quotes", required=True)
+_PHASE: Final = Option("--phase", f"phase that it is for (default: {CUSTOM_RULES})", "PHASE", default=CUSTOM_RULES)
+_LIST: Final = Option(
+    "--list",
+    "list that it may name, as office=192.0.2.0/24,2001:db8::/32 or names:hostname=*.example; repeat for several",
+    "NAME=ITEMS",
+    a_list,
+    many=True,
+)
 
 TABLES: Final = ("http_requests", "firewall_events", "bartizan_refusals")
 """The event tables; tests/cli/test_commands.py compares them with those of the native module."""
@@ -258,6 +291,77 @@ COMMANDS: Final[tuple[Command, ...]] = (
         ("bartizan ray 9a1b2c3d4e5f6071-LOC", "bartizan ray 9a1b2c3d4e5f6071 --json"),
         "ray:ray",
         (Positional("ray_id", "Ray ID, with or without the place", required=True), _BESIDE, _STATE, _JSON),
+    ),
+    Command(
+        "rules test",
+        "say whether a rule's expression matches a request",
+        "Runs the expression as the edge would on a request from a file or put together from options, and shows which "
+        "part decided. Needs no site file and no edge. Exit code 0: it matches; 1: it does not, or something is wrong, "
+        "which the message says.",
+        (
+            "bartizan rules test 'http.host eq \"shop.example\" and not ssl' --url http://shop.example/",
+            "bartizan rules test 'ip.src in $office' --url http://a/ --client-ip 192.0.2.7 --list office=192.0.2.0/24",
+            "bartizan rules test 'http.user_agent contains \"bot\"' --request request.http --json",
+        ),
+        "rules:test",
+        (
+            _EXPRESSION,
+            Option("--request", "file with an HTTP/1.1 message, - for standard input", "FILE", Path),
+            Option("--url", "address of the request (default: http://localhost/)", "URL"),
+            Option("--method", "method of the request (default: GET)", "METHOD"),
+            Option("--header", "header of the request; repeat for several", "NAME:VALUE", a_header, many=True),
+            Option("--body", "body of the request", "TEXT"),
+            Option(
+                "--client-ip", "address that the request comes from (default: 127.0.0.1)", "IP", default="127.0.0.1"
+            ),
+            _PHASE,
+            _LIST,
+            _JSON,
+        ),
+    ),
+    Command(
+        "rules explain",
+        "say what a rule's expression means",
+        "Shows the parts of the expression with their types and meaning, the fields that it reads and when they are "
+        "known, the phases in which it may stand, and the SQL that asks the event store for the same requests. Exit "
+        "code 0: it is explained; 1: it is wrong.",
+        (
+            "bartizan rules explain 'lower(http.host) wildcard \"*.example\"'",
+            "bartizan rules explain 'http.response.code ge 500' --phase http_log_custom_fields --json",
+        ),
+        "rules:explain",
+        (_EXPRESSION, _PHASE, _LIST, _JSON),
+    ),
+    Command(
+        "rules fmt",
+        "print a rule's expression in canonical form",
+        "English operators, no needless parentheses, one line. Only the grammar is checked: a field may have any name. "
+        "Exit code 0: done; 1: it is wrong or, with --check, not in canonical form.",
+        ("bartizan rules fmt rule.txt", "bartizan rules fmt rule.txt --check", "bartizan rules fmt --json"),
+        "rules:fmt",
+        (
+            Positional("file", "file with one expression (default: standard input)", Path),
+            Flag("--check", "print nothing; exit code 1 if it is not in canonical form"),
+            _JSON,
+        ),
+    ),
+    Command(
+        "rules fields",
+        "list the fields that rules can read, or explain one",
+        "With a name: its type, meaning and an example; for a documented field that is not here, why. Exit code 0: "
+        "done; 1: there is no such field.",
+        ("bartizan rules fields", "bartizan rules fields http.request.uri.path", "bartizan rules fields --json"),
+        "rules:fields",
+        (Positional("name", "field to explain (default: all)"), _JSON),
+    ),
+    Command(
+        "rules functions",
+        "list the functions that rules can call, or explain one",
+        "With a name: what it takes and gives, where it is allowed, and examples. Exit code 0: done; 1: there is no "
+        "such function.",
+        ("bartizan rules functions", "bartizan rules functions substring", "bartizan rules functions --json"),
+        "rules:functions",
+        (Positional("name", "function to explain (default: all)"), _JSON),
     ),
     Command(
         "status",
