@@ -87,6 +87,14 @@ items = ["192.0.2.0/24"]
 kind = "string"
 file = "words.txt"
 
+[lists.names]
+kind = "hostname"
+items = ["shop.example", "*.shop.example"]
+
+[lists.networks]
+kind = "asn"
+items = ["64496", "AS64511"]
+
 [rulesets.basic]
 [[rulesets.basic.rules]]
 expression = "false"
@@ -186,6 +194,8 @@ def test_every_setting_reaches_the_document(tmp_path: Path) -> None:
     assert document["lists"] == {
         "office": {"kind": "ip", "items": ["192.0.2.0/24"]},
         "words": {"kind": "string", "items": ["one", "two"]},
+        "names": {"kind": "hostname", "items": ["shop.example", "*.shop.example"]},
+        "networks": {"kind": "asn", "items": ["64496", "AS64511"]},
     }
     assert document["rulesets"] == {
         basic: {

@@ -419,8 +419,13 @@ class ListSource(Settings):
     """A list that expressions name as `$name`."""
 
     kind: Annotated[
-        Literal["ip", "string"],
-        Meta(description="What it holds: IP addresses and CIDR prefixes, or strings that are compared whole."),
+        Literal["ip", "hostname", "asn", "string"],
+        Meta(
+            description=(
+                "What it holds: IP addresses and CIDR prefixes, host names (`*.shop.example` for all below one), numbers "
+                "of autonomous systems, or strings that are compared whole."
+            )
+        ),
     ]
     items: Annotated[list[str] | UnsetType, Meta(description="The items themselves.")] = UNSET
     file: Annotated[
