@@ -117,6 +117,16 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Whether a part of an expression is right as far as it can be said of the part alone.
+    pub(crate) fn part(&mut self, node: &Node, is_condition: bool) -> Result<()> {
+        if is_condition { self.test(node).map(drop) } else { self.check(node).map(drop) }
+    }
+
+    /// The type of a part of an expression, and whether it has a value for each element of an array.
+    pub(crate) fn shape(&mut self, node: &Node) -> Option<Shape> {
+        self.check(node).ok().map(|checked| checked.shape())
+    }
+
     /// The plan of an expression with any value.
     #[cfg(test)]
     pub(crate) fn operand(&mut self, ast: &Ast) -> Result<Operand> {
@@ -889,7 +899,7 @@ fn map_operand(checked: Checked<'_>, test: impl FnOnce(Operand) -> Test) -> Chec
     }
 }
 
-fn applies(operator: Operator, kind: Type) -> bool {
+pub(crate) fn applies(operator: Operator, kind: Type) -> bool {
     match operator {
         Operator::Equal | Operator::NotEqual => true,
         Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {

@@ -9,6 +9,7 @@
 //! * [`parse`] knows the grammar and nothing of fields; the tree prints itself in canonical form.
 //! * [`compile`] and [`compile_value`] know fields, functions and lists, and make a plan that runs without
 //!   allocation as long as nothing must be built.
+//! * [`diagnose()`] tells an editor all that is wrong, and [`complete()`] what could come next.
 //! * [`inspect`] gives the tree with the type of each part, for explanations and translations; [`Typed::trace`] what each
 //!   part comes to for a request.
 //! * [`explain`](explain::explain) says it to people, [`sql`](sql::sql) to the event store.
@@ -31,6 +32,8 @@
 //! ```
 
 pub mod ast;
+pub mod complete;
+pub mod diagnose;
 pub mod error;
 pub mod explain;
 pub mod expression;
@@ -49,6 +52,8 @@ mod pattern;
 mod plan;
 
 pub use ast::Ast;
+pub use complete::{Completion, CompletionKind, complete};
+pub use diagnose::diagnose;
 pub use error::Error;
 pub use expression::{Cache, Context, Expression, ValueExpression, compile, compile_value};
 pub use functions::{FUNCTIONS, Function, Use};

@@ -35,14 +35,71 @@ type Result<T> = std::result::Result<T, Fault>;
 ///
 /// What is no expression, is longer than [`MAX_CHARACTERS`] or nested deeper than [`MAX_DEPTH`] is refused with its place.
 pub fn parse(source: &str) -> std::result::Result<Ast, Error> {
-    let mut parser = Parser { source, at: 0, depth: 0 };
+    let mut parser = Parser { source, at: 0, depth: 0, recovery: None };
     parser.whole().map_err(|fault| fault.locate(source))
+}
+
+/// Parses as much of an expression as can be understood, for editors: a text that is being written is seldom right.
+pub(crate) fn recover(source: &str) -> (Option<Ast>, Recovery) {
+    let mut parser = Parser { source, at: 0, depth: 0, recovery: Some(Recovery::default()) };
+    let parsed = parser.whole();
+    let mut recovery = parser.recovery.unwrap_or_default();
+    let ast = parsed.map_err(|fault| recovery.faults.push(fault)).ok();
+    (ast, recovery)
+}
+
+/// What a parser notes that goes on after a fault.
+#[derive(Debug, Default)]
+pub(crate) struct Recovery {
+    pub(crate) faults: Vec<Fault>,
+    /// Where conditions stand that were not understood. The tree has a literal there, which means nothing.
+    holes: Vec<Range<usize>>,
+    /// Nodes that were joined although a fault stands between.
+    joined: Vec<Range<usize>>,
+    /// What could stand where the text ends.
+    pub(crate) expected: Option<Expected>,
+    /// The calls that are being read, each with the place of the argument.
+    calls: Vec<(String, usize)>,
+}
+
+/// What could stand where a text ends.
+#[derive(Debug)]
+pub(crate) enum Expected {
+    /// A field, a function or a literal; in a call, as the argument in that place.
+    Operand(Option<(String, usize)>),
+    /// An operator after that value.
+    Operator(Node),
+    /// `and`, `or` or `xor`.
+    Logical,
+    /// `wildcard`, after `strict`.
+    Wildcard,
+    /// What that value is compared to.
+    Literal(Node),
+    /// A set or list for that value.
+    Set(Node),
+    /// `*`, a position or a key of that value.
+    Index(Node),
+}
+
+impl Recovery {
+    /// Whether a part of that node was not understood.
+    pub(crate) fn is_in(&self, node: &Node) -> bool {
+        self.has_joined(node)
+            || self.holes.iter().any(|hole| node.span.start <= hole.start && hole.end <= node.span.end)
+    }
+
+    /// Whether that node was made of conditions between which a fault stands.
+    pub(crate) fn has_joined(&self, node: &Node) -> bool {
+        matches!(node.kind, Kind::Logical(..)) && self.joined.contains(&node.span)
+    }
 }
 
 struct Parser<'s> {
     source: &'s str,
     at: usize,
     depth: usize,
+    /// Where faults do not end the parsing: what is noted of them.
+    recovery: Option<Recovery>,
 }
 
 impl<'s> Parser<'s> {
@@ -56,20 +113,129 @@ impl<'s> Parser<'s> {
         }
         self.skip_blanks();
         if self.rest().is_empty() {
+            self.expect(|_| Expected::Operand(None));
             return Err(Fault::new(self.at..self.at, "the expression is empty")
                 .expected("a condition such as http.host eq \"example.com\""));
         }
-        let root = self.expression(None)?;
-        match self.peek() {
-            None => Ok(Ast { root }),
-            Some(')') => Err(self.fault("this parenthesis closes nothing")),
-            Some(_) => Err(self.unexpected_after_condition()),
+        let mut root = self.expression(None)?;
+        loop {
+            let fault = match self.peek() {
+                None => return Ok(Ast { root }),
+                Some(')') => self.fault("this parenthesis closes nothing"),
+                Some(_) => self.unexpected_after_condition(),
+            };
+            root = self.go_on(root, fault)?;
+            // What would end a condition within parentheses ends nothing here.
+            if let Some(')' | ',') = self.peek() {
+                self.at += 1;
+                root = self.join(root)?;
+            }
+        }
+    }
+
+    /// Notes a fault after a condition, and reads on from the next operator on; without recovery the fault is the end.
+    fn go_on(&mut self, node: Node, fault: Fault) -> Result<Node> {
+        let Some(recovery) = &mut self.recovery else { return Err(fault) };
+        recovery.faults.push(fault);
+        recovery.holes.push(self.at..self.at);
+        self.skip_condition();
+        self.join(node)
+    }
+
+    /// A node with the conditions that operators join to it although a fault stands between. However many faults there
+    /// are, what they are between is one node.
+    fn join(&mut self, node: Node) -> Result<Node> {
+        let is_joined = self.recovery.as_ref().is_some_and(|recovery| recovery.has_joined(&node));
+        let start = node.span.start;
+        let mut conditions = match node.kind {
+            Kind::Logical(_, conditions) if is_joined => conditions,
+            kind => vec![Node { kind, span: node.span }],
+        };
+        while let Some(operator) = self.peek_logical() {
+            self.take_logical(operator);
+            conditions.push(self.expression(None)?);
+        }
+        let span = start..self.at;
+        if let Some(recovery) = &mut self.recovery {
+            recovery.joined.push(span.clone());
+        }
+        Ok(Node { kind: Kind::Logical(Logical::And, conditions), span })
+    }
+
+    /// A condition, or what stands in its place where it is not understood.
+    fn condition(&mut self) -> Result<Node> {
+        self.skip_blanks();
+        let start = self.at;
+        let calls = self.recovery.as_ref().map_or(0, |recovery| recovery.calls.len());
+        let fault = match self.unary() {
+            Err(fault) if self.recovery.is_some() => fault,
+            result => return result,
+        };
+        self.at = start;
+        self.skip_condition();
+        let span = start..self.at;
+        if let Some(recovery) = &mut self.recovery {
+            recovery.calls.truncate(calls);
+            recovery.faults.push(fault);
+            recovery.holes.push(span.clone());
+        }
+        Ok(Node { kind: Kind::Literal(Literal::Boolean(true)), span })
+    }
+
+    /// Skips what belongs to one condition: up to an operator that joins conditions, a comma, a parenthesis that closes
+    /// what was open before, or the end.
+    fn skip_condition(&mut self) {
+        let mut open = 0_usize;
+        loop {
+            self.skip_blanks();
+            let Some(next) = self.peek() else { return };
+            if open == 0 && (matches!(next, ',' | ')') || self.peek_logical().is_some()) {
+                return;
+            }
+            match next {
+                '"' => self.skip_string(),
+                'r' if self.at_raw_string() => {
+                    if self.raw().is_err() {
+                        self.at = self.source.len();
+                    }
+                }
+                _ => {
+                    match next {
+                        '(' | '[' | '{' => open += 1,
+                        ')' | ']' | '}' => open = open.saturating_sub(1),
+                        _ => {}
+                    }
+                    self.at += self.peek_word().len().max(next.len_utf8());
+                }
+            }
+        }
+    }
+
+    fn skip_string(&mut self) {
+        let mut is_escaped = true;
+        let end = self.rest().bytes().position(|byte| {
+            let closes = byte == b'"' && !is_escaped;
+            is_escaped = byte == b'\\' && !is_escaped;
+            closes
+        });
+        self.at = end.map_or(self.source.len(), |end| self.at + end + 1);
+    }
+
+    /// Notes what could stand here, if the text ends here. What is noted first is nearest to what was being written.
+    fn expect(&mut self, expected: impl FnOnce(&[(String, usize)]) -> Expected) {
+        if self.rest().is_empty()
+            && let Some(recovery) = &mut self.recovery
+            && recovery.expected.is_none()
+        {
+            recovery.expected = Some(expected(&recovery.calls));
         }
     }
 
     /// Conditions joined by operators that bind tighter than the given one.
     fn expression(&mut self, above: Option<Logical>) -> Result<Node> {
-        let mut left = self.unary()?;
+        let mut left = self.condition()?;
+        self.skip_blanks();
+        self.expect(|_| Expected::Logical);
         while let Some(operator) = self.peek_logical().filter(|operator| above.is_none_or(|above| *operator > above)) {
             let mut operands = vec![left];
             while self.peek_logical() == Some(operator) {
@@ -91,13 +257,17 @@ impl<'s> Parser<'s> {
             return Ok(Node { kind: Kind::Not(Box::new(operand)), span });
         }
         if self.take_symbol("(") {
-            let inner = self.nested(start, |parser| parser.expression(None))?;
+            let mut inner = self.nested(start, |parser| parser.expression(None))?;
             self.skip_blanks();
-            if !self.take_symbol(")") {
-                return Err(match self.peek() {
+            while !self.take_symbol(")") {
+                let fault = match self.peek() {
                     None => Fault::new(start..start + 1, "this parenthesis is never closed"),
                     Some(_) => self.unexpected_after_condition(),
-                });
+                };
+                inner = self.go_on(inner, fault)?;
+                if !self.take_symbol(",") && self.rest().is_empty() {
+                    break;
+                }
             }
             return Ok(Node { kind: inner.kind, span: start..self.at });
         }
@@ -122,14 +292,16 @@ impl<'s> Parser<'s> {
     fn comparison(&mut self) -> Result<Node> {
         let left = self.operand()?;
         self.skip_blanks();
+        self.expect(|_| Expected::Operator(left.clone()));
         let start = self.at;
         if self.take_word("in") {
-            let set = self.set()?;
+            let set = self.set(&left)?;
             let span = left.span.start..self.at;
             return Ok(Node { kind: Kind::In(Box::new(left), set), span });
         }
         let Some(operator) = self.take_operator()? else { return Ok(left) };
         self.skip_blanks();
+        self.expect(|_| Expected::Literal(left.clone()));
         let right = self.literal(operator, start)?;
         let span = left.span.start..right.span.end;
         Ok(Node { kind: Kind::Compare(Box::new(left), operator, Box::new(right)), span })
@@ -158,6 +330,7 @@ impl<'s> Parser<'s> {
         if word == "strict" {
             self.at += word.len();
             self.skip_blanks();
+            self.expect(|_| Expected::Wildcard);
             if self.take_word("wildcard") {
                 return Ok(Some(Operator::StrictWildcard));
             }
@@ -229,6 +402,7 @@ impl<'s> Parser<'s> {
     fn operand(&mut self) -> Result<Node> {
         self.skip_blanks();
         let start = self.at;
+        self.expect(|calls| Expected::Operand(calls.last().cloned()));
         let Some(first) = self.peek() else {
             return Err(self
                 .fault("the expression ends where a condition is missing")
@@ -266,7 +440,7 @@ impl<'s> Parser<'s> {
             _ => {}
         }
         let mut node = if self.take_symbol("(") {
-            let arguments = self.nested(start, |parser| parser.arguments(start))?;
+            let arguments = self.nested(start, |parser| parser.arguments(start, word))?;
             Node { kind: Kind::Call(Name { text: word.to_owned(), span }, arguments), span: start..self.at }
         } else {
             Node { kind: Kind::Field(word.to_owned()), span }
@@ -281,7 +455,7 @@ impl<'s> Parser<'s> {
             if taken == MAX_INDEXES {
                 return Err(Fault::new(end..self.at, format!("more than {MAX_INDEXES} indexes on one value")));
             }
-            let index = self.index()?;
+            let index = self.index(&node)?;
             node = Node { kind: Kind::Index(Box::new(node), index), span: start..self.at };
         }
         Ok(node)
@@ -297,29 +471,42 @@ impl<'s> Parser<'s> {
         }
     }
 
-    fn arguments(&mut self, call: usize) -> Result<Vec<Node>> {
+    fn arguments(&mut self, call: usize, name: &str) -> Result<Vec<Node>> {
         let mut arguments = Vec::new();
         self.skip_blanks();
         if self.take_symbol(")") {
             return Ok(arguments);
         }
         loop {
-            arguments.push(self.expression(None)?);
-            self.skip_blanks();
-            if self.take_symbol(")") {
-                return Ok(arguments);
+            if let Some(recovery) = &mut self.recovery {
+                recovery.calls.push((name.to_owned(), arguments.len()));
             }
-            if !self.take_symbol(",") {
-                return Err(match self.peek() {
+            let mut argument = self.expression(None)?;
+            self.skip_blanks();
+            while !matches!(self.peek(), Some(',' | ')')) {
+                let fault = match self.peek() {
                     None => Fault::new(call..self.at, "this call is never closed").expected("a closing parenthesis"),
                     Some(_) => self.unexpected_after_condition().expected("a comma or a closing parenthesis"),
-                });
+                };
+                argument = self.go_on(argument, fault)?;
+                if self.rest().is_empty() {
+                    break;
+                }
+            }
+            if let Some(recovery) = &mut self.recovery {
+                recovery.calls.pop();
+            }
+            arguments.push(argument);
+            if !self.take_symbol(",") {
+                self.take_symbol(")");
+                return Ok(arguments);
             }
         }
     }
 
-    fn index(&mut self) -> Result<Index> {
+    fn index(&mut self, base: &Node) -> Result<Index> {
         self.skip_blanks();
+        self.expect(|_| Expected::Index(base.clone()));
         let start = self.at;
         let index = if self.take_symbol("*") {
             Index::Each
@@ -381,8 +568,9 @@ impl<'s> Parser<'s> {
         Ok(Node { kind: Kind::Literal(literal), span: start..self.at })
     }
 
-    fn set(&mut self) -> Result<Set> {
+    fn set(&mut self, left: &Node) -> Result<Set> {
         self.skip_blanks();
+        self.expect(|_| Expected::Set(left.clone()));
         let start = self.at;
         if self.take_symbol("$") {
             let word = self.peek_word();

@@ -5,6 +5,7 @@
 mod allocation;
 mod cases;
 mod documented;
+mod editor;
 mod gates;
 mod random;
 mod refusals;
