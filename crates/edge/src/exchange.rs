@@ -98,8 +98,11 @@ pub struct Answer<'a> {
 pub trait ResponseSink {
     /// Sends an informational response; clients that know none get none.
     async fn informational(&mut self, timer: &Timer, status: u16, lines: &[Line<'_>]) -> Result<(), WireError>;
-    /// Takes the head; it leaves with the first piece, or at once if there is no body or `now` is set.
-    async fn head(&mut self, timer: &Timer, answer: &Answer<'_>, now: bool) -> Result<(), WireError>;
+    /// Takes the head, which leaves with the first piece or the end. What it is made of is not needed any more when
+    /// something is waited for: it would be kept in the memory of every connection.
+    fn head(&mut self, answer: &Answer<'_>) -> Result<(), WireError>;
+    /// Lets a head that was taken leave before there is anything else.
+    async fn send_head(&mut self, timer: &Timer) -> Result<(), WireError>;
     /// Sends a piece of the body.
     async fn piece(&mut self, timer: &Timer, bytes: &[u8], then: Then) -> Result<(), WireError>;
     /// Ends a body whose last piece was not sent with [`Then::End`].
@@ -592,12 +595,16 @@ impl Exchange<'_> {
         record.status = status;
         let content_type = own.iter().find(|(name, _)| *name == "content-type");
         record.content_type = content_type.map(|(_, value)| SmallVec::from_slice(value));
-        let added = self.added(served, None);
-        let lines = headers::of_edge(own, &added);
         let no_body = self.head.method() == b"HEAD" || matches!(status, 204 | 304);
         let length = if no_body { Length::None } else { Length::Known(content.len() as u64) };
-        sink.head(self.timer, &Answer { status, reason: reason_phrase(status), lines: &lines, length }, false).await?;
-        if !no_body && !content.is_empty() {
+        {
+            let added = self.added(served, None);
+            let lines = headers::of_edge(own, &added);
+            sink.head(&Answer { status, reason: reason_phrase(status), lines: &lines, length })?;
+        }
+        if no_body || content.is_empty() {
+            sink.send_head(self.timer).await?;
+        } else {
             sink.piece(self.timer, content, Then::End).await?;
         }
         record.first_byte = Some(Instant::now());
@@ -726,7 +733,11 @@ mod tests {
             Ok(())
         }
 
-        async fn head(&mut self, _: &Timer, _: &Answer<'_>, _: bool) -> Result<(), WireError> {
+        fn head(&mut self, _: &Answer<'_>) -> Result<(), WireError> {
+            Ok(())
+        }
+
+        async fn send_head(&mut self, _: &Timer) -> Result<(), WireError> {
             Ok(())
         }
 

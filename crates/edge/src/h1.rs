@@ -317,18 +317,16 @@ impl<IO: Io> ResponseSink for Http1Sink<'_, IO> {
         self.flush(timer, b"", b"").await
     }
 
-    async fn head(&mut self, timer: &Timer, answer: &Answer<'_>, now: bool) -> Result<(), WireError> {
+    fn head(&mut self, answer: &Answer<'_>) -> Result<(), WireError> {
         self.began = true;
         self.unsent = Some(self.out.len());
         http1::write::status_line(self.out, Version::Http11, answer.status, answer.reason)?;
         for line in answer.lines {
             http1::write::header_line(self.out, *line)?;
         }
-        let mut at_once = now;
         match answer.length {
-            Length::None => at_once = true,
+            Length::None => {}
             Length::Known(length) => {
-                at_once |= length == 0;
                 self.framing = SinkFraming::Plain;
                 http1::write::header_number(self.out, b"content-length", length)?;
             }
@@ -353,10 +351,11 @@ impl<IO: Io> ResponseSink for Http1Sink<'_, IO> {
             }
         }
         http1::write::end_of_head(self.out);
-        if at_once {
-            self.flush(timer, b"", b"").await?;
-        }
         Ok(())
+    }
+
+    async fn send_head(&mut self, timer: &Timer) -> Result<(), WireError> {
+        self.flush(timer, b"", b"").await
     }
 
     async fn piece(&mut self, timer: &Timer, bytes: &[u8], then: Then) -> Result<(), WireError> {
@@ -457,10 +456,10 @@ mod tests {
             sent: Sent::default(),
         };
         assert!(!sink.take_back(), "there is none");
-        sink.head(&timer, &answer(200, Length::Unknown), false).await.unwrap();
+        sink.head(&answer(200, Length::Unknown)).unwrap();
         sink.piece(&timer, b"gathered", Then::More).await.unwrap();
         assert!(sink.take_back() && !sink.began());
-        sink.head(&timer, &answer(502, Length::Known(2)), false).await.unwrap();
+        sink.head(&answer(502, Length::Known(2))).unwrap();
         sink.piece(&timer, b"no", Then::End).await.unwrap();
         assert!(!sink.take_back() && sink.began());
         assert_eq!(sink.sent().body, 2);

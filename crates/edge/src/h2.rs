@@ -376,7 +376,7 @@ async fn refuse(client: &Client, timer: &Timer, reply: &RefCell<Reply>, refusal:
     let mut sink = Http2Sink::new(reply, None);
     let length = Length::Known(content.len() as u64);
     let answer = Answer { status, reason: reason_phrase(status), lines: &lines, length };
-    if sink.head(timer, &answer, false).await.is_ok() {
+    if sink.head(&answer).is_ok() {
         let _ = sink.piece(timer, &content, crate::body::Then::End).await;
     }
     worker.recorder.add(Metric::BytesSent, sink.sent().bytes);

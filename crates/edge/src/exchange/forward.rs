@@ -211,6 +211,7 @@ impl<'e> Exchange<'e> {
         let rest_at = first.len();
         let asks_first = self.head.expects_continue() && !body.ended() && bytes.is_empty();
         let whole = body.ended() && rest_at == bytes.len();
+        let then = if whole { Then::End } else { Then::Wait };
         let mut stopped = false;
         {
             let client_ip: Cow<'_, str> = if self.client.trusted {
@@ -249,13 +250,13 @@ impl<'e> Exchange<'e> {
                 length => length,
             };
             let request = Outgoing { method: self.head.method(), target, scheme: told.scheme, lines: &lines, length };
-            self.timer.arm(Lane::Origin, Deadline::OriginBody, limits.origin_body_timeout_ms);
-            let then = if whole { Then::End } else { Then::Wait };
-            match send.head(self.timer, &request, first, then).await {
-                // It may have answered before it stopped reading; if it has not, receiving says so.
-                Err(UpstreamError::Wire(WireError::Io(_) | WireError::Closed)) => stopped = true,
-                sent => sent?,
-            }
+            send.head(&request, first.len(), then)?;
+        }
+        self.timer.arm(Lane::Origin, Deadline::OriginBody, limits.origin_body_timeout_ms);
+        match send.send_head(self.timer, first, then).await {
+            // It may have answered before it stopped reading; if it has not, receiving says so.
+            Err(UpstreamError::Wire(WireError::Io(_) | WireError::Closed)) => stopped = true,
+            sent => sent?,
         }
         record.request_sent = Some(Instant::now());
         if whole || asks_first || stopped {
@@ -410,8 +411,9 @@ impl<'e> Exchange<'e> {
             if !sink.is_upgrade(&lines) {
                 return Err(Failed::Upstream(UpstreamError::NotUpgraded));
             }
-            let answer = Answer { status: 101, reason: head.reason(), lines: &lines, length: Length::Raw };
-            sink.head(self.timer, &answer, true).await?;
+            sink.head(&Answer { status: 101, reason: head.reason(), lines: &lines, length: Length::Raw })?;
+            drop(lines);
+            sink.send_head(self.timer).await?;
             return Ok(Received::Upgraded);
         }
         let no_body = self.head.method() == b"HEAD" || matches!(head.status(), 204 | 304);
@@ -462,8 +464,10 @@ impl<'e> Exchange<'e> {
                 // What the client still sends of its body will not be read as a request (RFC 9112 §9.3).
                 sink.close_after();
             }
-            let answer = Answer { status: head.status(), reason: head.reason(), lines: &lines, length };
-            sink.head(self.timer, &answer, false).await?;
+            sink.head(&Answer { status: head.status(), reason: head.reason(), lines: &lines, length })?;
+        }
+        if no_body {
+            sink.send_head(self.timer).await?;
         }
         self.worker.retired.replace(Some(head));
         if !progress.uploading.get() {

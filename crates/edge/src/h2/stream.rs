@@ -346,7 +346,7 @@ impl ResponseSink for Http2Sink<'_> {
         respond.send_informational(response).map_err(|_| WireError::Closed)
     }
 
-    async fn head(&mut self, _: &Timer, answer: &Answer<'_>, _now: bool) -> Result<(), WireError> {
+    fn head(&mut self, answer: &Answer<'_>) -> Result<(), WireError> {
         let response = response(self.status(answer)?, answer.lines, answer.length)?;
         let ends_here = matches!(answer.length, Length::None | Length::Known(0));
         let size: usize = answer.lines.iter().map(|line| line.name().len() + line.value().len()).sum();
@@ -357,6 +357,11 @@ impl ResponseSink for Http2Sink<'_> {
         let Reply::Head(respond) = &mut *reply else { return Err(WireError::Closed) };
         let stream = respond.send_response(response, ends_here).map_err(|_| WireError::Closed)?;
         *reply = Reply::Body(stream);
+        Ok(())
+    }
+
+    async fn send_head(&mut self, _: &Timer) -> Result<(), WireError> {
+        // It is with the connection already.
         Ok(())
     }
 

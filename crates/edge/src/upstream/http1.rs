@@ -37,13 +37,7 @@ impl<'w> Http1Send<'w> {
 }
 
 impl OriginSend for Http1Send<'_> {
-    async fn head(
-        &mut self,
-        timer: &Timer,
-        request: &Outgoing<'_>,
-        first: &[u8],
-        then: Then,
-    ) -> Result<(), UpstreamError> {
+    fn head(&mut self, request: &Outgoing<'_>, _first: usize, _then: Then) -> Result<(), UpstreamError> {
         let out = &mut self.out;
         http1::write::request_line(out, request.method, request.target, Version::Http11)?;
         for line in request.lines {
@@ -58,6 +52,10 @@ impl OriginSend for Http1Send<'_> {
             Length::None | Length::Raw => {}
         }
         http1::write::end_of_head(out);
+        Ok(())
+    }
+
+    async fn send_head(&mut self, timer: &Timer, first: &[u8], then: Then) -> Result<(), UpstreamError> {
         if first.is_empty() && then != Then::End {
             self.wire.write(timer, Lane::Origin, [&self.out, &[], &[]]).await?;
             self.out.clear();

@@ -40,7 +40,7 @@ impl Http2 {
             trailers: None,
             ended: false,
         };
-        (Http2Send { place: self, stream: None, handover }, receive)
+        (Http2Send { place: self, stream: None, handover, ended: false }, receive)
     }
 }
 
@@ -50,6 +50,8 @@ pub struct Http2Send {
     place: Http2,
     stream: Option<SendStream<Bytes>>,
     handover: Handover,
+    /// Whether the head was all of the request.
+    ended: bool,
 }
 
 impl Http2Send {
@@ -88,20 +90,19 @@ impl Http2Send {
 }
 
 impl OriginSend for Http2Send {
-    async fn head(
-        &mut self,
-        timer: &Timer,
-        request: &Outgoing<'_>,
-        first: &[u8],
-        then: Then,
-    ) -> Result<(), UpstreamError> {
-        let ends_here = request.length == Length::None || (first.is_empty() && then == Then::End);
-        let request = http_request(request, first.len(), ends_here)?;
+    fn head(&mut self, request: &Outgoing<'_>, first: usize, then: Then) -> Result<(), UpstreamError> {
+        let ends_here = request.length == Length::None || (first == 0 && then == Then::End);
+        let request = http_request(request, first, ends_here)?;
         let method = request.method().clone();
         let (response, stream) = self.place.send_request(request, ends_here).map_err(failed)?;
         self.stream = Some(stream);
+        self.ended = ends_here;
         *self.handover.borrow_mut() = Some((response, method));
-        if ends_here { Ok(()) } else { self.send(timer, first, then == Then::End).await }
+        Ok(())
+    }
+
+    async fn send_head(&mut self, timer: &Timer, first: &[u8], then: Then) -> Result<(), UpstreamError> {
+        if self.ended { Ok(()) } else { self.send(timer, first, then == Then::End).await }
     }
 
     async fn piece(&mut self, timer: &Timer, bytes: &[u8], then: Then) -> Result<(), UpstreamError> {

@@ -114,14 +114,10 @@ pub enum Length {
 
 /// The sending half.
 pub trait OriginSend {
-    /// Sends the request head and, if it is there already, the first piece of the body.
-    async fn head(
-        &mut self,
-        timer: &Timer,
-        request: &Outgoing<'_>,
-        first: &[u8],
-        then: Then,
-    ) -> Result<(), UpstreamError>;
+    /// Takes the request head, of whose body `first` bytes are there already.
+    fn head(&mut self, request: &Outgoing<'_>, first: usize, then: Then) -> Result<(), UpstreamError>;
+    /// Sends the head with those first bytes.
+    async fn send_head(&mut self, timer: &Timer, first: &[u8], then: Then) -> Result<(), UpstreamError>;
     /// Sends a piece of the body.
     async fn piece(&mut self, timer: &Timer, bytes: &[u8], then: Then) -> Result<(), UpstreamError>;
     /// Ends a body whose last piece was not sent with [`Then::End`].
