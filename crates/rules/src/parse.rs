@@ -575,6 +575,13 @@ impl<'s> Parser<'s> {
         if self.take_symbol("$") {
             let word = self.peek_word();
             self.at += word.len();
+            if word.starts_with("cf.") {
+                return Err(Fault::new(
+                    start..self.at,
+                    format!("${word} is not here: what Cloudflare knows of addresses fills it"),
+                )
+                .expected("a list of your own"));
+            }
             if !crate::Lists::is_name(word) {
                 return Err(Fault::new(start..self.at, format!("${word} is no name of a list"))
                     .expected("lower-case letters, digits and underscores"));

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::support::Sample;
-use rules::{Cache, Context, List, ListKind, Lists, Phase, Use, compile, compile_value};
+use rules::{Cache, Context, List, ListKind, Lists, Owned, Phase, Use, compile, compile_value, inspect};
 
 /// What issue 4 asks for at least.
 const CASES_MIN: usize = 400;
@@ -111,6 +111,19 @@ impl Setting {
                 .map_or(Outcome::Refused, |it| Outcome::Value(it.evaluate(&sample.view())))
         }
     }
+
+    /// The same by the walk over the tree, which shares no code with the plan.
+    fn walked(&self, sample: &Sample, expression: &str, cache: &Cache) -> Outcome {
+        let context = Context { phase: self.phase, used_as: self.used_as, lists: &self.lists, cache };
+        let Ok(typed) = inspect(expression, &context) else { return Outcome::Refused };
+        let trace = typed.trace(&sample.view());
+        match (self.used_as, trace.value) {
+            (Use::Filter, value) => Outcome::Verdict(value == Some(Owned::Boolean(true))),
+            (_, None) => Outcome::Value(None),
+            (_, Some(Owned::Bytes(bytes))) => Outcome::Value(Some(bytes)),
+            (_, Some(value)) => panic!("{expression} has the value {value:?}"),
+        }
+    }
 }
 
 /// A text with `\xHH` for bytes.
@@ -168,6 +181,7 @@ fn run(path: &Path) -> (usize, Vec<String>) {
             if outcome != expected {
                 wrong.push(format!("{}:{}: {line}\n    gives {outcome:?}", path.display(), number + 1));
             }
+            assert_eq!(setting.walked(sample, expression, &cache), outcome, "{line}");
             if outcome != Outcome::Refused {
                 let printed = rules::parse(expression).unwrap().to_string();
                 assert_eq!(rules::parse(&printed), rules::parse(expression), "{line}");

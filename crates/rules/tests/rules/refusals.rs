@@ -434,6 +434,13 @@ fn text_that_is_no_expression_is_refused_where_it_goes_wrong() {
             Some("lower-case letters, digits and underscores"),
             None,
         ),
+        (
+            "ip.src in $cf.open_proxies",
+            "$cf.open_proxies is not here: what Cloudflare knows of addresses fills it",
+            11,
+            Some("a list of your own"),
+            None,
+        ),
         ("tcp.srcport eq 080", "080 has leading zeros", 16, Some("a decimal number"), Some("80")),
         (
             "tcp.srcport eq 9223372036854775808",
