@@ -67,6 +67,9 @@ fn simple_fields_are_read_without_any_allocation_at_all() {
         "starts_with(http.request.uri.path, \"/admin\") or ends_with(http.request.uri.path, \".php\")",
         "lower(http.referer) contains \"phish\"",
         "substring(http.request.uri.path, 0, 4) eq \"/adm\"",
+        "lookup_json_string(http.cookie, \"a\", 1, \"b\") eq \"c\"",
+        "lookup_json_integer(\"[{\\\"a\\\": 1}, [2, [3]], 4]\", len(http.request.headers[\"x-twice\"]), \"a\") eq 1",
+        "is_timed_hmac_valid_v0(\"key\", http.request.uri.path, 100, http.request.timestamp.sec)",
     ] {
         let rule = compile(source);
         let view = sample.view();
@@ -98,6 +101,8 @@ fn derived_fields_and_functions_use_the_buffers_of_earlier_requests() {
         "has_value(http.request.headers.values, \"none\")",
         "http.user_agent matches \"(?i)(nikto|sqlmap|masscan)\"",
         "any(http.request.body.form[\"username\"][*] eq \"nobody\")",
+        "lookup_json_string(concat(\"[\\\"\\\\u0061\", http.host, \"\\\"]\"), 0) eq \"a\"",
+        "is_timed_hmac_valid_v0(\"key\", concat(http.request.uri.path, \"1484063137-GJY9aB56NaBxIjmYsdDN+huFedS39UIn5oHNxViBTJQ=\"), 100, http.request.timestamp.sec)",
     ]
     .map(compile);
     let samples = [browser(), login()];
