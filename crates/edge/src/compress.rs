@@ -12,6 +12,8 @@
 use std::borrow::Cow;
 use std::io::{self, Write as _};
 
+use http1::{Headers, Known};
+
 use crate::page::quality;
 use crate::policy::CompressionSettings;
 
@@ -88,6 +90,75 @@ pub fn decide<'h>(
     Decision { coding: negotiate(accept_encoding), add_vary: !varies }
 }
 
+/// What a rule says of the coding of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// `gzip` or `brotli`, where the client accepts it.
+    Coding(Coding),
+    /// `none`: as it is.
+    None,
+    /// `auto`: what the client likes best.
+    Auto,
+    /// `default`: as the zone's settings say.
+    Default,
+}
+
+impl Algorithm {
+    /// The algorithm of a documented name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "gzip" => Some(Self::Coding(Coding::Gzip)),
+            "brotli" => Some(Self::Coding(Coding::Brotli)),
+            "none" => Some(Self::None),
+            "auto" => Some(Self::Auto),
+            "default" => Some(Self::Default),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing after it would ever be chosen.
+    pub fn is_last(self) -> bool {
+        !matches!(self, Self::Coding(_))
+    }
+}
+
+/// Below this a rule compresses nothing either: it would only grow.
+const RULED_MIN_BYTES: u64 = 48;
+
+/// The same where a rule names the algorithms: the first that the client accepts, whatever the media type.
+pub fn decide_by_rule(
+    algorithms: &[Algorithm],
+    settings: &CompressionSettings,
+    request: &Headers,
+    status: u16,
+    length: Option<u64>,
+    response: &Headers,
+) -> Decision {
+    let accepted = || request.known_all(Known::AcceptEncoding);
+    let by_settings = || decide(settings, accepted(), status, length, response.iter());
+    let named = |name: Known| response.known_all(name).flat_map(list);
+    if named(Known::CacheControl).any(|directive| directive.eq_ignore_ascii_case(b"no-transform")) {
+        return by_settings();
+    }
+    let is_fixed = matches!(status, 100..=199 | 204 | 205 | 206 | 304)
+        || length.is_some_and(|length| length < RULED_MIN_BYTES)
+        || response.contains(Known::ContentEncoding)
+        || response.contains(Known::ContentRange);
+    if is_fixed {
+        return Decision::default();
+    }
+    let weights = Weights::of(accepted());
+    let coding = algorithms.iter().find_map(|algorithm| match algorithm {
+        Algorithm::Coding(coding) => weights.accept(*coding).then_some(Some(*coding)),
+        Algorithm::None => Some(None),
+        Algorithm::Auto => Some(weights.preferred()),
+        Algorithm::Default => Some(by_settings().coding),
+    });
+    let varies = named(Known::Vary).any(|field| field == b"*" || field.eq_ignore_ascii_case(b"accept-encoding"));
+    let depends = algorithms.first() != Some(&Algorithm::None);
+    Decision { coding: coding.flatten(), add_vary: depends && !varies }
+}
+
 /// A header of a response that is being compressed: as it is to be sent, or nothing if it describes the old bytes.
 pub fn rewrite<'v>(name: &[u8], value: &'v [u8]) -> Option<Cow<'v, [u8]>> {
     // By length first: most headers are none of these.
@@ -112,25 +183,48 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The coding of the greatest weight, brotli on a tie; none where the client prefers none.
 fn negotiate<'h>(lines: impl Iterator<Item = &'h [u8]>) -> Option<Coding> {
-    let (mut brotli, mut gzip, mut identity, mut any) = (None, None, None, None);
-    for item in lines.flat_map(list) {
-        let mut parts = item.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-        let coding = parts.next().unwrap_or_default();
-        let weight = Some(parts.find_map(quality).unwrap_or(1000));
-        if coding.eq_ignore_ascii_case(b"br") {
-            brotli = weight;
-        } else if coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip") {
-            gzip = weight;
-        } else if coding.eq_ignore_ascii_case(b"identity") {
-            identity = weight;
-        } else if coding == b"*" {
-            any = weight;
+    Weights::of(lines).preferred()
+}
+
+/// How much a client likes each coding, in thousandths.
+struct Weights {
+    brotli: u16,
+    gzip: u16,
+    identity: u16,
+}
+
+impl Weights {
+    fn of<'h>(lines: impl Iterator<Item = &'h [u8]>) -> Self {
+        let (mut brotli, mut gzip, mut identity, mut any) = (None, None, None, None);
+        for item in lines.flat_map(list) {
+            let mut parts = item.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+            let coding = parts.next().unwrap_or_default();
+            let weight = Some(parts.find_map(quality).unwrap_or(1000));
+            if coding.eq_ignore_ascii_case(b"br") {
+                brotli = weight;
+            } else if coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip") {
+                gzip = weight;
+            } else if coding.eq_ignore_ascii_case(b"identity") {
+                identity = weight;
+            } else if coding == b"*" {
+                any = weight;
+            }
+        }
+        Self { brotli: brotli.or(any).unwrap_or(0), gzip: gzip.or(any).unwrap_or(0), identity: identity.unwrap_or(0) }
+    }
+
+    fn accept(&self, coding: Coding) -> bool {
+        match coding {
+            Coding::Brotli => self.brotli > 0,
+            Coding::Gzip => self.gzip > 0,
         }
     }
-    let brotli = brotli.or(any).unwrap_or(0);
-    let gzip = gzip.or(any).unwrap_or(0);
-    let (coding, weight) = if brotli >= gzip { (Coding::Brotli, brotli) } else { (Coding::Gzip, gzip) };
-    (weight > 0 && weight >= identity.unwrap_or(0)).then_some(coding)
+
+    fn preferred(&self) -> Option<Coding> {
+        let (coding, weight) =
+            if self.brotli >= self.gzip { (Coding::Brotli, self.brotli) } else { (Coding::Gzip, self.gzip) };
+        (weight > 0 && weight >= self.identity).then_some(coding)
+    }
 }
 
 /// Whether bodies of a media type are worth compressing.

@@ -12,7 +12,7 @@ use fields::Connection;
 use fields::columns::{
     BartizanRefusals, FirewallEvents, HttpRequests, bartizan_refusals, firewall_events, http_requests,
 };
-use http1::{Known, RequestHead, ResponseHead};
+use http1::{Known, Line, RequestHead, ResponseHead};
 use smallvec::SmallVec;
 use spool::RowWriter;
 
@@ -62,6 +62,8 @@ pub struct Record {
     pub first_byte: Option<Instant>,
     /// Content bytes of the response before compression.
     pub uncompressed: u64,
+    /// What rules want kept of headers and cookies.
+    pub kept: Option<Box<Kept>>,
     /// Whether the whole request body had been received when the origin failed.
     pub body_ended: bool,
     policy_version: u64,
@@ -72,6 +74,17 @@ pub struct Record {
     sent: Sent,
     received: u64,
     duration_ns: u64,
+}
+
+/// Headers and cookies that rules want kept, as JSON objects.
+#[derive(Debug)]
+pub struct Kept {
+    /// Request headers.
+    pub request: Option<String>,
+    /// Response headers.
+    pub response: Option<String>,
+    /// Cookies.
+    pub cookies: Option<String>,
 }
 
 impl Record {
@@ -94,6 +107,7 @@ impl Record {
             origin_answered: None,
             first_byte: None,
             uncompressed: 0,
+            kept: None,
             body_ended: false,
             policy_version,
             origin_address: None,
@@ -129,6 +143,12 @@ impl Record {
         self.origin_status = head.status();
         self.status = head.status();
         self.content_type = head.headers().known(Known::ContentType).map(SmallVec::from_slice);
+    }
+
+    /// Takes the content type of the lines that the client gets.
+    pub fn take_content_type(&mut self, lines: &[Line<'_>]) {
+        let found = lines.iter().find(|line| line.name().eq_ignore_ascii_case(b"content-type"));
+        self.content_type = found.map(|line| SmallVec::from_slice(line.value()));
     }
 
     /// Ends the record.
@@ -244,6 +264,11 @@ pub fn leave(
     row.set(http_requests::OUTCOME, record.outcome);
     row.set_some(http_requests::ORIGIN_ERROR, record.origin_error.as_deref());
     row.set(http_requests::ORIGIN_TRIES, record.tries.min(u32::from(u16::MAX)) as u16);
+    if let Some(kept) = &record.kept {
+        row.set_some(http_requests::REQUEST_HEADERS, kept.request.as_deref());
+        row.set_some(http_requests::RESPONSE_HEADERS, kept.response.as_deref());
+        row.set_some(http_requests::COOKIES, kept.cookies.as_deref());
+    }
     push(worker, producer, row);
 
     for (index, found) in matches.iter().enumerate() {

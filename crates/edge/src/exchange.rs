@@ -11,6 +11,7 @@
 #![expect(async_fn_in_trait, reason = "everything here stays on its thread, so nobody needs a Send bound")]
 
 mod forward;
+mod response;
 
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};
@@ -19,7 +20,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use fields::{Body, Connection, Request, View};
 use http1::{Headers, Known, Line, RequestHead};
@@ -32,7 +33,7 @@ use crate::headers::{self, Added};
 use crate::live::{Live, Served};
 use crate::metrics::{Family, Metric};
 use crate::page::{Format, Page, Reason};
-use crate::policy::{self, EdgeSettings, ResponseBody, Verdict};
+use crate::policy::{self, EdgeSettings, ResponseBody, Verdict, Zone};
 use crate::upstream::{Length, UpstreamError};
 use crate::wire::WireError;
 use crate::worker::Worker;
@@ -303,7 +304,7 @@ impl Beyond {
     }
 }
 
-impl Exchange<'_> {
+impl<'e> Exchange<'e> {
     async fn serve<B: RequestBody, S: ResponseSink>(
         &mut self,
         body: &mut B,
@@ -364,15 +365,7 @@ impl Exchange<'_> {
         }
         let ray = record.ray;
         let verdict = if zone.has_request_rules() {
-            let request = Request {
-                head,
-                connection: self.connection,
-                zone: zone.name(),
-                ray_id: ray.as_str(),
-                received: record.started,
-                normalize: zone.normalization().incoming,
-                body: None,
-            };
+            let request = self.request(zone, ray.as_str(), record.started);
             let mut view = View::with_spare(request, self.worker.spare.take());
             if zone.reads_body() {
                 let whole = held.bytes();
@@ -406,6 +399,22 @@ impl Exchange<'_> {
         match verdict {
             Verdict::Continue => self.forward(served, body, held, sink, record).await,
             Verdict::Respond(answer) => self.rule_answer(served, body, sink, record, &answer).await,
+        }
+    }
+
+    /// What the fields of this request are read from.
+    fn request<'r>(&self, zone: &'r Zone, ray_id: &'r str, received: SystemTime) -> Request<'r>
+    where
+        'e: 'r,
+    {
+        Request {
+            head: self.head,
+            connection: self.connection,
+            zone: zone.name(),
+            ray_id,
+            received,
+            normalize: zone.normalization().incoming,
+            body: None,
         }
     }
 
@@ -592,23 +601,51 @@ impl Exchange<'_> {
         if !body_ended {
             sink.close_after();
         }
-        record.status = status;
-        let content_type = own.iter().find(|(name, _)| *name == "content-type");
-        record.content_type = content_type.map(|(_, value)| SmallVec::from_slice(value));
-        let no_body = self.head.method() == b"HEAD" || matches!(status, 204 | 304);
-        let length = if no_body { Length::None } else { Length::Known(content.len() as u64) };
-        {
+        let replaced = {
             let added = self.added(served, None);
             let lines = headers::of_edge(own, &added);
-            sink.head(&Answer { status, reason: reason_phrase(status), lines: &lines, length })?;
-        }
-        if no_body || content.is_empty() {
+            if let Some(served) = served.filter(|served| served.zone.has_response_rules()) {
+                self.take_by_rules(sink, record, served, status, lines, content)?
+            } else {
+                self.take_whole(sink, record, status, &lines, content)?;
+                None
+            }
+        };
+        self.send_content(sink, record, replaced.as_deref().unwrap_or(content)).await
+    }
+
+    /// Takes the head of a response whose content is all here, for [`Self::send_content`].
+    fn take_whole<S: ResponseSink>(
+        &self,
+        sink: &mut S,
+        record: &mut Record,
+        status: u16,
+        lines: &[Line<'_>],
+        content: &[u8],
+    ) -> Result<(), Failed> {
+        record.status = status;
+        record.take_content_type(lines);
+        let length = if self.has_no_body(status) { Length::None } else { Length::Known(content.len() as u64) };
+        Ok(sink.head(&Answer { status, reason: reason_phrase(status), lines, length })?)
+    }
+
+    async fn send_content<S: ResponseSink>(
+        &self,
+        sink: &mut S,
+        record: &mut Record,
+        content: &[u8],
+    ) -> Result<(), Failed> {
+        if self.has_no_body(record.status) || content.is_empty() {
             sink.send_head(self.timer).await?;
         } else {
             sink.piece(self.timer, content, Then::End).await?;
         }
         record.first_byte = Some(Instant::now());
         Ok(())
+    }
+
+    fn has_no_body(&self, status: u16) -> bool {
+        self.head.method() == b"HEAD" || matches!(status, 204 | 304)
     }
 
     fn added<'a>(&'a self, served: Option<&'a Served>, cookie: Option<&'a [u8]>) -> Added<'a> {

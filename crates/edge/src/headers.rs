@@ -228,6 +228,13 @@ pub fn change<'a>(lines: &mut Lines<'a>, changes: &'a [HeaderChange]) {
     }
 }
 
+/// The same for lines that stand for themselves.
+pub fn changed<'l>(lines: &[Line<'l>], changes: &'l [HeaderChange]) -> Lines<'l> {
+    let mut lines = Lines::from_slice(lines);
+    change(&mut lines, changes);
+    lines
+}
+
 fn push_added<'a>(lines: &mut Lines<'a>, added: &Added<'a>) {
     lines.push(Line::own("cf-ray", added.ray));
     if let Some(value) = added.hsts {

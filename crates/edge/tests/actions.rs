@@ -52,7 +52,11 @@ fn start(origin: SocketAddr, phases: Value) -> Edge {
     }))
 }
 
-fn start_zone(mut zone: Value) -> Edge {
+fn start_zone(zone: Value) -> Edge {
+    start_with(zone, "/nonexistent", r#"{"events":"off"}"#)
+}
+
+fn start_with(mut zone: Value, spool: &str, options: &str) -> Edge {
     let mut number = 0;
     for rules in zone["phases"].as_object_mut().expect("phases").values_mut() {
         for rule in rules.as_array_mut().expect("rules") {
@@ -66,11 +70,11 @@ fn start_zone(mut zone: Value) -> Edge {
             "listen": [{"address": "127.0.0.1:0", "tls": false}],
             "threads": 1,
             "limits": {},
-            "spool": {"dir": "/nonexistent"},
+            "spool": {"dir": spool},
         },
         "zones": [zone],
     });
-    let options: Options = serde_json::from_str(r#"{"events":"off"}"#).expect("options");
+    let options: Options = serde_json::from_str(options).expect("options");
     Edge::start(&options, policy.to_string().as_bytes()).expect("the edge starts")
 }
 
@@ -181,4 +185,192 @@ fn request_headers_are_set_added_and_removed_on_their_way_to_the_origin() {
     }
     assert_eq!(values(parts(&get(&edge, "/", "X-Given: ok\r\n")).1, "X-Given"), ["ok"]);
     edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn response_headers_are_set_added_and_removed_on_their_way_to_the_client() {
+    let edge = start(
+        echo("HTTP/1.1 200 OK\r\nServer: origin/1\r\nX-Powered-By: it\r\nSet-Cookie: a=1\r\nX-Old: 1\r\nX-Old: 2\r\n"),
+        json!({
+            "http_response_headers_transform": [
+                rule("http.response.code eq 200", "rewrite", json!({"headers": {
+                    "X-Powered-By": {"operation": "remove"},
+                    "Server": {"operation": "remove"},
+                    "Set-Cookie": {"operation": "add", "value": "b=2"},
+                    "X-Old": {"operation": "set", "expression": "concat(http.request.uri.path, \"/\", http.response.headers[\"x-old\"][1])"},
+                }})),
+                rule("true", "rewrite", json!({"headers": {"X-Frame-Options": {"operation": "set", "value": "DENY"}}})),
+            ],
+            "http_request_firewall_custom": [rule("http.request.uri.path eq \"/stop\"", "block", Value::Null)],
+        }),
+    );
+    let answer = get(&edge, "/a", "");
+    let (head, body) = parts(&answer);
+    for (name, expected) in [
+        ("X-Powered-By", &[][..]),
+        ("Server", &[]),
+        ("Set-Cookie", &["a=1", "b=2"]),
+        ("X-Old", &["/a/2"]),
+        ("X-Frame-Options", &["DENY"]),
+    ] {
+        assert_eq!(values(head, name), expected, "{name} in {head}");
+    }
+    assert!(body.starts_with("GET /a "), "{body}");
+    // The edge's own pages are responses too.
+    let answer = get(&edge, "/stop", "");
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    assert_eq!(values(parts(&answer).0, "X-Frame-Options"), ["DENY"]);
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn an_error_of_the_origin_or_of_the_edge_gives_way_to_a_page_of_the_zone_and_a_block_does_not() {
+    let phases = || {
+        json!({
+            "http_custom_errors": [
+                rule("http.response.code eq 404", "serve_error", json!({
+                    "content": "{\"ray\": \"::RAY_ID::\", \"you\": \"::CLIENT_IP::\"}", "content_type": "application/json",
+                })),
+                rule("http.response.code ge 400", "serve_error", json!({
+                    "content": "<p>sorry", "content_type": "text/html", "status_code": 599,
+                })),
+            ],
+            "http_response_headers_transform": [rule(
+                "http.response.code eq 599", "rewrite", json!({"headers": {"X-Seen": {"operation": "set", "value": "599"}}}),
+            )],
+            "http_request_firewall_custom": [rule("http.request.uri.path eq \"/stop\"", "block", Value::Null)],
+        })
+    };
+    let edge =
+        start(echo("HTTP/1.1 404 Not Found\r\nX-Kept: 1\r\nContent-Type: text/plain\r\nETag: \"a\"\r\n"), phases());
+    let answer = get(&edge, "/", "");
+    let (head, body) = parts(&answer);
+    assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
+    assert_eq!(values(head, "X-Kept"), ["1"]);
+    assert_eq!(values(head, "ETag"), [""; 0]);
+    assert_eq!(values(head, "Content-Type"), ["application/json"]);
+    let page: Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!(page["you"], "127.0.0.1");
+    assert!(values(head, "cf-ray")[0].starts_with(page["ray"].as_str().expect("a Ray ID")), "{head}");
+    assert!(get(&edge, "/stop", "").starts_with("HTTP/1.1 403 "));
+    edge.shutdown(Duration::ZERO);
+
+    // Nobody listens there.
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
+    let edge = start(nobody, phases());
+    let answer = get(&edge, "/", "");
+    let (head, body) = parts(&answer);
+    assert!(head.starts_with("HTTP/1.1 599 "), "{head}");
+    assert_eq!((body, values(head, "X-Seen")), ("<p>sorry", vec!["599"]));
+    edge.shutdown(Duration::ZERO);
+
+    let edge = start(echo("HTTP/1.1 200 OK\r\n"), phases());
+    assert!(get(&edge, "/", "").starts_with("HTTP/1.1 200 "));
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn a_rule_chooses_the_coding_of_a_response() {
+    let edge = start(
+        echo("HTTP/1.1 200 OK\r\nContent-Type: application/x-own\r\n"),
+        json!({"http_response_compression": [
+            rule("true", "compress_response", json!({"algorithms": [{"name": "gzip"}]})),
+            rule("http.request.uri.path eq \"/any\"", "compress_response", json!({"algorithms": [{"name": "auto"}]})),
+            rule("http.request.uri.path eq \"/none\"", "compress_response", json!({"algorithms": [{"name": "none"}]})),
+            rule("http.request.uri.path eq \"/default\"", "compress_response", json!({"algorithms": [{"name": "default"}]})),
+            rule("http.request.uri.path eq \"/two\"", "compress_response",
+                 json!({"algorithms": [{"name": "brotli"}, {"name": "gzip"}]})),
+        ]}),
+    );
+    for (target, accepted, coding) in [
+        ("/", "gzip, br", &["gzip"][..]),
+        ("/", "br", &[]),
+        ("/any", "gzip;q=0.5, br", &["br"]),
+        ("/none", "gzip, br", &[]),
+        // The type is none that the zone's settings compress.
+        ("/default", "gzip, br", &[]),
+        ("/two", "gzip", &["gzip"]),
+        ("/two", "gzip, br;q=0.1", &["br"]),
+    ] {
+        let answer = get(&edge, target, &format!("Accept-Encoding: {accepted}\r\n"));
+        assert_eq!(values(parts(&answer).0, "Content-Encoding"), coding, "{target} {accepted}");
+    }
+    edge.shutdown(Duration::ZERO);
+    let edge = start(
+        echo("HTTP/1.1 200 OK\r\nCache-Control: no-transform\r\n"),
+        json!({"http_response_compression": [rule("true", "compress_response", json!({"algorithms": [{"name": "gzip"}]}))]}),
+    );
+    let answer = get(&edge, "/", "Accept-Encoding: gzip\r\n");
+    assert_eq!(values(parts(&answer).0, "Content-Encoding"), [""; 0]);
+    edge.shutdown(Duration::ZERO);
+}
+
+/// The rows of a table that an edge of that zone leaves for one request.
+fn events(zone: Value, target: &str, headers: &str, table: &str) -> Vec<Value> {
+    let spool = tempfile::tempdir().expect("a directory");
+    let edge = start_with(zone, spool.path().to_str().expect("UTF-8"), r#"{"fsync":"never"}"#);
+    get(&edge, target, headers);
+    edge.shutdown(PATIENCE);
+    let mut reader = spool::Reader::open(spool.path(), spool::Position::Oldest).expect("a spool");
+    let mut found = Vec::new();
+    while let Some(batch) = reader.next_batch(100, 1 << 20).expect("rows") {
+        let rows = batch.rows().filter(|row| row.table().name == table);
+        found.extend(rows.map(|row| serde_json::from_str::<Value>(&row.json()).expect("JSON")));
+    }
+    found
+}
+
+#[test]
+fn an_event_keeps_the_headers_and_cookies_that_a_rule_names_and_no_others() {
+    let zone = |phases: Value| {
+        json!({
+            "name": "shop", "hosts": ["shop.example"],
+            "origin": {"servers": [{"url": format!("http://{}", echo("HTTP/1.1 200 OK\r\nVia: a\r\nVia: b\r\nX-Raw: raw\r\n"))}]},
+            "phases": phases,
+        })
+    };
+    let phases = json!({
+        "http_request_late_transform": [
+            rule("true", "rewrite", json!({"headers": {"X-Sent": {"operation": "set", "value": "ours"}}})),
+        ],
+        "http_response_headers_transform": [
+            rule("true", "rewrite", json!({"headers": {"X-Raw": {"operation": "set", "value": "changed"}}})),
+            rule("true", "rewrite", json!({"headers": {"X-Made": {"operation": "set", "value": "here"}}})),
+        ],
+        "http_log_custom_fields": [rule("true", "log_custom_field", json!({
+            "request_fields": [{"name": "x-client"}, {"name": "x-none"}],
+            "transformed_request_fields": [{"name": "x-sent"}],
+            "response_fields": [{"name": "via", "preserve_duplicates": true}, {"name": "x-made"}],
+            "raw_response_fields": [{"name": "x-raw"}],
+            "cookie_fields": [{"name": "id"}, {"name": "no"}],
+        }))],
+    });
+    let sent = "X-Client: c\r\nX-Sent: theirs\r\nCookie: xid=1; id=2; id=3\r\n";
+    let rows = events(zone(phases), "/", sent, "http_requests");
+    let [row] = &rows[..] else { panic!("one row, not {rows:?}") };
+    let object = |column: &str| serde_json::from_str::<Value>(row[column].as_str().expect(column)).expect("JSON");
+    assert_eq!(object("RequestHeaders"), json!({"x-client": "c", "x-sent": "ours"}));
+    assert_eq!(object("ResponseHeaders"), json!({"via": ["a", "b"], "x-made": "here", "x-raw": "raw"}));
+    assert_eq!(object("Cookies"), json!({"id": "2"}));
+
+    let rows = events(zone(json!({})), "/", sent, "http_requests");
+    for column in ["RequestHeaders", "ResponseHeaders", "Cookies"] {
+        assert!(rows[0].get(column).is_none_or(|value| value.is_null() || value == ""), "{rows:?}");
+    }
+}
+
+#[test]
+fn what_only_changes_a_request_leaves_no_row_of_its_own() {
+    let zone = json!({
+        "name": "shop", "hosts": ["shop.example"],
+        "origin": {"servers": [{"url": format!("http://{}", echo(OK))}]},
+        "phases": {
+            "http_request_transform": [rule("true", "rewrite", json!({"uri": {"path": {"value": "/b"}}}))],
+            "http_request_firewall_custom": [rule("http.request.uri.path eq \"/b\"", "log", Value::Null)],
+        },
+    });
+    let rows = events(zone, "/a", "", "firewall_events");
+    let [row] = &rows[..] else { panic!("one row, not {rows:?}") };
+    // What the client asked for, whatever was made of it.
+    assert_eq!((&row["Action"], &row["ClientRequestPath"]), (&json!("log"), &json!("/a")));
 }

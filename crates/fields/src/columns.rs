@@ -108,6 +108,9 @@ table! {
     OUTCOME: Label = "BartizanOutcome", "How the exchange ended: ok, blocked, client_gone, origin_error, and so on.";
     ORIGIN_ERROR: Text = "BartizanOriginError", "What went wrong with the origin, in words; none if nothing did.";
     ORIGIN_TRIES: UInt16 = "BartizanOriginTries", "How many origin connections were tried.";
+    REQUEST_HEADERS: Text = "RequestHeaders", "Request headers that a rule with the action log_custom_field names, as a JSON object.";
+    RESPONSE_HEADERS: Text = "ResponseHeaders", "Response headers that such a rule names, as a JSON object.";
+    COOKIES: Text = "Cookies", "Cookies of the request that such a rule names, as a JSON object.";
 }
 
 table! {

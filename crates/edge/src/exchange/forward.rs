@@ -416,21 +416,36 @@ impl<'e> Exchange<'e> {
             sink.send_head(self.timer).await?;
             return Ok(Received::Upgraded);
         }
+        let has_rules = served.zone.has_response_rules();
+        if has_rules && let Some(page) = self.run_on_origin(served, &head, cookie, record) {
+            if progress.unread.get() {
+                sink.close_after();
+            }
+            let content = self.take_in_place_of(sink, record, served, &head, cookie, &page)?;
+            self.send_content(sink, record, &content).await?;
+            return Ok(Received::Complete);
+        }
         let no_body = self.head.method() == b"HEAD" || matches!(head.status(), 204 | 304);
         let announced = match receive.length() {
             Length::Known(length) => Some(length),
             _ if no_body => head.headers().known(Known::ContentLength).and_then(number),
             _ => None,
         };
-        let decision = compress::decide(
-            served.zone.compression(),
-            self.head.headers().known_all(Known::AcceptEncoding),
-            head.status(),
-            announced,
-            head.headers().iter(),
-        );
+        let ruled =
+            if has_rules { record.rules.changes().and_then(|changes| changes.compression.as_deref()) } else { None };
+        let (settings, request) = (served.zone.compression(), self.head.headers());
+        let decision = match ruled {
+            None => {
+                let accepted = request.known_all(Known::AcceptEncoding);
+                compress::decide(settings, accepted, head.status(), announced, head.headers().iter())
+            }
+            Some(algorithms) => {
+                compress::decide_by_rule(algorithms, settings, request, head.status(), announced, head.headers())
+            }
+        };
         let mut encoder = decision.coding.filter(|_| !no_body).map(|coding| Encoder::new(coding, announced));
         {
+            let changes = if has_rules { record.rules.take_response_headers() } else { Vec::new() };
             let added = self.added(Some(served), cookie.map(str::as_bytes));
             let etag = decision.coding.and_then(|_| head.headers().known(Known::Etag));
             let etag = etag.and_then(|tag| compress::rewrite(b"etag", tag)).map(Cow::into_owned);
@@ -459,6 +474,11 @@ impl<'e> Exchange<'e> {
             }
             if decision.add_vary {
                 lines.push(Line::new(b"vary", b"accept-encoding"));
+            }
+            if has_rules {
+                headers::change(&mut lines, &changes);
+                record.take_content_type(&lines);
+                self.keep_fields(record, &lines, head.headers());
             }
             if progress.unread.get() {
                 // What the client still sends of its body will not be read as a request (RFC 9112 §9.3).

@@ -1,9 +1,13 @@
 //! What rules that do not answer make of a request and its response, gathered over a phase and carried out after it: within
 //! a phase every rule sees what was there before it, and the last one to change a thing has its way.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use fields::View;
 
 use super::text::Text;
+use crate::compress::Algorithm;
 
 /// What the rules of a request have changed so far. Nothing of it exists where no such rule matched.
 #[derive(Debug, Default)]
@@ -14,6 +18,78 @@ pub struct Changes {
     pub uri: Option<RewrittenUri>,
     /// Of the request to the origin.
     pub request_headers: Vec<HeaderChange>,
+    /// Of the response to the client.
+    pub response_headers: Vec<HeaderChange>,
+    /// What the client gets in the place of an error.
+    pub error: Option<Arc<ErrorPage>>,
+    /// Which codings the response may get.
+    pub compression: Option<Arc<[Algorithm]>>,
+    /// What the event keeps of headers and cookies.
+    pub log: Option<Arc<CustomFields>>,
+}
+
+/// A page in the place of an error.
+#[derive(Debug)]
+pub struct ErrorPage {
+    /// The status; the one that there was where nothing.
+    pub status: Option<u16>,
+    /// The `Content-Type`.
+    pub content_type: &'static str,
+    /// The body, its tokens not replaced.
+    pub content: Bytes,
+}
+
+/// Headers and cookies that an event keeps, by name.
+#[derive(Debug)]
+pub struct CustomFields {
+    /// Request headers as sent by the client.
+    pub raw_request: Box<[Box<str>]>,
+    /// Request headers as sent to the origin.
+    pub request: Box<[Box<str>]>,
+    /// Response headers as sent by the origin.
+    pub raw_response: Box<[ResponseField]>,
+    /// Response headers as sent to the client.
+    pub response: Box<[ResponseField]>,
+    /// Cookies of the request.
+    pub cookies: Box<[Box<str>]>,
+}
+
+/// A response header that an event keeps.
+#[derive(Debug)]
+pub struct ResponseField {
+    /// Its name in lower case.
+    pub name: Box<str>,
+    /// Whether all its values are kept, and not the first alone.
+    pub all: bool,
+}
+
+impl CustomFields {
+    /// Whether nothing is kept.
+    pub fn is_empty(&self) -> bool {
+        self.raw_request.is_empty()
+            && self.request.is_empty()
+            && self.raw_response.is_empty()
+            && self.response.is_empty()
+            && self.cookies.is_empty()
+    }
+}
+
+impl ErrorPage {
+    /// The body for a client. What stands for a token is an address or a Ray ID, which no form of page has to escape.
+    pub fn render(&self, client_ip: &str, ray: &str) -> Vec<u8> {
+        let mut page = Vec::with_capacity(self.content.len() + 64);
+        let mut rest = &self.content[..];
+        while let Some(at) = memchr::memmem::find(rest, b"::") {
+            let tokens = [("::CLIENT_IP::", client_ip), ("::RAY_ID::", ray), ("::GEO::", "")];
+            let found = tokens.into_iter().find(|(token, _)| rest[at..].starts_with(token.as_bytes()));
+            let (taken, value) = found.map_or((1, ":"), |(token, value)| (token.len(), value));
+            page.extend_from_slice(&rest[..at]);
+            page.extend_from_slice(value.as_bytes());
+            rest = &rest[at + taken..];
+        }
+        page.extend_from_slice(rest);
+        page
+    }
 }
 
 /// A URL that rules have rewritten.
@@ -70,6 +146,14 @@ pub(super) enum Operation {
 pub(super) const HEADER_VALUE_MAX: usize = 4096;
 
 impl Changes {
+    /// Forgets what was made of a response that the client does not get.
+    pub(super) fn begin_response(&mut self) {
+        self.response_headers.clear();
+        self.error = None;
+        self.compression = None;
+        self.log = None;
+    }
+
     /// Takes what a rule makes of the URL. An expression without a value changes nothing.
     pub(super) fn take_uri(&mut self, rewrite: &UriRewrite, view: &View<'_>) {
         if let Some(path) = rewrite.path.as_ref().and_then(|path| path.of(view)) {
@@ -175,6 +259,17 @@ mod tests {
         assert_eq!(path_of(b"a b?c#d\xff%20"), b"/a%20b%3Fc%23d%FF%20");
         assert_eq!(path_of(b""), b"/");
         assert_eq!(query_of(b"a=b c&d?e#f\r\n"), b"a=b%20c&d?e%23f%0D%0A");
+    }
+
+    #[test]
+    fn a_page_has_its_tokens_replaced_and_nothing_else() {
+        let page = |content: &'static str| {
+            let page =
+                ErrorPage { status: None, content_type: "text/plain", content: Bytes::from_static(content.as_bytes()) };
+            String::from_utf8(page.render("192.0.2.7", "0123456789abcdef")).unwrap()
+        };
+        assert_eq!(page("::CLIENT_IP:: ::RAY_ID:: [::GEO::]"), "192.0.2.7 0123456789abcdef []");
+        assert_eq!(page("a::b :::RAY_ID:: ::RAY_ID ::1"), "a::b :0123456789abcdef ::RAY_ID ::1");
     }
 
     #[test]

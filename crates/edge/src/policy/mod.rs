@@ -37,7 +37,7 @@ use rules::{Cache, Phase};
 use serde::Serialize;
 
 pub use actions::{ACTIONS, ActionRow, ParameterRow};
-pub use changes::{Changes, HeaderChange, HeaderOperation, RewrittenUri};
+pub use changes::{Changes, CustomFields, ErrorPage, HeaderChange, HeaderOperation, ResponseField, RewrittenUri};
 pub use diagnostic::{Diagnostic, Severity, Step};
 pub use document::{
     BodySettings, CertificateFiles, CompressionSettings, EdgeSettings, Hsts, Listen, NormalizationSettings, PastLimit,
@@ -109,6 +109,8 @@ pub struct Zone {
     request_stages: Box<[run::Stage]>,
     /// Where the stages begin that see a rewritten URL, if a rule rewrites any.
     transformed: Option<usize>,
+    /// By phase; of the error pages those of the zone come first.
+    response_stages: Box<[run::Stage]>,
     reads_body: bool,
 }
 
@@ -138,19 +140,27 @@ impl Zone {
     fn new(index: usize, compiled: Arc<Compiled>, account: Arc<Level>) -> Self {
         let mut stages: Vec<run::Stage> = Vec::with_capacity(account.phases.len() + compiled.level.phases.len());
         for (level, account) in [(&*account, true), (&compiled.level, false)] {
-            stages.extend(
-                level.phases.iter().filter(|(phase, _)| !phase.sees_response()).map(|(phase, rules)| run::Stage {
-                    phase: *phase,
-                    account,
-                    rules: Arc::clone(rules),
-                }),
-            );
+            stages.extend(level.phases.iter().map(|(phase, rules)| run::Stage {
+                phase: *phase,
+                account,
+                rules: Arc::clone(rules),
+            }));
         }
-        // The sort is stable, so that within a phase the account's rules stay before the zone's.
-        stages.sort_by_key(|stage| stage.phase);
+        // The sort is stable, so that within a phase the account's rules stay before the zone's; but, as documented, a
+        // zone's own error pages come before those of the account.
+        stages.sort_by_key(|stage| (stage.phase, stage.phase == Phase::CustomErrors && stage.account));
+        let response_stages = stages.split_off(stages.partition_point(|stage| !stage.phase.sees_response()));
         let reads_body = stages.iter().any(|stage| stage.rules.reads_body());
         let transformed = stages.iter().rposition(|stage| stage.phase == Phase::RequestTransform).map(|last| last + 1);
-        Self { index, compiled, account, request_stages: stages.into(), transformed, reads_body }
+        Self {
+            index,
+            compiled,
+            account,
+            request_stages: stages.into(),
+            transformed,
+            response_stages: response_stages.into(),
+            reads_body,
+        }
     }
 
     /// Runs the request phases in the documented order until a rule answers. Allocates nothing where no rule acts.
@@ -159,6 +169,26 @@ impl Zone {
             None => run::run(&self.request_stages, view, outcome),
             Some(at) => run::run_rewriting(&self.request_stages, at, self.normalization().to_origin, view, outcome),
         }
+    }
+
+    /// Runs one of the response phases.
+    pub fn run_response(&self, phase: Phase, view: &View<'_>, outcome: &mut Outcome) {
+        for stages in self.response_stages.chunk_by(|left, right| left.phase == right.phase) {
+            if stages.first().is_some_and(|stage| stage.phase == phase) {
+                // No action of these phases answers by itself.
+                run::run(stages, view, outcome);
+            }
+        }
+    }
+
+    /// Whether any response phase has a rule.
+    pub fn has_response_rules(&self) -> bool {
+        !self.response_stages.is_empty()
+    }
+
+    /// Whether a response phase has a rule.
+    pub fn has_rules_in(&self, phase: Phase) -> bool {
+        self.response_stages.iter().any(|stage| stage.phase == phase)
     }
 
     /// Whether any request phase has a rule.

@@ -8,7 +8,7 @@ use rules::{Cache, Context, Lists, Phase, Use};
 use super::actions::{self, Reading, Ruleset};
 use super::diagnostic::{Diagnostic, Place};
 use super::document;
-use super::run::{Rule, RuleName, Rules};
+use super::run::{Act, Rule, RuleName, Rules};
 
 /// What rules are compiled with.
 #[derive(Clone, Copy)]
@@ -99,6 +99,10 @@ impl Compiler<'_> {
         let expression = rules::compile(&rule.expression, &context)
             .map_err(|error| wrong.push(in_expression(&place.key("expression"), error)))
             .ok();
+        let reads_body = expression.as_ref().is_some_and(rules::Expression::needs_body);
+        if phase.sees_response() && reads_body {
+            wrong.push(place.key("expression").error(BODY_IS_GONE));
+        }
         let act = {
             let mut reading = Reading {
                 compiler: self,
@@ -109,6 +113,9 @@ impl Compiler<'_> {
             };
             actions::read(&rule.action, &mut reading, place)
         };
+        if phase.sees_response() && !reads_body && act.as_ref().is_some_and(Act::reads_body) {
+            wrong.push(place.key("action_parameters").error(BODY_IS_GONE));
+        }
         if rule.logging.is_some() && rule.action != "skip" {
             wrong.push(place.key("logging").error("only a rule with the action skip can switch its logging"));
         }
@@ -125,6 +132,8 @@ impl Compiler<'_> {
         })
     }
 }
+
+const BODY_IS_GONE: &str = "a rule on the response cannot read the request body, which is given back once the origin has it; read it in a request phase";
 
 /// What is wrong with an expression, at its place.
 pub(super) fn in_expression(place: &Place<'_>, error: rules::Error) -> Diagnostic {

@@ -11,9 +11,10 @@ use bytes::Bytes;
 use fields::View;
 use rules::{Expression, Gate, Phase};
 
-use super::changes::{Changes, HeaderRewrite, UriRewrite};
+use super::changes::{Changes, CustomFields, ErrorPage, HeaderChange, HeaderRewrite, RewrittenUri, UriRewrite};
 use super::redirect;
 use super::text::Text;
+use crate::compress::Algorithm;
 use crate::page::Reason;
 
 /// What the request phases decided.
@@ -175,6 +176,30 @@ impl Outcome {
         &self.matches
     }
 
+    /// Forgets what was made of a response that the client does not get.
+    pub fn begin_response(&mut self) {
+        if let Some(changes) = &mut self.changes {
+            changes.begin_response();
+        }
+    }
+
+    /// What is to be done to the headers of the response, once.
+    pub fn take_response_headers(&mut self) -> Vec<HeaderChange> {
+        self.changes.as_mut().map_or_else(Vec::new, |changes| std::mem::take(&mut changes.response_headers))
+    }
+
+    /// The rewritten URL, apart from the outcome while rules see it: they change the rest.
+    pub fn lend_uri(&mut self) -> Option<RewrittenUri> {
+        self.changes.as_mut()?.uri.take()
+    }
+
+    /// The end of [`Self::lend_uri`].
+    pub fn take_back_uri(&mut self, uri: Option<RewrittenUri>) {
+        if uri.is_some() {
+            self.change().uri = uri;
+        }
+    }
+
     /// Ready for the next request.
     pub fn clear(&mut self) {
         self.matches.clear();
@@ -211,6 +236,9 @@ pub(super) enum Act {
     Execute(Arc<Rules>),
     RewriteUri(Arc<UriRewrite>),
     RewriteHeaders(Arc<[HeaderRewrite]>),
+    ServeError(Arc<ErrorPage>),
+    Compress(Arc<[Algorithm]>),
+    LogFields(Arc<CustomFields>),
 }
 
 #[derive(Debug, Default)]
@@ -263,13 +291,15 @@ impl Rules {
 }
 
 impl Act {
-    fn reads_body(&self) -> bool {
+    /// Whether what it does reads the request body.
+    pub fn reads_body(&self) -> bool {
         match self {
             Self::Execute(rules) => rules.reads_body(),
             Self::Redirect(redirect) => redirect.target.reads_body(),
             Self::RewriteUri(rewrite) => [&rewrite.path, &rewrite.query].into_iter().flatten().any(Text::reads_body),
             Self::RewriteHeaders(rewrites) => rewrites.iter().any(HeaderRewrite::reads_body),
             Self::Block(_) | Self::Log | Self::Skip(_) => false,
+            Self::ServeError(_) | Self::Compress(_) | Self::LogFields(_) => false,
         }
     }
 }
@@ -364,8 +394,24 @@ impl Stage {
                 Next::Rule
             }
             Act::RewriteHeaders(rewrites) => {
-                let changes = rewrites.iter().filter_map(|rewrite| rewrite.change(view));
-                outcome.change().request_headers.extend(changes);
+                let made = rewrites.iter().filter_map(|rewrite| rewrite.change(view));
+                let changes = outcome.change();
+                let of_response = self.phase.sees_response();
+                let all = if of_response { &mut changes.response_headers } else { &mut changes.request_headers };
+                all.extend(made);
+                Next::Rule
+            }
+            Act::ServeError(page) => {
+                // The first one stays, over both levels.
+                outcome.change().error.get_or_insert_with(|| Arc::clone(page));
+                Next::AfterPhase
+            }
+            Act::Compress(algorithms) => {
+                outcome.change().compression = Some(Arc::clone(algorithms));
+                Next::Rule
+            }
+            Act::LogFields(fields) => {
+                outcome.change().log = Some(Arc::clone(fields));
                 Next::Rule
             }
         }
@@ -395,7 +441,7 @@ pub(super) fn run_rewriting(
     let uri = outcome.changes.as_mut().and_then(|changes| changes.settle_uri(view, normalized_to_origin));
     let Some(uri) = uri else { return run(after, view, outcome) };
     let verdict = run(after, &view.rewritten(&uri.seen), outcome);
-    outcome.change().uri = Some(uri);
+    outcome.take_back_uri(Some(uri));
     verdict
 }
 

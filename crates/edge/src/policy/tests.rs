@@ -408,12 +408,12 @@ fn a_rule_that_cannot_be_is_refused_with_its_place_and_the_way_out() {
         (
             json!({"http_ratelimit": rules}),
             "zones[0].phases.http_ratelimit",
-            "phase http_ratelimit does nothing yet, so no rule may stand in it; remove it or use http_request_dynamic_redirect, http_request_transform, http_request_firewall_custom, http_request_firewall_managed, http_request_redirect or http_request_late_transform",
+            "phase http_ratelimit does nothing yet, so no rule may stand in it; remove it or use http_request_dynamic_redirect, http_request_transform, http_request_firewall_custom, http_request_firewall_managed, http_request_redirect, http_request_late_transform, http_custom_errors, http_response_headers_transform, http_response_compression or http_log_custom_fields",
         ),
         (
             json!({"http_firewall": rules}),
             "zones[0].phases.http_firewall",
-            "unknown phase \"http_firewall\"; the phases are http_request_dynamic_redirect, http_request_transform, http_request_firewall_custom, http_request_firewall_managed, http_request_redirect or http_request_late_transform",
+            "unknown phase \"http_firewall\"; the phases are http_request_dynamic_redirect, http_request_transform, http_request_firewall_custom, http_request_firewall_managed, http_request_redirect, http_request_late_transform, http_custom_errors, http_response_headers_transform, http_response_compression or http_log_custom_fields",
         ),
         (
             json!({CUSTOM: [rule(1, "true", "managed_challenge")]}),
@@ -514,7 +514,7 @@ fn a_rewrite_that_cannot_be_is_refused_with_its_place_and_the_way_out() {
             TRANSFORM,
             json!({"headers": {"X-A": {"operation": "remove"}}}),
             ".headers",
-            "http_request_transform rewrites the URL; request headers are in http_request_late_transform",
+            "http_request_transform rewrites the URL; request headers are in http_request_late_transform, response headers in http_response_headers_transform",
         ),
         (
             TRANSFORM,
@@ -610,6 +610,149 @@ fn a_rewrite_that_cannot_be_is_refused_with_its_place_and_the_way_out() {
     ] {
         assert_eq!(refused_parameters(phase, "rewrite", parameters), [(path.to_owned(), message.to_owned())]);
     }
+}
+
+#[test]
+fn an_action_on_responses_that_cannot_be_is_refused_with_its_place_and_the_way_out() {
+    const HEADERS: &str = "http_response_headers_transform";
+    const ERRORS: &str = "http_custom_errors";
+    const COMPRESSION: &str = "http_response_compression";
+    const LOG: &str = "http_log_custom_fields";
+    for (phase, action, parameters, path, message) in [
+        (
+            HEADERS,
+            "rewrite",
+            json!({"headers": {"Content-Encoding": {"operation": "set", "value": "br"}}}),
+            ".headers.Content-Encoding",
+            "header Content-Encoding frames the message or describes its content; rules cannot change it",
+        ),
+        (
+            HEADERS,
+            "rewrite",
+            json!({"headers": {"Set-Cookie": {"operation": "set", "value": "a=b"}}}),
+            ".headers.Set-Cookie",
+            "\"set\" would take all cookies of the origin away; use \"add\", or \"remove\" if that is meant",
+        ),
+        (
+            HEADERS,
+            "rewrite",
+            json!({"headers": {"Server": {"operation": "set", "value": "a"}}}),
+            ".headers.Server",
+            "the Server header can only be removed",
+        ),
+        (
+            HEADERS,
+            "rewrite",
+            json!({"headers": {"CF-Ray": {"operation": "remove"}}}),
+            ".headers.CF-Ray",
+            "header CF-Ray is the edge's own word; rules cannot change it",
+        ),
+        (
+            ERRORS,
+            "serve_error",
+            json!({"content": "a"}),
+            "",
+            "action serve_error needs \"content\" and \"content_type\"",
+        ),
+        (
+            ERRORS,
+            "serve_error",
+            json!({"content": "a", "content_type": "image/png"}),
+            ".content_type",
+            "content type \"image/png\" cannot be sent; choose text/plain, text/html, text/xml or application/json",
+        ),
+        (
+            ERRORS,
+            "serve_error",
+            json!({"content": "a".repeat(10_001), "content_type": "text/plain"}),
+            ".content",
+            "the content has 10001 bytes; it can have 1 to 10000",
+        ),
+        (
+            ERRORS,
+            "serve_error",
+            json!({"content": "a", "content_type": "text/plain", "status_code": 399}),
+            ".status_code",
+            "an error has a status of 400 to 999, not 399",
+        ),
+        (
+            ERRORS,
+            "serve_error",
+            json!({"asset_name": "a", "content_type": "text/plain"}),
+            ".asset_name",
+            "this edge keeps no assets, which Cloudflare fetches by itself; write the page into \"content\"",
+        ),
+        (
+            COMPRESSION,
+            "compress_response",
+            json!({"algorithms": []}),
+            ".algorithms",
+            "action compress_response needs \"algorithms\", a list of objects with a \"name\"",
+        ),
+        (
+            COMPRESSION,
+            "compress_response",
+            json!({"algorithms": [{"name": "zstd"}]}),
+            ".algorithms[0].name",
+            "this edge has no encoder for zstd; use brotli or gzip",
+        ),
+        (
+            COMPRESSION,
+            "compress_response",
+            json!({"algorithms": [{"name": "auto"}, {"name": "gzip"}]}),
+            ".algorithms[0].name",
+            "nothing after auto would ever be chosen; put it last",
+        ),
+        (
+            LOG,
+            "log_custom_field",
+            json!({"request_fields": [{"name": "X-A"}]}),
+            ".request_fields[0].name",
+            "\"X-A\" is no name of a header in lower case",
+        ),
+        (
+            LOG,
+            "log_custom_field",
+            json!({"request_fields": [{"name": "cookie"}]}),
+            ".request_fields[0].name",
+            "cookies are logged one by one, under \"cookie_fields\"",
+        ),
+        (
+            LOG,
+            "log_custom_field",
+            json!({"response_fields": [{"name": "etag"}], "raw_response_fields": [{"name": "etag"}]}),
+            ".response_fields[0].name",
+            "header etag is logged as it was sent already; choose one form",
+        ),
+        (
+            LOG,
+            "log_custom_field",
+            json!({"cookie_fields": []}),
+            "",
+            "action log_custom_field does not say what to log; add \"request_fields\", \"transformed_request_fields\", \"response_fields\", \"raw_response_fields\" or \"cookie_fields\"",
+        ),
+    ] {
+        assert_eq!(refused_parameters(phase, action, parameters), [(path.to_owned(), message.to_owned())]);
+    }
+}
+
+#[test]
+fn a_rule_on_the_response_cannot_read_the_body_of_the_request() {
+    const HEADERS: &str = "http_response_headers_transform";
+    const GONE: &str = "a rule on the response cannot read the request body, which is given back once the origin has it; read it in a request phase";
+    let header = |value: Value| json!({"headers": {"X-A": value}});
+    let filter =
+        with(rule(1, "http.request.body.size gt 1", "rewrite"), header(json!({"operation": "set", "value": "a"})));
+    let value =
+        with(rule(2, "true", "rewrite"), header(json!({"operation": "set", "expression": "http.request.body.raw"})));
+    let start = format!("zones[0].phases.{HEADERS}");
+    assert_eq!(
+        refused(&document(json!({HEADERS: [filter, value]}))),
+        [
+            (format!("{start}[0].expression"), GONE.to_owned()),
+            (format!("{start}[1].action_parameters"), GONE.to_owned()),
+        ]
+    );
 }
 
 #[test]

@@ -65,20 +65,8 @@ fn answer(parameters: Option<&serde_json::Value>, place: &Place<'_>, wrong: &mut
     let body = match (answer.content, answer.content_type) {
         (None, None) => ResponseBody::Page(Reason::Blocked),
         (Some(content), content_type) => {
-            // With its charset: the content of the document is UTF-8.
-            let content_type = match content_type.as_deref() {
-                None | Some("text/plain") => "text/plain; charset=utf-8",
-                Some("text/html") => "text/html; charset=utf-8",
-                Some("text/xml") => "text/xml; charset=utf-8",
-                Some("application/json") => "application/json",
-                Some(other) => {
-                    let message = format!(
-                        "content type \"{other}\" cannot be sent; choose text/plain, text/html, text/xml or application/json"
-                    );
-                    wrong.push(place.key("content_type").error(message));
-                    ""
-                }
-            };
+            let content_type = content_type.as_deref().unwrap_or("text/plain");
+            let content_type = super::content_type(content_type, &place.key("content_type"), wrong).unwrap_or_default();
             if content.len() > 30 << 10 {
                 wrong.push(
                     place

@@ -18,7 +18,10 @@ pub(super) const ROW: ActionRow = ActionRow {
     summary: "Writes headers and cookies into the request's event (`RequestHeaders`, `ResponseHeaders` and `Cookies` of \
               `http_requests`), of each value at most 1024 bytes. Of several rules the last has its way.",
     parameters: &[
-        ParameterRow::new("request_fields", "Request headers as the client sent them: a list of objects with a `name` in lower case."),
+        ParameterRow::new(
+            "request_fields",
+            "Request headers as the client sent them: a list of objects with a `name` in lower case.",
+        ),
         ParameterRow::new("transformed_request_fields", "Request headers as the origin got them."),
         ParameterRow::new(
             "response_fields",
@@ -35,6 +38,7 @@ const FIELDS_MAX: usize = 100;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the documented names")]
 struct Parameters {
     #[serde(default)]
     request_fields: Vec<Named>,

@@ -5,10 +5,13 @@
 //! nobody. Each action has a module of its own that reads its parameters into what runs ([`super::run`]).
 
 mod block;
+mod compress_response;
 mod execute;
 mod log;
+mod log_custom_field;
 mod redirect;
 mod rewrite;
+mod serve_error;
 mod skip;
 
 use rules::{Context, Phase};
@@ -22,20 +25,27 @@ use super::rule::Compiler;
 use super::run::Act;
 
 /// Every action that does something, in the order in which messages and the reference name them.
-pub static ACTIONS: &[ActionRow] = &[block::ROW, log::ROW, skip::ROW, execute::ROW, redirect::ROW, rewrite::ROW];
+pub static ACTIONS: &[ActionRow] = &[
+    block::ROW,
+    log::ROW,
+    skip::ROW,
+    execute::ROW,
+    redirect::ROW,
+    rewrite::ROW,
+    serve_error::ROW,
+    compress_response::ROW,
+    log_custom_field::ROW,
+];
 
 /// Actions that Cloudflare documents and that do nothing here yet.
 const NOT_YET: &[&str] = &[
     "challenge",
-    "compress_response",
     "ddos_dynamic",
     "force_connection_close",
     "js_challenge",
-    "log_custom_field",
     "managed_challenge",
     "route",
     "score",
-    "serve_error",
     "set_cache_settings",
     "set_config",
 ];
@@ -90,6 +100,23 @@ impl Reading<'_, '_> {
             return None;
         };
         read_value(parameters, self.place, self.wrong)
+    }
+}
+
+/// A content type that a document may name, as it is sent: with its charset, for the text of the document is UTF-8.
+fn content_type(name: &str, place: &Place<'_>, wrong: &mut Vec<Diagnostic>) -> Option<&'static str> {
+    match name {
+        "text/plain" => Some("text/plain; charset=utf-8"),
+        "text/html" => Some("text/html; charset=utf-8"),
+        "text/xml" => Some("text/xml; charset=utf-8"),
+        "application/json" => Some("application/json"),
+        other => {
+            let message = format!(
+                "content type \"{other}\" cannot be sent; choose text/plain, text/html, text/xml or application/json"
+            );
+            wrong.push(place.error(message));
+            None
+        }
     }
 }
 

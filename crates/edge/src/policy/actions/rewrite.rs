@@ -16,9 +16,9 @@ use crate::policy::text::{Given, Text};
 
 pub(super) const ROW: ActionRow = ActionRow {
     name: "rewrite",
-    phases: &[Phase::RequestTransform, Phase::RequestLateTransform],
+    phases: &[Phase::RequestTransform, Phase::RequestLateTransform, Phase::ResponseHeadersTransform],
     terminating: false,
-    summary: "Changes the URL of the request, or headers on their way to the origin. Rules of the same phase \
+    summary: "Changes the URL of the request, or headers on their way to the origin or to the client. Rules of the same phase \
               see what was there before; of several that change one thing the last has its way.",
     parameters: &[
         ParameterRow::new(
@@ -28,7 +28,7 @@ pub(super) const ROW: ActionRow = ActionRow {
         ParameterRow::new("uri.query", "Likewise the new query, without its question mark; empty removes it."),
         ParameterRow::new(
             "headers.NAME.operation",
-            "In `http_request_late_transform`: `set` (in the place of all lines of the name), `add` (one more line) or `remove`.",
+            "In the two phases of headers: `set` (in the place of all lines of the name), `add` (one more line) or `remove`.",
         ),
         ParameterRow::new(
             "headers.NAME.value",
@@ -118,7 +118,11 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Act> {
             None
         }
         Parameters { headers: Some(_), .. } if is_url => {
-            let message = format!("{phase} rewrites the URL; request headers are in {}", Phase::RequestLateTransform);
+            let message = format!(
+                "{phase} rewrites the URL; request headers are in {}, response headers in {}",
+                Phase::RequestLateTransform,
+                Phase::ResponseHeadersTransform
+            );
             reading.wrong.push(reading.place.key("headers").error(message));
             None
         }
@@ -176,7 +180,8 @@ fn read_headers(headers: BTreeMap<String, Header>, reading: &mut Reading<'_, '_>
         if rewrites.iter().any(|other| other.name.eq_ignore_ascii_case(&name)) {
             reading.wrong.push(place.error(format!("header {name} is named twice, in two spellings; name it once")));
         }
-        if let Err(message) = check_name(&name, &header.operation) {
+        let check = if reading.context.phase.sees_response() { check_response_name } else { check_name };
+        if let Err(message) = check(&name, &header.operation) {
             reading.wrong.push(place.error(message));
         }
         let (context, wrong) = (reading.context, &mut *reading.wrong);
@@ -219,11 +224,37 @@ fn static_value(value: &str) -> Result<Box<str>, String> {
     })
 }
 
-/// Why rules may not do this to a header of the request.
-fn check_name(name: &str, operation: &str) -> Result<(), String> {
+/// Why rules may not do this to a header of the response.
+fn check_response_name(name: &str, operation: &str) -> Result<(), String> {
+    check_spelling(name)?;
+    let plain = name.to_ascii_lowercase();
+    let known = Known::of(plain.as_bytes());
+    if FRAMING.contains(&known) || matches!(known, Known::ContentEncoding | Known::ContentRange | Known::Date) {
+        return Err(format!("header {name} frames the message or describes its content; rules cannot change it"));
+    }
+    if plain.starts_with("cf-") || plain.starts_with("x-cf-") {
+        return Err(format!("header {name} is the edge's own word; rules cannot change it"));
+    }
+    match (known, operation) {
+        (Known::Server, "set" | "add") => Err("the Server header can only be removed".to_owned()),
+        (Known::SetCookie, "set") => {
+            Err("\"set\" would take all cookies of the origin away; use \"add\", or \"remove\" if that is meant"
+                .to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_spelling(name: &str) -> Result<(), String> {
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
         return Err(format!("\"{name}\" is no header name that rules may change; use letters, digits, - and _"));
     }
+    Ok(())
+}
+
+/// Why rules may not do this to a header of the request.
+fn check_name(name: &str, operation: &str) -> Result<(), String> {
+    check_spelling(name)?;
     // CGI, WSGI and PHP read `_` as `-`.
     let plain = name.to_ascii_lowercase().replace('_', "-");
     let known = Known::of(plain.as_bytes());
