@@ -32,6 +32,7 @@ use crate::events::{self, Record};
 use crate::headers::{self, Added};
 use crate::live::{Live, Served};
 use crate::metrics::{Family, Metric};
+use crate::origin::{Group, Route};
 use crate::page::{Format, Page, Reason};
 use crate::policy::{self, EdgeSettings, ResponseBody, Verdict, Zone};
 use crate::upstream::{Length, UpstreamError};
@@ -198,6 +199,7 @@ pub async fn run<B: RequestBody, S: ResponseSink>(
         date: worker.date(record.started),
         ray,
         target: None,
+        routed: None,
     };
     let ending = match exchange.serve(body, sink, &mut record).await {
         Ok(()) if sink.began() => Ending::Complete,
@@ -280,6 +282,8 @@ struct Exchange<'e> {
     ray: SmallVec<[u8; 32]>,
     /// What the origin is asked for, where it is not what the client asked for.
     target: Option<Vec<u8>>,
+    /// The servers behind the zone, where rules send the request to others.
+    routed: Option<Arc<Group>>,
 }
 
 /// What a body that cannot be held whole is beyond.
@@ -387,6 +391,17 @@ impl<'e> Exchange<'e> {
                 self.target = Some(view.uri().to_vec());
             }
             self.worker.spare.replace(view.into_spare());
+            let route =
+                record.rules.changes().map(|changes| &changes.route).filter(|route| **route != Route::default());
+            if let (Verdict::Continue, Some(route)) = (&verdict, route) {
+                match served.routes.group(route, zone.origin()) {
+                    Ok(group) => self.routed = Some(group),
+                    Err(error) => {
+                        record.origin_error = Some(error.to_string());
+                        return self.page(sink, body, record, Reason::OriginUnreachable, Some(served)).await;
+                    }
+                }
+            }
             verdict
         } else {
             let url = fields::normalize::normalize(head.path_and_query(), zone.normalization().incoming);

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::origin::{Group, Origins};
+use crate::origin::{Group, Origins, Routes};
 use crate::policy::{Diagnostic, EdgeSettings, Policy, Step, Zone};
 use crate::tls::{CertificateStore, CertificateTable, ZoneCertificates};
 
@@ -32,6 +32,8 @@ pub struct Served {
     pub name: Arc<str>,
     /// Its origin servers.
     pub group: Arc<Group>,
+    /// The servers that rules send requests to instead.
+    pub routes: Routes,
     /// The settings of the edge as a whole.
     pub settings: Arc<EdgeSettings>,
 }
@@ -40,7 +42,7 @@ impl Live {
     /// Builds what `policy` needs. The certificates stand in the returned table, to be installed with the swap.
     pub fn prepare(
         policy: Arc<Policy>,
-        origins: &Origins,
+        origins: &Arc<Origins>,
         certificates: &CertificateStore,
         warnings: &mut Vec<Diagnostic>,
     ) -> Result<(Self, Arc<CertificateTable>), Vec<Diagnostic>> {
@@ -52,6 +54,7 @@ impl Live {
                     zone: Arc::clone(zone),
                     name: zone.name().into(),
                     group,
+                    routes: Routes::new(origins),
                     settings: Arc::clone(policy.edge()),
                 })),
                 Err(error) => errors.push(Diagnostic::error(&zone_path(index, &["origin"]), error.to_string())),

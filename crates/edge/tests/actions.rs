@@ -374,3 +374,34 @@ fn what_only_changes_a_request_leaves_no_row_of_its_own() {
     // What the client asked for, whatever was made of it.
     assert_eq!((&row["Action"], &row["ClientRequestPath"]), (&json!("log"), &json!("/a")));
 }
+
+#[test]
+fn a_request_goes_where_rules_route_it_under_the_name_that_they_give() {
+    let (first, second) =
+        (echo("HTTP/1.1 200 OK\r\nX-Origin: first\r\n"), echo("HTTP/1.1 200 OK\r\nX-Origin: second\r\n"));
+    let edge = start(
+        first,
+        json!({
+            "http_request_origin": [
+                rule("http.request.uri.path eq \"/port\"", "route", json!({"origin": {"port": second.port()}})),
+                rule("http.request.uri.path eq \"/both\"", "route", json!({"origin": {"port": 1, "host": "127.0.0.1"}})),
+                rule("http.request.uri.path eq \"/both\"", "route", json!({"origin": {"port": second.port()}})),
+                rule("http.request.uri.path eq \"/name\"", "route", json!({"host_header": "other.example:81"})),
+            ],
+            "http_request_firewall_custom": [rule("http.host ne \"shop.example\"", "block", Value::Null)],
+        }),
+    );
+    for (target, origin, host) in [
+        ("/", "first", "shop.example"),
+        ("/port", "second", "shop.example"),
+        ("/both", "second", "shop.example"),
+        ("/name", "first", "other.example:81"),
+        // From the servers that were made for the first one.
+        ("/port", "second", "shop.example"),
+    ] {
+        let answer = get(&edge, target, "");
+        let (head, got) = parts(&answer);
+        assert_eq!((values(head, "X-Origin"), values(got, "Host")), (vec![origin], vec![host]), "{target}: {answer}");
+    }
+    edge.shutdown(Duration::ZERO);
+}

@@ -66,7 +66,8 @@ impl<'e> Exchange<'e> {
         record: &mut Record,
     ) -> Result<(), Failed> {
         let held = RefCell::new(held);
-        let group = &served.group;
+        let routed = self.routed.clone();
+        let group = routed.as_ref().unwrap_or(&served.group);
         let upgrade = self.head.upgrade().filter(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
         let cookie =
             if group.wants_cookie() { sticky_token(self.head.headers().known_all(Known::Cookie)) } else { None };
@@ -594,11 +595,11 @@ impl<'e> Exchange<'e> {
     }
 
     /// What `Host` says to the origin.
-    fn host_for<'a>(&self, served: &'a Served, server: &'a Server) -> &'a [u8]
+    fn host_for<'a>(&'a self, served: &'a Served, server: &'a Server) -> &'a [u8]
     where
         'e: 'a,
     {
-        match (served.group.host_header(), self.head.host()) {
+        match (self.routed.as_ref().unwrap_or(&served.group).host_header(), self.head.host()) {
             (Some(host), _) => host.as_bytes(),
             // HTTP/1.0 need not name a host, but every origin wants one.
             (None, b"") => server.authority().as_bytes(),

@@ -8,6 +8,7 @@ use fields::View;
 
 use super::text::Text;
 use crate::compress::Algorithm;
+use crate::origin::Route;
 
 /// What the rules of a request have changed so far. Nothing of it exists where no such rule matched.
 #[derive(Debug, Default)]
@@ -16,6 +17,8 @@ pub struct Changes {
     query: Option<Vec<u8>>,
     /// The URL that rules have put in the place of the client's.
     pub uri: Option<RewrittenUri>,
+    /// Where the request goes.
+    pub route: Route,
     /// Of the request to the origin.
     pub request_headers: Vec<HeaderChange>,
     /// Of the response to the client.

@@ -15,6 +15,7 @@ use super::changes::{Changes, CustomFields, ErrorPage, HeaderChange, HeaderRewri
 use super::redirect;
 use super::text::Text;
 use crate::compress::Algorithm;
+use crate::origin::Route;
 use crate::page::Reason;
 
 /// What the request phases decided.
@@ -236,6 +237,7 @@ pub(super) enum Act {
     Execute(Arc<Rules>),
     RewriteUri(Arc<UriRewrite>),
     RewriteHeaders(Arc<[HeaderRewrite]>),
+    Route(Arc<Route>),
     ServeError(Arc<ErrorPage>),
     Compress(Arc<[Algorithm]>),
     LogFields(Arc<CustomFields>),
@@ -299,7 +301,7 @@ impl Act {
             Self::RewriteUri(rewrite) => [&rewrite.path, &rewrite.query].into_iter().flatten().any(Text::reads_body),
             Self::RewriteHeaders(rewrites) => rewrites.iter().any(HeaderRewrite::reads_body),
             Self::Block(_) | Self::Log | Self::Skip(_) => false,
-            Self::ServeError(_) | Self::Compress(_) | Self::LogFields(_) => false,
+            Self::Route(_) | Self::ServeError(_) | Self::Compress(_) | Self::LogFields(_) => false,
         }
     }
 }
@@ -399,6 +401,10 @@ impl Stage {
                 let of_response = self.phase.sees_response();
                 let all = if of_response { &mut changes.response_headers } else { &mut changes.request_headers };
                 all.extend(made);
+                Next::Rule
+            }
+            Act::Route(route) => {
+                outcome.change().route.merge(route);
                 Next::Rule
             }
             Act::ServeError(page) => {

@@ -133,7 +133,7 @@ fn phases_run_in_the_documented_order_and_the_account_first_in_each() {
 
     document["zones"][0]["phases"][REDIRECTS] =
         json!([with(rule(5, "true", "redirect"), json!({"from_value": {"target_url": {"value": "/x"}}}))]);
-    assert_eq!(request(&compiled(&document), "/"), (redirected(302, "/x"), vec![(5, "redirect")]));
+    assert_eq!(request(&compiled(&document), "/"), (redirected(301, "/x"), vec![(5, "redirect")]));
 }
 
 #[test]
@@ -282,18 +282,18 @@ fn a_redirect_goes_to_a_value_or_to_what_an_expression_gives() {
         (
             json!({"target_url": {"value": "https://a.example/x#y"}, "preserve_query_string": true}),
             "/?q=1",
-            redirected(302, "https://a.example/x?q=1#y"),
+            redirected(301, "https://a.example/x?q=1#y"),
         ),
         (
             json!({"target_url": {"expression": "concat(\"https://a.example\", http.request.uri.path)"}}),
             "/p",
-            redirected(302, "https://a.example/p"),
+            redirected(301, "https://a.example/p"),
         ),
         (json!({"target_url": {"expression": "http.request.uri.query"}}), "/?javascript:alert(1)", Verdict::Continue),
         (
             json!({"target_url": {"expression": "http.request.uri.query"}}),
             "/?//evil.example",
-            redirected(302, "/evil.example"),
+            redirected(301, "/evil.example"),
         ),
     ] {
         let rule = with(rule(1, "true", "redirect"), json!({"from_value": parameters.clone()}));
@@ -408,12 +408,12 @@ fn a_rule_that_cannot_be_is_refused_with_its_place_and_the_way_out() {
         (
             json!({"http_ratelimit": rules}),
             "zones[0].phases.http_ratelimit",
-            "phase http_ratelimit does nothing yet, so no rule may stand in it; remove it or use http_request_dynamic_redirect, http_request_transform, http_request_firewall_custom, http_request_firewall_managed, http_request_redirect, http_request_late_transform, http_custom_errors, http_response_headers_transform, http_response_compression or http_log_custom_fields",
+            "phase http_ratelimit does nothing yet, so no rule may stand in it; remove it or use http_request_dynamic_redirect, http_request_transform, http_request_origin, http_request_firewall_custom, http_request_firewall_managed, http_request_redirect, http_request_late_transform, http_custom_errors, http_response_headers_transform, http_response_compression or http_log_custom_fields",
         ),
         (
             json!({"http_firewall": rules}),
             "zones[0].phases.http_firewall",
-            "unknown phase \"http_firewall\"; the phases are http_request_dynamic_redirect, http_request_transform, http_request_firewall_custom, http_request_firewall_managed, http_request_redirect, http_request_late_transform, http_custom_errors, http_response_headers_transform, http_response_compression or http_log_custom_fields",
+            "unknown phase \"http_firewall\"; the phases are http_request_dynamic_redirect, http_request_transform, http_request_origin, http_request_firewall_custom, http_request_firewall_managed, http_request_redirect, http_request_late_transform, http_custom_errors, http_response_headers_transform, http_response_compression or http_log_custom_fields",
         ),
         (
             json!({CUSTOM: [rule(1, "true", "managed_challenge")]}),
@@ -733,6 +733,28 @@ fn an_action_on_responses_that_cannot_be_is_refused_with_its_place_and_the_way_o
         ),
     ] {
         assert_eq!(refused_parameters(phase, action, parameters), [(path.to_owned(), message.to_owned())]);
+    }
+}
+
+#[test]
+fn a_route_that_cannot_be_is_refused_with_its_place_and_the_way_out() {
+    for (parameters, path, message) in [
+        (json!({}), "", "action route does not say where to; add \"host_header\", \"sni\" or \"origin\""),
+        (json!({"origin": {"port": 0}}), ".origin.port", "port 0 is none; use 1 to 65535"),
+        (
+            json!({"origin": {"host": "http://a"}}),
+            ".origin.host",
+            "\"http://a\" is no host; write a name or an address, without scheme and port",
+        ),
+        (
+            json!({"host_header": "a b", "sni": {"value": "a"}}),
+            ".host_header",
+            "\"a b\" is not a host name with an optional port",
+        ),
+        (json!({"sni": {"value": "a b"}}), ".sni.value", "\"a b\" is neither a DNS name nor an IP address"),
+    ] {
+        let found = refused_parameters("http_request_origin", "route", parameters);
+        assert_eq!(found, [(path.to_owned(), message.to_owned())]);
     }
 }
 

@@ -11,6 +11,7 @@ mod log;
 mod log_custom_field;
 mod redirect;
 mod rewrite;
+mod route;
 mod serve_error;
 mod skip;
 
@@ -32,6 +33,7 @@ pub static ACTIONS: &[ActionRow] = &[
     execute::ROW,
     redirect::ROW,
     rewrite::ROW,
+    route::ROW,
     serve_error::ROW,
     compress_response::ROW,
     log_custom_field::ROW,
@@ -44,7 +46,6 @@ const NOT_YET: &[&str] = &[
     "force_connection_close",
     "js_challenge",
     "managed_challenge",
-    "route",
     "score",
     "set_cache_settings",
     "set_config",

@@ -18,7 +18,7 @@ pub(super) const ROW: ActionRow = ActionRow {
     parameters: &[
         ParameterRow::new("from_value.target_url.value", "The target: an http or https URL, or a path."),
         ParameterRow::new("from_value.target_url.expression", "The same, as an expression over the request."),
-        ParameterRow::new("from_value.status_code", "301, 302, 303, 307 or 308. Unset: 302."),
+        ParameterRow::new("from_value.status_code", "301, 302, 303, 307 or 308. Unset: 301, as documented."),
         ParameterRow::new("from_value.preserve_query_string", "Whether the request's query is appended. Unset: no."),
     ],
     read,
@@ -41,13 +41,13 @@ fn target(reading: &mut Reading<'_, '_>) -> Option<Redirect> {
     #[serde(deny_unknown_fields)]
     struct FromValue {
         target_url: Given,
-        #[serde(default = "found")]
+        #[serde(default = "moved_permanently")]
         status_code: u16,
         #[serde(default)]
         preserve_query_string: bool,
     }
-    fn found() -> u16 {
-        302
+    fn moved_permanently() -> u16 {
+        301
     }
     const NEEDED: &str = "action redirect needs \"from_value\" with a \"target_url\"";
     let given: Parameters = reading.needed(NEEDED)?;
