@@ -422,8 +422,8 @@ class ListSource(Settings):
         Literal["ip", "hostname", "asn", "string"],
         Meta(
             description=(
-                "What it holds: IP addresses and CIDR prefixes, host names (`*.shop.example` for all below one), numbers "
-                "of autonomous systems, or strings that are compared whole."
+                "What it holds: IP addresses and CIDR prefixes, host names (`*.shop.example` for all below one), "
+                "numbers of autonomous systems, or strings that are compared whole."
             )
         ),
     ]
