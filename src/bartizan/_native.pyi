@@ -16,6 +16,7 @@ __all__ = [
     "TomlSyntaxError",
     "absent_fields_table",
     "absent_functions_table",
+    "actions_table",
     "check_policy",
     "event_tables",
     "fields_table",
@@ -24,6 +25,7 @@ __all__ = [
     "limits_table",
     "metrics_table",
     "parse_toml",
+    "phases_table",
 ]
 
 class TomlSyntaxError(ValueError):
@@ -221,6 +223,19 @@ def functions_table() -> str:
 
 def absent_functions_table() -> str:
     """Every documented function that is not here: a JSON array of objects with name and reason."""
+
+def phases_table() -> str:
+    """Every phase, as a JSON array in the order in which they run.
+
+    Each is an object with name, summary and response (whether the response is known then).
+    """
+
+def actions_table() -> str:
+    """Every action that does something, as a JSON array.
+
+    Each is an object with name, summary, phases (whose rules may have it), terminating (whether no rule runs after it)
+    and parameters: objects with name and summary.
+    """
 
 def metrics_table() -> str:
     """Every metric: a JSON array of objects with name, kind, the key of its label or null, and help."""

@@ -4,13 +4,42 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bartizan.rules.reference import PAGE, absent_fields, absent_functions, fields, functions, markdown
+from bartizan.rules.reference import (
+    PAGE,
+    PAGES,
+    absent_fields,
+    absent_functions,
+    actions,
+    fields,
+    functions,
+    pages,
+    phases,
+    write,
+)
 
 REPOSITORY = Path(__file__).parents[2]
 
 
-def test_the_page_is_that_of_the_tables() -> None:
-    assert (REPOSITORY / PAGE).read_text() == markdown(), "stale; run: make reference"
+def test_the_pages_are_those_of_the_tables() -> None:
+    made = pages()
+    kept = {page.relative_to(REPOSITORY) for page in (REPOSITORY / PAGES).rglob("*.md")} | {PAGE}
+    assert kept ^ made.keys() == set(), "stale; run: make reference"
+    stale = [str(page) for page, text in made.items() if (REPOSITORY / page).read_text() != text]
+    assert stale == [], "stale; run: make reference"
+
+
+def test_there_is_a_page_for_each_field_function_action_and_phase() -> None:
+    names = {page.stem for page in pages()}
+    assert {"http.host", "lower", "block", "http_request_firewall_custom"} <= names
+    assert len(names) == 1 + len(fields()) + len(functions()) + len(actions()) + len(phases())
+
+
+def test_pages_of_what_is_no_more_are_removed(tmp_path: Path) -> None:
+    old = tmp_path / PAGES / "fields" / "http.old.md"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    write(tmp_path)
+    assert {page.relative_to(tmp_path) for page in tmp_path.rglob("*.md")} == pages().keys()
 
 
 def test_every_field_and_function_says_what_it_is() -> None:

@@ -23,7 +23,10 @@ mod _native {
     #[pymodule_export]
     use super::spool::{SpoolBatch, SpoolReader, SpoolWriter, event_tables};
     #[pymodule_export]
-    use super::tables::{absent_fields_table, absent_functions_table, fields_table, functions_table, metrics_table};
+    use super::tables::{
+        absent_fields_table, absent_functions_table, actions_table, fields_table, functions_table, metrics_table,
+        phases_table,
+    };
     #[pymodule_export]
     use super::toml::{TomlSpans, TomlSyntaxError, parse_toml};
 }

@@ -1,8 +1,10 @@
-//! The tables that reference pages are made of: fields, functions and metrics, as JSON.
+//! The tables that reference pages are made of: fields, functions, phases, actions and metrics, as JSON.
 
 use edge::metrics::{Definition, FAMILIES, METRICS};
+use edge::policy::ACTIONS;
 use fields::table::{ABSENT, ALIASES, Available, Presence, TABLE};
 use pyo3::prelude::*;
+use rules::Phase;
 use rules::functions::{self, FUNCTIONS};
 use serde_json::{Value, json};
 
@@ -76,6 +78,33 @@ pub fn functions_table() -> String {
 #[pyfunction]
 pub fn absent_functions_table() -> String {
     let rows = functions::ABSENT.iter().map(|absent| json!({ "name": absent.name, "reason": absent.reason }));
+    rows.collect::<Value>().to_string()
+}
+
+/// Every phase in the order in which they run: name, summary and whether the response is known then.
+#[pyfunction]
+pub fn phases_table() -> String {
+    let rows = Phase::ALL
+        .iter()
+        .map(|phase| json!({ "name": phase.name(), "summary": phase.summary(), "response": phase.sees_response() }));
+    rows.collect::<Value>().to_string()
+}
+
+/// Every action that does something: name, summary, the phases whose rules may have it, whether no rule runs after it, and
+/// parameters.
+#[pyfunction]
+pub fn actions_table() -> String {
+    let rows = ACTIONS.iter().map(|action| {
+        let parameters =
+            action.parameters.iter().map(|row| json!({ "name": row.name, "summary": row.summary })).collect::<Value>();
+        json!({
+            "name": action.name,
+            "summary": action.summary,
+            "phases": action.phases.iter().map(|phase| phase.name()).collect::<Value>(),
+            "terminating": action.terminating,
+            "parameters": parameters,
+        })
+    });
     rows.collect::<Value>().to_string()
 }
 

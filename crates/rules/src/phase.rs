@@ -96,6 +96,32 @@ impl Phase {
         Self::ALL.into_iter().find(|phase| phase.name() == name)
     }
 
+    /// What its rules are for, in one sentence.
+    pub fn summary(self) -> &'static str {
+        match self {
+            Self::RequestSanitize => "URL normalisation, before any rule reads the URL.",
+            Self::RequestDynamicRedirect => "Redirects by rule.",
+            Self::RequestTransform => {
+                "Rewrites of path and query. Later phases see the new ones; `raw.*` fields never change."
+            }
+            Self::ConfigSettings => "Settings by rule.",
+            Self::RequestOrigin => "Where the request goes; `http.host` stays what the client asked for.",
+            Self::DdosL7 => "Floods of requests.",
+            Self::RequestFirewallCustom => "The user's own rules.",
+            Self::RateLimit => "Limits of how often a client may ask.",
+            Self::RequestApiGatewayLate => "Schemas of APIs; internal.",
+            Self::RequestFirewallManaged => "Managed rulesets on requests.",
+            Self::RequestBots => "Bots.",
+            Self::RequestRedirect => "Redirects from lists.",
+            Self::RequestLateTransform => "Headers of the request as the origin gets it.",
+            Self::CustomErrors => "Error pages.",
+            Self::ResponseHeadersTransform => "Headers of the response as the client gets it.",
+            Self::ResponseCompression => "Content codings by rule.",
+            Self::ResponseFirewallManaged => "Managed rulesets on responses.",
+            Self::LogCustomFields => "What the event says beside its columns.",
+        }
+    }
+
     /// Whether the response is known when the phase runs.
     pub fn sees_response(self) -> bool {
         self >= Self::CustomErrors
@@ -117,6 +143,7 @@ mod tests {
         assert!(Phase::ALL.is_sorted());
         for phase in Phase::ALL {
             assert_eq!(Phase::by_name(phase.name()), Some(phase));
+            assert!(phase.summary().ends_with('.'));
         }
         assert_eq!(Phase::by_name("http_request_firewall"), None);
     }
