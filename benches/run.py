@@ -20,6 +20,7 @@ BENCHES: Final = {
     "proxy": "CPU, latency and system calls of a request beside nginx (half an hour)",
     "gil": "requests beside a thread that holds the GIL (four minutes)",
     "swap": "a new policy at 1,000 zones (some minutes)",
+    "rules": "a thousand rules that do not match, beside wirefilter (two minutes)",
     "hotspots": "where the time of a request goes (a minute)",
 }
 

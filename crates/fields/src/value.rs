@@ -186,6 +186,11 @@ impl Key {
         Self { name: name.into(), known, is_lower }
     }
 
+    /// The name that it looks for.
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
     #[inline]
     fn sought(&self) -> Sought<'_> {
         Sought { name: &self.name, known: self.known, is_lower: self.is_lower }

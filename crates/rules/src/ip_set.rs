@@ -26,6 +26,16 @@ impl IpSet {
         self.v4.starts.len() + self.v6.starts.len()
     }
 
+    /// The ranges of IPv4 addresses in order, both ends included.
+    pub(crate) fn ipv4_ranges(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.v4.starts.iter().copied().zip(self.v4.ends.iter().copied())
+    }
+
+    /// The ranges of IPv6 addresses, likewise.
+    pub(crate) fn ipv6_ranges(&self) -> impl Iterator<Item = (u128, u128)> {
+        self.v6.starts.iter().copied().zip(self.v6.ends.iter().copied())
+    }
+
     /// The memory that it takes.
     pub(crate) fn bytes(&self) -> usize {
         self.v4.bytes() + self.v6.bytes()

@@ -127,6 +127,14 @@ impl List {
         }
     }
 
+    /// The set of its addresses, `None` for other kinds.
+    pub(crate) fn addresses(&self) -> Option<&IpSet> {
+        match &self.items {
+            Items::Ip(set) => Some(set),
+            _ => None,
+        }
+    }
+
     /// Whether an address is in a list of addresses.
     pub fn contains_ip(&self, address: IpAddr) -> bool {
         matches!(&self.items, Items::Ip(set) if set.contains(address))

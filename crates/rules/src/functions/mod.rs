@@ -22,6 +22,7 @@ use crate::phase::Phase;
 use crate::plan::Evaluate;
 pub use place::{Place, Places, Use};
 pub(crate) use replace::Replacement;
+pub(crate) use url::decode as url_decode;
 
 /// Every function, by name.
 pub static FUNCTIONS: &[Function] = &[

@@ -107,19 +107,24 @@ fn remove_query_args<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
 
 fn url_decode<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
     let options = arguments.literal(1).unwrap_or_default();
-    let (recursive, unicode) = (options.contains(&b'r'), options.contains(&b'u'));
     let source = arguments.cell(0)?;
     let bytes = source.bytes()?;
     if memchr::memchr2(b'%', b'+', bytes).is_none() {
         return Some(source);
     }
     let mut decoded = arguments.spare().buffer();
-    if recursive {
-        decode_recursively(bytes, unicode, &mut decoded);
-    } else {
-        decode_once(bytes, unicode, &mut decoded);
-    }
+    decode(bytes, options, &mut decoded);
     Some(Cell::Built(decoded))
+}
+
+/// Appends what `url_decode` with those options makes of a text.
+pub(crate) fn decode(text: &[u8], options: &[u8], out: &mut Vec<u8>) {
+    let unicode = options.contains(&b'u');
+    if options.contains(&b'r') {
+        decode_recursively(text, unicode, out);
+    } else {
+        decode_once(text, unicode, out);
+    }
 }
 
 fn decode_once(text: &[u8], unicode: bool, out: &mut Vec<u8>) {

@@ -1,0 +1,1 @@
+"""A thousand rules at once, measured beside a peer."""
