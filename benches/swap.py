@@ -26,7 +26,7 @@ from typing import Any, Final
 
 import msgspec
 from benches import edge, fleet, loads, usage
-from benches.machine import CLIENT_CORE, PROXY_CORE, ROOT, load_average, pinned, require
+from benches.machine import PROXY_CORE, ROOT, load_average, require
 from benches.origin import origin
 from benches.progress import progress
 from benches.proxies import free_port
