@@ -26,6 +26,7 @@ trusted_proxies = ["10.0.0.0/8"]
 colo = "AMS"
 threads = 2
 limits = { head_bytes = 32768 }
+geo = { location_file = "city.mmdb", asn_file = "asn.mmdb" }
 spool = { dir = "events", segment_bytes = 1048576, segment_seconds = 5 }
 
 [zones.shop]
@@ -108,7 +109,7 @@ action = "log"
 
 def made(directory: Path, text: str, certificates: dict[str, CertificateFiles] | None = None) -> Parts:
     (directory / "site.toml").write_text(text)
-    for name in ("ca.pem", "cert.pem"):
+    for name in ("ca.pem", "cert.pem", "city.mmdb", "asn.mmdb"):
         (directory / name).write_text("")
     (directory / "words.txt").write_text("# head\none\ntwo\n")
     loaded = load(directory / "site.toml")
@@ -135,6 +136,7 @@ def test_the_shortest_site_gets_every_default_written_out(tmp_path: Path) -> Non
             "colo": "LOC",
             "threads": 0,
             "limits": {},
+            "geo": {"location_file": None, "asn_file": None},
             "spool": {"dir": "/state/spool", "segment_bytes": 67108864, "segment_seconds": 60},
         },
         "lists": {},
@@ -189,6 +191,7 @@ def test_every_setting_reaches_the_document(tmp_path: Path) -> None:
         "colo": "AMS",
         "threads": 2,
         "limits": {"head_bytes": 32768},
+        "geo": {"location_file": str(tmp_path / "city.mmdb"), "asn_file": str(tmp_path / "asn.mmdb")},
         "spool": {"dir": str(tmp_path / "events"), "segment_bytes": 1048576, "segment_seconds": 5},
     }
     assert document["lists"] == {
@@ -316,5 +319,5 @@ def test_acme_zones_are_set_aside_for_the_renewal(tmp_path: Path) -> None:
 def test_the_edge_takes_a_document_with_every_setting(tmp_path: Path) -> None:
     redirect = 'action_parameters = { from_value = { target_url = { value = "https://shop.example/" } } }\n'
     text = FULL.replace('action = "redirect"\n', 'action = "redirect"\n' + redirect)
-    without_files = re.sub("(?m)^certificates = .*$", "", text)
+    without_files = re.sub("(?m)^(certificates|geo) = .*$", "", text)
     assert check_policy(made(tmp_path, without_files).document(1)) == []

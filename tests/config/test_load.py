@@ -92,7 +92,7 @@ intervall_s = 5
 xyzzy = 1
 """,
         [
-            'site.toml:5:1: edge: unknown key "xyzzy"; known: listen, listen_tls, trusted_proxies, colo, threads, limits, spool',
+            'site.toml:5:1: edge: unknown key "xyzzy"; known: listen, listen_tls, trusted_proxies, colo, threads, limits, geo, spool',
         ],
     ),
     (
@@ -560,6 +560,13 @@ status = "2xx"
         [
             'site.toml:5:8: zone "shop" pool active_health: "path" is "health"; it must begin with /',
             'site.toml:6:10: zone "shop" pool active_health: "status" is "2xx"; write statuses as in "200", "200-399" or "200-299,404"',
+        ],
+    ),
+    (
+        "a database of addresses that is not there",
+        '[edge.geo]\nlocation_file = "no.mmdb"\n' + ZONE,
+        [
+            'site.toml:2:17: edge geo: "location_file" names {here}/no.mmdb, which cannot be read (no such file or directory); correct the path or its permissions',
         ],
     ),
     (

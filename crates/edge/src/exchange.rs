@@ -371,6 +371,7 @@ impl<'e> Exchange<'e> {
         let verdict = if zone.has_request_rules() {
             let request = self.request(zone, ray.as_str(), record.started);
             let mut view = View::with_spare(request, self.worker.spare.take());
+            view.set_geo(served.geo.as_deref());
             if zone.reads_body() {
                 let whole = held.bytes();
                 let inspected = &whole[..whole.len().min(zone.body().inspection_limit)];

@@ -14,6 +14,7 @@ pub mod compress;
 pub mod deadlines;
 pub mod events;
 pub mod exchange;
+pub mod geo;
 pub mod h1;
 pub mod h2;
 pub mod headers;
@@ -31,3 +32,7 @@ pub mod tls;
 pub mod upstream;
 pub mod wire;
 pub mod worker;
+
+#[cfg(test)]
+#[path = "../../fields/tests/support/mmdb.rs"]
+mod mmdb;

@@ -5,8 +5,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use fields::Geo;
+
+use crate::geo::Databases;
 use crate::origin::{Group, Origins, Routes};
-use crate::policy::{Diagnostic, EdgeSettings, Policy, Step, Zone};
+use crate::policy::{Diagnostic, EdgeSettings, Policy, Severity, Step, Zone};
 use crate::tls::{CertificateStore, CertificateTable, ZoneCertificates};
 
 /// A policy, ready to serve.
@@ -20,6 +23,7 @@ pub struct Live {
     pub https_port: u16,
     trusted: Vec<Network>,
     served: Vec<Arc<Served>>,
+    databases: Databases,
 }
 
 /// A zone and what it takes to serve it. A request holds this and not the policy, so that a tunnel of days keeps one
@@ -36,17 +40,28 @@ pub struct Served {
     pub routes: Routes,
     /// The settings of the edge as a whole.
     pub settings: Arc<EdgeSettings>,
+    /// Databases of addresses, where there are any.
+    pub geo: Option<Arc<Geo>>,
 }
 
 impl Live {
-    /// Builds what `policy` needs. The certificates stand in the returned table, to be installed with the swap.
+    /// Builds what `policy` needs; files that `before` has read and that did not change are not read again. The certificates
+    /// stand in the returned table, to be installed with the swap.
     pub fn prepare(
         policy: Arc<Policy>,
+        before: Option<&Self>,
         origins: &Arc<Origins>,
         certificates: &CertificateStore,
         warnings: &mut Vec<Diagnostic>,
     ) -> Result<(Self, Arc<CertificateTable>), Vec<Diagnostic>> {
         let mut errors = Vec::new();
+        let mut found = Vec::new();
+        let databases = Databases::load(&policy, before.map(|before| &before.databases), &mut found);
+        for diagnostic in found {
+            let of_its_kind = if diagnostic.severity == Severity::Warning { &mut *warnings } else { &mut errors };
+            of_its_kind.push(diagnostic);
+        }
+        let geo = databases.geo();
         let mut served = Vec::with_capacity(policy.zones().len());
         for (index, zone) in policy.zones().iter().enumerate() {
             match origins.group(zone.origin()) {
@@ -56,6 +71,7 @@ impl Live {
                     group,
                     routes: Routes::new(origins),
                     settings: Arc::clone(policy.edge()),
+                    geo: geo.clone(),
                 })),
                 Err(error) => errors.push(Diagnostic::error(&zone_path(index, &["origin"]), error.to_string())),
             }
@@ -87,7 +103,7 @@ impl Live {
         };
         let https_port =
             policy.edge().listen.iter().find(|listen| listen.tls).map_or(443, |listen| listen.address.port());
-        Ok((Self { policy, http1_limits, https_port, trusted, served }, prepared.table))
+        Ok((Self { policy, http1_limits, https_port, trusted, served, databases }, prepared.table))
     }
 
     /// The zone that serves a host as it stands in `Host`, `:authority` or SNI.

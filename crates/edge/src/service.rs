@@ -185,7 +185,7 @@ impl Edge {
         let origins = origin::Options { sticky_key, recorder: Some(recorder.clone()), ..origin::Options::default() };
         let origins = Origins::start(origins).map_err(StartError::System)?;
         let (live, table) =
-            Live::prepare(policy, &origins, &certificates, &mut report.warnings).map_err(StartError::Policy)?;
+            Live::prepare(policy, None, &origins, &certificates, &mut report.warnings).map_err(StartError::Policy)?;
         certificates.install(table);
         let bound = settings.listen.iter().map(|listen| listen::bind(listen, threads));
         let bound: Vec<Bound> = bound.collect::<Result<_, _>>().map_err(StartError::Bind)?;
@@ -255,7 +255,8 @@ impl Edge {
         let recorder = self.shared.metrics.control();
         let before = self.shared.live.get();
         let prepared = Policy::compile(document, Some(&before.policy)).and_then(|(policy, mut report)| {
-            let (live, table) = Live::prepare(policy, &self.origins, &self.certificates, &mut report.warnings)?;
+            let (live, table) =
+                Live::prepare(policy, Some(&before), &self.origins, &self.certificates, &mut report.warnings)?;
             Ok((live, table, report))
         });
         let (live, table, mut report) = prepared.inspect_err(|_| recorder.count(Metric::PolicyRefused))?;

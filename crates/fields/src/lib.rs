@@ -7,11 +7,13 @@
 //! * [`table`]: names, types, availability and meaning of every field, the only place where they are declared.
 //! * [`request`]: what a view is made of.
 //! * [`view`]: how each field is computed.
+//! * [`geo`]: databases of addresses.
 //! * [`value`], [`pairs`]: what values look like.
 //! * [`normalize`]: one spelling for every URL that means the same.
 //! * [`columns`]: the event tables that every request leaves a row in.
 
 pub mod columns;
+pub mod geo;
 pub mod normalize;
 pub mod pairs;
 pub mod request;
@@ -23,6 +25,11 @@ pub mod view;
 mod media;
 mod multipart;
 
+#[cfg(test)]
+#[path = "../tests/support/mmdb.rs"]
+mod mmdb;
+
+pub use geo::{Database, Geo};
 pub use normalize::Normalization;
 pub use request::{Body, Connection, Request, Response, Tls};
 pub use spare::{Buffer, Spare, Strings, Text};

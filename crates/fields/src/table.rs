@@ -373,59 +373,59 @@ fields! {
         "The client's address: that of the connection, or the one that a trusted proxy named. An IPv4-mapped IPv6 address is IPv4.",
         "ip.src in {198.51.100.1 192.0.2.0/24 2001:db8::/32}";
     SourceAsn "ip.src.asnum" Type::Integer, Geolocation, Head,
-        Partial("empty: the edge cannot be given a database of addresses yet"),
+        Present,
         "The number of the autonomous system that announces the client's address, 0 where it is not known.",
         "ip.src.asnum in {64496 64511}";
     SourceCity "ip.src.city" Type::String, Geolocation, Head,
-        Partial("empty: the edge cannot be given a database of addresses yet"),
+        Present,
         "The city of the client's address, in English.",
         r#"ip.src.city eq "San Francisco""#;
     SourceContinent "ip.src.continent" Type::String, Geolocation, Head,
-        Partial("empty: the edge cannot be given a database of addresses yet"),
+        Partial("never T1: the databases do not know the Tor network"),
         "The continent of the client's address: AF, AN, AS, EU, NA, OC or SA.",
         r#"ip.src.continent eq "EU""#;
     SourceCountry "ip.src.country" Type::String, Geolocation, Head,
-        Partial("empty: the edge cannot be given a database of addresses yet"),
+        Present,
         "The country of the client's address as two letters (ISO 3166-1).",
         r#"ip.src.country in {"GB" "IE"}"#;
     SourceIsInEuropeanUnion "ip.src.is_in_european_union" Type::Boolean, Geolocation, Head,
-        Partial("empty: the edge cannot be given a database of addresses yet"),
+        Present,
         "Whether the client's address is in the European Union.",
         "ip.src.is_in_european_union";
     SourceLatitude "ip.src.lat" Type::String, Geolocation, Head,
-        Partial("empty: the edge cannot be given a database of addresses yet"),
+        Present,
         "The latitude of the client's address in degrees.",
         r#"ip.src.lat eq "37.78044""#;
     SourceLongitude "ip.src.lon" Type::String, Geolocation, Head,
-        Partial("empty: the edge cannot be given a database of addresses yet"),
+        Present,
         "The longitude of the client's address in degrees.",
         r#"ip.src.lon eq "-122.39055""#;
     SourceMetroCode "ip.src.metro_code" Type::String, Geolocation, Head,
-        Partial("empty: the edge cannot be given a database of addresses yet"),
+        Present,
         "The designated market area of the client's address, in the United States.",
         r#"ip.src.metro_code eq "635""#;
     SourcePostalCode "ip.src.postal_code" Type::String, Geolocation, Head,
-        Partial("empty: the edge cannot be given a database of addresses yet"),
+        Present,
         "The postal code of the client's address.",
         r#"ip.src.postal_code eq "78701""#;
     SourceRegion "ip.src.region" Type::String, Geolocation, Head,
-        Partial("empty: the edge cannot be given a database of addresses yet"),
+        Present,
         "The name of the first-level region of the client's address, in English.",
         r#"ip.src.region eq "Texas""#;
     SourceRegionCode "ip.src.region_code" Type::String, Geolocation, Head,
-        Partial("empty: the edge cannot be given a database of addresses yet"),
+        Present,
         "The code of the first-level region of the client's address without its country.",
         r#"ip.src.region_code eq "TX""#;
     SourceSubdivision1IsoCode "ip.src.subdivision_1_iso_code" Type::String, Geolocation, Head,
-        Partial("empty: the edge cannot be given a database of addresses yet"),
+        Present,
         "The first-level region of the client's address (ISO 3166-2).",
         r#"ip.src.subdivision_1_iso_code eq "GB-ENG""#;
     SourceSubdivision2IsoCode "ip.src.subdivision_2_iso_code" Type::String, Geolocation, Head,
-        Partial("empty: the edge cannot be given a database of addresses yet"),
+        Present,
         "The second-level region of the client's address (ISO 3166-2).",
         r#"ip.src.subdivision_2_iso_code eq "GB-SWK""#;
     SourceTimezoneName "ip.src.timezone.name" Type::String, Geolocation, Head,
-        Partial("empty: the edge cannot be given a database of addresses yet"),
+        Present,
         "The time zone of the client's address, by its name in the IANA database.",
         r#"ip.src.timezone.name eq "America/Chicago""#;
     TcpSourcePort "tcp.srcport" Type::Integer, Connection, Head,
@@ -792,6 +792,12 @@ impl FieldSet {
         Self(std::array::from_fn(|word| self.0[word] | other.0[word]))
     }
 
+    /// The fields of both sets.
+    #[must_use]
+    pub fn intersection(self, other: Self) -> Self {
+        Self(std::array::from_fn(|word| self.0[word] & other.0[word]))
+    }
+
     /// Whether no field is in the set.
     pub fn is_empty(&self) -> bool {
         self.0 == [0; WORDS]
@@ -866,5 +872,6 @@ mod tests {
         assert!(!set.reads(Available::Response));
         assert!(FieldSet::EMPTY.is_empty() && !set.is_empty());
         assert_eq!(FieldSet::EMPTY.union(set), set);
+        assert_eq!(set.intersection([FieldId::Host].into_iter().collect()), [FieldId::Host].into_iter().collect());
     }
 }

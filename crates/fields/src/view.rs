@@ -15,6 +15,7 @@ use http1::{Headers, Known, Version};
 use ring::hmac::{self, HMAC_SHA256};
 use ring::rand::SystemRandom;
 
+use crate::geo::{Geo, NOWHERE, Place};
 use crate::media;
 use crate::multipart::{Multipart, Said};
 use crate::normalize::normalize;
@@ -30,6 +31,7 @@ pub struct View<'r> {
     request: Request<'r>,
     response: Option<Response<'r>>,
     rewritten: Option<&'r [u8]>,
+    geo: Option<&'r Geo>,
     uri: OnceCell<Target<'r>>,
     host: OnceCell<Cow<'r, [u8]>>,
     full_uri: OnceCell<Vec<u8>>,
@@ -47,6 +49,7 @@ pub struct View<'r> {
     multipart: OnceCell<Box<Multipart>>,
     languages: OnceCell<PairIndex>,
     random_seed: OnceCell<hmac::Tag>,
+    place: OnceCell<Box<Place<'r>>>,
     spare: Spare,
 }
 
@@ -70,6 +73,7 @@ impl<'r> View<'r> {
             request,
             response: None,
             rewritten: None,
+            geo: None,
             uri: OnceCell::new(),
             host: OnceCell::new(),
             full_uri: OnceCell::new(),
@@ -87,6 +91,7 @@ impl<'r> View<'r> {
             multipart: OnceCell::new(),
             languages: OnceCell::new(),
             random_seed: OnceCell::new(),
+            place: OnceCell::new(),
             spare,
         }
     }
@@ -131,6 +136,12 @@ impl<'r> View<'r> {
         self.media_type = OnceCell::new();
     }
 
+    /// Gives the view the databases in which it finds where the client is.
+    pub fn set_geo(&mut self, geo: Option<&'r Geo>) {
+        self.geo = geo;
+        self.place = OnceCell::new();
+    }
+
     /// A view of the same request under another URL, which is path and query. Only `raw.*` still sees what was sent.
     pub fn rewritten<'s>(&self, target: &'s [u8]) -> View<'s>
     where
@@ -139,6 +150,7 @@ impl<'r> View<'r> {
         let mut view = View::new(self.request);
         view.response = self.response;
         view.rewritten = Some(target);
+        view.geo = self.geo;
         view
     }
 
@@ -282,7 +294,7 @@ impl<'r> View<'r> {
             FieldId::ResponseErrorType => self.response?.error_type.as_bytes(),
             FieldId::WorkerUpstreamZone => b"",
             field if field.kind().is_bytes() && is_always_empty(field) => b"",
-            _ => return None,
+            field => return self.place().text(field).map(str::as_bytes),
         })
     }
 
@@ -293,6 +305,7 @@ impl<'r> View<'r> {
             FieldId::RequestBodyTruncated => self.body().truncated,
             FieldId::Ssl => self.request.connection.scheme_https,
             FieldId::EdgeClientTcp => true,
+            FieldId::SourceIsInEuropeanUnion => self.place().is_in_european_union,
             field if field.kind() == Type::Boolean && is_always_empty(field) => false,
             _ => return None,
         })
@@ -307,7 +320,8 @@ impl<'r> View<'r> {
             FieldId::RequestBodySize => i64::try_from(self.body().size).unwrap_or(i64::MAX),
             FieldId::TcpSourcePort => i64::from(connection.client_port),
             FieldId::TcpDestinationPort | FieldId::EdgeServerPort => i64::from(connection.server_port),
-            FieldId::ThreatScore | FieldId::SourceAsn => 0,
+            FieldId::ThreatScore => 0,
+            FieldId::SourceAsn => self.place().asnum,
             FieldId::ResponseCode => i64::from(self.response?.status),
             _ => return None,
         })
@@ -373,6 +387,11 @@ impl<'r> View<'r> {
             signed.sign()
         });
         Some(seed.as_ref())
+    }
+
+    fn place(&self) -> &Place<'r> {
+        let Some(geo) = self.geo else { return &NOWHERE };
+        self.place.get_or_init(|| Box::new(geo.look_up(self.request.connection.client_ip.to_canonical())))
     }
 
     fn headers(&self) -> &'r Headers {
@@ -461,10 +480,9 @@ impl<'r> View<'r> {
     }
 }
 
-/// Fields that have the documented value of what is not known: there is no database of addresses, and no client is asked
-/// for a certificate.
+/// Fields that have the documented value of what is not known: no client is asked for a certificate.
 fn is_always_empty(field: FieldId) -> bool {
-    matches!(field.field().category, Category::Geolocation | Category::ClientCertificate)
+    field.field().category == Category::ClientCertificate
 }
 
 /// The host name of an authority: lower-cased, without port and without a final dot. Borrowed where it already is that.
@@ -515,10 +533,12 @@ fn media_type(headers: &Headers) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::request::Connection;
     use crate::value::Key;
-    use crate::{Normalization, TABLE};
+    use crate::{Database, Normalization, TABLE, mmdb};
     use http1::{Limits, RequestHead, RequestParser};
 
     fn head(text: &str) -> RequestHead {
@@ -657,6 +677,24 @@ mod tests {
         let held = std::ptr::from_ref(view.multipart());
         let again = View::with_spare(request(&head, &connection), view.into_spare());
         assert_eq!((parts(&again), std::ptr::from_ref(again.multipart())), (0, held));
+    }
+
+    #[test]
+    fn a_client_is_where_the_databases_have_it() {
+        let (head, connection) = (head("GET / HTTP/1.1\nHost: a\n\n"), connection());
+        let place = mmdb::database("GeoLite2-City", &[("192.0.2.0/24", mmdb::city("DE", true, "Berlin"))]);
+        let geo = Geo { places: Some(Arc::new(Database::read(place).unwrap())), autonomous_systems: None };
+        let known = |view: &View<'_>| {
+            let text = |field| String::from_utf8(view.bytes(field).unwrap().to_vec()).unwrap();
+            let (city, region) = (text(FieldId::SourceCity), text(FieldId::SourceSubdivision1IsoCode));
+            let union = view.boolean(FieldId::SourceIsInEuropeanUnion).unwrap();
+            (city, region, union, view.integer(FieldId::SourceAsn).unwrap())
+        };
+        let mut view = View::new(request(&head, &connection));
+        assert_eq!(known(&view), (String::new(), String::new(), false, 0));
+        view.set_geo(Some(&geo));
+        let berlin = ("Berlin".to_owned(), "DE-ENG".to_owned(), true, 0);
+        assert_eq!((known(&view), known(&view.rewritten(b"/"))), (berlin.clone(), berlin));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use edge::geo::Databases;
 use edge::live::zone_certificates;
 use edge::policy::{Diagnostic, Policy};
 use edge::tls::{CertificateFinding, CertificateStore};
@@ -9,15 +10,17 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use serde::Serialize;
 
-/// Compiles a policy document, reads the certificates that it names, and returns what the edge would tell its author, as a
+/// Compiles a policy document, reads the certificates and databases that it names, and returns what the edge would tell its author, as a
 /// JSON array of diagnostics: the errors for which it would be refused, or the warnings with which it would be taken.
 #[pyfunction]
 pub fn check_policy(py: Python<'_>, document: &[u8]) -> PyResult<Cow<'static, [u8]>> {
     let said: Vec<Diagnostic> = py.detach(|| match Policy::compile(document, None) {
         Ok((policy, report)) => {
             let certificates = CertificateStore::new().prepare(zone_certificates(&policy));
-            let found = certificates.findings.iter().map(CertificateFinding::diagnostic);
-            report.warnings.into_iter().chain(found).collect()
+            let mut found = report.warnings;
+            found.extend(certificates.findings.iter().map(CertificateFinding::diagnostic));
+            Databases::load(&policy, None, &mut found);
+            found
         }
         Err(diagnostics) => diagnostics,
     });

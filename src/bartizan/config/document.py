@@ -128,6 +128,7 @@ class _Edge(msgspec.Struct):
     colo: str
     threads: int
     limits: dict[str, int]
+    geo: settings.Geo
     spool: settings.Spool
 
 
@@ -211,6 +212,7 @@ def _edge(edge: Edge, paths: _Paths, spool: Path) -> _Edge:
         colo=edge.colo,
         threads=edge.threads,
         limits=edge.limits,
+        geo=settings.Geo(paths.optional(edge.geo.location_file), paths.optional(edge.geo.asn_file)),
         spool=settings.Spool(
             dir=paths.of(edge.spool.dir) if edge.spool.dir is not None else str(spool),
             segment_bytes=edge.spool.segment_bytes,

@@ -20,6 +20,7 @@ __all__ = [
     "CertificateFiles",
     "Compression",
     "Edge",
+    "Geo",
     "Hsts",
     "ListSource",
     "Listener",
@@ -121,6 +122,24 @@ class Spool(Settings):
     ] = 60
 
 
+class Geo(Settings):
+    """Databases of addresses that you have, in the MaxMind DB format (`.mmdb`). They fill the fields about geolocation."""
+
+    location_file: Annotated[
+        str | None,
+        Meta(
+            description=(
+                "Database of cities or countries, such as `GeoLite2-City.mmdb`: fills the `ip.src` fields about places. "
+                "It is held in memory, and read again by `bartizan apply` when it has changed."
+            )
+        ),
+    ] = None
+    asn_file: Annotated[
+        str | None,
+        Meta(description="Database of autonomous systems, such as `GeoLite2-ASN.mmdb`: fills `ip.src.asnum`."),
+    ] = None
+
+
 class Edge(Settings):
     """What belongs to the machine and not to one site: addresses, threads, limits."""
 
@@ -163,6 +182,7 @@ class Edge(Settings):
         dict[str, int],
         Meta(description="Deadlines and caps by name; those not named keep their default. See the table of limits."),
     ] = {}
+    geo: Annotated[Geo, Meta(description="Databases of addresses.")] = field(default_factory=Geo)
     spool: Annotated[Spool, Meta(description="Where the edge writes events.")] = field(default_factory=Spool)
 
 

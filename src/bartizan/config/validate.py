@@ -80,6 +80,9 @@ def _edge(edge: Edge, source: Source) -> Iterator[Finding]:
         wrong = _network_fault(network)
         if wrong is not None:
             yield Finding(("edge", "trusted_proxies", index), wrong)
+    for key, file in (("location_file", edge.geo.location_file), ("asn_file", edge.geo.asn_file)):
+        if file is not None:
+            yield from _file(("edge", "geo", key), file, source.directory)
     known = {limit.name: limit for limit in limits()}
     for name, value in edge.limits.items():
         limit = known.get(name)

@@ -38,6 +38,10 @@ or `all()`.
 
 A field is there from the request head on, once the body is held (a rule that reads it makes the edge hold bodies), or
 in the response phases only.
+
+Fields about geolocation come from databases in the MaxMind DB format that you have, named in `[edge.geo]` of the site
+file. Where there is none, or it does not have the address, texts are empty, `ip.src.asnum` is 0 and
+`ip.src.is_in_european_union` is false; `bartizan check` warns of rules that read what no database fills.
 """
 
 _FUNCTIONS: Final = """\

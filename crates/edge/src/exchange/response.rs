@@ -11,7 +11,7 @@ use super::{Exchange, Failed, ResponseSink};
 use crate::events::{Kept, Record};
 use crate::headers::{self, Lines};
 use crate::live::Served;
-use crate::policy::{CustomFields, ErrorPage, Zone};
+use crate::policy::{CustomFields, ErrorPage};
 
 /// Of a value that the event keeps, no more than this.
 const KEPT_BYTES: usize = 1024;
@@ -34,11 +34,11 @@ impl Exchange<'_> {
     ) -> Option<Arc<ErrorPage>> {
         record.rules.begin_response();
         let shown = Shown { status: head.status(), headers: head.headers(), error_type: "" };
-        if let Some(page) = self.error_page(&served.zone, &shown, record) {
+        if let Some(page) = self.error_page(served, &shown, record) {
             return Some(page);
         }
         let added = self.added(Some(served), cookie.map(str::as_bytes));
-        self.run_later_phases(&served.zone, &shown, &headers::to_client(head, &added), record);
+        self.run_later_phases(served, &shown, &headers::to_client(head, &added), record);
         None
     }
 
@@ -79,7 +79,7 @@ impl Exchange<'_> {
         let section = section_of(status, &lines);
         let shown = Shown { status, headers: headers_of(section.as_ref()), error_type };
         // What a rule has blocked is answered by that rule.
-        if !by_rule && let Some(page) = self.error_page(&served.zone, &shown, record) {
+        if !by_rule && let Some(page) = self.error_page(served, &shown, record) {
             return self.take_page(sink, record, served, status, lines, &page).map(Some);
         }
         self.take_changed(sink, record, served, &shown, &lines, content)?;
@@ -114,7 +114,7 @@ impl Exchange<'_> {
         lines: &Lines<'_>,
         content: &[u8],
     ) -> Result<(), Failed> {
-        self.run_later_phases(&served.zone, shown, lines, record);
+        self.run_later_phases(served, shown, lines, record);
         let changes = record.rules.take_response_headers();
         let lines = headers::changed(lines, &changes);
         self.keep_fields(record, &lines, shown.headers);
@@ -122,28 +122,29 @@ impl Exchange<'_> {
     }
 
     /// What the client gets in the place of an error, if a rule says so.
-    fn error_page(&self, zone: &Zone, shown: &Shown<'_>, record: &mut Record) -> Option<Arc<ErrorPage>> {
-        if shown.status < 400 || !zone.has_rules_in(Phase::CustomErrors) {
+    fn error_page(&self, served: &Served, shown: &Shown<'_>, record: &mut Record) -> Option<Arc<ErrorPage>> {
+        if shown.status < 400 || !served.zone.has_rules_in(Phase::CustomErrors) {
             return None;
         }
-        self.run_phase(zone, Phase::CustomErrors, shown, record);
+        self.run_phase(served, Phase::CustomErrors, shown, record);
         record.rules.changes()?.error.clone()
     }
 
     /// Runs the phases from the one of headers on; each sees what the one before it has changed.
-    fn run_later_phases(&self, zone: &Zone, shown: &Shown<'_>, lines: &Lines<'_>, record: &mut Record) {
-        self.run_phase(zone, Phase::ResponseHeadersTransform, shown, record);
+    fn run_later_phases(&self, served: &Served, shown: &Shown<'_>, lines: &Lines<'_>, record: &mut Record) {
+        self.run_phase(served, Phase::ResponseHeadersTransform, shown, record);
         let changes = record.rules.changes().map_or(&[][..], |changes| &changes.response_headers);
         let changed = (!changes.is_empty()).then(|| section_of(shown.status, &headers::changed(lines, changes)));
         let shown = match &changed {
             Some(section) => &Shown { headers: headers_of(section.as_ref()), ..*shown },
             None => shown,
         };
-        self.run_phase(zone, Phase::ResponseCompression, shown, record);
-        self.run_phase(zone, Phase::LogCustomFields, shown, record);
+        self.run_phase(served, Phase::ResponseCompression, shown, record);
+        self.run_phase(served, Phase::LogCustomFields, shown, record);
     }
 
-    fn run_phase(&self, zone: &Zone, phase: Phase, shown: &Shown<'_>, record: &mut Record) {
+    fn run_phase(&self, served: &Served, phase: Phase, shown: &Shown<'_>, record: &mut Record) {
+        let zone = &served.zone;
         if !zone.has_rules_in(phase) {
             return;
         }
@@ -152,6 +153,7 @@ impl Exchange<'_> {
         let response = Response { status: shown.status, headers: shown.headers, error_type: shown.error_type };
         let uri = record.rules.lend_uri();
         let mut view = View::with_spare(request, self.worker.spare.take());
+        view.set_geo(served.geo.as_deref());
         if let Some(uri) = &uri {
             let mut view = view.rewritten(&uri.seen);
             view.set_response(response);

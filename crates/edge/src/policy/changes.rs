@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fields::View;
+use fields::{Available, FieldSet, View};
 
 use super::text::Text;
 use crate::compress::Algorithm;
@@ -210,12 +210,17 @@ impl HeaderRewrite {
         Some(HeaderChange { name: self.name.clone(), operation })
     }
 
+    /// The fields that its value is computed from.
+    pub(super) fn fields(&self) -> FieldSet {
+        match &self.operation {
+            Operation::Set(text) | Operation::Add(text) => text.fields(),
+            Operation::Remove => FieldSet::EMPTY,
+        }
+    }
+
     /// Whether its value reads the request body.
     pub(super) fn reads_body(&self) -> bool {
-        match &self.operation {
-            Operation::Set(text) | Operation::Add(text) => text.reads_body(),
-            Operation::Remove => false,
-        }
+        self.fields().reads(Available::Body)
     }
 }
 

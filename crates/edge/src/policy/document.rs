@@ -55,8 +55,21 @@ pub struct EdgeSettings {
     /// Every deadline and cap.
     #[serde(default)]
     pub limits: Limits,
+    /// Databases of addresses.
+    #[serde(default)]
+    pub geo: GeoSettings,
     /// Where events go.
     pub spool: SpoolSettings,
+}
+
+/// Databases of addresses in the `MaxMind` DB format, by path.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GeoSettings {
+    /// Of cities or countries.
+    pub location_file: Option<String>,
+    /// Of autonomous systems.
+    pub asn_file: Option<String>,
 }
 
 /// One listening socket.

@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fields::View;
+use fields::{FieldSet, View};
 use rules::{Cache, Phase};
 use serde::Serialize;
 
@@ -40,8 +40,8 @@ pub use actions::{ACTIONS, ActionRow, ParameterRow};
 pub use changes::{Changes, CustomFields, ErrorPage, HeaderChange, HeaderOperation, ResponseField, RewrittenUri};
 pub use diagnostic::{Diagnostic, Severity, Step};
 pub use document::{
-    BodySettings, CertificateFiles, CompressionSettings, EdgeSettings, Hsts, Listen, NormalizationSettings, PastLimit,
-    SpoolSettings, TlsSettings, TlsVersion,
+    BodySettings, CertificateFiles, CompressionSettings, EdgeSettings, GeoSettings, Hsts, Listen,
+    NormalizationSettings, PastLimit, SpoolSettings, TlsSettings, TlsVersion,
 };
 pub use hosts::{HOST_MAX, HostTable};
 pub use run::{Action, Match, Outcome, Response, ResponseBody, RuleName, Source, Verdict};
@@ -123,6 +123,28 @@ impl Policy {
     /// What belongs to the edge as a whole. The same `Arc` as before where nothing of it changed.
     pub fn edge(&self) -> &Arc<EdgeSettings> {
         &self.edge
+    }
+
+    /// The rules that read any of these fields: the place of each in the document, and which of them it reads.
+    pub fn readers(&self, fields: FieldSet) -> Vec<(Vec<Step>, FieldSet)> {
+        let mut found = Vec::new();
+        let mut look = |path: Vec<Step>, rules: &run::Rules| {
+            found.extend(rules.readers(fields).map(|(index, read)| ([&path[..], &[index.into()]].concat(), read)));
+        };
+        let mut rulesets: Vec<_> = self.rulesets.iter().collect();
+        rulesets.sort_unstable_by_key(|(id, _)| *id);
+        for (id, (_, ruleset)) in rulesets {
+            look(vec!["rulesets".into(), id.as_str().into(), "rules".into()], &ruleset.rules);
+        }
+        let of_account = (vec!["account".into()], &*self.account);
+        let of_zone = |zone: &'_ Arc<Zone>| vec!["zones".into(), zone.index.into()];
+        let of_zones = self.zones.iter().map(|zone| (of_zone(zone), &zone.compiled.level));
+        for (path, level) in std::iter::once(of_account).chain(of_zones) {
+            for (phase, rules) in &level.phases {
+                look([&path[..], &["phases".into(), phase.name().into()]].concat(), rules);
+            }
+        }
+        found
     }
 
     /// All zones, in the order of the document.

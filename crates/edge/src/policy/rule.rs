@@ -81,14 +81,21 @@ impl Compiler<'_> {
                     place.key("id").error(format!("two rules have the id \"{}\"; an id names one rule", rule.id)),
                 );
             }
-            if let Some(ready) = self.rule(rule, phase, &place, wrong) {
+            if let Some(ready) = self.rule(rule, index, phase, &place, wrong) {
                 compiled.push((ready, rule.enabled));
             }
         }
         compiled
     }
 
-    fn rule(self, rule: &document::Rule, phase: Phase, place: &Place<'_>, wrong: &mut Vec<Diagnostic>) -> Option<Rule> {
+    fn rule(
+        self,
+        rule: &document::Rule,
+        index: usize,
+        phase: Phase,
+        place: &Place<'_>,
+        wrong: &mut Vec<Diagnostic>,
+    ) -> Option<Rule> {
         let before = wrong.len();
         if rule.id.len() != 32 || !rule.id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)) {
             wrong.push(
@@ -121,6 +128,7 @@ impl Compiler<'_> {
         }
         let (expression, act) = (expression?, act?);
         (wrong.len() == before).then(|| Rule {
+            index,
             expression,
             name: Arc::new(RuleName {
                 id: rule.id.as_str().into(),

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fields::View;
+use fields::{FieldSet, View};
 use rules::{Expression, Gate, Phase};
 
 use super::changes::{Changes, CustomFields, ErrorPage, HeaderChange, HeaderRewrite, RewrittenUri, UriRewrite};
@@ -220,6 +220,8 @@ pub(super) struct Rules {
 
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
+    /// Its place among the rules as they are written, where those that are not enabled count.
+    pub index: usize,
     pub expression: Expression,
     pub name: Arc<RuleName>,
     pub act: Act,
@@ -286,6 +288,13 @@ impl Rules {
         self.in_order.is_empty()
     }
 
+    /// The rules that read any of these fields, by their place, and which of them each reads. What a ruleset reads that is
+    /// executed is not among it.
+    pub fn readers(&self, fields: FieldSet) -> impl Iterator<Item = (usize, FieldSet)> {
+        let read = move |rule: &Rule| rule.expression.fields().union(rule.act.fields()).intersection(fields);
+        self.in_order.iter().map(move |rule| (rule.index, read(rule))).filter(|(_, read)| !read.is_empty())
+    }
+
     /// Whether a rule reads the request body.
     pub fn reads_body(&self) -> bool {
         self.in_order.iter().any(|rule| rule.expression.needs_body() || rule.act.reads_body())
@@ -293,6 +302,17 @@ impl Rules {
 }
 
 impl Act {
+    /// The fields that what it does is computed from.
+    fn fields(&self) -> FieldSet {
+        match self {
+            Self::Redirect(redirect) => redirect.target.fields(),
+            Self::RewriteUri(rewrite) => union([&rewrite.path, &rewrite.query].into_iter().flatten().map(Text::fields)),
+            Self::RewriteHeaders(rewrites) => union(rewrites.iter().map(HeaderRewrite::fields)),
+            Self::Block(_) | Self::Log | Self::Skip(_) | Self::Execute(_) => FieldSet::EMPTY,
+            Self::Route(_) | Self::ServeError(_) | Self::Compress(_) | Self::LogFields(_) => FieldSet::EMPTY,
+        }
+    }
+
     /// Whether what it does reads the request body.
     pub fn reads_body(&self) -> bool {
         match self {
@@ -304,6 +324,10 @@ impl Act {
             Self::Route(_) | Self::ServeError(_) | Self::Compress(_) | Self::LogFields(_) => false,
         }
     }
+}
+
+fn union(sets: impl Iterator<Item = FieldSet>) -> FieldSet {
+    sets.fold(FieldSet::EMPTY, FieldSet::union)
 }
 
 /// What follows a ruleset or a rule.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use fields::{Available, View};
+use fields::{Available, FieldSet, View};
 use rules::{Context, Use, ValueExpression};
 use serde::Deserialize;
 
@@ -67,11 +67,16 @@ impl Text {
         }
     }
 
+    /// The fields that it is computed from.
+    pub fn fields(&self) -> FieldSet {
+        match self {
+            Self::Value(_) => FieldSet::EMPTY,
+            Self::Expression(expression) => expression.fields(),
+        }
+    }
+
     /// Whether it reads the request body.
     pub fn reads_body(&self) -> bool {
-        match self {
-            Self::Value(_) => false,
-            Self::Expression(expression) => expression.fields().reads(Available::Body),
-        }
+        self.fields().reads(Available::Body)
     }
 }
