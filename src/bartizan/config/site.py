@@ -123,13 +123,13 @@ class Spool(Settings):
 
 
 class Geo(Settings):
-    """Databases of addresses that you have, in the MaxMind DB format (`.mmdb`). They fill the fields about geolocation."""
+    """Databases of addresses that you have, in the MaxMind DB format (`.mmdb`), for the fields about geolocation."""
 
     location_file: Annotated[
         str | None,
         Meta(
             description=(
-                "Database of cities or countries, such as `GeoLite2-City.mmdb`: fills the `ip.src` fields about places. "
+                "Database of cities or countries, such as `GeoLite2-City.mmdb`: fills the `ip.src` fields of places. "
                 "It is held in memory, and read again by `bartizan apply` when it has changed."
             )
         ),
