@@ -31,6 +31,8 @@ pub struct View<'r> {
     request: Request<'r>,
     response: Option<Response<'r>>,
     rewritten: Option<&'r [u8]>,
+    /// What rules have made of the client's headers.
+    headers: Option<&'r Headers>,
     geo: Option<&'r Geo>,
     uri: OnceCell<Target<'r>>,
     host: OnceCell<Cow<'r, [u8]>>,
@@ -73,6 +75,7 @@ impl<'r> View<'r> {
             request,
             response: None,
             rewritten: None,
+            headers: None,
             geo: None,
             uri: OnceCell::new(),
             host: OnceCell::new(),
@@ -136,6 +139,18 @@ impl<'r> View<'r> {
         self.media_type = OnceCell::new();
     }
 
+    /// Gives the view the request headers that rules have made of the client's. How the body is read stays what the client
+    /// said of it, and so does the host.
+    pub fn set_request_headers(&mut self, headers: &'r Headers) {
+        self.headers = Some(headers);
+        self.user_agent = OnceCell::new();
+        self.referer = OnceCell::new();
+        self.cookie = OnceCell::new();
+        self.x_forwarded_for = OnceCell::new();
+        self.cookies = OnceCell::new();
+        self.languages = OnceCell::new();
+    }
+
     /// Gives the view the databases in which it finds where the client is.
     pub fn set_geo(&mut self, geo: Option<&'r Geo>) {
         self.geo = geo;
@@ -150,6 +165,7 @@ impl<'r> View<'r> {
         let mut view = View::new(self.request);
         view.response = self.response;
         view.rewritten = Some(target);
+        view.headers = self.headers;
         view.geo = self.geo;
         view
     }
@@ -395,6 +411,11 @@ impl<'r> View<'r> {
     }
 
     fn headers(&self) -> &'r Headers {
+        self.headers.unwrap_or_else(|| self.raw_headers())
+    }
+
+    /// As the client sent them.
+    fn raw_headers(&self) -> &'r Headers {
         self.request.head.headers()
     }
 
@@ -458,14 +479,14 @@ impl<'r> View<'r> {
     }
 
     fn form(&self) -> Pairs<'_> {
-        let is_form = media_type(self.headers()).eq_ignore_ascii_case(b"application/x-www-form-urlencoded");
+        let is_form = media_type(self.raw_headers()).eq_ignore_ascii_case(b"application/x-www-form-urlencoded");
         self.index(&self.form, if is_form { self.body().bytes } else { b"" }, PairIndex::find_arguments)
     }
 
     fn multipart(&self) -> &Multipart {
         self.multipart.get_or_init(|| {
             let mut multipart = self.spare.take_multipart();
-            multipart.find(self.headers().known(Known::ContentType).unwrap_or_default(), self.body().bytes);
+            multipart.find(self.raw_headers().known(Known::ContentType).unwrap_or_default(), self.body().bytes);
             multipart
         })
     }
@@ -677,6 +698,27 @@ mod tests {
         let held = std::ptr::from_ref(view.multipart());
         let again = View::with_spare(request(&head, &connection), view.into_spare());
         assert_eq!((parts(&again), std::ptr::from_ref(again.multipart())), (0, held));
+    }
+
+    #[test]
+    fn headers_that_rules_have_changed_are_seen_in_the_place_of_the_clients() {
+        let text = "POST / HTTP/1.1\nHost: a\nUser-Agent: theirs\nCookie: a=1\n";
+        let form = "Content-Type: application/x-www-form-urlencoded\nContent-Length: 3\n\n";
+        let (sent, connection) = (head(&format!("{text}{form}")), connection());
+        let changed = head("GET / HTTP/1.1\nHost: b\nUser-Agent: ours\nCookie: b=2\nContent-Type: text/plain\n\n");
+        let mut view = View::new(request(&sent, &connection));
+        view.set_body(Body { bytes: b"a=b", truncated: false, size: 3 });
+        let seen = |view: &View<'_>| {
+            let text = |field| String::from_utf8(view.bytes(field).unwrap().to_vec()).unwrap();
+            let headers = view.array(FieldId::RequestHeadersNames).unwrap().len();
+            (text(FieldId::UserAgent), text(FieldId::Cookie), text(FieldId::Host), headers, view.form().len())
+        };
+        assert_eq!(seen(&view), ("theirs".to_owned(), "a=1".to_owned(), "a".to_owned(), 5, 1));
+        view.set_request_headers(changed.headers());
+        let expected = ("ours".to_owned(), "b=2".to_owned(), "a".to_owned(), 4, 1);
+        assert_eq!((seen(&view), seen(&view.rewritten(b"/other"))), (expected.clone(), expected));
+        let b = Key::new(b"b");
+        assert!(view.map(FieldId::RequestCookies).unwrap().get(&b).is_some());
     }
 
     #[test]
