@@ -14,6 +14,7 @@ mod forward;
 mod response;
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -200,6 +201,7 @@ pub async fn run<B: RequestBody, S: ResponseSink>(
         ray,
         target: None,
         routed: None,
+        changed_headers: OnceCell::new(),
     };
     let ending = match exchange.serve(body, sink, &mut record).await {
         Ok(()) if sink.began() => Ending::Complete,
@@ -284,6 +286,8 @@ struct Exchange<'e> {
     target: Option<Vec<u8>>,
     /// The servers behind the zone, where rules send the request to others.
     routed: Option<Arc<Group>>,
+    /// What rules have made of the request's headers, for the phases of the response.
+    changed_headers: OnceCell<Option<Box<Headers>>>,
 }
 
 /// What a body that cannot be held whole is beyond.

@@ -224,6 +224,30 @@ fn response_headers_are_set_added_and_removed_on_their_way_to_the_client() {
 }
 
 #[test]
+fn rules_on_a_response_see_the_request_headers_as_the_origin_got_them() {
+    let edge = start(
+        echo(OK),
+        json!({
+            "http_request_late_transform": [rule("http.request.uri.path eq \"/a\"", "rewrite", json!({"headers": {
+                "X-Set": {"operation": "set", "value": "ours"},
+                "User-Agent": {"operation": "remove"},
+            }}))],
+            "http_response_headers_transform": [rule("true", "rewrite", json!({"headers": {
+                "X-Seen": {"operation": "set", "expression": "http.request.headers[\"x-set\"][0]"},
+                "X-Agent": {"operation": "set", "expression": "http.user_agent"},
+            }}))],
+        }),
+    );
+    for (target, expected) in [("/a", ["ours", ""]), ("/b", ["theirs", "curl"])] {
+        let answer = get(&edge, target, "User-Agent: curl\r\nX-Set: theirs\r\n");
+        let head = parts(&answer).0;
+        let seen = ["X-Seen", "X-Agent"].map(|name| values(head, name).first().copied().unwrap_or_default());
+        assert_eq!(seen, expected, "{target}: {head}");
+    }
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
 fn an_error_of_the_origin_or_of_the_edge_gives_way_to_a_page_of_the_zone_and_a_block_does_not() {
     let phases = || {
         json!({

@@ -221,6 +221,15 @@ impl Headers {
         self.spans.is_empty()
     }
 
+    /// The section that lines make which were put together, for whoever reads it as if it had been parsed.
+    pub fn of_lines<'l>(lines: impl IntoIterator<Item = &'l Line<'l>>) -> Result<Self, Refusal> {
+        let mut headers = Self::default();
+        for line in lines {
+            headers.push(line.name(), line.value())?;
+        }
+        Ok(headers)
+    }
+
     /// Adds a trailer line that did not come through a parser, such as one of an HTTP/2 stream.
     pub fn push_trailer(&mut self, name: &[u8], value: &[u8]) -> Result<(), Refusal> {
         if Known::of(name).is_forbidden_trailer() {
@@ -355,4 +364,20 @@ pub(crate) fn imitates_a_guarded_name(name: &[u8]) -> bool {
         *to = if from == b'_' { b'-' } else { from };
     }
     Known::of(hyphens).is_guarded()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_were_put_together_make_a_section_and_what_cannot_be_written_makes_none() {
+        let lines = [Line::new(b"X-One", b"1"), Line::own("Cookie", b"a=1"), Line::new(b"x-ONE", b"2")];
+        let headers = Headers::of_lines(&lines).unwrap();
+        assert_eq!(headers.get_all("x-one").collect::<Vec<_>>(), [b"1", b"2"]);
+        assert_eq!((headers.known(Known::Cookie), headers.len()), (Some(&b"a=1"[..]), 3));
+        for (name, value) in [(&b""[..], &b"a"[..]), (b"a b", b"a"), (b"a", b"b\r\nc: d"), (b"a", b" b")] {
+            assert!(Headers::of_lines(&[Line::new(name, value)]).is_err(), "{name:?}: {value:?}");
+        }
+    }
 }

@@ -1,9 +1,9 @@
 //! The response phases: error pages, headers, coding and what the event keeps, over what the origin or the edge answers.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use fields::{Response, View};
-use http1::{Headers, Known, Line, ResponseHead, ResponseHeadBuilder};
+use http1::{Headers, Known, Line, ResponseHead};
 use rules::Phase;
 use serde_json::{Map, Value};
 
@@ -11,7 +11,7 @@ use super::{Exchange, Failed, ResponseSink};
 use crate::events::{Kept, Record};
 use crate::headers::{self, Lines};
 use crate::live::Served;
-use crate::policy::{CustomFields, ErrorPage};
+use crate::policy::{CustomFields, ErrorPage, HeaderChange};
 
 /// Of a value that the event keeps, no more than this.
 const KEPT_BYTES: usize = 1024;
@@ -76,8 +76,8 @@ impl Exchange<'_> {
             500.. => "5xx",
             _ => "",
         };
-        let section = section_of(status, &lines);
-        let shown = Shown { status, headers: headers_of(section.as_ref()), error_type };
+        let section = section_of(&lines);
+        let shown = Shown { status, headers: &section, error_type };
         // What a rule has blocked is answered by that rule.
         if !by_rule && let Some(page) = self.error_page(served, &shown, record) {
             return self.take_page(sink, record, served, status, lines, &page).map(Some);
@@ -98,8 +98,8 @@ impl Exchange<'_> {
         lines.retain(|line| !speaks_of_content(line.name()));
         lines.push(Line::new(b"content-type", page.content_type.as_bytes()));
         let status = page.status.unwrap_or(status);
-        let section = section_of(status, &lines);
-        let shown = Shown { status, headers: headers_of(section.as_ref()), error_type: "" };
+        let section = section_of(&lines);
+        let shown = Shown { status, headers: &section, error_type: "" };
         let content = page.render(&self.connection.client_ip.to_string(), record.ray.as_str());
         self.take_changed(sink, record, served, &shown, &lines, &content)?;
         Ok(content)
@@ -134,9 +134,9 @@ impl Exchange<'_> {
     fn run_later_phases(&self, served: &Served, shown: &Shown<'_>, lines: &Lines<'_>, record: &mut Record) {
         self.run_phase(served, Phase::ResponseHeadersTransform, shown, record);
         let changes = record.rules.changes().map_or(&[][..], |changes| &changes.response_headers);
-        let changed = (!changes.is_empty()).then(|| section_of(shown.status, &headers::changed(lines, changes)));
+        let changed = (!changes.is_empty()).then(|| section_of(&headers::changed(lines, changes)));
         let shown = match &changed {
-            Some(section) => &Shown { headers: headers_of(section.as_ref()), ..*shown },
+            Some(section) => &Shown { headers: section, ..*shown },
             None => shown,
         };
         self.run_phase(served, Phase::ResponseCompression, shown, record);
@@ -152,8 +152,13 @@ impl Exchange<'_> {
         let request = self.request(zone, ray.as_str(), record.started);
         let response = Response { status: shown.status, headers: shown.headers, error_type: shown.error_type };
         let uri = record.rules.lend_uri();
+        let changes = record.rules.changes().map_or(&[][..], |changes| &changes.request_headers);
+        let changed = self.changed_headers.get_or_init(|| self.changed_headers(changes));
         let mut view = View::with_spare(request, self.worker.spare.take());
         view.set_geo(served.geo.as_deref());
+        if let Some(headers) = changed {
+            view.set_request_headers(headers);
+        }
         if let Some(uri) = &uri {
             let mut view = view.rewritten(&uri.seen);
             view.set_response(response);
@@ -164,6 +169,16 @@ impl Exchange<'_> {
         }
         self.worker.spare.replace(view.into_spare());
         record.rules.take_back_uri(uri);
+    }
+
+    /// The request headers as rules have changed them, if they did.
+    fn changed_headers(&self, changes: &[HeaderChange]) -> Option<Box<Headers>> {
+        if changes.is_empty() {
+            return None;
+        }
+        let sent = self.head.headers();
+        let lines: Lines<'_> = sent.spans().iter().map(|line| sent.written(line)).collect();
+        Some(Box::new(section_of(&headers::changed(&lines, changes))))
     }
 
     /// Keeps what rules want the event to hold: of the request as sent and as passed on, of the response as it came (`raw`)
@@ -254,16 +269,7 @@ fn speaks_of_content(name: &[u8]) -> bool {
         .any(|known| name.eq_ignore_ascii_case(known))
 }
 
-/// Lines as a section of headers, for rules to read. Nothing where they make none, which those of a response do.
-fn section_of(status: u16, lines: &[Line<'_>]) -> Option<ResponseHead> {
-    let mut builder = ResponseHeadBuilder::default();
-    for line in lines {
-        builder.header(&line.name().to_ascii_lowercase(), line.value()).ok()?;
-    }
-    builder.finish(status, b"GET", http1::Content::Follows).ok()
-}
-
-fn headers_of(section: Option<&ResponseHead>) -> &Headers {
-    static NONE: LazyLock<Headers> = LazyLock::new(Headers::default);
-    section.map_or(&NONE, ResponseHead::headers)
+/// Lines as a section of headers, for rules to read. Those that reach here are writable, so that nothing is refused.
+fn section_of(lines: &[Line<'_>]) -> Headers {
+    Headers::of_lines(lines).unwrap_or_default()
 }

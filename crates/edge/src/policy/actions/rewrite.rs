@@ -19,7 +19,7 @@ pub(super) const ROW: ActionRow = ActionRow {
     phases: &[Phase::RequestTransform, Phase::RequestLateTransform, Phase::ResponseHeadersTransform],
     terminating: false,
     summary: "Changes the URL of the request, or headers on their way to the origin or to the client. Rules of the same phase \
-              see what was there before; of several that change one thing the last has its way.",
+              see what was there before, later phases what was made of it; of several that change one thing the last has its way.",
     parameters: &[
         ParameterRow::new(
             "uri.path",
