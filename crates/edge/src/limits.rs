@@ -100,7 +100,7 @@ limits! {
     h2_connection_window_bytes = MIB, 64 * KIB, 64 * MIB,
         "HTTP/2 flow-control window of a connection.";
     origin_response_timeout_ms = 100 * SECOND, 100, HOUR,
-        "Time from the request sent to the origin to the head of its response. Then 504.";
+        "Time that a request waits for a connection to the origin, and again from the request sent to the head of the response. Then 504.";
     origin_body_timeout_ms = 15 * MINUTE, SECOND, 24 * HOUR,
         "Time an origin may be silent within a response body, or take nothing of a request body. Then the exchange is cut off.";
     origin_idle_timeout_ms = MINUTE, SECOND, HOUR,

@@ -425,3 +425,34 @@ fn a_client_that_still_sends_can_read_its_answer_while_the_edge_drains() {
     drop(client);
     stop.join().expect("stopped");
 }
+
+#[test]
+fn a_request_that_waits_for_a_connection_is_reached_by_deadlines_and_by_the_end_of_a_drain() {
+    let (connected, connections) = mpsc::channel();
+    // A server that never shakes hands.
+    let origin = origin(move |_, mut connection| {
+        connected.send(()).expect("the test listens");
+        connection.await_end();
+    });
+    let start = |limits: Value| {
+        start(origin, |policy| {
+            policy["edge"]["limits"] = limits;
+            policy["zones"][0]["origin"] =
+                json!({"servers": [{"url": format!("https://{origin}")}], "connect_timeout_s": 600, "retries": 0});
+        })
+    };
+    let edge = start(json!({"origin_response_timeout_ms": 100}));
+    let mut client = Connection::to_edge(&edge);
+    client.write(GET);
+    assert_eq!(status(&client.rest()), "504");
+    assert_eq!(metric(&edge, "bartizan_deadlines_total", "origin_response"), 1);
+    edge.shutdown(Duration::ZERO);
+    connections.recv().expect("a connection");
+
+    let edge = start(json!({}));
+    let mut client = Connection::to_edge(&edge);
+    client.write(GET);
+    connections.recv().expect("a connection");
+    edge.shutdown(Duration::ZERO);
+    assert_eq!(status(&client.rest()), "504");
+}

@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 use super::{Answer, Exchange, Failed, RequestBody, ResponseSink};
 use crate::body::{Held, Then};
 use crate::compress::{self, Encoder};
-use crate::deadlines::{Deadline, Lane, Timer};
+use crate::deadlines::{Deadline, Lane, Timer, within};
 use crate::events::Record;
 use crate::headers::{self, Told};
 use crate::limits::Limits;
@@ -65,6 +65,7 @@ impl<'e> Exchange<'e> {
         sink: &mut S,
         record: &mut Record,
     ) -> Result<(), Failed> {
+        let limits = &self.found.settings().limits;
         let held = RefCell::new(held);
         let routed = self.routed.clone();
         let group = routed.as_ref().unwrap_or(&served.group);
@@ -79,7 +80,9 @@ impl<'e> Exchange<'e> {
             let attempt = record.tries;
             record.tries += 1;
             let pick = Pick { client_ip: self.connection.client_ip, cookie, tried: &tried, http1: upgrade.is_some() };
-            let checkout = match self.worker.pool.checkout(group, &pick, attempt).await {
+            self.timer.arm(Lane::Origin, Deadline::OriginResponse, limits.origin_response_timeout_ms);
+            let waited = within(self.timer, Lane::Origin, self.worker.pool.checkout(group, &pick, attempt)).await;
+            let checkout = match waited.map_err(|late| UpstreamError::Wire(WireError::Late(late)))? {
                 Ok(checkout) => checkout,
                 Err(error) => {
                     self.worker.recorder.count_labelled(Family::OriginErrors, error.kind.name());
