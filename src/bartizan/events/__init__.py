@@ -6,6 +6,7 @@
 `schema.py`     the event tables as the edge writes them, and their ClickHouse definition
 `location.py`   where an installation keeps its spool
 `journal.py`    how far the spool has been shipped, and the batch in hand
+`progress.py`   how far all sinks are, told to the edge, which makes room by it
 `shipping.py`   one batch after another into a sink, each exactly once
 `engine.py`     the embedded ClickHouse (chDB); the only module that imports it, and only when it is opened
 `statement.py`  which SQL may be run on behalf of a person

@@ -6,6 +6,7 @@ range may or may not have arrived, and that range alone is sent again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,14 +52,20 @@ class Journal:
     def __init__(self, file: Path) -> None:
         self._file = file
         self.entry = self._read()
+        self.announce: Callable[[Entry], None] = lambda _: None
+        """Tells others of an entry (`bartizan.events.progress`): before it holds a range in hand, after it holds a place."""
 
     def take(self, batch: Range) -> None:
         """Notes the range that will be inserted next. Raises OSError."""
-        self._write(msgspec.structs.replace(self.entry, in_hand=batch))
+        entry = msgspec.structs.replace(self.entry, in_hand=batch)
+        # First, or the edge may rewrite the segment between a crash here and the next start.
+        self.announce(entry)
+        self._write(entry)
 
     def arrived(self, batch: Range, rows: int) -> None:
         """Notes that the range in hand is in the sink. Raises OSError."""
         self._write(Entry(_FORMAT, (batch.segment, batch.end), batch.edge, None, self.entry.rows + rows))
+        self.announce(self.entry)
 
     def _write(self, entry: Entry) -> None:
         replace(self._file, msgspec.json.encode(entry))

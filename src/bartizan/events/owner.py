@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from bartizan.events.control import Request, Status
 from bartizan.events.engine import MISSING, Engine, QueryRefused, installed
 from bartizan.events.journal import Journal
 from bartizan.events.location import spool_directory
+from bartizan.events.progress import Progress
 from bartizan.events.shipping import BATCH_ROWS, Shipper, SinkFailed
 from bartizan.layout import StateDirectory
 from bartizan.lock import sole
@@ -52,8 +54,11 @@ class Owner:
                 # The journal beside the engine's directory, not in it: what it keeps there is its own.
                 self.engine = Engine(state.analytics / "chdb")
                 opened.callback(self.engine.close)
-                self._shipper = Shipper(self.spool, Journal(state.analytics / "shipped.json"), self.engine)
+                journal = Journal(state.analytics / "shipped.json")
+                journal.announce = partial(Progress(self.spool, {"chdb": journal.entry}).announce, "chdb")
+                self._shipper = Shipper(self.spool, journal, self.engine)
             else:
+                Progress(self.spool, {})
                 self._problem = MISSING
             self._opened = opened.pop_all()
 
