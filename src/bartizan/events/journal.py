@@ -53,7 +53,7 @@ class Journal:
         self._file = file
         self.entry = self._read()
         self.announce: Callable[[Entry], None] = lambda _: None
-        """Tells others of an entry (`bartizan.events.progress`): before it holds a range in hand, after it holds a place."""
+        """Told of each entry (`bartizan.events.progress`): before it has a range in hand, after it has a place."""
 
     def take(self, batch: Range) -> None:
         """Notes the range that will be inserted next. Raises OSError."""

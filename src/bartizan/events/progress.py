@@ -1,8 +1,8 @@
 """The file `shipping` in the spool directory: how far each sink has come, for the edge that must make room.
 
-The edge reads it before it samples rows away or removes a segment (docs/reference/spool-format.md, "Shipping"): what every
-sink has goes first, and a segment that a sink stands in or has in hand is not rewritten. So the file may be behind the
-journals, never ahead: a range is announced before the journal takes it, a place after the journal has it.
+The edge reads it before it samples rows away or removes a segment (docs/reference/spool-format.md, "Shipping"): what
+every sink has goes first, and a segment that a sink stands in or has in hand is not rewritten. So the file may be behind
+the journals, never ahead: a range is announced before the journal takes it, a place after the journal has it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Shipping(msgspec.Struct):
 class Progress:
     """Keeps the file of one spool directory. For the threads of all sinks at once.
 
-    It is written at once, so that the edge sees every sink from the start: one that has shipped nothing holds what there is.
+    Written at once, so that the edge sees every sink from the start: one that has shipped nothing holds what there is.
     """
 
     def __init__(self, directory: Path, entries: dict[str, Entry]) -> None:
@@ -53,7 +53,7 @@ class Progress:
         self._write(self._sinks.values())
 
     def announce(self, name: str, entry: Entry) -> None:
-        """Says how far a sink has come. Raises OSError: then the sink must not go on, or the edge may take what it reads."""
+        """Says how far a sink has come. Raises OSError; a sink that went on then might lose what it reads to the edge."""
         with self._lock:
             sinks = self._sinks | {name: _progress(name, entry)}
             self._write(sinks.values())
