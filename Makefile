@@ -57,7 +57,7 @@ reference: native-dev ## write docs/reference from the tables it is made of
 	$(BIN)/python -m bartizan.cli.reference
 	$(BIN)/python -m bartizan.events.reference
 	$(BIN)/python -m bartizan.rules.reference
-	$(BIN)/python -m bartizan.edge.reference
+	$(BIN)/python -m bartizan.supervisor.reference
 
 fmt: $(STAMPS)/dev ## format everything
 	$(BIN)/ruff format

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,18 @@ PATIENCE_S = 60
 class Up:
     """A running `bartizan up --json`."""
 
-    def __init__(self, site: Path, prefix: list[str]) -> None:
+    def __init__(
+        self, site: Path, prefix: list[str], options: Sequence[str] = (), variables: Mapping[str, str] | None = None
+    ) -> None:
         self.state = StateDirectory(site.parent / ".bartizan")
-        command = [*prefix, sys.executable, "-m", "bartizan.cli", "up", str(site), "--json"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        command = [*prefix, sys.executable, "-m", "bartizan.cli", "up", str(site), "--json", *options]
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, **(variables or {})},
+        )
         self.lines: list[dict[str, Any]] = []
         self._arriving: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read)
@@ -108,8 +116,13 @@ def up() -> Iterator[Callable[..., Up]]:
     """Starts `bartizan up` for a site file; all are stopped at the end."""
     with ExitStack() as stack:
 
-        def start(site: Path, prefix: list[str] | None = None) -> Up:
-            started = Up(site, prefix or [])
+        def start(
+            site: Path,
+            prefix: list[str] | None = None,
+            options: Sequence[str] = (),
+            variables: Mapping[str, str] | None = None,
+        ) -> Up:
+            started = Up(site, prefix or [], options, variables)
             stack.callback(started.close)
             return started
 

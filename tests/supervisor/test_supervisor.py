@@ -23,6 +23,7 @@ from bartizan.layout import StateDirectory
 from bartizan.lock import owner
 from bartizan.supervisor.lines import Text
 from bartizan.supervisor.supervisor import Supervisor
+from bartizan.supervisor.systemd import Notifier
 
 StartUp = Callable[..., Up]
 WriteSite = Callable[..., Path]
@@ -301,7 +302,9 @@ def test_an_edge_that_gives_no_status_is_still_supervised(
     monkeypatch.setattr("bartizan.supervisor.supervisor.ask", reply)
     announced: list[Message] = []
     lines = Text(sys.stdout, colour=False)
-    supervisor = Supervisor(StateDirectory(tmp_path), lines, apply=lambda: None, announce=announced.append)
+    supervisor = Supervisor(
+        StateDirectory(tmp_path), lines, apply=lambda: None, announce=announced.append, notifier=Notifier({})
+    )
     supervisor._edge_is_ready()
     assert announced == []
     assert "warning: the edge is ready and gives no status: timed out" in capsys.readouterr().out
@@ -333,3 +336,34 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def test_systemd_hears_that_it_serves_reloads_lives_and_stops(
+    up: StartUp, write_site: WriteSite, tmp_path: Path
+) -> None:
+    site = write_site()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(PATIENCE_S)
+
+        def heard(word: str) -> str:
+            while not (message := manager.recv(4096).decode()).startswith(word):
+                pass
+            return message
+
+        variables = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "200000"}
+        running = up(site, variables=variables)
+        ready = heard("READY=1").splitlines()
+        assert ready[1:] == ["STATUS=Serving policy version 1, zones: 1", f"MAINPID={running.process.pid}"]
+        address = running.serving()
+        assert get(address) == 200
+        heard("WATCHDOG=1")
+        # Only the supervisor speaks: what it starts does not even know the socket.
+        edge = running.processes()["edge"]["pid"]
+        assert b"NOTIFY_SOCKET" not in Path(f"/proc/{edge}/environ").read_bytes()
+        running.send(signal.SIGHUP)
+        heard("RELOADING=1")
+        heard("READY=1")
+        running.send(signal.SIGTERM)
+        heard("STOPPING=1")
+        assert running.ended() == 0

@@ -90,6 +90,30 @@ def a_timeout(text: str) -> float:
     return seconds
 
 
+def an_address(text: str) -> str:
+    """A numeric address with a port. Raises ArgumentTypeError for what is none."""
+    from ipaddress import ip_address
+
+    host, _, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        numeric = (ip_address(bare).version == 6) == (bare != host) and _whole(port, 0, _LARGEST) <= 65_535
+    except (ValueError, ArgumentTypeError):
+        numeric = False
+    if not numeric:
+        raise ArgumentTypeError(f"{text!r} is not an address with a port such as 127.0.0.1:9419 or [::1]:9419")
+    return text
+
+
+def a_user(text: str) -> str:
+    """The name of a user of this machine. Raises ArgumentTypeError for what cannot be one."""
+    import re
+
+    if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", text):
+        raise ArgumentTypeError(f"{text!r} is not a user's name such as bartizan")
+    return text
+
+
 def a_header(text: str) -> tuple[str, str]:
     """Name and value of a header. Raises ArgumentTypeError for what is none."""
     name, colon, value = text.partition(":")
@@ -125,6 +149,12 @@ _STATE: Final = Option(
 )
 _BESIDE: Final = Option("--site", "site file whose state directory is meant, where --state is not given", "FILE", Path)
 _JSON: Final = Flag("--json", "print JSON for programs instead of text for people")
+_MONITOR: Final = Option(
+    "--monitor",
+    "address for /metrics, /healthz and /readyz; whoever reaches it may read (default: none)",
+    "ADDRESS",
+    an_address,
+)
 _EXPRESSION: Final = Positional("expression", "the expression, in quotes", required=True)
 _PHASE: Final = Option("--phase", f"phase that it is for (default: {CUSTOM_RULES})", "PHASE", default=CUSTOM_RULES)
 _LIST: Final = Option(
@@ -160,10 +190,20 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "up",
         "check and apply the site file, then run everything",
         "Starts the edge and the event owner, restarts what dies, renews certificates and prints one log of all. "
-        "SIGHUP applies the site file again; SIGTERM and Ctrl-C finish the requests in hand, then stop.",
-        ("bartizan up", "bartizan up shop.toml --state /var/lib/bartizan --json"),
+        "SIGHUP applies the site file again; SIGTERM and Ctrl-C finish the requests in hand, then stop. Tells systemd "
+        "how it is where that started it.",
+        (
+            "bartizan up",
+            "bartizan up shop.toml --state /var/lib/bartizan --json",
+            "bartizan up --monitor 127.0.0.1:9419",
+        ),
         "up:up",
-        (_SITE, _STATE, Flag("--json", "one JSON object per log line")),
+        (
+            _SITE,
+            _STATE,
+            _MONITOR,
+            Flag("--json", "one JSON object per log line"),
+        ),
     ),
     Command(
         "check",
@@ -401,6 +441,25 @@ COMMANDS: Final[tuple[Command, ...]] = (
         ("bartizan doctor", "bartizan doctor shop.toml --json"),
         "doctor:doctor",
         (_SITE, _STATE, _JSON),
+    ),
+    Command(
+        "systemd",
+        "print the systemd unit of this installation",
+        "A hardened unit: it checks the site file before it starts, says when it serves, and is started again where "
+        "its watchdog hears nothing. `systemctl reload` applies the site file. The user must exist and be able to read "
+        "the site file, certificates and keys.",
+        (
+            "bartizan systemd /etc/bartizan/bartizan.toml > /etc/systemd/system/bartizan.service",
+            "bartizan systemd /etc/bartizan/bartizan.toml --user edge --monitor 127.0.0.1:9419",
+        ),
+        "systemd:systemd",
+        (
+            _SITE,
+            Option("--state", "state directory (default: /var/lib/bartizan, which systemd makes)", "DIR", Path),
+            Option("--user", "user that the service runs as (default: bartizan)", "NAME", a_user, "bartizan"),
+            _MONITOR,
+            _JSON,
+        ),
     ),
     Command(
         "completions",

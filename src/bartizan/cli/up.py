@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json as jsons
+import os
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from bartizan.layout import StateDirectory
 from bartizan.policy.apply import Applied, author
 from bartizan.policy.apply import apply as apply_site
 from bartizan.policy.effect import create
-from bartizan.supervisor.lines import Json, Lines, Text
+from bartizan.supervisor.lines import Journal, Json, Lines, Text
+from bartizan.supervisor.monitor import Monitor
 from bartizan.supervisor.supervisor import Supervisor, sole_supervisor
+from bartizan.supervisor.systemd import PRIVATE_VARIABLES, Notifier
 
 
-def up(*, site: Path, state: Path | None, json: bool) -> int:
+def up(*, site: Path, state: Path | None, monitor: str | None, json: bool) -> int:
     """Run until SIGTERM or Ctrl-C. 0: stopped when asked; 1: it could not start, and has said why."""
     if not site.exists():
         raise Failure(
@@ -33,7 +36,10 @@ def up(*, site: Path, state: Path | None, json: bool) -> int:
             remove_abandoned(place)
     # A name of a zone or a file that this locale cannot write is shown, not refused.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    lines: Lines = Json(sys.stdout) if json else Text(sys.stdout, colour=sys.stdout.isatty())
+    lines = _lines(json=json)
+    notifier = Notifier()
+    for variable in PRIVATE_VARIABLES:
+        os.environ.pop(variable, None)
     with sole_supervisor(directory):
         _apply_first(site, directory, lines, json=json)
 
@@ -43,9 +49,26 @@ def up(*, site: Path, state: Path | None, json: bool) -> int:
                 sys.stdout.flush()
 
         supervisor = Supervisor(
-            directory, lines, apply=lambda: _apply_again(site, directory, lines, json=json), announce=announce
+            directory,
+            lines,
+            apply=lambda: _apply_again(site, directory, lines, json=json),
+            announce=announce,
+            notifier=notifier,
         )
-        return supervisor.run()
+        with ExitStack() as open_for_watchers:
+            if monitor is not None:
+                watched = open_for_watchers.enter_context(Monitor(monitor, supervisor.sources()))
+                host = monitor.rpartition(":")[0]
+                lines.write("supervisor", "info", f"watchers may ask http://{host}:{watched.port}/metrics")
+            return supervisor.run()
+
+
+def _lines(*, json: bool) -> Lines:
+    if json:
+        return Json(sys.stdout)
+    if "JOURNAL_STREAM" in os.environ and not sys.stdout.isatty():
+        return Journal(sys.stdout)
+    return Text(sys.stdout, colour=sys.stdout.isatty())
 
 
 def _apply_first(site: Path, state: StateDirectory, lines: Lines, *, json: bool) -> None:

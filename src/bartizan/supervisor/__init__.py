@@ -5,6 +5,12 @@
 `backoff.py`     how long to wait before that
 `lines.py`       the merged log, for people or for programs
 `takeover.py`    an edge that outlived its supervisor is asked to leave
+`monitor.py`     the private listener: `/metrics`, `/healthz`, `/readyz`
+`measures.py`    what the supervisor measures of the processes; the text of a scrape
+`reference.py`   docs/reference/metrics.md
+`systemd.py`     what systemd is told
+`unit.py`        the systemd unit of an installation
+`examination.py` what `bartizan doctor` looks at
 
 The edge serves from its last good policy and needs none of the others. The event owner reads what the edge wrote to the
 spool. Each dies and starts again alone; certificates are renewed on a thread of the supervisor, which does nothing

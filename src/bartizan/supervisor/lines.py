@@ -1,4 +1,4 @@
-"""The merged log of all processes: one line for people or one JSON object for programs."""
+"""The merged log of all processes: one line for people or the journal, or one JSON object for programs."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ _LEVELS: Final[dict[str, Level]] = {
     "6": "info",
     "7": "debug",
 }
+_PRIORITIES: Final[dict[Level, int]] = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _LEVEL_COLOURS: Final[dict[Level, str]] = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
 _NAME_COLOURS: Final = {"edge": "\x1b[36m", "events": "\x1b[35m", "supervisor": "\x1b[34m", "certificates": "\x1b[32m"}
 _PLAIN: Final = "\x1b[0m"
@@ -69,6 +70,21 @@ class Json:
         line = json.dumps({"time": time, "process": process, "level": level, "message": text})
         with self._lock, _unwritten():
             self._stream.write(f"{line}\n")
+            self._stream.flush()
+
+
+class Journal:
+    """Lines for the journal, which adds the time itself: the priority as in sd-daemon(3), process, text."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def write(self, process: str, level: Level, text: str) -> None:
+        """Adds a line; a line feed within it would begin one without priority."""
+        said = " ".join(text.splitlines())
+        with self._lock, _unwritten():
+            self._stream.write(f"<{_PRIORITIES[level]}>{process}: {said}\n")
             self._stream.flush()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -10,17 +11,28 @@ import threading
 import time
 from collections.abc import Callable
 from enum import Enum, auto
+from pathlib import Path
 from typing import Any, Final
 
 from bartizan.control import ControlServer, Message, ask
 from bartizan.layout import StateDirectory
 from bartizan.lock import sole
+from bartizan.supervisor import measures
 from bartizan.supervisor.drain import edge_grace_s
 from bartizan.supervisor.lines import Lines
+from bartizan.supervisor.monitor import Health, Sources
 from bartizan.supervisor.process import Process
+from bartizan.supervisor.systemd import Notifier, Watchdog
 from bartizan.supervisor.takeover import retire_edge, retire_events
 
 EVENTS_GRACE_S: Final = 15.0
+
+_PATIENCE_S: Final = 3.0
+"""How long a process may take to say how it is."""
+
+_TURN_S: Final = 1.0
+_LONGEST_APPLY_S: Final = 300.0
+"""An apply of more than this is taken for one that will not end."""
 
 
 class _Wish(Enum):
@@ -33,7 +45,7 @@ class Supervisor:
     """Runs the processes of one state directory until SIGTERM, SIGINT or the command `stop`.
 
     `apply` is called for SIGHUP and says in lines what became of it; `announce` is called with the edge's status the
-    first time that it serves.
+    first time that it serves; `notifier` tells the service manager.
     """
 
     def __init__(
@@ -43,12 +55,15 @@ class Supervisor:
         *,
         apply: Callable[[], None],
         announce: Callable[[Message], None],
+        notifier: Notifier,
     ) -> None:
         self._state = state
         self._lines = lines
         self._apply = apply
         self._announce = announce
         self._announced = False
+        self._notifier = notifier
+        self._turned_at = time.monotonic()
         # SimpleQueue: its put() may be called from a signal handler.
         self._wishes: queue.SimpleQueue[_Wish] = queue.SimpleQueue()
         self._stopping = threading.Event()
@@ -81,9 +96,12 @@ class Supervisor:
             self._events.start()
             renewing = threading.Thread(target=self._renew_certificates, name="certificates", daemon=True)
             renewing.start()
-            while (wish := self._wishes.get()) is _Wish.APPLY:
-                self._apply()
-            return self._stop(failed=wish is _Wish.GIVE_UP)
+            with Watchdog(self._notifier, self._turns):
+                while (wish := self._next_wish()) is _Wish.APPLY:
+                    self._notifier.reloading()
+                    self._apply()
+                    self._tell_ready(self._asked(self._state.edge_socket, "status"))
+                return self._stop(failed=wish is _Wish.GIVE_UP)
 
     def answer(self, request: Message) -> Message:
         """The reply to a request on the control socket: status, apply, stop."""
@@ -107,12 +125,63 @@ class Supervisor:
             "processes": [process.status() for process in (self._edge, self._events)],
         }
 
+    def sources(self) -> Sources:
+        """What the private listener answers from."""
+        return Sources(self._metrics, self._live, self._ready)
+
+    def _metrics(self) -> str:
+        processes = {process["name"]: process for process in self.status()["processes"]}
+        edge, events = self._asked(self._state.edge_socket, "metrics"), self._asked(self._state.events_socket, "status")
+        samples = measures.of_process("supervisor", os.getpid(), 0, answers=True)
+        for name, answer in (("edge", edge), ("events", events)):
+            told = processes[name]
+            samples += measures.of_process(name, told["pid"], told["restarts"], answers=answer is not None)
+        if events is not None:
+            samples += measures.of_events(events["status"])
+        return (edge["text"] if edge is not None else "") + measures.text(samples)
+
+    def _live(self) -> Health:
+        # The event owner is no reason to have the service restarted: that would cost visitors what it did not.
+        problems = {} if self._edge.alive else {"edge": "given up"}
+        return Health(not problems, problems)
+
+    def _ready(self) -> Health:
+        edge = self._asked(self._state.edge_socket, "status")
+        problems = {} if edge is not None else {"edge": "does not serve"}
+        if self._stopping.is_set():
+            problems["supervisor"] = "stopping"
+        return Health(not problems, problems)
+
+    def _asked(self, socket: Path, command: str) -> Message | None:
+        try:
+            answer = ask(socket, {"command": command}, timeout_s=_PATIENCE_S)
+        except (OSError, ValueError):
+            return None
+        return answer if answer is not None and answer.get("ok") else None
+
+    def _next_wish(self) -> _Wish:
+        """What is asked for next; the loop that waits here is what the watchdog watches."""
+        while True:
+            self._turned_at = time.monotonic()
+            with contextlib.suppress(queue.Empty):
+                return self._wishes.get(timeout=_TURN_S)
+
+    def _turns(self) -> bool:
+        """Whether the main thread goes round, or is busy with an apply or a stop that is not hopeless yet."""
+        return time.monotonic() - self._turned_at < _LONGEST_APPLY_S
+
+    def _tell_ready(self, edge: Message | None) -> None:
+        if edge is not None:
+            self._notifier.ready(f"Serving policy version {edge.get('policy_version')}, zones: {edge.get('zones')}")
+
     def _stop(self, *, failed: bool) -> int:
         self._stopping.set()
+        self._notifier.stopping()
         self._say("stopping" if failed else "stopping: requests in hand are finished first; once more to stop at once")
         self._edge.ask_to_stop()
         end = time.monotonic() + edge_grace_s(self._state)
         while self._edge.alive and time.monotonic() < end:
+            self._turned_at = time.monotonic()
             if self._wished_again():
                 self._edge.kill()
                 self._events.kill()
@@ -140,6 +209,7 @@ class Supervisor:
         if status is not None:
             self._announced = True
             self._announce(status)
+            self._tell_ready(status)
 
     def _renew_certificates(self) -> None:
         from bartizan.certificates.acme import Attempt, renewal_loop

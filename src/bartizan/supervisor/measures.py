@@ -1,0 +1,121 @@
+"""What the supervisor measures: the table of its metrics, and the text of a scrape.
+
+The edge counts for itself (crates/edge/src/metrics.rs) and the event owner says how its sinks are; this page adds what
+only the supervisor sees, the processes, and puts it into one text in Prometheus' exposition format 0.0.4.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+
+class Measure(NamedTuple):
+    """A metric: its exposed name, whether it only grows, the key of its label, and what it means."""
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    label: str
+    help: str
+
+
+class Sample(NamedTuple):
+    """A number of a measure, with the value of its label."""
+
+    measure: Measure
+    label: str
+    value: float
+
+
+UP: Final = Measure("bartizan_process_up", "gauge", "process", "1 while the process answers, 0 while it does not.")
+RESTARTS: Final = Measure(
+    "bartizan_process_restarts_total", "counter", "process", "How often the supervisor started the process again."
+)
+RESIDENT: Final = Measure(
+    "bartizan_process_resident_memory_bytes", "gauge", "process", "Memory that the process has in RAM, in bytes."
+)
+CPU: Final = Measure(
+    "bartizan_process_cpu_seconds_total",
+    "counter",
+    "process",
+    "User and system time that the process took, in seconds.",
+)
+DESCRIPTORS: Final = Measure("bartizan_process_open_fds", "gauge", "process", "Files and sockets the process has open.")
+THREADS: Final = Measure("bartizan_process_threads", "gauge", "process", "Threads of the process.")
+SHIPPED: Final = Measure(
+    "bartizan_events_shipped_rows_total", "counter", "sink", "Event rows that arrived in the sink, since it was set up."
+)
+FAILING: Final = Measure(
+    "bartizan_events_sink_failing", "gauge", "sink", "1 while the sink takes no events, 0 while it does."
+)
+DROPPED: Final = Measure(
+    "bartizan_events_dropped_by_edge_rows", "gauge", "sink", "Rows that the edge says it had to drop, as the sink read."
+)
+LAST_SHIPPED: Final = Measure(
+    "bartizan_events_last_shipped_timestamp_seconds",
+    "gauge",
+    "sink",
+    "When rows last arrived in the sink, in seconds since the epoch; 0 if none did since the event owner started.",
+)
+
+MEASURES: Final = (
+    UP, RESTARTS, RESIDENT, CPU, DESCRIPTORS, THREADS, SHIPPED, FAILING, DROPPED, LAST_SHIPPED,
+)  # fmt: skip
+"""All of them, in the order of the text and of docs/reference/metrics.md."""
+
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+
+
+def of_process(name: str, pid: int | None, restarts: int, *, answers: bool, proc: Path = Path("/proc")) -> list[Sample]:
+    """What can be said of a process from outside it; of one that does not run, that it does not."""
+    samples = [Sample(UP, name, answers), Sample(RESTARTS, name, restarts)]
+    if pid is None:
+        return samples
+    try:
+        # The name in parentheses may hold spaces and parentheses, so the fields are counted from its end (proc(5)).
+        fields = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        open_files = sum(1 for _ in (proc / str(pid) / "fd").iterdir())
+    except OSError:
+        # It ended between two looks.
+        return samples
+    return [
+        *samples,
+        Sample(RESIDENT, name, int(fields[21]) * _PAGE),
+        Sample(CPU, name, (int(fields[11]) + int(fields[12])) / _TICKS),
+        Sample(DESCRIPTORS, name, open_files),
+        Sample(THREADS, name, int(fields[17])),
+    ]
+
+
+def text(samples: Iterable[Sample]) -> str:
+    """The samples in the exposition format, each measure once, with its help."""
+    found: dict[Measure, list[Sample]] = {}
+    for sample in samples:
+        found.setdefault(sample.measure, []).append(sample)
+    return "".join(line for measure in MEASURES for line in _lines(measure, found.get(measure, ())))
+
+
+def _lines(measure: Measure, samples: Sequence[Sample]) -> Iterator[str]:
+    if not samples:
+        return
+    yield f"# HELP {measure.name} {measure.help}\n# TYPE {measure.name} {measure.kind}\n"
+    for sample in samples:
+        yield f'{measure.name}{{{measure.label}="{_escaped(sample.label)}"}} {sample.value:.15g}\n'
+
+
+def _escaped(label: str) -> str:
+    return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def of_events(status: Mapping[str, Any]) -> list[Sample]:
+    """What the event owner's status says, as samples of its sinks."""
+    sink = status["engine"]
+    return [
+        Sample(SHIPPED, sink, status["rows_shipped"]),
+        Sample(FAILING, sink, bool(status["problem"])),
+        Sample(DROPPED, sink, status["rows_dropped_by_edge"]),
+        Sample(LAST_SHIPPED, sink, status["last_shipped_ns"] / 1e9),
+    ]
