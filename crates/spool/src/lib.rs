@@ -42,6 +42,7 @@
 
 mod columnar;
 mod error;
+mod handover;
 mod reader;
 mod record;
 mod ring;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::Error;
 use crate::error::Context;
+use crate::handover;
 use crate::record::{self, Kind, Parsed};
 use crate::row::RowRef;
 use crate::schema::Schema;
@@ -265,7 +266,9 @@ impl Reader {
                 return Ok(None);
             }
             // Asked before the bytes are read: whoever begins a segment has finished with the one before.
-            let following = self.following()?;
+            // Asked before the look: what a writer that leaves adds after it must not be passed over.
+            let is_written = handover::is_written(&self.dir, self.next.segment);
+            let following = self.following()?.filter(|_| !is_written);
             match self.look(max_rows.max(1), max_bytes, following.is_some())? {
                 Found::Batch(batch) => return Ok(Some(batch)),
                 Found::Again => {}

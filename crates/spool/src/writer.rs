@@ -10,12 +10,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::Error;
 use crate::error::Context;
+use crate::handover::{self, Leaving};
 use crate::reader::{Gap, GapReason};
 use crate::record::{self, Kind};
 use crate::ring::{Bell, Lane, Producer};
@@ -101,7 +102,7 @@ pub struct Spool {
     shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
     /// Held, with its lock, as long as the spool is open.
-    _lock: File,
+    lock: File,
 }
 
 impl Spool {
@@ -118,6 +119,37 @@ impl Spool {
     ) -> Result<(Self, Vec<Producer>), Error> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir).context("create the spool directory", dir)?;
         let lock = lock(dir)?;
+        Self::open_locked(dir, options, schema, producers, lock, 0)
+    }
+
+    /// Opens a directory that another process hands over: `lock` is what its [`Spool::leave`] gave. A lock of another
+    /// directory is given back, and this one is opened as any.
+    ///
+    /// # Errors
+    /// As [`Spool::open`].
+    pub fn take_over(
+        dir: &Path,
+        options: Options,
+        schema: &Schema,
+        producers: usize,
+        lock: File,
+    ) -> Result<(Self, Vec<Producer>), Error> {
+        if !handover::is_lock_of(dir, &lock) {
+            drop(lock);
+            return Self::open(dir, options, schema, producers);
+        }
+        Self::open_locked(dir, options, schema, producers, lock, STILL_TO_COME)
+    }
+
+    fn open_locked(
+        dir: &Path,
+        options: Options,
+        schema: &Schema,
+        producers: usize,
+        lock: File,
+        still_to_come: u64,
+    ) -> Result<(Self, Vec<Producer>), Error> {
+        handover::remove_stale(dir)?;
         let edge = edge_id(dir)?;
         let bell = Arc::new(Bell::default());
         let (mut ends, mut lanes, mut rings) = (Vec::new(), Vec::new(), Vec::new());
@@ -127,8 +159,17 @@ impl Spool {
             rings.push(Ring { bytes: ring, lane: Arc::clone(&lane), reported: 0 });
             lanes.push(lane);
         }
-        let shared = Arc::new(Shared { tally: Tally::default(), lanes, bell, stopping: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            tally: Tally::default(),
+            lanes,
+            bell,
+            stopping: AtomicBool::new(false),
+            turn: Mutex::default(),
+            turned: Condvar::new(),
+        });
         let mut writer = Writer::new(dir, options, edge, schema, rings, Arc::clone(&shared))?;
+        writer.next_sequence += still_to_come;
+        writer.pending.first_sequence = writer.next_sequence;
         writer.begin_segment()?;
         writer.remove_oldest();
         let handle = thread::Builder::new()
@@ -137,7 +178,47 @@ impl Spool {
             .context("start the writer thread of the spool", dir)?;
         // Nothing can have set it before: the bell was made above.
         let _ = shared.bell.writer.set(handle.thread().clone());
-        Ok((Self { shared, writer: Some(handle), _lock: lock }, ends))
+        Ok((Self { shared, writer: Some(handle), lock }, ends))
+    }
+
+    /// Makes room for another process, which takes the directory over with the lock that this returns. From then on all
+    /// that is pushed here goes to the current segment, and readers wait for its end until the spool is closed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if there is no segment to write to, or the mark beside it cannot be made.
+    pub fn leave(&self) -> Result<File, Error> {
+        let lock = self.lock.try_clone().context("pass on the lock of", Path::new("the spool directory"))?;
+        self.turn(Turn::Leave)?;
+        Ok(lock)
+    }
+
+    /// Takes back what [`Spool::leave`] did, because the other process did not come up. Its lock is given back by its end.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the directory cannot be read.
+    pub fn stay(&self) -> Result<(), Error> {
+        self.turn(Turn::Stay)
+    }
+
+    /// Has the writer thread do something, and waits until it has.
+    fn turn(&self, turn: Turn) -> Result<(), Error> {
+        let mut asked = self.shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.wanted = Some(turn);
+        asked.answer = None;
+        if let Some(writer) = &self.writer {
+            writer.thread().unpark();
+        }
+        loop {
+            if let Some(answer) = asked.answer.take() {
+                return answer;
+            }
+            let over = self.writer.as_ref().is_none_or(JoinHandle::is_finished);
+            if over {
+                let source = io::Error::other("its writer has ended");
+                return Err(Error::Io { doing: "hand over", path: PathBuf::from("the spool"), source });
+            }
+            asked = self.shared.turned.wait_timeout(asked, IDLE_LATENCY).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// What has happened so far.
@@ -212,6 +293,21 @@ struct Shared {
     lanes: Vec<Arc<Lane>>,
     bell: Arc<Bell>,
     stopping: AtomicBool,
+    turn: Mutex<Asked>,
+    turned: Condvar,
+}
+
+/// What the writer thread is to do with the directory.
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    Leave,
+    Stay,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    wanted: Option<Turn>,
+    answer: Option<Result<(), Error>>,
 }
 
 struct Ring {
@@ -242,6 +338,9 @@ const WRITE_BYTES: usize = 256 * 1024;
 const IDLE_LATENCY: Duration = Duration::from_millis(100);
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 
+/// How far behind the last known sequence a process begins that takes over: the one that leaves still numbers rows.
+const STILL_TO_COME: u64 = 1 << 32;
+
 struct Writer {
     dir: PathBuf,
     options: Options,
@@ -262,6 +361,8 @@ struct Writer {
     unsynced: Vec<Arc<File>>,
     dirty: bool,
     synced_at: Instant,
+    /// The mark beside the current segment, once the directory was handed over.
+    leaving: Option<Leaving>,
 }
 
 impl Writer {
@@ -274,11 +375,7 @@ impl Writer {
         shared: Arc<Shared>,
     ) -> Result<Self, Error> {
         options.segment_bytes = options.segment_bytes.min(options.max_bytes / 4).max(1);
-        let mut kept = Vec::new();
-        for number in segment::list(dir)? {
-            let path = segment::path(dir, number);
-            kept.push((number, fs::metadata(&path).context("look at", &path)?.len()));
-        }
+        let kept = kept(dir)?;
         let syncer = match options.fsync {
             Fsync::Every(_) => Some(Syncer::start(Arc::clone(&shared)).context("start the sync thread of", dir)?),
             Fsync::Always | Fsync::Never => None,
@@ -301,6 +398,7 @@ impl Writer {
             unsynced: Vec::new(),
             dirty: false,
             synced_at: Instant::now(),
+            leaving: None,
         })
     }
 
@@ -311,6 +409,7 @@ impl Writer {
             let stopping = self.shared.stopping.load(Ordering::Acquire);
             self.shared.bell.rung.store(false, Ordering::Release);
             let found = self.drain();
+            self.turn();
             if found {
                 last_row = Instant::now();
             }
@@ -324,6 +423,42 @@ impl Writer {
             thread::park_timeout(pause);
         }
         self.finish();
+    }
+
+    /// Does what was asked with [`Spool::leave`] or [`Spool::stay`].
+    fn turn(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut asked = shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(wanted) = asked.wanted.take() else { return };
+        asked.answer = Some(match wanted {
+            Turn::Leave => self.leave(),
+            Turn::Stay => self.stay(),
+        });
+        shared.turned.notify_all();
+    }
+
+    fn leave(&mut self) -> Result<(), Error> {
+        if self.current.is_none() {
+            self.begin_segment()?;
+        }
+        if self.leaving.is_none()
+            && let Some((segment, _)) = self.kept.last()
+        {
+            self.leaving = Some(Leaving::mark(&self.dir, *segment)?);
+        }
+        Ok(())
+    }
+
+    /// Goes on behind whatever the other process may have begun.
+    fn stay(&mut self) -> Result<(), Error> {
+        if self.leaving.is_none() {
+            return Ok(());
+        }
+        self.end_segment();
+        self.leaving = None;
+        self.kept = kept(&self.dir)?;
+        self.next_segment = self.kept.last().map_or(1, |(number, _)| number + 1).max(self.next_segment);
+        self.begin_segment()
     }
 
     /// Takes what the rings hold now and writes it; whether there was anything.
@@ -432,10 +567,15 @@ impl Writer {
     }
 
     fn append(&mut self) -> Result<(), Error> {
-        if self.current.as_ref().is_some_and(|current| current.length >= self.options.segment_bytes) {
+        let is_full = |current: &Current| current.length >= self.options.segment_bytes;
+        if self.leaving.is_none() && self.current.as_ref().is_some_and(is_full) {
             self.end_segment();
         }
         if self.current.is_none() {
+            if self.leaving.is_some() {
+                let source = io::Error::other("the last segment of this process is lost");
+                return Err(Error::Io { doing: "append to", path: self.dir.clone(), source });
+            }
             self.begin_segment()?;
             self.remove_oldest();
         }
@@ -521,7 +661,7 @@ impl Writer {
 
     fn finish_old_segment(&mut self) {
         let old = |current: &Current| current.has_records && current.begun.elapsed() >= self.options.segment_age;
-        if self.current.as_ref().is_some_and(old) {
+        if self.leaving.is_none() && self.current.as_ref().is_some_and(old) {
             self.end_segment();
             if let Err(error) = self.begin_segment() {
                 self.shared.tally.disk_error(&error);
@@ -533,6 +673,9 @@ impl Writer {
     fn remove_oldest(&mut self) {
         let mut total: u64 = self.kept.iter().map(|(_, bytes)| bytes).sum();
         while total > self.options.max_bytes && self.kept.len() > 1 {
+            if handover::is_written(&self.dir, self.kept[0].0) {
+                break;
+            }
             let (number, bytes) = self.kept.remove(0);
             total -= bytes;
             let path = segment::path(&self.dir, number);
@@ -653,6 +796,15 @@ impl Drop for Syncer {
             let _ = thread.join();
         }
     }
+}
+
+/// The segments of a directory, oldest first, with their bytes.
+fn kept(dir: &Path) -> Result<Vec<(u64, u64)>, Error> {
+    let sized = |number| {
+        let path = segment::path(dir, number);
+        Ok((number, fs::metadata(&path).context("look at", &path)?.len()))
+    };
+    segment::list(dir)?.into_iter().map(sized).collect()
 }
 
 fn now_ns() -> u64 {
