@@ -117,6 +117,7 @@ fn request(number: u32) -> (RequestHead, Connection) {
     let connection = Connection {
         client_ip: IpAddr::V4(Ipv4Addr::from((198 << 24) | numbers.next() & 0x00FF_FFFE)),
         client_port: 50000,
+        server_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         server_port: 443,
         tls: None,
         http2_fingerprint: None,

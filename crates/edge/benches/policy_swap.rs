@@ -93,6 +93,7 @@ fn requests(policy: &Policy, zones: usize) {
     let connection = Connection {
         client_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
         client_port: 50_000,
+        server_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         server_port: 443,
         tls: None,
         http2_fingerprint: None,

@@ -8,10 +8,10 @@ use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Instant, SystemTime};
 
-use fields::Connection;
 use fields::columns::{
     BartizanRefusals, FirewallEvents, HttpRequests, bartizan_refusals, firewall_events, http_requests,
 };
+use fields::{Connection, Timings};
 use http1::{Known, Line, RequestHead, ResponseHead};
 use smallvec::SmallVec;
 use spool::RowWriter;
@@ -133,6 +133,13 @@ impl Record {
         self.connected = if checkout.reused { self.forwarded } else { Some(Instant::now()) };
         self.origin_address = checkout.peer;
         self.origin_tls = checkout.connection.tls_version();
+    }
+
+    /// Where the time since the request went, as far as it has passed.
+    pub fn timings(&self) -> Timings {
+        let origin = self.forwarded.zip(self.origin_answered);
+        let origin = origin.map(|(from, to)| to.saturating_duration_since(from)).unwrap_or_default();
+        Timings { edge: self.started_at.elapsed().saturating_sub(origin), origin }
     }
 
     /// Takes what is known of the origin's response, whose head goes on at once.
@@ -361,6 +368,8 @@ impl<'a> Referer<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -370,6 +379,23 @@ mod tests {
         assert_eq!(parsed, expected);
         assert_eq!(Referer::parse(b"https://h").unwrap().path, b"");
         assert_eq!(Referer::parse(b"about:blank"), None);
+    }
+
+    #[test]
+    fn the_time_of_the_origin_is_none_of_the_edge() {
+        use crate::ray::{RayKey, Rays};
+        let ray = Rays::new(RayKey::random(), 0, 1).next_id();
+        let millis = Duration::from_millis;
+        let ago = |passed| Instant::now().checked_sub(millis(passed)).unwrap();
+        let mut record = Record::begin(ray, 1, (ago(5_000), SystemTime::now()));
+        assert_eq!(record.timings().origin, Duration::ZERO, "no origin has answered");
+        let timings = |record: &Record| (record.timings().origin, record.timings().edge >= millis(4_700));
+        record.forwarded = Some(record.started_at + millis(100));
+        assert_eq!(timings(&record), (Duration::ZERO, true));
+        record.origin_answered = Some(record.started_at + millis(400));
+        assert_eq!(timings(&record), (millis(300), true));
+        record.origin_answered = Some(record.started_at + Duration::from_hours(1));
+        assert_eq!(record.timings().edge, Duration::ZERO);
     }
 
     #[test]

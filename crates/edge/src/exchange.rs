@@ -36,6 +36,7 @@ use crate::metrics::{Family, Metric};
 use crate::origin::{Group, Route};
 use crate::page::{Format, Page, Reason};
 use crate::policy::{self, EdgeSettings, ResponseBody, Verdict, Zone};
+use crate::tcp_info::Meter;
 use crate::upstream::{Length, UpstreamError};
 use crate::wire::WireError;
 use crate::worker::Worker;
@@ -47,6 +48,8 @@ pub struct Client {
     pub worker: Rc<Worker>,
     /// What is known of it; the address is the real client's where a PROXY header named it.
     pub connection: Connection,
+    /// Whom to ask about it.
+    pub meter: Rc<Meter>,
     /// Our own address.
     pub local: SocketAddr,
     /// The address of [`Self::connection`] as text.
@@ -376,6 +379,7 @@ impl<'e> Exchange<'e> {
             let request = self.request(zone, ray.as_str(), record.started);
             let mut view = View::with_spare(request, self.worker.spare.take());
             view.set_geo(served.geo.as_deref());
+            view.set_transport(&*self.client.meter);
             if zone.reads_body() {
                 let whole = held.bytes();
                 let inspected = &whole[..whole.len().min(zone.body().inspection_limit)];

@@ -28,6 +28,7 @@ pub mod policy;
 pub mod proxy_protocol;
 pub mod ray;
 pub mod service;
+pub mod tcp_info;
 pub mod tls;
 pub mod upstream;
 pub mod wire;

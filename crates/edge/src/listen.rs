@@ -8,8 +8,9 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::exchange::Client;
 use crate::metrics::{Family, Metric};
 use crate::policy::Listen;
 use crate::proxy_protocol;
+use crate::tcp_info::ClientSocket;
 use crate::tls::Replay;
 use crate::wire::{Io, Wire};
 use crate::worker::Worker;
@@ -191,8 +193,8 @@ async fn connection(worker: Rc<Worker>, socket: TcpStream, peer: SocketAddr, lis
     let local = socket.local_addr().unwrap_or(listen.address);
     let mut trusted = live.trusts(peer.ip());
     drop(live);
-    let mut source = peer;
-    let mut socket = socket;
+    let (mut source, mut destination) = (peer, local.ip());
+    let mut socket = ClientSocket::new(socket);
     let mut early = Vec::new();
     let mut place = None;
     if listen.proxy_protocol {
@@ -202,9 +204,10 @@ async fn connection(worker: Rc<Worker>, socket: TcpStream, peer: SocketAddr, lis
         }
         timer.arm(Lane::ClientRead, Deadline::ProxyProtocol, limits.proxy_protocol_timeout_ms);
         match within(&timer, Lane::ClientRead, proxied(&mut socket, &mut early)).await {
-            Ok(Ok(Some(address))) => {
-                source = address;
-                trusted = worker.shared.live.load().trusts(address.ip());
+            Ok(Ok(Some(named))) => {
+                source = named.client;
+                destination = named.server.unwrap_or(destination);
+                trusted = worker.shared.live.load().trusts(source.ip());
             }
             Ok(Ok(None)) => {}
             Ok(Err(reason)) => return worker.recorder.count_labelled(Family::Refused, reason),
@@ -220,11 +223,13 @@ async fn connection(worker: Rc<Worker>, socket: TcpStream, peer: SocketAddr, lis
         connection: Connection {
             client_ip: source.ip().to_canonical(),
             client_port: source.port(),
+            server_ip: destination.to_canonical(),
             server_port: local.port(),
             tls: None,
             http2_fingerprint: None,
             scheme_https: listen.tls,
         },
+        meter: socket.meter(),
         local,
         address: source.ip().to_canonical().to_string(),
         trusted,
@@ -251,6 +256,7 @@ async fn connection(worker: Rc<Worker>, socket: TcpStream, peer: SocketAddr, lis
         sni: tls.facts.sni,
         ja3: Some(tls.facts.ja3),
         ja4: Some(tls.facts.ja4),
+        hello: Some(Arc::new(tls.facts.hello)),
     });
     if is_http2 {
         h2::serve(client, tls.stream, timer).await;
@@ -262,7 +268,7 @@ async fn connection(worker: Rc<Worker>, socket: TcpStream, peer: SocketAddr, lis
 }
 
 /// A connection without TLS: HTTP/1, or HTTP/2 by prior knowledge (RFC 9113 §3.3).
-async fn plain(client: Client, socket: TcpStream, early: Vec<u8>, timer: TimerGuard) {
+async fn plain(client: Client, socket: ClientSocket, early: Vec<u8>, timer: TimerGuard) {
     let worker = Rc::clone(&client.worker);
     let wire = Wire::new(Replay::new(socket, early), Rc::clone(&worker.buffers));
     let first_byte_ms = worker.shared.live.load().policy.edge().limits.first_byte_timeout_ms;
@@ -275,7 +281,7 @@ async fn plain(client: Client, socket: TcpStream, early: Vec<u8>, timer: TimerGu
         }
         Ok(Some(input)) => {
             if let Some(cut) = h1::serve(client, wire, timer, Some(input)).await {
-                let _ = cut.get_ref().set_zero_linger();
+                let _ = cut.get_ref().get_ref().set_zero_linger();
             }
         }
         Ok(None) => {}
@@ -286,14 +292,21 @@ async fn plain(client: Client, socket: TcpStream, early: Vec<u8>, timer: TimerGu
     }
 }
 
+/// Who a proxy has connected to whom.
+struct Named {
+    client: SocketAddr,
+    server: Option<IpAddr>,
+}
+
 /// Reads a PROXY protocol header; what follows it stays in `early`. `None`: the proxy speaks for itself.
-async fn proxied<S: Io>(socket: &mut S, early: &mut Vec<u8>) -> Result<Option<SocketAddr>, &'static str> {
+async fn proxied<S: Io>(socket: &mut S, early: &mut Vec<u8>) -> Result<Option<Named>, &'static str> {
     use tokio::io::AsyncReadExt;
     loop {
         match proxy_protocol::parse(early) {
-            proxy_protocol::Parsed::Done { consumed, source, .. } => {
+            proxy_protocol::Parsed::Done { consumed, source, destination, .. } => {
                 early.drain(..consumed);
-                return Ok(source);
+                let server = destination.map(|address| address.ip());
+                return Ok(source.map(|client| Named { client, server }));
             }
             proxy_protocol::Parsed::Refused(refusal) => return Err(refusal.name()),
             proxy_protocol::Parsed::NeedMore => {}

@@ -8,12 +8,14 @@
 //! * [`request`]: what a view is made of.
 //! * [`view`]: how each field is computed.
 //! * [`geo`]: databases of addresses.
+//! * [`hello`]: what the first message of a TLS handshake shows.
 //! * [`value`], [`pairs`]: what values look like.
 //! * [`normalize`]: one spelling for every URL that means the same.
 //! * [`columns`]: the event tables that every request leaves a row in.
 
 pub mod columns;
 pub mod geo;
+pub mod hello;
 pub mod normalize;
 pub mod pairs;
 pub mod request;
@@ -30,8 +32,9 @@ mod multipart;
 mod mmdb;
 
 pub use geo::{Database, Geo};
+pub use hello::Hello;
 pub use normalize::Normalization;
-pub use request::{Body, Connection, Request, Response, Tls};
+pub use request::{Body, Connection, Measured, Request, Response, Timings, Tls, Transport};
 pub use spare::{Buffer, Spare, Strings, Text};
 pub use table::{
     ABSENT, ALIASES, Available, Category, Field, FieldId, FieldSet, Presence, TABLE, Type, absent, by_name,

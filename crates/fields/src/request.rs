@@ -1,11 +1,14 @@
 //! What a view is made of: the request as parsed, the connection it came on, its body and its response as far as they
 //! are known.
 
+use std::fmt;
 use std::net::IpAddr;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use http1::{Headers, RequestHead};
 
+use crate::hello::Hello;
 use crate::normalize::Normalization;
 
 /// What is known of a client's connection before its first request. One per connection, shared by its requests.
@@ -15,6 +18,8 @@ pub struct Connection {
     pub client_ip: IpAddr,
     /// The client's port, 0 where a trusted proxy did not name it.
     pub client_port: u16,
+    /// The address that the client connected to: the edge's, or what a PROXY protocol header says.
+    pub server_ip: IpAddr,
     /// The port at which the edge accepted.
     pub server_port: u16,
     /// What the TLS handshake showed, where there was one.
@@ -38,6 +43,30 @@ pub struct Tls {
     pub ja3: Option<String>,
     /// JA4.
     pub ja4: Option<String>,
+    /// What the client sent first, where the handshake was ours.
+    pub hello: Option<Arc<Hello>>,
+}
+
+impl Tls {
+    /// What the client sent first, where that is known.
+    pub(crate) fn hello(&self) -> Option<&Hello> {
+        self.hello.as_deref()
+    }
+}
+
+/// The client's transport, which is asked only if a rule reads what it knows.
+pub trait Transport: fmt::Debug {
+    /// What is known of the connection now; `None` where nothing is.
+    fn measured(&self) -> Option<Measured>;
+}
+
+/// What a transport knows of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// The smoothed time from here to the client and back.
+    pub round_trip: Duration,
+    /// Bytes delivered in a second, by the latest estimate.
+    pub delivery_rate: u64,
 }
 
 /// A request body as far as it is held.
@@ -60,6 +89,17 @@ pub struct Response<'r> {
     pub headers: &'r Headers,
     /// The documented kind of error where the edge answers with one (`waf`, `ratelimit`, `5xx`), else empty.
     pub error_type: &'r str,
+    /// How long it took.
+    pub timings: Timings,
+}
+
+/// Where the time between a request and its response went.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timings {
+    /// Within the edge.
+    pub edge: Duration,
+    /// Until the origin's response head was there, connecting to it included; zero where no origin has answered.
+    pub origin: Duration,
 }
 
 /// A request, ready for its view.

@@ -171,10 +171,10 @@ macro_rules! fields {
             }, )*
         ];
 
-        /// Other documented names of fields, which are deprecated and mean the same.
+        /// Other documented names of fields, most of them deprecated, which mean the same.
         pub static ALIASES: &[(&str, FieldId)] = &[ $( ($alias, FieldId::$of), )* ];
 
-        /// The field of that name, spelled exactly. A deprecated name is that of the field it stands for.
+        /// The field of that name, spelled exactly. Another name is that of the field it stands for.
         pub fn by_name(name: &str) -> Option<FieldId> {
             match name {
                 $( $name => Some(FieldId::$id), )*
@@ -336,6 +336,18 @@ fields! {
         Partial("recognises common image, audio, video, document and archive signatures"),
         "The media type that the first bytes of the body show, empty where they show none.",
         r#"http.request.body.mime in {"image/gif" "image/jpeg" "image/png"}"#;
+    RawRequestHeaders "raw.http.request.headers" MULTIMAP, Headers, Head,
+        Present,
+        "The request headers as the client sent them, whatever rules do to them, by lower-cased name.",
+        r#"any(raw.http.request.headers["content-type"][*] == "application/json")"#;
+    RawRequestHeadersNames "raw.http.request.headers.names" STRINGS, Headers, Head,
+        Present,
+        "The names of the request headers as the client sent them.",
+        r#"any(raw.http.request.headers.names[*] == "content-type")"#;
+    RawRequestHeadersValues "raw.http.request.headers.values" STRINGS, Headers, Head,
+        Present,
+        "The values of the request headers as the client sent them.",
+        "any(len(raw.http.request.headers.values[*])[*] gt 10)";
     RawRequestFullUri "raw.http.request.full_uri" Type::String, Uri, Head,
         Present,
         "Scheme, host name, port, path and query as sent, never changed by normalisation or rewrites.",
@@ -440,6 +452,14 @@ fields! {
         Present,
         "Whether the client's connection is encrypted.",
         "not ssl";
+    EdgeClientPort "cf.edge.client_port" Type::Integer, Connection, Head,
+        Present,
+        "The client's port, 0 where a trusted proxy did not name it.",
+        "cf.edge.client_port lt 1024";
+    EdgeServerIp "cf.edge.server_ip" Type::Ip, Connection, Head,
+        Present,
+        "The address that the client connected to: the edge's, or the one that a PROXY protocol header names.",
+        "cf.edge.server_ip in {198.51.100.1 2001:db8::/32}";
     EdgeServerPort "cf.edge.server_port" Type::Integer, Connection, Head,
         Present,
         "The port at which the edge received the request.",
@@ -448,6 +468,22 @@ fields! {
         Present,
         "Whether the request came over TCP.",
         "cf.edge.client_tcp";
+    EdgeL4DeliveryRate "cf.edge.l4.delivery_rate" Type::Integer, Connection, Head,
+        Partial("from the system's TCP_INFO, which Linux alone has; behind a proxy it is of the connection to that proxy"),
+        "How many bytes a second the client's connection delivers, by the latest estimate; 0 where it is not known.",
+        "cf.edge.l4.delivery_rate lt 100000";
+    TimingsClientTcpRtt "cf.timings.client_tcp_rtt_msec" Type::Integer, Connection, Head,
+        Partial("from the system's TCP_INFO, which Linux alone has; behind a proxy it is of the connection to that proxy"),
+        "The smoothed round-trip time to the client in milliseconds, rounded down; 0 where it is not known.",
+        "cf.timings.client_tcp_rtt_msec gt 200";
+    TimingsClientQuicRtt "cf.timings.client_quic_rtt_msec" Type::Integer, Connection, Head,
+        Partial("always 0, as documented for TCP: this edge does not speak QUIC"),
+        "The smoothed round-trip time to a client that uses QUIC, in milliseconds.",
+        "cf.timings.client_quic_rtt_msec gt 200";
+    TimingsWorker "cf.timings.worker_msec" Type::Integer, Request, Head,
+        Present,
+        "The milliseconds that a worker took: always 0, since no worker handles a request here.",
+        "cf.timings.worker_msec gt 500";
     ThreatScore "cf.threat_score" Type::Integer, Request, Head,
         Present,
         "Always 0, as documented since the score was retired.",
@@ -460,6 +496,26 @@ fields! {
         Present,
         "The cipher suite of the client's connection, empty without TLS.",
         r#"cf.tls_cipher contains "AES128""#;
+    TlsCiphersSha1 "cf.tls_ciphers_sha1" Type::String, Tls, Head,
+        Present,
+        "The SHA-1 of the cipher suites that the client offered, in the order sent and as two-byte numbers, in Base64; empty without TLS.",
+        r#"cf.tls_ciphers_sha1 eq "GXSPDLP4G3X+prK73a4wBuOaHRc=""#;
+    TlsClientExtensionsSha1 "cf.tls_client_extensions_sha1" Type::String, Tls, Head,
+        Partial("Base64 of the hash itself, as in the two fields beside it; the documented example is that of its hexadecimal digits"),
+        "The SHA-1 of the types of the client's TLS extensions, in the order sent and as two-byte numbers, in Base64; empty without TLS.",
+        r#"cf.tls_client_extensions_sha1 eq "7uHgJ3NYKK63kJ2K17NI8tLzKlk=""#;
+    TlsClientExtensionsSha1Le "cf.tls_client_extensions_sha1_le" Type::String, Tls, Head,
+        Present,
+        "The same with the lower byte of each number first.",
+        r#"cf.tls_client_extensions_sha1_le eq "7zIpdDU5pvFPPBI2/PCzqbaXnRA=""#;
+    TlsClientHelloLength "cf.tls_client_hello_length" Type::Integer, Tls, Head,
+        Present,
+        "The length in bytes of the client's TLS hello, without the four bytes in front of the message; 0 without TLS.",
+        "cf.tls_client_hello_length gt 508";
+    TlsClientRandom "cf.tls_client_random" Type::String, Tls, Head,
+        Present,
+        "The random value in the client's TLS hello, in Base64; empty without TLS.",
+        r#"cf.tls_client_random ne """#;
     TlsClientAuthCertRevoked "cf.tls_client_auth.cert_revoked" Type::Boolean, ClientCertificate, Head,
         Partial("the documented value without a certificate: the edge does not ask clients for one"),
         "Whether the client's certificate is valid but revoked.",
@@ -600,6 +656,18 @@ fields! {
         Present,
         "The values of the response headers as the origin sent them.",
         "any(len(raw.http.response.headers.values[*])[*] gt 10)";
+    TimingsEdge "cf.timings.edge_msec" Type::Integer, Response, Response,
+        Present,
+        "The milliseconds that the edge itself took, from the request head to the response head, the time of the origin aside.",
+        "cf.timings.edge_msec gt 500";
+    TimingsOriginTtfb "cf.timings.origin_ttfb_msec" Type::Integer, Response, Response,
+        Present,
+        "The milliseconds until the origin's response head was there, connecting included; 0 where no origin has answered.",
+        "cf.timings.origin_ttfb_msec gt 2000";
+    Response1xxxCode "cf.response.1xxx_code" Type::Integer, Response, Response,
+        Partial("always 0, as documented for any other response: this edge answers with no error of that kind"),
+        "The number of the 1XXX error that the response tells of.",
+        "cf.response.1xxx_code eq 1020";
     ResponseErrorType "cf.response.error_type" Type::String, Response, Response,
         Partial("of the documented values those that the edge answers with: waf and 5xx"),
         "The kind of error that the edge answers with, empty where it does not.",
@@ -613,7 +681,8 @@ fields! {
         "The HTTP/2 fingerprint of the client's connection in Akamai form, empty on HTTP/1.",
         r#"bartizan.http2.fingerprint contains "|m,a,s,p""#;
 
-    // Deprecated names.
+    // Another spelling of the documentation, and deprecated names.
+    "cf.tls_client_ciphers_sha1" => TlsCiphersSha1;
     "ip.geoip.asnum" => SourceAsn;
     "ip.geoip.continent" => SourceContinent;
     "ip.geoip.country" => SourceCountry;
@@ -840,7 +909,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deprecated_name_is_that_of_its_field() {
+    fn another_name_is_that_of_its_field() {
         for (alias, of) in ALIASES {
             assert_eq!(by_name(alias), Some(*of));
             assert_ne!(of.name(), *alias);

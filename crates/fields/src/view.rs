@@ -16,11 +16,12 @@ use ring::hmac::{self, HMAC_SHA256};
 use ring::rand::SystemRandom;
 
 use crate::geo::{Geo, NOWHERE, Place};
+use crate::hello::Hello;
 use crate::media;
 use crate::multipart::{Multipart, Said};
 use crate::normalize::normalize;
 use crate::pairs::{PairIndex, Pairs};
-use crate::request::{Body, Request, Response};
+use crate::request::{Body, Measured, Request, Response, Timings, Tls, Transport};
 use crate::spare::Spare;
 use crate::table::{Category, FieldId, Type};
 use crate::value::{Array, Map, Value};
@@ -34,6 +35,7 @@ pub struct View<'r> {
     /// What rules have made of the client's headers.
     headers: Option<&'r Headers>,
     geo: Option<&'r Geo>,
+    transport: Option<&'r dyn Transport>,
     uri: OnceCell<Target<'r>>,
     host: OnceCell<Cow<'r, [u8]>>,
     full_uri: OnceCell<Vec<u8>>,
@@ -52,6 +54,7 @@ pub struct View<'r> {
     languages: OnceCell<PairIndex>,
     random_seed: OnceCell<hmac::Tag>,
     place: OnceCell<Box<Place<'r>>>,
+    measured: OnceCell<Option<Measured>>,
     spare: Spare,
 }
 
@@ -77,6 +80,7 @@ impl<'r> View<'r> {
             rewritten: None,
             headers: None,
             geo: None,
+            transport: None,
             uri: OnceCell::new(),
             host: OnceCell::new(),
             full_uri: OnceCell::new(),
@@ -95,6 +99,7 @@ impl<'r> View<'r> {
             languages: OnceCell::new(),
             random_seed: OnceCell::new(),
             place: OnceCell::new(),
+            measured: OnceCell::new(),
             spare,
         }
     }
@@ -157,6 +162,12 @@ impl<'r> View<'r> {
         self.place = OnceCell::new();
     }
 
+    /// Gives the view whom to ask about the client's connection.
+    pub fn set_transport(&mut self, transport: &'r dyn Transport) {
+        self.transport = Some(transport);
+        self.measured = OnceCell::new();
+    }
+
     /// A view of the same request under another URL, which is path and query. Only `raw.*` still sees what was sent.
     pub fn rewritten<'s>(&self, target: &'s [u8]) -> View<'s>
     where
@@ -167,6 +178,7 @@ impl<'r> View<'r> {
         view.rewritten = Some(target);
         view.headers = self.headers;
         view.geo = self.geo;
+        view.transport = self.transport;
         view
     }
 
@@ -301,6 +313,12 @@ impl<'r> View<'r> {
             FieldId::ZoneName => self.request.zone.as_bytes(),
             FieldId::Ja3Hash => tls.and_then(|tls| tls.ja3.as_deref()).unwrap_or_default().as_bytes(),
             FieldId::Ja4 => tls.and_then(|tls| tls.ja4.as_deref()).unwrap_or_default().as_bytes(),
+            FieldId::TlsCiphersSha1 => tls.and_then(Tls::hello).map_or("", Hello::ciphers_sha1).as_bytes(),
+            FieldId::TlsClientExtensionsSha1 => tls.and_then(Tls::hello).map_or("", Hello::extensions_sha1).as_bytes(),
+            FieldId::TlsClientExtensionsSha1Le => {
+                tls.and_then(Tls::hello).map_or("", Hello::extensions_sha1_le).as_bytes()
+            }
+            FieldId::TlsClientRandom => tls.and_then(Tls::hello).map_or("", Hello::random).as_bytes(),
             FieldId::TlsServerName => tls.and_then(|tls| tls.sni.as_deref()).unwrap_or_default().as_bytes(),
             FieldId::Http2Fingerprint => connection.http2_fingerprint.as_deref().unwrap_or_default().as_bytes(),
             FieldId::ResponseContentTypeMediaType => {
@@ -334,18 +352,32 @@ impl<'r> View<'r> {
             FieldId::RequestTimestampSec => self.since_epoch().as_secs() as i64,
             FieldId::RequestTimestampMsec => i64::from(self.since_epoch().subsec_millis()),
             FieldId::RequestBodySize => i64::try_from(self.body().size).unwrap_or(i64::MAX),
-            FieldId::TcpSourcePort => i64::from(connection.client_port),
+            FieldId::TcpSourcePort | FieldId::EdgeClientPort => i64::from(connection.client_port),
             FieldId::TcpDestinationPort | FieldId::EdgeServerPort => i64::from(connection.server_port),
             FieldId::ThreatScore => 0,
+            FieldId::TlsClientHelloLength => connection.tls.as_ref().and_then(Tls::hello).map_or(0, Hello::length),
             FieldId::SourceAsn => self.place().asnum,
             FieldId::ResponseCode => i64::from(self.response?.status),
+            FieldId::TimingsClientTcpRtt => self.measured().map_or(0, |measured| millis(measured.round_trip)),
+            FieldId::TimingsClientQuicRtt | FieldId::TimingsWorker => 0,
+            FieldId::TimingsEdge => millis(self.timings()?.edge),
+            FieldId::TimingsOriginTtfb => millis(self.timings()?.origin),
+            FieldId::EdgeL4DeliveryRate => {
+                self.measured().map_or(0, |measured| i64::try_from(measured.delivery_rate).unwrap_or(i64::MAX))
+            }
+            FieldId::Response1xxxCode => self.response.map(|_| 0)?,
             _ => return None,
         })
     }
 
     /// The value of an IP address field, `None` for any other.
     pub fn ip(&self, field: FieldId) -> Option<IpAddr> {
-        (field == FieldId::IpSource).then(|| self.request.connection.client_ip.to_canonical())
+        let connection = self.request.connection;
+        match field {
+            FieldId::IpSource => Some(connection.client_ip.to_canonical()),
+            FieldId::EdgeServerIp => Some(connection.server_ip.to_canonical()),
+            _ => None,
+        }
     }
 
     /// The value of an Array field, `None` where it is not yet known and for any other field.
@@ -364,6 +396,8 @@ impl<'r> View<'r> {
             FieldId::RequestBodyMultipartContentTypes => self.said(Said::ContentTypes),
             FieldId::RequestBodyMultipartContentDispositions => self.said(Said::ContentDispositions),
             FieldId::RequestBodyMultipartContentTransferEncodings => self.said(Said::ContentTransferEncodings),
+            FieldId::RawRequestHeadersNames => Array::HeaderNames(self.raw_headers()),
+            FieldId::RawRequestHeadersValues => Array::HeaderValues(self.raw_headers()),
             FieldId::RawRequestUriArgsNames => Array::PairNames(self.raw_args()),
             FieldId::RawRequestUriArgsValues => Array::PairValues(self.raw_args()),
             FieldId::ResponseHeadersNames | FieldId::RawResponseHeadersNames => {
@@ -384,6 +418,7 @@ impl<'r> View<'r> {
             FieldId::RequestCookies => Map::Pairs(self.cookies()),
             FieldId::RequestBodyForm => Map::Pairs(self.form()),
             FieldId::RequestBodyMultipart => Map::Pairs(self.multipart().by_name(self.body().bytes)),
+            FieldId::RawRequestHeaders => Map::Headers(self.raw_headers()),
             FieldId::RawRequestUriArgs => Map::Pairs(self.raw_args()),
             FieldId::ResponseHeaders | FieldId::RawResponseHeaders => Map::Headers(self.response?.headers),
             _ => return None,
@@ -408,6 +443,14 @@ impl<'r> View<'r> {
     fn place(&self) -> &Place<'r> {
         let Some(geo) = self.geo else { return &NOWHERE };
         self.place.get_or_init(|| Box::new(geo.look_up(self.request.connection.client_ip.to_canonical())))
+    }
+
+    fn measured(&self) -> Option<Measured> {
+        *self.measured.get_or_init(|| self.transport.and_then(Transport::measured))
+    }
+
+    fn timings(&self) -> Option<Timings> {
+        self.response.map(|response| response.timings)
     }
 
     fn headers(&self) -> &'r Headers {
@@ -501,6 +544,10 @@ impl<'r> View<'r> {
     }
 }
 
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// Fields that have the documented value of what is not known: no client is asked for a certificate.
 fn is_always_empty(field: FieldId) -> bool {
     field.field().category == Category::ClientCertificate
@@ -571,6 +618,7 @@ mod tests {
         Connection {
             client_ip: "::ffff:192.0.2.7".parse().unwrap(),
             client_port: 1,
+            server_ip: "198.51.100.1".parse().unwrap(),
             server_port: 80,
             tls: None,
             http2_fingerprint: None,
@@ -607,10 +655,61 @@ mod tests {
         for field in TABLE {
             assert_eq!(view.value(field.id).is_none(), field.available == crate::Available::Response, "{}", field.name);
         }
-        view.set_response(Response { status: 200, headers: head.headers(), error_type: "" });
+        view.set_response(Response {
+            status: 200,
+            headers: head.headers(),
+            error_type: "",
+            timings: Timings::default(),
+        });
         for field in TABLE {
             assert!(fits(view.value(field.id).unwrap(), field.kind), "{}", field.name);
         }
+    }
+
+    #[test]
+    fn a_connection_is_told_by_its_addresses_and_its_hello() {
+        let head = head("GET / HTTP/1.1\nHost: a\n\n");
+        let plain = connection();
+        let view = View::new(request(&head, &plain));
+        let texts = [
+            FieldId::TlsCiphersSha1,
+            FieldId::TlsClientExtensionsSha1,
+            FieldId::TlsClientExtensionsSha1Le,
+            FieldId::TlsClientRandom,
+        ];
+        assert_eq!(texts.map(|text| view.bytes(text).unwrap()), [b""; 4]);
+        assert_eq!(view.integer(FieldId::TlsClientHelloLength), Some(0));
+        assert_eq!(view.ip(FieldId::EdgeServerIp), Some("198.51.100.1".parse().unwrap()));
+        let hello = Arc::new(Hello::new(508, [0; 32], &[4865], &[0]));
+        let tls = Tls { version: "TLSv1.3", cipher: "", sni: None, ja3: None, ja4: None, hello: Some(hello) };
+        let encrypted = Connection { tls: Some(tls), server_ip: "::ffff:203.0.113.1".parse().unwrap(), ..plain };
+        let view = View::new(request(&head, &encrypted));
+        assert_eq!(texts.map(|text| view.bytes(text).unwrap().len()), [28, 28, 28, 44]);
+        assert_eq!(view.integer(FieldId::TlsClientHelloLength), Some(508));
+        assert_eq!(view.ip(FieldId::EdgeServerIp), Some("203.0.113.1".parse().unwrap()), "IPv4 is IPv4");
+    }
+
+    #[test]
+    fn the_transport_is_asked_once_and_only_if_its_fields_are_read() {
+        #[derive(Debug, Default)]
+        struct Counting(std::cell::Cell<u64>);
+        impl Transport for Counting {
+            fn measured(&self) -> Option<Measured> {
+                self.0.set(self.0.get() + 1);
+                Some(Measured { round_trip: Duration::from_micros(20_900), delivery_rate: u64::MAX })
+            }
+        }
+        let (head, connection) = (head("GET / HTTP/1.1\nHost: a\n\n"), connection());
+        let read = |view: &View<'_>| {
+            (view.integer(FieldId::TimingsClientTcpRtt).unwrap(), view.integer(FieldId::EdgeL4DeliveryRate).unwrap())
+        };
+        let counting = Counting::default();
+        let mut view = View::new(request(&head, &connection));
+        assert_eq!(read(&view), (0, 0), "nothing is known without a transport");
+        view.set_transport(&counting);
+        assert_eq!((view.host(), counting.0.get()), (&b"a"[..], 0));
+        assert_eq!((read(&view), counting.0.get()), ((20, i64::MAX), 1));
+        assert_eq!((read(&view.rewritten(b"/")), counting.0.get()), ((20, i64::MAX), 2));
     }
 
     #[test]
@@ -719,6 +818,7 @@ mod tests {
         assert_eq!((seen(&view), seen(&view.rewritten(b"/other"))), (expected.clone(), expected));
         let b = Key::new(b"b");
         assert!(view.map(FieldId::RequestCookies).unwrap().get(&b).is_some());
+        assert_eq!(view.array(FieldId::RawRequestHeadersNames).unwrap().len(), 5, "the raw ones stay the client's");
     }
 
     #[test]

@@ -6,6 +6,9 @@
 
 use std::{fmt, ops::Range};
 
+/// The type and length in front of a handshake message (RFC 8446 §4).
+const MESSAGE_HEADER: usize = 4;
+
 const SERVER_NAME: u16 = 0x0000;
 const SUPPORTED_GROUPS: u16 = 0x000a;
 const EC_POINT_FORMATS: u16 = 0x000b;
@@ -122,6 +125,17 @@ impl ClientHello {
     /// [`legacy_version`](Self::legacy_version).
     pub fn highest_version(&self) -> u16 {
         self.supported_versions.iter().copied().filter(|&v| !is_grease(v)).max().unwrap_or(self.legacy_version)
+    }
+
+    /// The length in bytes, without the type and length in front of the handshake message.
+    pub fn length(&self) -> usize {
+        self.message.len().saturating_sub(MESSAGE_HEADER)
+    }
+
+    /// The random value of the client.
+    pub fn random(&self) -> [u8; 32] {
+        let at = MESSAGE_HEADER + size_of::<u16>();
+        self.message.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
     }
 
     /// Cipher suites in the order sent, GREASE included.

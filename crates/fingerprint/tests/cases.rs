@@ -1,7 +1,7 @@
 //! The tables of `ClientHello`s and HTTP/2 starts, which are also the seeds of the fuzz targets: each is read as it says.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
-use fingerprint::{HelloBuffer, HelloState, PrefaceTap, TapState};
+use fingerprint::{ClientHello, HelloBuffer, HelloState, PrefaceTap, TapState};
 
 fn cases(table: &str) -> impl Iterator<Item = (&str, &str, Vec<u8>)> {
     table.lines().filter(|line| !line.starts_with('#')).map(|line| {
@@ -26,6 +26,15 @@ fn hellos_are_read_as_the_table_says() {
         count += 1;
     }
     assert_eq!(count, 24);
+}
+
+#[test]
+fn a_hello_knows_its_length_and_its_random_value() {
+    let random: Vec<u8> = (1..=32).collect();
+    let body = [&[3, 3][..], &random, &[0], &[0, 2, 0x13, 0x01], &[1, 0]].concat();
+    let message = [&[1, 0, 0, body.len() as u8][..], &body].concat();
+    let hello = ClientHello::parse(message).unwrap();
+    assert_eq!((hello.length(), hello.random().as_slice()), (body.len(), &random[..]));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use fields::{Available, Body, Connection, Normalization, Request, Response, Tls, View};
+use fields::{Available, Body, Connection, Normalization, Request, Response, Timings, Tls, View};
 use http1::{BodyDecoder, Content, Decoded, Framing, Known, Limits, RequestHead, RequestParser, ResponseHead};
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
@@ -115,6 +115,7 @@ struct Sample {
     http2: bool,
     client_ip: String,
     client_port: u16,
+    server_ip: String,
     server_port: u16,
     https: bool,
     tls: Option<Handshake>,
@@ -161,7 +162,8 @@ impl Sample {
         });
         if let Some(head) = &response {
             let error_type = &self.error_type;
-            view.set_response(Response { status: head.status(), headers: head.headers(), error_type });
+            let timings = Timings::default();
+            view.set_response(Response { status: head.status(), headers: head.headers(), error_type, timings });
         }
         Ok(expression.matches(&view))
     }
@@ -196,11 +198,12 @@ impl Sample {
     }
 
     fn connection(&self) -> Result<Connection, String> {
-        let address = &self.client_ip;
-        let client_ip: IpAddr = address.parse().map_err(|_| format!("client_ip is no IP address: {address:?}"))?;
+        let address =
+            |name: &str, text: &str| text.parse::<IpAddr>().map_err(|_| format!("{name} is no IP address: {text:?}"));
         Ok(Connection {
-            client_ip,
+            client_ip: address("client_ip", &self.client_ip)?,
             client_port: self.client_port,
+            server_ip: address("server_ip", &self.server_ip)?,
             server_port: self.server_port,
             tls: self.tls.as_ref().map(Handshake::facts).transpose()?,
             http2_fingerprint: self.http2_fingerprint.clone(),
@@ -231,6 +234,7 @@ impl Handshake {
             sni: self.server_name.clone(),
             ja3: self.ja3.clone(),
             ja4: self.ja4.clone(),
+            hello: None,
         })
     }
 }

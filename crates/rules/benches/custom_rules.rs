@@ -117,6 +117,7 @@ fn parsed() -> (RequestHead, Connection) {
     let connection = Connection {
         client_ip: "198.18.7.9".parse().unwrap(),
         client_port: 50000,
+        server_ip: "127.0.0.1".parse().unwrap(),
         server_port: 443,
         tls: None,
         http2_fingerprint: None,

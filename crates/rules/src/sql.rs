@@ -240,7 +240,7 @@ impl Translator {
             FieldId::UserAgent => "ClientRequestUserAgent".to_owned(),
             FieldId::Referer => "ClientRequestReferer".to_owned(),
             FieldId::IpSource => "toIPv6OrDefault(ClientIP)".to_owned(),
-            FieldId::TcpSourcePort => "ClientSrcPort".to_owned(),
+            FieldId::TcpSourcePort | FieldId::EdgeClientPort => "ClientSrcPort".to_owned(),
             FieldId::TcpDestinationPort | FieldId::EdgeServerPort => "BartizanEdgeServerPort".to_owned(),
             FieldId::Ssl => "(ClientRequestScheme = 'https')".to_owned(),
             FieldId::TlsVersion => "ClientSSLProtocol".to_owned(),
@@ -250,7 +250,11 @@ impl Translator {
             FieldId::Http2Fingerprint => "BartizanHTTP2Fingerprint".to_owned(),
             FieldId::RayId => "RayID".to_owned(),
             FieldId::ZoneName => "ZoneName".to_owned(),
-            FieldId::ThreatScore | FieldId::RequestHeadersTruncated => "0".to_owned(),
+            FieldId::ThreatScore
+            | FieldId::RequestHeadersTruncated
+            | FieldId::TimingsClientQuicRtt
+            | FieldId::TimingsWorker
+            | FieldId::Response1xxxCode => "0".to_owned(),
             FieldId::EdgeClientTcp => "1".to_owned(),
             FieldId::ResponseCode if self.phase != Phase::CustomErrors => "EdgeResponseStatus".to_owned(),
             FieldId::ResponseContentTypeMediaType if self.phase != Phase::CustomErrors => MEDIA_TYPE.to_owned(),

@@ -126,7 +126,7 @@ def fields(*, name: str | None, json: bool) -> int:
         f"{field.name}: {field.type}",
         field.summary,
         *([f"Here: {field.difference}."] if field.difference else []),
-        *(f"Deprecated name: {alias}." for alias in field.aliases),
+        *(f"Another documented name: {alias}." for alias in field.aliases),
         f"\nknown    {when[field.available]}",
         f"example  {field.example}",
     ]

@@ -222,7 +222,7 @@ def markdown() -> str:
 
 def _field_page(field: Field) -> str:
     difference = "" if field.difference is None else f"\n**Here**: {field.difference}.\n"
-    aliases = "".join(f"\nDeprecated name: `{alias}`.\n" for alias in field.aliases)
+    aliases = "".join(f"\nAnother documented name: `{alias}`.\n" for alias in field.aliases)
     return (
         f"# {field.name}\n\n{field.summary}\n{difference}{aliases}\n"
         f"| type | about | known |\n| --- | --- | --- |\n"
@@ -297,7 +297,7 @@ def _coverage() -> str:
 
 
 def _field(field: Field) -> str:
-    aliases = "".join(f" Deprecated name: `{alias}`." for alias in field.aliases)
+    aliases = "".join(f" Another documented name: `{alias}`." for alias in field.aliases)
     difference = "" if field.difference is None else f" Here: {field.difference}."
     about = f"{field.type} | {field.category} | {_WHEN[field.available]}"
     return f"| {_link('fields', field.name)} | {about} | {_cell(field.summary + aliases + difference)} |\n"

@@ -59,6 +59,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """`HTTP/1.1` or `HTTP/2`."""
     client_ip: str = "127.0.0.1"
     client_port: int = 0
+    server_ip: str = "127.0.0.1"
+    """Address that the client connected to."""
     server_port: int | None = None
     """Port at which the edge accepted; that of `url` if None."""
     tls: Tls | None = None
@@ -80,6 +82,7 @@ class Facts(TypedDict, total=False):
 
     client_ip: str
     client_port: int
+    server_ip: str
     server_port: int
     https: bool
     tls: Tls | None
@@ -99,6 +102,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     http2: bool = False
     client_ip: str = "127.0.0.1"
     client_port: int = 0
+    server_ip: str = "127.0.0.1"
     server_port: int
     https: bool
     tls: Tls | None = None
@@ -129,6 +133,7 @@ def _of_bytes(message: bytes, facts: Facts) -> Sample:
             message=message,
             client_ip=facts.get("client_ip", "127.0.0.1"),
             client_port=facts.get("client_port", 0),
+            server_ip=facts.get("server_ip", "127.0.0.1"),
             server_port=facts.get("server_port", _PORTS["https" if https else "http"]),
             https=https,
             tls=facts.get("tls"),
@@ -154,6 +159,7 @@ def _of_request(request: Request) -> Sample:
             http2=request.version == "HTTP/2",
             client_ip=request.client_ip,
             client_port=request.client_port,
+            server_ip=request.server_ip,
             server_port=request.server_port if request.server_port is not None else _port(scheme, authority),
             https=scheme == "https",
             tls=request.tls,

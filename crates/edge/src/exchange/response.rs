@@ -150,7 +150,8 @@ impl Exchange<'_> {
         }
         let ray = record.ray;
         let request = self.request(zone, ray.as_str(), record.started);
-        let response = Response { status: shown.status, headers: shown.headers, error_type: shown.error_type };
+        let (status, headers, error_type) = (shown.status, shown.headers, shown.error_type);
+        let response = Response { status, headers, error_type, timings: record.timings() };
         let uri = record.rules.lend_uri();
         let changes = record.rules.changes().map_or(&[][..], |changes| &changes.request_headers);
         let changed = self.changed_headers.get_or_init(|| self.changed_headers(changes));
@@ -159,6 +160,7 @@ impl Exchange<'_> {
         if let Some(headers) = changed {
             view.set_request_headers(headers);
         }
+        view.set_transport(&*self.client.meter);
         if let Some(uri) = &uri {
             let mut view = view.rewritten(&uri.seen);
             view.set_response(response);

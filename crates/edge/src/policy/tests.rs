@@ -78,6 +78,7 @@ fn request(policy: &Policy, target: &str) -> (Verdict, Vec<(u32, &'static str)>)
     let connection = Connection {
         client_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
         client_port: 50_000,
+        server_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         server_port: 443,
         tls: None,
         http2_fingerprint: None,
@@ -149,6 +150,7 @@ fn a_match_names_its_rule_its_phase_and_its_product() {
     let connection = Connection {
         client_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         client_port: 1,
+        server_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         server_port: 80,
         tls: None,
         http2_fingerprint: None,

@@ -6,6 +6,7 @@
 
 use std::{fmt, io, sync::Arc};
 
+use fields::Hello;
 use fingerprint::{ClientHello, HelloBuffer, HelloState, Malformed};
 use rustls::{
     ServerConfig,
@@ -62,6 +63,8 @@ pub struct TlsFacts {
     pub ja3: String,
     /// The JA4 fingerprint.
     pub ja4: String,
+    /// The parts of the ClientHello that fields tell of.
+    pub hello: Hello,
 }
 
 /// Why there is no encrypted connection.
@@ -192,6 +195,7 @@ impl Acceptor {
             is_http2: session.alpn_protocol() == Some(b"h2"),
             ja3: hello.ja3(),
             ja4: hello.ja4(),
+            hello: Hello::new(hello.length() as u32, hello.random(), hello.cipher_suites(), hello.extensions()),
         };
         Ok(TlsConnection { stream, facts })
     }

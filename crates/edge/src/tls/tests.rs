@@ -193,7 +193,7 @@ async fn a_connection_carries_what_the_handshake_told() {
     let (client, server) =
         handshake(&acceptor, &authority.client(&[&TLS13], &["h2", "http/1.1"]), "shop.example").await;
     let mut server = server.unwrap();
-    let TlsFacts { ja3, ja4, .. } = server.facts.clone();
+    let TlsFacts { ja3, ja4, hello, .. } = server.facts.clone();
     let expected = TlsFacts {
         version: "TLSv1.3",
         cipher: "AEAD-AES256-GCM-SHA384",
@@ -201,6 +201,7 @@ async fn a_connection_carries_what_the_handshake_told() {
         is_http2: true,
         ja3: ja3.clone(),
         ja4: ja4.clone(),
+        hello,
     };
     assert_eq!(server.facts, expected);
     assert!(ja4.starts_with("t13d") && ja4[8..].starts_with("h2_"), "{ja4}");

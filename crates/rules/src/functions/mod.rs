@@ -448,6 +448,7 @@ mod tests {
                 let connection = Connection {
                     client_ip: example.client.parse().unwrap(),
                     client_port: 49152,
+                    server_ip: "127.0.0.1".parse().unwrap(),
                     server_port: 443,
                     tls: None,
                     http2_fingerprint: None,

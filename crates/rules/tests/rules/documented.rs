@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rules::{Cache, Context, Error, List, ListKind, Lists, Phase, Use, compile, compile_value};
 
 /// So many compile at least; fields that are added make it more.
-const COMPILED_MIN: usize = 157;
+const COMPILED_MIN: usize = 162;
 
 /// Where an example of that kind stands; `None` for one that cannot be meant as it stands.
 fn place(kind: &str) -> Option<(Phase, Use)> {

@@ -1,8 +1,9 @@
 //! Requests for tests, parsed by the codec as a client would have sent them.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fields::{Body, Connection, Normalization, Request, Response, Tls, View};
+use fields::{Body, Connection, Hello, Normalization, Request, Response, Timings, Tls, View};
 use http1::{Limits, RequestHead, RequestParser, ResponseHead, ResponseParser};
 use rules::{Cache, Context, Lists, Phase, Use};
 
@@ -29,6 +30,7 @@ impl Sample {
         let connection = Connection {
             client_ip: "192.0.2.7".parse().unwrap(),
             client_port: 49152,
+            server_ip: "198.51.100.1".parse().unwrap(),
             server_port: 8443,
             tls: None,
             http2_fingerprint: None,
@@ -59,6 +61,7 @@ impl Sample {
             sni: Some("shop.example".to_owned()),
             ja3: Some("cd08e31494f9531f560d64c695473da9".to_owned()),
             ja4: Some("t13d1516h2_8daaf6152771_b186095e22b6".to_owned()),
+            hello: Some(Arc::new(Hello::new(508, [7; 32], &[4865, 4866], &[0, 11, 10]))),
         });
         self
     }
@@ -105,11 +108,18 @@ impl Sample {
     pub fn view(&self) -> View<'_> {
         let mut view = View::new(self.request());
         if let Some((head, error_type)) = &self.response {
-            view.set_response(Response { status: head.status(), headers: head.headers(), error_type });
+            view.set_response(Response {
+                status: head.status(),
+                headers: head.headers(),
+                error_type,
+                timings: TIMINGS,
+            });
         }
         view
     }
 }
+
+const TIMINGS: Timings = Timings { edge: Duration::from_micros(28_900), origin: Duration::from_millis(150) };
 
 fn received() -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(1_484_063_137_857)
