@@ -26,4 +26,4 @@ def test_its_directories_are_for_their_owner_only(tmp_path: Path) -> None:
     state.create()
     made = [state.path, *(path for path in state.path.iterdir())]
     assert {path.stat().st_mode & 0o777 for path in made} == {0o700}
-    assert {path.name for path in state.path.iterdir()} == {"policy", "spool", "run", "ca", "acme"}
+    assert {path.name for path in state.path.iterdir()} == {"policy", "spool", "run", "ca", "acme", "sinks"}

@@ -112,6 +112,12 @@ class SpoolBatch:
     def native(self, table: str) -> bytes | None:
         """The rows of one table as a block in ClickHouse's Native format; None if there are none."""
 
+    def ndjson(self, table: str) -> bytes | None:
+        """The rows of one table as JSON objects, each on a line, as in `json_rows`; None if there are none."""
+
+    def values(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Of each row of one table, the values of these columns, as `rows` gives them; None for an absent one."""
+
     def rows(
         self, table: str | None = None, equals: Sequence[tuple[str, str]] | None = None
     ) -> list[tuple[str, dict[str, object]]]:

@@ -48,7 +48,7 @@ class StateDirectory:
 
         Raises OSError where the parent is missing its rights or its space.
         """
-        for directory in (self.path, self.policy, self.spool, self.run, self.ca, self.acme):
+        for directory in (self.path, self.policy, self.spool, self.run, self.ca, self.acme, self.sinks):
             directory.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
 
     @property
@@ -75,6 +75,16 @@ class StateDirectory:
     def analytics(self) -> Path:
         """Data of the embedded analytics engine; one process at a time, the event owner."""
         return self.path / "analytics"
+
+    @property
+    def sinks(self) -> Path:
+        """How far each sink has come, and what it refused, in a directory of its name."""
+        return self.path / "sinks"
+
+    @property
+    def current_sinks(self) -> Path:
+        """The sinks of the policy in effect, JSON, mode 0600; secrets stand in it as references."""
+        return self.sinks / "sinks.json"
 
     @property
     def ca(self) -> Path:

@@ -148,3 +148,24 @@ def test_an_edge_that_is_not_there_beside_a_supervisor_is_found(site: Path) -> N
     ):
         found = findings(site)
     assert (found["edge"].verdict, found["edge"].text) == ("problem", "not running, though the supervisor is")
+
+
+def test_a_sink_that_takes_no_events_is_named_with_the_way_out(site: Path) -> None:
+    state = StateDirectory(site.parent / ".bartizan")
+    state.create()
+    well = {"name": "chdb", "rows": 5, "rows_refused": 0, "problem": "", "way_out": ""}
+    full = well | {"name": "copy", "problem": "cannot write in /copy: No space left on device", "way_out": "make room"}
+    picky = well | {"name": "siem", "rows_refused": 2}
+    status = {"problem": "", "sinks": [well, full, picky]}
+    with ControlServer(state.events_socket, lambda _: {"ok": True, "status": status}):
+        found = findings(site)
+    assert found["events"].verdict == "ok"
+    assert (found["sink chdb"].verdict, found["sink chdb"].text) == ("ok", "has 5 events")
+    assert found["sink copy"] == Finding(
+        "sink copy",
+        "problem",
+        "takes no events: cannot write in /copy: No space left on device",
+        "make room; events wait in the spool",
+    )
+    assert found["sink siem"].verdict == "note"
+    assert "sinks/siem/dead-letter.ndjson" in found["sink siem"].way_out

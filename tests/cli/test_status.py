@@ -31,7 +31,15 @@ SUPERVISOR = {
         {"name": "events", "restarts": 0},
     ],
 }
-EVENTS = {"rows_shipped": 1234, "rows_dropped_by_edge": 0, "problem": "the disk is full"}
+SINK = {
+    "name": "siem",
+    "type": "files",
+    "rows": 1200,
+    "rows_refused": 3,
+    "behind_bytes": 2_500_000,
+    "problem": "no room",
+}
+EVENTS = {"rows_shipped": 1234, "rows_dropped_by_edge": 0, "problem": "the disk is full", "sinks": [SINK]}
 
 
 def edge(request: Message) -> Message:
@@ -62,6 +70,8 @@ def test_each_process_says_how_it_is(running: StateDirectory, capsys: pytest.Cap
         '             zone "shop" http://127.0.0.1:9 fails: refused\n'
         "events       1,234 events stored, 0 dropped by the edge\n"
         "             the disk is full\n"
+        "             sink siem (files): 1,200 events, 3 refused, 2.5 MB behind\n"
+        "             sink siem takes no events: no room\n"
     )
 
 

@@ -36,7 +36,8 @@ def test_every_pattern_of_a_setting_is_explained_in_words() -> None:
 
     schema = msgspec.json.schema(Site)
     names = {
-        schema["$defs"]["Site"]["properties"][key]["propertyNames"]["pattern"] for key in ("zones", "lists", "rulesets")
+        schema["$defs"]["Site"]["properties"][key]["propertyNames"]["pattern"]
+        for key in ("zones", "lists", "rulesets", "sinks")
     }
     assert patterns(schema) - names == set(PATTERNS)
-    assert set(NAMES) == {("zones",), ("lists",), ("rulesets",)}
+    assert set(NAMES) == {("zones",), ("lists",), ("rulesets",), ("sinks",)}

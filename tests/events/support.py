@@ -15,7 +15,9 @@ import msgspec
 import pytest
 
 from bartizan._native import SpoolWriter
+from bartizan.durable import replace
 from bartizan.events import control
+from bartizan.events.delivery import SinkStatus
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 
@@ -98,6 +100,16 @@ def _answers(state: StateDirectory, process: subprocess.Popen[str]) -> bool:
     except Failure:
         # Not yet; or the socket of one that was killed.
         return False
+
+
+def name_sinks(state: StateDirectory, **sinks: dict[str, object]) -> None:
+    """Has the event owner of a state directory ship into these sinks, as `bartizan apply` would."""
+    replace(state.current_sinks, msgspec.json.encode(sinks))
+
+
+def sink_status(state: StateDirectory, name: str) -> SinkStatus:
+    """How a sink of a running event owner is."""
+    return next(sink for sink in control.status(state.events_socket).sinks if sink.name == name)
 
 
 def kill(process: subprocess.Popen[str]) -> None:

@@ -19,9 +19,11 @@ from tests.events.support import (
     eventually,
     firewall_event,
     kill,
+    name_sinks,
     needs_chdb,
     request,
     running,
+    sink_status,
     start,
     write,
 )
@@ -103,7 +105,7 @@ def test_a_killed_owner_neither_loses_nor_doubles_a_row(state: StateDirectory) -
         for number in range(total)
     ]
     write(state.spool, *rows, segment_bytes=1 << 20)
-    journal = state.analytics / "shipped.json"
+    journal = state.sinks / "chdb" / "journal.json"
 
     def entry() -> Entry:
         try:
@@ -267,8 +269,32 @@ def test_without_the_engine_it_runs_says_so_and_stops(state: StateDirectory) -> 
 
 
 @needs_chdb
-def test_a_damaged_journal_stops_it_with_one_sentence(state: StateDirectory) -> None:
+def test_a_damaged_journal_stops_its_sink_alone_with_one_sentence(state: StateDirectory) -> None:
+    name_sinks(state, copy={"type": "files", "dir": str(state.path / "copy"), "every_s": 0.1})
+    write(state.spool, ("http_requests", request(1)))
+    (state.sinks / "chdb").mkdir()
+    journal = state.sinks / "chdb" / "journal.json"
+    journal.write_text("{")
+    with running(state):
+        eventually(lambda: sink_status(state, "copy").rows == 1, "the other sink has the row")
+        eventually(lambda: "is damaged" in sink_status(state, "chdb").problem, "the sink says what is wrong")
+        assert f"the shipping journal {journal} is damaged" in sink_status(state, "chdb").problem
+        assert count(state) == 0
+        journal.unlink()
+        eventually(lambda: sink_status(state, "chdb").rows == 1, "removing the journal is the way out")
+
+
+@needs_chdb
+def test_the_journal_of_an_older_release_is_moved_over(state: StateDirectory) -> None:
+    write(state.spool, ("http_requests", request(1)))
+    (segment,) = state.spool.glob("*.spool")
     state.analytics.mkdir()
-    (state.analytics / "shipped.json").write_text("{")
-    with pytest.raises(AssertionError, match=r"<2>the shipping journal .* is damaged"):
-        start(state)
+    edge = (state.spool / "edge-id").read_text().strip()
+    before = Entry(1, place=(1, segment.stat().st_size), edge=edge, rows=7)
+    (state.analytics / "shipped.json").write_bytes(msgspec.json.encode(before))
+    with running(state):
+        assert sink_status(state, "chdb").rows == 7
+        write(state.spool, ("http_requests", request(2)))
+        eventually(lambda: sink_status(state, "chdb").rows == 8, "it goes on where the older release was")
+        assert count(state) == 1
+    assert not (state.analytics / "shipped.json").exists()

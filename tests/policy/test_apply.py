@@ -16,8 +16,10 @@ from bartizan.config.native import check_policy
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 from bartizan.policy.apply import Applied, apply, author
+from bartizan.policy.diff import diff
 from bartizan.policy.effect import open_versions
 from bartizan.policy.history import history
+from bartizan.policy.rollback import rollback
 
 
 def statuses(state: StateDirectory) -> list[tuple[int, str]]:
@@ -282,3 +284,25 @@ def test_a_certificate_file_that_cannot_be_read_is_told(site: Path, state: State
         "(is a directory)",
         "(no such file or directory)",
     ]
+
+
+def test_sinks_take_effect_with_the_policy_and_go_back_with_it(site: Path, state: StateDirectory) -> None:
+    text = site.read_text()
+    site.write_text(f'{text}\n[sinks.copy]\ntype = "files"\ndir = "events"\n')
+    assert apply(site, state, author="test").version == 1
+    (written,) = json.loads(state.current_sinks.read_bytes()).items()
+    assert written[0] == "copy"
+    assert (written[1]["type"], written[1]["dir"]) == ("files", str(site.parent / "events"))
+    assert state.current_sinks.stat().st_mode & 0o777 == 0o600
+    assert "sinks" not in json.loads(state.current_policy.read_bytes()), "the edge has no use for them"
+    site.write_text(f'{text}\n[sinks.copy]\ntype = "files"\ndir = "events"\ncompression = "gzip"\n')
+    assert apply(site, state, author="test").version == 2
+    (change,) = diff(state, 1, 2).changes
+    assert (change.what, change.field, change.before, change.after) == ('sink "copy"', "compression", "none", "gzip")
+    site.write_text(text)
+    assert apply(site, state, author="test").version == 3
+    assert json.loads(state.current_sinks.read_bytes()) == {}
+    assert [(change.kind, change.what) for change in diff(state, 2, 3).changes] == [("removed", 'sink "copy"')]
+    assert [(change.kind, change.what) for change in diff(state, 3, 2).changes] == [("added", 'sink "copy"')]
+    rollback(1, state, author="test")
+    assert json.loads(state.current_sinks.read_bytes())["copy"]["compression"] == "none"

@@ -13,6 +13,7 @@ PARTS = Parts(
     rulesets={"0" * 32: b'{"name":"basic"}'},
     account=b'{"phases":{}}',
     zones={"blog": b'{"name":"blog"}', "shop": b'{"name":"shop"}'},
+    sinks=b'{"copy":{"type":"files"}}',
     acme={"shop": AcmeZone(["shop.example"], "ops@shop.example", "https://ca.example/dir", None)},
 )
 
@@ -26,4 +27,12 @@ def test_what_was_taken_apart_is_put_together_again() -> None:
 def test_the_skeleton_names_every_part_once() -> None:
     skeleton, bodies = take_apart(PARTS)
     assert sorted(skeleton.digests()) == sorted(bodies)
-    assert len(bodies) == 6
+    assert len(bodies) == 7
+
+
+def test_a_version_of_a_release_without_sinks_has_none() -> None:
+    skeleton, bodies = take_apart(PARTS)
+    older = {name: value for name, value in msgspec.to_builtins(skeleton).items() if name != "sinks"}
+    stored = msgspec.convert(older, Skeleton)
+    assert restore(stored, b"{}", bodies).sinks == b"{}"
+    assert "" not in stored.digests()

@@ -10,9 +10,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ::spool::{Batch, Fsync, GapReason, Options, Place, Position, Producer, Range, Reader, Row, RowRef, Spool, Value};
+use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 /// `(table, [(column, type, summary)])` of every event table, in the order of rows.
 type Tables = Vec<(String, Vec<(String, String, String)>)>;
@@ -150,6 +151,36 @@ impl SpoolBatch {
         py.detach(|| spool::native_block(&self.batch, position))
     }
 
+    /// The rows of one table as JSON objects, each on a line; None if there are none.
+    fn ndjson<'py>(&self, py: Python<'py>, table: &str) -> Option<Bound<'py, PyBytes>> {
+        let lines = py.detach(|| {
+            let mut lines = Vec::new();
+            for row in self.batch.rows().filter(|row| row.table().name == table) {
+                lines.extend_from_slice(row.json().as_bytes());
+                lines.push(b'\n');
+            }
+            lines
+        });
+        (!lines.is_empty()).then(|| PyBytes::new(py, &lines))
+    }
+
+    /// Of each row of one table, the values of these columns, as `rows` gives them; None for an absent one.
+    fn values<'py>(&self, py: Python<'py>, table: &str, columns: Vec<String>) -> PyResult<Bound<'py, PyList>> {
+        let rows = PyList::empty(py);
+        let Some((_, definition)) = self.batch.schema().table(table) else { return Ok(rows) };
+        let wanted: Vec<_> = columns.iter().map(|name| definition.column(name)).collect();
+        for row in self.batch.rows().filter(|row| row.table().name == table) {
+            let mut found = vec![py.None().into_bound(py); wanted.len()];
+            for (position, value) in row.values() {
+                for (nth, _) in wanted.iter().enumerate().filter(|(_, wanted)| **wanted == Some(position)) {
+                    found[nth] = to_python(py, &value)?;
+                }
+            }
+            rows.append(PyTuple::new(py, found)?)?;
+        }
+        Ok(rows)
+    }
+
     /// `(table, row)` of each row whose columns have these values (compared as text), of one table or of all. A row is a
     /// dict without its absent columns; timestamps are nanoseconds since the epoch.
     #[pyo3(signature = (table=None, equals=None))]
@@ -163,7 +194,7 @@ impl SpoolBatch {
         for row in self.select(py, table, &equals.unwrap_or_default()) {
             let dict = PyDict::new(py);
             for (position, value) in row.values() {
-                set(&dict, &row.table().columns[position].name, &value)?;
+                dict.set_item(row.table().columns[position].name.as_ref(), to_python(py, &value)?)?;
             }
             rows.append((row.table().name.as_ref(), dict))?;
         }
@@ -210,17 +241,17 @@ fn reads(value: &Value<'_>, text: &str) -> bool {
     }
 }
 
-fn set(dict: &Bound<'_, PyDict>, column: &str, value: &Value<'_>) -> PyResult<()> {
+fn to_python<'py>(py: Python<'py>, value: &Value<'_>) -> PyResult<Bound<'py, PyAny>> {
     match value {
-        Value::Bool(value) => dict.set_item(column, value),
-        Value::UInt(value) | Value::Timestamp(value) => dict.set_item(column, value),
-        Value::Int(value) => dict.set_item(column, value),
-        Value::Float(value) => dict.set_item(column, value),
-        Value::Text(value) | Value::Json(value) => dict.set_item(column, String::from_utf8_lossy(value)),
-        Value::Ip(value) => dict.set_item(column, value.to_string()),
+        Value::Bool(value) => value.into_bound_py_any(py),
+        Value::UInt(value) | Value::Timestamp(value) => value.into_bound_py_any(py),
+        Value::Int(value) => value.into_bound_py_any(py),
+        Value::Float(value) => value.into_bound_py_any(py),
+        Value::Text(value) | Value::Json(value) => String::from_utf8_lossy(value).into_bound_py_any(py),
+        Value::Ip(value) => value.to_string().into_bound_py_any(py),
         Value::Labels(labels) => {
             let labels: Vec<_> = labels.iter().map(|label| String::from_utf8_lossy(label)).collect();
-            dict.set_item(column, labels)
+            labels.into_bound_py_any(py)
         }
     }
 }

@@ -70,6 +70,15 @@ def _events(told: Message | None) -> Iterator[tuple[str, str]]:
     yield "events", f"{status['rows_shipped']:,} events stored, {status['rows_dropped_by_edge']:,} dropped by the edge"
     if status["problem"]:
         yield "", status["problem"]
+    for sink in status["sinks"]:
+        yield "", f"sink {sink['name']} ({sink['type']}): {_progress(sink)}"
+        if sink["problem"]:
+            yield "", f"sink {sink['name']} takes no events: {sink['problem']}"
+
+
+def _progress(sink: dict[str, Any]) -> str:
+    refused = f", {sink['rows_refused']:,} refused" if sink["rows_refused"] else ""
+    return f"{sink['rows']:,} events{refused}, {sink['behind_bytes'] / 1e6:,.1f} MB behind"
 
 
 def _silent(told: Message | None) -> str:

@@ -28,6 +28,7 @@ NAMES: dict[Path, str] = {
     ("zones",): "small letters, digits, - and _, beginning with a letter or digit",
     ("rulesets",): "small letters, digits, - and _, beginning with a letter or digit",
     ("lists",): "small letters, digits and _, at most 50",
+    ("sinks",): "small letters, digits, - and _, beginning with a letter or digit",
 }
 PATTERNS = {
     r"^[A-Z]{3}$(?!\n)": 'three capital letters, as in "LOC"',
@@ -82,11 +83,26 @@ class _Walk:
 
     def _union(self, kind: types.UnionType, value: Any, path: Path) -> Any:
         members = [member for member in map(_plain, kind.types) if not isinstance(member, types.NoneType)]
+        tables = {member.tag: member for member in members if isinstance(member, types.StructType) and member.tag}
+        if tables and isinstance(value, dict):
+            return self._one_of(tables, value, path)
         for member in members:
             if len(members) == 1 or _takes(member, value):
                 return self.value(member, value, path)
         self._wrong_type(" or ".join(dict.fromkeys(map(_expected, members))), value, path)
         return DROPPED
+
+    def _one_of(self, tables: dict[Any, types.StructType], value: dict[str, Any], path: Path) -> Any:
+        """A table whose `type` says which settings it has."""
+        choices = list(map(str, tables))
+        if "type" not in value:
+            self._finding((*path, "type"), f'"type" is missing; it is one of {", ".join(choices)}', "key")
+            return DROPPED
+        wrong = _choice(choices, value["type"])
+        if wrong is not None:
+            self._finding((*path, "type"), f'"type" {wrong}', "value")
+            return DROPPED
+        return self._table(tables[value["type"]], value, path)
 
     def _table(self, kind: types.StructType, value: Any, path: Path) -> Any:
         if not isinstance(value, dict):
@@ -94,12 +110,15 @@ class _Walk:
             return DROPPED
         fields = {field.encode_name: field for field in kind.fields}
         absent = [name for name, field in fields.items() if field.required and name not in value]
-        misspelt = {closest(key, list(fields)) for key in value if key not in fields}
+        misspelt = {closest(key, list(fields)) for key in value if key not in fields and key != kind.tag_field}
         for name in absent:
             if name not in misspelt:
                 self._finding((*path, name), f'"{name}" is missing; {_way_out(name)}', "key")
         kept: dict[str, Any] = {}
         for key, item in value.items():
+            if key == kind.tag_field:
+                kept[key] = item
+                continue
             field = fields.get(key)
             if field is None:
                 self._finding((*path, key), f'unknown key "{key}"{did_you_mean(key, list(fields))}', "key")

@@ -16,6 +16,7 @@ import msgspec
 
 from bartizan.config import site as settings
 from bartizan.config.identity import rule_ids, ruleset_id
+from bartizan.config.sinks import FILE_SETTINGS
 from bartizan.config.site import CertificateFiles, Edge, Rule, Ruleset, Site, Zone
 
 __all__ = ["FORMAT", "AcmeZone", "Parts", "parts"]
@@ -38,7 +39,7 @@ class AcmeZone(msgspec.Struct, frozen=True):
 class Parts(msgspec.Struct, frozen=True):
     """A policy in canonical JSON, part by part; lists, rulesets and zones by name or id, in order.
 
-    `acme` is for the renewal of certificates and is no part of what the edge reads.
+    `acme` is for the renewal of certificates, `sinks` for the event owner; neither is part of what the edge reads.
     """
 
     edge: bytes
@@ -46,6 +47,7 @@ class Parts(msgspec.Struct, frozen=True):
     rulesets: dict[str, bytes]
     account: bytes
     zones: dict[str, bytes]
+    sinks: bytes
     acme: dict[str, AcmeZone]
 
     def document(self, version: int) -> bytes:
@@ -177,6 +179,7 @@ def parts(
             name: _encode(_zone(name, zone, paths, certificates.get(name), rulesets))
             for name, zone in sorted(site.zones.items())
         },
+        sinks=_encode({name: _located(sink, paths) for name, sink in sorted(site.sinks.items())}),
         acme={
             name: AcmeZone(_hosts(zone), acme.email, acme.directory_url, paths.optional(acme.ca_file))
             for name, zone in sorted(site.zones.items())
@@ -201,6 +204,20 @@ class _Paths:
 
     def optional(self, path: str | None) -> str | None:
         return None if path is None else self.of(path)
+
+
+def _located(part: Any, paths: _Paths) -> Any:
+    """A part of a sink's settings with the files and directories in it made absolute."""
+    if isinstance(part, dict):
+        return {name: _located(item, paths) for name, item in part.items()}
+    if not isinstance(part, msgspec.Struct):
+        return part
+    changed = {}
+    for name in part.__struct_fields__:
+        value = getattr(part, name)
+        named = name in FILE_SETTINGS and isinstance(value, str)
+        changed[name] = paths.of(value) if named else _located(value, paths)
+    return msgspec.structs.replace(part, **changed)
 
 
 def _edge(edge: Edge, paths: _Paths, spool: Path) -> _Edge:

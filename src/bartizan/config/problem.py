@@ -75,6 +75,8 @@ def where(path: Path) -> str:
             words, steps = [f'zone "{name}"'], rest
         case ["lists", str(name), *rest]:
             words, steps = [f'list "{name}"'], rest
+        case ["sinks", str(name), *rest]:
+            words, steps = [f'sink "{name}"'], rest
         case ["rulesets", str(name), *rest]:
             words, steps = [f'ruleset "{name}"'], rest
     while steps:

@@ -71,6 +71,8 @@ def markdown() -> str:
     for section in _sections(_struct(types.type_info(Site)), ""):
         lines += [f"## {section.heading}", "", _docstring(section.table), ""]
         lines += ["| setting | value | default | meaning |", "|---|---|---|---|"]
+        if section.table.tag is not None:
+            lines.append(f'| `type` | `"{section.table.tag}"` | required | What the sink is. |')
         lines += [_row(field) for field in section.table.fields]
         lines.append("")
     lines += ["## Limits: `[edge.limits]`", "", "Units stand in the names. What is not set keeps its default.", ""]
@@ -120,7 +122,9 @@ def write(docs: Path) -> None:
 
 def _sections(table: types.StructType, path: str) -> Iterator[_Section]:
     """The tables of the site file in the order of their settings, each under the heading that TOML gives it."""
-    if path:
+    if table.tag is not None:
+        yield _Section(f'`[{path}]` with `type = "{table.tag}"`', table)
+    elif path:
         yield _Section(f"`[{path}]`" if not path.startswith("[") else f"`{path}`", table)
     else:
         yield _Section("The tables", table)
@@ -131,7 +135,9 @@ def _sections(table: types.StructType, path: str) -> Iterator[_Section]:
                 case types.StructType():
                     yield from _sections(member, inner)
                 case types.DictType() if _is_table(member.value_type):
-                    yield from _sections(_struct(member.value_type), f"{inner}.NAME")
+                    for choice in _members(member.value_type):
+                        if isinstance(choice, types.StructType):
+                            yield from _sections(choice, f"{inner}.NAME")
                 case types.ListType():
                     for item in _members(member.item_type):
                         if isinstance(item, types.StructType) and (field.encode_name != "rules" or "zones" in inner):

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from bartizan.config.sinks import Sink
+
 __all__ = [
     "Account",
     "Acme",
@@ -485,3 +487,6 @@ class Site(Settings, kw_only=True):
     ] = {}
     rulesets: Annotated[dict[Name, Ruleset], Meta(description="Rulesets for `execute`, by name.")] = {}
     account: Annotated[Account, Meta(description="What holds for all zones.")] = field(default_factory=Account)
+    sinks: Annotated[
+        dict[Name, Sink], Meta(description="Where events are sent, by a name of your own and of one `type` each.")
+    ] = {}

@@ -21,6 +21,7 @@ from bartizan.config.identity import ruleset_id
 from bartizan.config.native import limits
 from bartizan.config.problem import Finding, did_you_mean, where
 from bartizan.config.problem import Path as SettingPath
+from bartizan.config.sink_findings import sink_findings
 from bartizan.config.site import Edge, Listener, ListSource, Rule, Site, Zone
 from bartizan.config.source import Source
 
@@ -38,7 +39,11 @@ _DEFAULT_PHASE = "http_request_firewall_custom"
 def validate(site: Site, source: Source) -> Iterator[Finding]:
     """Everything wrong with a site whose values have the right types. Paths of findings are those of `source`."""
     for finding in chain(
-        _edge(site.edge, source), _zones(site, source.directory), _origins(site, source), _rules(site, source)
+        _edge(site.edge, source),
+        _zones(site, source.directory),
+        _origins(site, source),
+        _rules(site, source),
+        sink_findings(site, source.directory),
     ):
         yield replace(finding, path=source.original(finding.path))
 

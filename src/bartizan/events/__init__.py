@@ -1,6 +1,7 @@
 """From the edge's spool to answers: what happened, durable and quick to ask.
 
-    edge ─► spool (segment files) ─┬─► event owner ─► chDB ◄─ queries over `run/events.sock`
+    edge ─► spool (segment files) ─┬─► event owner ─┬─► chDB ◄─ queries over `run/events.sock`
+                                   │                └─► other sinks
                                    └─► `tail`, `ray`: read the files themselves, with nothing else running
 
 `schema.py`     the event tables as the edge writes them, and their ClickHouse definition
@@ -8,9 +9,13 @@
 `journal.py`    how far the spool has been shipped, and the batch in hand
 `progress.py`   how far all sinks are, told to the edge, which makes room by it
 `shipping.py`   one batch after another into a sink, each exactly once
+`dead_letter.py` rows that a sink refused for good
+`delivery.py`   one sink at work: its thread, its retry, how it is
+`deliveries.py` all sinks of the site file, followed when that changes
+`sinks/`        what a sink is, and one file for each type
 `engine.py`     the embedded ClickHouse (chDB); the only module that imports it, and only when it is opened
 `statement.py`  which SQL may be run on behalf of a person
-`owner.py`      the event owner process (`python -m bartizan.events`): ships, and answers on its socket
+`owner.py`      the event owner process (`python -m bartizan.events`): runs the sinks, and answers on its socket
 `control.py`    the words spoken on that socket, and how to ask
 `tail.py`       the newest events, and those that come
 `ray.py`        everything about one request

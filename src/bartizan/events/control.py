@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from bartizan.control import Message, ask_for_bytes
+from bartizan.events.delivery import SinkStatus
 from bartizan.events.engine import Limits
 from bartizan.failure import Failure
 
@@ -37,11 +38,11 @@ class Status(msgspec.Struct):
     """"chdb", or "none" where it is not installed."""
     spool: str
     rows_shipped: int
+    """Rows in the embedded event store."""
     rows_dropped_by_edge: int
-    last_shipped_ns: int
-    """When the last batch arrived, in nanoseconds since the epoch; 0 if none did since the start."""
     problem: str
-    """What keeps it from shipping; empty if nothing does."""
+    """What is wrong for all sinks; empty if nothing is."""
+    sinks: list[SinkStatus]
 
 
 def query(socket_file: Path, sql: str, output_format: str, limits: Limits | None = None) -> bytes:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from bartizan.events import schema
-from bartizan.events.shipping import SinkFailed
+from bartizan.events.sinks.contract import SinkFailed
 from bartizan.events.statement import HARMLESS_TABLE_FUNCTIONS, refusal
 from bartizan.failure import Failure
 
@@ -56,7 +57,7 @@ def installed() -> bool:
 
 
 class Engine:
-    """An open chDB directory with the event tables in it. A sink for `shipping.Shipper`.
+    """An open chDB directory with the event tables in it.
 
     Raises Failure if chDB is not installed or another process has the directory.
     """
@@ -89,15 +90,15 @@ class Engine:
         functions = self._connection.query("SELECT lower(name) FROM system.table_functions", "TabSeparated")
         self._table_functions = frozenset(functions.bytes().decode().split()) - HARMLESS_TABLE_FUNCTIONS
 
-    def insert(self, batch: SpoolBatch, token: str) -> None:
-        """Inserts the rows of `batch` into their tables, once per `token`. Raises SinkFailed."""
+    def insert(self, batch: SpoolBatch, token: str, datasets: Collection[str]) -> None:
+        """Inserts the rows of `batch` into those of its tables, once per `token`. Raises SinkFailed."""
         try:
             for name, columns in batch.tables:
-                block = batch.native(name)
+                block = batch.native(name) if name in datasets else None
                 if block is not None:
                     self._insert(schema.table_of(name, columns), block, token)
         except (RuntimeError, self._chdb.ChdbError) as error:
-            raise SinkFailed(_reason(error)) from error
+            raise SinkFailed(_reason(error), "the events wait in the spool; make room if the disk is full") from error
 
     def query(self, sql: str, output_format: str, limits: Limits) -> bytes:
         """Runs one reading statement and returns its answer in a ClickHouse format. Raises QueryRefused."""

@@ -44,6 +44,10 @@ class Entry(msgspec.Struct, frozen=True):
     """The range being inserted."""
     rows: int = 0
     """Rows that arrived since the file was made."""
+    refused: int = 0
+    """Rows that the sink refused for good."""
+    dead_letter_bytes: int = 0
+    """Length of the file that holds those, as far as it is certain."""
 
 
 class Journal:
@@ -62,9 +66,12 @@ class Journal:
         self.announce(entry)
         self._write(entry)
 
-    def arrived(self, batch: Range, rows: int) -> None:
-        """Notes that the range in hand is in the sink. Raises OSError."""
-        self._write(Entry(_FORMAT, (batch.segment, batch.end), batch.edge, None, self.entry.rows + rows))
+    def arrived(self, batch: Range, rows: int, *, refused: int = 0, dead_letter_bytes: int | None = None) -> None:
+        """Notes that the range in hand is in the sink, or with the dead letters. Raises OSError."""
+        before = self.entry
+        length = before.dead_letter_bytes if dead_letter_bytes is None else dead_letter_bytes
+        place = (batch.segment, batch.end)
+        self._write(Entry(_FORMAT, place, batch.edge, None, before.rows + rows, before.refused + refused, length))
         self.announce(self.entry)
 
     def _write(self, entry: Entry) -> None:

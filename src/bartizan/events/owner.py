@@ -1,4 +1,4 @@
-"""The event owner: the one process with the analytics engine. Ships the spool into it and answers questions about it.
+"""The event owner: ships the spool into all sinks, and answers questions from the embedded event store.
 
 It needs nothing of the edge but the files; each may restart alone. Without chDB it still runs, so that supervision and
 questions get a clear answer.
@@ -9,29 +9,25 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from bartizan.config.sinks import CHDB
 from bartizan.control import ControlServer, Message
 from bartizan.events.control import Request, Status
+from bartizan.events.deliveries import Deliveries
 from bartizan.events.engine import MISSING, Engine, QueryRefused, installed
-from bartizan.events.journal import Journal
 from bartizan.events.location import spool_directory
-from bartizan.events.progress import Progress
-from bartizan.events.shipping import BATCH_ROWS, Shipper, SinkFailed
 from bartizan.layout import StateDirectory
 from bartizan.lock import sole
 
-PAUSE_S: Final = 0.4
-"""Between batches that were not full: each becomes a part that the engine must merge, yet rows show within a second."""
+_LOOK_S: Final = 0.5
+"""Between two looks at the settings of the sinks: `apply` does not wait for the event owner."""
 
-_FIRST_RETRY_S: Final = 1.0
-_LAST_RETRY_S: Final = 30.0
+SWITCHED_OFF: Final = "the event store is switched off; remove `enabled = false` from [sinks.chdb]"
 
 _log = logging.getLogger("bartizan.events")
 
@@ -41,52 +37,56 @@ class Owner:
 
     def __init__(self, state: StateDirectory, spool: Path | None = None) -> None:
         self._state = state
-        self.spool = spool or spool_directory(state)
+        self._spool = spool or spool_directory(state)
         self._stopping = threading.Event()
-        self._last_shipped_ns = 0
-        self._problem = ""
+        self._opening = threading.Lock()
         state.run.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.engine: Engine | None = None
-        self._shipper: Shipper | None = None
         with ExitStack() as opened:
             opened.enter_context(sole(state.events_lock, "an event owner", "stop it, or use another state directory"))
-            if installed():
-                # The journal beside the engine's directory, not in it: what it keeps there is its own.
-                self.engine = Engine(state.analytics / "chdb")
-                opened.callback(self.engine.close)
-                journal = Journal(state.analytics / "shipped.json")
-                journal.announce = partial(Progress(self.spool, {"chdb": journal.entry}).announce, "chdb")
-                self._shipper = Shipper(self.spool, journal, self.engine)
-            else:
-                Progress(self.spool, {})
-                self._problem = MISSING
+            opened.callback(self._close_engine)
+            self._deliveries = Deliveries(state, self._spool, self._open_engine)
+            if self._deliveries.has_engine and installed():
+                self._open_engine()
             self._opened = opened.pop_all()
 
     def run(self) -> None:
         """Ships and answers until stopped."""
         with self._opened, ControlServer(self._state.events_socket, self._answer):
-            if self._shipper is None:
+            if not installed():
                 _log.warning("%s; events stay in the spool, where `tail` and `ray` read them", MISSING)
-                self._stopping.wait()
-            else:
-                self._ship(self._shipper)
+            self._deliveries.start()
+            while not self._stopping.wait(_LOOK_S):
+                self._deliveries.follow()
+            self._deliveries.stop()
 
     def stop(self) -> None:
-        """Makes `run` return after the batch in hand. For any thread, but no signal handler: it takes a lock."""
+        """Makes `run` return after the batches in hand. For any thread, but no signal handler: it takes a lock."""
         self._stopping.set()
 
     def status(self) -> Status:
         """How it is."""
-        shipper = self._shipper
+        sinks = self._deliveries.statuses()
         return Status(
             process=os.getpid(),
             engine="chdb" if self.engine is not None else "none",
-            spool=str(self.spool),
-            rows_shipped=shipper.rows if shipper else 0,
-            rows_dropped_by_edge=shipper.rows_dropped_by_edge if shipper else 0,
-            last_shipped_ns=self._last_shipped_ns,
-            problem=self._problem,
+            spool=str(self._spool),
+            rows_shipped=next((sink.rows for sink in sinks if sink.type == CHDB), 0),
+            rows_dropped_by_edge=self._deliveries.rows_dropped_by_edge,
+            problem=self._deliveries.problem or ("" if installed() else MISSING),
+            sinks=sinks,
         )
+
+    def _open_engine(self) -> Engine:
+        with self._opening:
+            if self.engine is None:
+                # Journals are beside the engine's directory, not in it: what it keeps there is its own.
+                self.engine = Engine(self._state.analytics / "chdb")
+            return self.engine
+
+    def _close_engine(self) -> None:
+        if self.engine is not None:
+            self.engine.close()
 
     def _answer(self, message: Message) -> Message | tuple[Message, bytes]:
         try:
@@ -106,27 +106,8 @@ class Owner:
 
     def _query(self, request: Request) -> Message | tuple[Message, bytes]:
         if self.engine is None:
-            return {"ok": False, "error": MISSING}
+            return {"ok": False, "error": SWITCHED_OFF if installed() else MISSING}
         try:
             return {"ok": True}, self.engine.query(request.sql, request.format, request.limits)
         except QueryRefused as refused:
             return {"ok": False, "error": str(refused)}
-
-    def _ship(self, shipper: Shipper) -> None:
-        retry_s = _FIRST_RETRY_S
-        while not self._stopping.is_set():
-            try:
-                rows = shipper.ship()
-            except (OSError, SinkFailed) as error:
-                # Disk, spool or engine: nothing is lost by trying again, and the spool holds what comes meanwhile.
-                self._problem = str(error)
-                _log.exception("events cannot be stored; next attempt in %.0f s", retry_s)
-                self._stopping.wait(retry_s)
-                retry_s = min(retry_s * 2, _LAST_RETRY_S)
-                continue
-            retry_s = _FIRST_RETRY_S
-            self._problem = ""
-            if rows is not None:
-                self._last_shipped_ns = time.time_ns()
-            if rows is None or rows < BATCH_ROWS // 2:
-                self._stopping.wait(PAUSE_S)

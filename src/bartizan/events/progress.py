@@ -1,8 +1,8 @@
 """The file `shipping` in the spool directory: how far each sink has come, for the edge that must make room.
 
 The edge reads it before it samples rows away or removes a segment (docs/reference/spool-format.md, "Shipping"): what
-every sink has goes first, and a segment that a sink stands in or has in hand is not rewritten. So the file may be behind
-the journals, never ahead: a range is announced before the journal takes it, a place after the journal has it.
+every sink has goes first, and a segment that a sink stands in or has in hand is not rewritten. So the file may be
+behind the journals, never ahead: a range is announced before the journal takes it, a place after the journal has it.
 """
 
 from __future__ import annotations
@@ -53,9 +53,16 @@ class Progress:
         self._write(self._sinks.values())
 
     def announce(self, name: str, entry: Entry) -> None:
-        """Says how far a sink has come. Raises OSError; a sink that went on then might lose what it reads to the edge."""
+        """Says how far a sink has come. Raises OSError; a sink that went on then might lose what it reads."""
         with self._lock:
             sinks = self._sinks | {name: _progress(name, entry)}
+            self._write(sinks.values())
+            self._sinks = sinks
+
+    def forget(self, name: str) -> None:
+        """Says that there is no such sink any more, so that nothing waits for it. Raises OSError."""
+        with self._lock:
+            sinks = {other: progress for other, progress in self._sinks.items() if other != name}
             self._write(sinks.values())
             self._sinks = sinks
 

@@ -8,39 +8,26 @@ from __future__ import annotations
 import errno
 import logging
 from pathlib import Path
-from typing import Final, Protocol
 
 from bartizan._native import SpoolBatch, SpoolReader
+from bartizan.events.dead_letter import DeadLetter
 from bartizan.events.journal import Journal, Range
-
-BATCH_ROWS: Final = 65_536
-"""Rows per insert at most: one block of ClickHouse's usual size."""
-
-BATCH_BYTES: Final = 32 * 1024 * 1024
-"""Spool bytes per insert at most; bounds the owner's memory."""
+from bartizan.events.sinks.contract import RowsRefused, Sink, SinkFailed
 
 _log = logging.getLogger("bartizan.events")
 
 
-class SinkFailed(Exception):  # noqa: N818  what failed is in the name
-    """A sink did not take a batch, or not certainly; the same batch is to be given to it again."""
-
-
-class Sink(Protocol):
-    """Where events go."""
-
-    def insert(self, batch: SpoolBatch, token: str) -> None:
-        """Keeps the rows of `batch` unless rows of that token are kept already. Raises SinkFailed."""
-
-
 class Shipper:
-    """Ships the spool at `directory` into `sink`, remembering in `journal`."""
+    """Ships the spool at `directory` into `sink`, remembering in `journal`; what is refused goes to `dead_letter`."""
 
-    def __init__(self, directory: Path, journal: Journal, sink: Sink) -> None:
+    def __init__(self, directory: Path, journal: Journal, sink: Sink, dead_letter: DeadLetter) -> None:
         self._directory = directory
         self._journal = journal
-        self._sink = sink
+        self.sink = sink
+        """Where batches go; another may take its place between two."""
+        self._dead_letter = dead_letter
         self._batch: SpoolBatch | None = None
+        self._was_full = False
         self.rows_dropped_by_edge = 0
         self._reader: SpoolReader | None = None
         in_hand = journal.entry.in_hand
@@ -65,11 +52,33 @@ class Shipper:
         # Not only when it is new: the journal may have failed at it before, and no insert may be without it.
         if self._journal.entry.in_hand != batch_range:
             self._journal.take(batch_range)
-        if len(batch):
-            self._sink.insert(batch, batch_range.token)
-        self._journal.arrived(batch_range, len(batch))
+        try:
+            if len(batch):
+                self.sink.insert(batch, batch_range.token)
+        except RowsRefused as refusal:
+            self._put_aside(refusal, batch_range, len(batch))
+        except SinkFailed:
+            # It is read again: a sink that is down for long holds no memory.
+            self._batch = None
+            raise
+        else:
+            self._journal.arrived(batch_range, len(batch))
         self._batch = None
         return len(batch)
+
+    @property
+    def more(self) -> bool:
+        """Whether there is likely more behind the batch that was shipped last, of this segment or the next."""
+        place = self._journal.entry.place
+        segments = SpoolReader.segments(self._directory)
+        return place is not None and bool(segments) and (place[0] < segments[-1] or self._was_full)
+
+    def _put_aside(self, refusal: RowsRefused, batch: Range, rows: int) -> None:
+        entry = self._journal.entry
+        length = self._dead_letter.append(refusal.rows, batch.token, entry.dead_letter_bytes)
+        refused = len(refusal.rows)
+        self._journal.arrived(batch, rows - refused, refused=refused, dead_letter_bytes=length)
+        _log.warning("%d rows were refused for good (%s); they are in %s", refused, refusal, self._dead_letter.file)
 
     def _next(self) -> SpoolBatch | None:
         batch = self._read_on()
@@ -90,7 +99,10 @@ class Shipper:
         if self._reader is None:
             known = None if self._is_another(_edge_of(self._directory)) else self._journal.entry.place
             self._reader = SpoolReader(self._directory, known or "oldest")
-        batch = self._reader.next_batch(BATCH_ROWS, BATCH_BYTES)
+        batch = self._reader.next_batch(self.sink.batch_rows, self.sink.batch_bytes)
+        if batch is not None:
+            _, _, start, end = batch.range
+            self._was_full = 2 * len(batch) >= self.sink.batch_rows or 2 * (end - start) >= self.sink.batch_bytes
         for trouble in self._reader.take_troubles():
             _log.warning("%s", trouble)
         return batch

@@ -98,6 +98,7 @@ def _difference(before: _Side, after: _Side) -> Difference:
         *pairs.named("ruleset", old.rulesets, new.rulesets),
         *pairs.named("list", old.lists, new.lists),
         *pairs.named("zone", old.zones, new.zones),
+        *pairs.sinks(old.sinks, new.sinks),
         *_acme(before.acme, after.acme),
     ]
     lines = unified_diff(before.source.splitlines(), after.source.splitlines(), before.title, after.title, lineterm="")
@@ -115,6 +116,22 @@ class _Pairs:
     def settings(self, what: str, old: str, new: str) -> Iterator[Change]:
         if old != new:
             yield from _changes(what, msgspec.json.decode(self._before[old]), msgspec.json.decode(self._after[new]))
+
+    def sinks(self, old: str, new: str) -> Iterator[Change]:
+        """Sinks by name; a version of a release that had none has none."""
+        if old == new:
+            return
+        olds: dict[str, Any] = msgspec.json.decode(self._before[old]) if old else {}
+        news: dict[str, Any] = msgspec.json.decode(self._after[new]) if new else {}
+        for name in sorted({*olds, *news}):
+            title = f'sink "{name}"'
+            if name not in news:
+                yield Change("removed", title)
+            elif name not in olds:
+                yield Change("added", title)
+            else:
+                for key in sorted({*olds[name], *news[name]}):
+                    yield from _values(title, key, olds[name].get(key), news[name].get(key))
 
     def named(self, kind: str, olds: dict[str, str], news: dict[str, str]) -> Iterator[Change]:
         for name in sorted({*olds, *news}):

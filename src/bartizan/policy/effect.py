@@ -135,6 +135,7 @@ def put_into_effect(version: int, parts: Parts, state: StateDirectory) -> Effect
         if effect.accepted:
             candidate.rename(state.current_policy)
             sync_directory(state.policy)
+            replace(state.current_sinks, parts.sinks)
             replace(state.acme / "zones.json", msgspec.json.encode(parts.acme, order="deterministic"))
     finally:
         candidate.unlink(missing_ok=True)

@@ -22,11 +22,16 @@ class Skeleton(msgspec.Struct, frozen=True):
     rulesets: dict[str, str]
     account: str
     zones: dict[str, str]
+    sinks: str = ""
+    """Empty in versions of releases that had none."""
 
     def digests(self) -> list[str]:
         """Every digest, once."""
         named = (self.lists, self.rulesets, self.zones)
-        return list(dict.fromkeys([self.edge, self.account, *(each for names in named for each in names.values())]))
+        sinks = [self.sinks] if self.sinks else []
+        return list(
+            dict.fromkeys([self.edge, self.account, *sinks, *(each for names in named for each in names.values())])
+        )
 
 
 def take_apart(parts: Parts) -> tuple[Skeleton, dict[str, bytes]]:
@@ -45,6 +50,7 @@ def take_apart(parts: Parts) -> tuple[Skeleton, dict[str, bytes]]:
         rulesets={name: kept(part) for name, part in parts.rulesets.items()},
         account=kept(parts.account),
         zones={name: kept(part) for name, part in parts.zones.items()},
+        sinks=kept(parts.sinks),
     )
     return skeleton, bodies
 
@@ -57,5 +63,6 @@ def restore(skeleton: Skeleton, acme: bytes, bodies: dict[str, bytes]) -> Parts:
         rulesets={name: bodies[part] for name, part in skeleton.rulesets.items()},
         account=bodies[skeleton.account],
         zones={name: bodies[part] for name, part in skeleton.zones.items()},
+        sinks=bodies[skeleton.sinks] if skeleton.sinks else b"{}",
         acme=msgspec.json.decode(acme, type=dict[str, AcmeZone]),
     )

@@ -251,6 +251,22 @@ def _processes(state: StateDirectory) -> Iterator[Finding]:
         yield from _told(name, reply)
 
 
+def _sink(sink: dict[str, str | int]) -> Finding:
+    """Whether a sink takes events; until it does, they wait in the spool."""
+    subject = f"sink {sink['name']}"
+    if sink["problem"]:
+        way_out = sink["way_out"] or "the log of `bartizan up` says more"
+        return Finding(
+            subject, "problem", f"takes no events: {sink['problem']}", f"{way_out}; events wait in the spool"
+        )
+    if sink["rows_refused"]:
+        text = f"refused {sink['rows_refused']} events for good"
+        return Finding(
+            subject, "note", text, f"they are in sinks/{sink['name']}/dead-letter.ndjson of the state directory"
+        )
+    return Finding(subject, "ok", f"has {sink['rows']} events")
+
+
 def _told(name: str, reply: dict[str, object]) -> Iterator[Finding]:
     match name, reply:
         case "supervisor", {"processes": list(processes)}:
@@ -259,8 +275,13 @@ def _told(name: str, reply: dict[str, object]) -> Iterator[Finding]:
                     text = f"{process['name']} was started again {process['restarts']} times: {process['last_end']}"
                     yield Finding(name, "note", text, "its last words are in the log of `bartizan up`")
             yield Finding(name, "ok", "running")
-        case "events", {"status": {"problem": str(problem)}} if problem:
-            yield Finding(name, "note", f"ships no events: {problem}", "events wait in the spool; nothing is lost")
+        case "events", {"status": {"problem": str(problem), "sinks": list(sinks)}}:
+            yield (
+                Finding(name, "note", problem, "events wait in the spool")
+                if problem
+                else Finding(name, "ok", "running")
+            )
+            yield from map(_sink, sinks)
         case "edge", {"policy_version": version, "connections": connections}:
             yield Finding(name, "ok", f"serves policy version {version} to {connections} connections")
         case _:

@@ -1,0 +1,66 @@
+"""Mistakes in `[sinks.NAME]` are named with file, line, key and the way out."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from bartizan.config.load import load
+from bartizan.config.sinks import DATASETS
+from bartizan.events import schema
+
+ZONE = '[zones.shop]\nhosts = ["shop.example"]\norigins = ["http://127.0.0.1:1"]\n'
+
+
+def problems(directory: Path, text: str) -> list[str]:
+    """What is said of sinks that begin on line 4."""
+    file = directory / "site.toml"
+    file.write_text(ZONE + text)
+    return [str(problem).removeprefix(f"{file}:") for problem in load(file).problems]
+
+
+def test_sinks_without_a_mistake_are_taken(tmp_path: Path) -> None:
+    text = '[sinks.chdb]\ntype = "chdb"\nenabled = false\n[sinks.copy]\ntype = "files"\ndir = "copy"\nevery_s = 2.5\n'
+    assert problems(tmp_path, text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[sinks.a]\ndir = "x"', '4:8: sink "a": "type" is missing; it is one of'),
+        ('[sinks.a]\ntype = "fiels"', '5:8: sink "a": "type" is "fiels", which is unknown; did you mean "files"?'),
+        ('[sinks.a]\ntype = "files"', '4:8: sink "a": "dir" is missing; add dir = ...'),
+        ('[sinks.a]\ntype = "files"\ndir = "x"\ndatasets = []', '7:12: sink "a": "datasets" is empty; leave it out'),
+        (
+            '[sinks.a]\ntype = "files"\ndir = "x"\ndatasets = ["http_request"]',
+            '7:13: sink "a" datasets 1: is "http_request", which is unknown; did you mean "http_requests"?',
+        ),
+        ('[sinks.a]\ntype = "files"\ndir = "x"\ngzip = true', '7:1: sink "a": unknown key "gzip"'),
+        ('[sinks."A b"]\ntype = "files"\ndir = "x"', "the name is not accepted; use small letters"),
+        ('[sinks.a]\ntype = "chdb"', '4:8: sink "a": a sink of type "chdb" is called "chdb", since there is one'),
+        ('[sinks.chdb]\ntype = "files"\ndir = "x"', '"chdb" is the built-in event store; give this sink another name'),
+        (
+            '[sinks.a]\ntype = "files"\ndir = "x"\n[sinks.b]\ntype = "files"\ndir = "./x"',
+            '9:7: sink "b": "dir" is that of sink "a" already',
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+    found = problems(tmp_path, text)
+    assert len(found) == 1, found
+    assert said in found[0]
+
+
+def test_a_library_that_is_missing_is_named_with_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pyarrow" else find(name))
+    text = '[sinks.a]\ntype = "files"\nformat = "parquet"\ndir = "x"'
+    (found,) = problems(tmp_path, text)
+    assert "needs pyarrow, which is not installed here; pip install 'bartizan[parquet]'" in found
+    assert problems(tmp_path, text + "\nenabled = false") == []
+
+
+def test_the_tables_that_can_be_chosen_are_those_of_the_edge() -> None:
+    assert [table.name for table in schema.tables()] == list(DATASETS)
