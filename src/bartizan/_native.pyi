@@ -109,6 +109,10 @@ class SpoolBatch:
     def gaps(self) -> list[tuple[str, int, int]]:
         """Reason, number and first sequence of rows that were dropped where these stand."""
 
+    @property
+    def sampled(self) -> int:
+        """How many rows were sampled away where these stand, which stand for them."""
+
     def native(self, table: str) -> bytes | None:
         """The rows of one table as a block in ClickHouse's Native format; None if there are none."""
 

@@ -145,6 +145,12 @@ impl SpoolBatch {
         self.batch.gaps().iter().map(|gap| (reason(gap.reason), gap.count, gap.first_sequence)).collect()
     }
 
+    /// How many rows were sampled away where these stand, which stand for them.
+    #[getter]
+    fn sampled(&self) -> u64 {
+        self.batch.sampled()
+    }
+
     /// The rows of one table as a block in ClickHouse's Native format; None if there are none.
     fn native(&self, py: Python<'_>, table: &str) -> Option<Vec<u8>> {
         let (position, _) = self.batch.schema().table(table)?;

@@ -5,6 +5,9 @@
 //! rows, counts them and leaves a numbered gap in the file. [`Reader`] follows the files, live or long after, from any
 //! [`Position`], in this process or another: a segment's header carries the schema, so a reader needs nothing else.
 //!
+//! What the directory takes is bounded: a third thread, off everyone's way, removes what every sink has, then samples away the
+//! oldest rows that none has, so that those that stay say for how many they stand.
+//!
 //! The bytes on disk are described in `docs/reference/spool-format.md` (version 1, final). Numbers are little-endian.
 //!
 //! ```
@@ -43,12 +46,15 @@
 mod columnar;
 mod error;
 mod handover;
+mod keeper;
 mod reader;
 mod record;
 mod ring;
 mod row;
 mod schema;
 mod segment;
+mod shipping;
+mod thinning;
 mod writer;
 
 pub use columnar::native_block;

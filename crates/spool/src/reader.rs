@@ -2,10 +2,13 @@
 //!
 //! A segment is append-only and its records are whole or not there, so a reader needs no word from the writer: bytes that
 //! end within a record are waited for while the segment is the newest, and stepped over when a newer one exists.
+//!
+//! A segment that is being read is locked (shared), so that it is not thinned meanwhile: what was read of it and what comes
+//! are of one file, also for a reader that stops and goes on at the same place.
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,7 +25,7 @@ use crate::segment::{self, Header, Opening};
 pub struct Place {
     /// The segment's number.
     pub segment: u64,
-    /// Bytes from the start of its file; 0 means its first record.
+    /// Bytes from the start of its file, and beyond what it held before it was thinned; 0 means its first record.
     pub offset: u64,
 }
 
@@ -58,6 +61,8 @@ pub enum GapReason {
     RingFull,
     /// The disk refused.
     Disk,
+    /// They were sampled away to make room; the rows that are left stand for them.
+    Sampled,
     /// A reason that a newer release wrote.
     Other(u8),
 }
@@ -79,6 +84,7 @@ impl Gap {
         payload[0] = match self.reason {
             GapReason::RingFull => 1,
             GapReason::Disk => 2,
+            GapReason::Sampled => 3,
             GapReason::Other(byte) => byte,
         };
         payload[1..9].copy_from_slice(&self.count.to_le_bytes());
@@ -88,13 +94,14 @@ impl Gap {
         payload
     }
 
-    fn decode(payload: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(payload: &[u8]) -> Option<Self> {
         let (&reason, rest) = payload.split_first()?;
         let (count, rest) = rest.split_first_chunk::<8>()?;
         let first = rest.first_chunk::<8>()?;
         let reason = match reason {
             1 => GapReason::RingFull,
             2 => GapReason::Disk,
+            3 => GapReason::Sampled,
             other => GapReason::Other(other),
         };
         Some(Self { reason, count: u64::from_le_bytes(*count), first_sequence: u64::from_le_bytes(*first) })
@@ -125,6 +132,9 @@ pub enum TroubleKind {
         /// The segment at which reading goes on.
         resumed_at: u64,
     },
+    /// The segment was thinned since the place in it was noted. It is stepped over: which of its rows had been read cannot
+    /// be told any more. Never seen by a reader that says how far it is in the file `shipping`.
+    Thinned,
 }
 
 impl std::fmt::Display for Trouble {
@@ -142,6 +152,10 @@ impl std::fmt::Display for Trouble {
                 f,
                 "segment {segment} was removed before it was read (byte {offset}); reading goes on at segment {resumed_at}"
             ),
+            TroubleKind::Thinned => write!(
+                f,
+                "segment {segment} was thinned to make room after byte {offset} of it was read; reading goes on at the next segment"
+            ),
         }
     }
 }
@@ -155,6 +169,7 @@ pub struct Batch {
     /// Where the payloads of the rows stand in `bytes`.
     rows: Vec<(usize, usize)>,
     gaps: Vec<Gap>,
+    sampled: u64,
 }
 
 impl Batch {
@@ -187,6 +202,11 @@ impl Batch {
     pub fn gaps(&self) -> &[Gap] {
         &self.gaps
     }
+
+    /// How many rows were sampled away where these stand; these stand for them.
+    pub fn sampled(&self) -> u64 {
+        self.sampled
+    }
 }
 
 /// Follows a spool directory. Opening one that does not exist yet is not an error: there is nothing in it.
@@ -204,6 +224,7 @@ struct Current {
     path: PathBuf,
     edge: String,
     schema: Arc<Schema>,
+    base: u64,
 }
 
 /// What came of looking for the next batch in the current segment.
@@ -255,8 +276,8 @@ impl Reader {
         std::mem::take(&mut self.troubles)
     }
 
-    /// The next rows and gaps: at most so many rows of at most so many bytes together (but at least one). `None` when there
-    /// is nothing more yet; ask again later.
+    /// The next rows and gaps: at most so many rows of at most so many bytes together, or 256 KiB, which the largest row may
+    /// take. `None` when there is nothing more yet; ask again later. While the segment is being thinned this waits.
     ///
     /// # Errors
     /// [`Error::Io`] if a segment cannot be read, [`Error::NewerVersion`] if it is of a newer format.
@@ -285,7 +306,7 @@ impl Reader {
     /// [`Error::Io`] if the segment is gone or no longer holds the range whole.
     pub fn read_range(dir: &Path, range: &Range) -> Result<Batch, Error> {
         let path = segment::path(dir, range.segment);
-        let mut file = File::open(&path).context("open the segment", &path)?;
+        let mut file = open_shared(&path).context("open the segment", &path)?;
         let doing = "read a range again from";
         let not_whole = |why: &str| Error::Io { doing, path: path.clone(), source: io::Error::other(why.to_owned()) };
         let header = match segment::opening(&mut file).context(doing, &path)? {
@@ -297,14 +318,20 @@ impl Reader {
             return Err(not_whole("it was written by another edge"));
         }
         let length = range.end.checked_sub(range.start).ok_or_else(|| not_whole("the range ends before it starts"))?;
+        let start = range.start.checked_sub(header.base()).ok_or_else(|| not_whole("it was thinned since"))?;
+        // What the journal of a sink says is not believed before memory is taken for it.
+        let there = file.metadata().context(doing, &path)?.len();
+        if start.checked_add(length).is_none_or(|end| end > there) {
+            return Err(not_whole("it is shorter than the range"));
+        }
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-        file.read_exact_at(&mut bytes, range.start).context(doing, &path)?;
+        file.read_exact_at(&mut bytes, start).context(doing, &path)?;
         let records = Records::parse(header.schema.tables(), &bytes, usize::MAX);
         if records.end != bytes.len() {
             return Err(not_whole("a record in the range is damaged"));
         }
-        let Records { rows, gaps, .. } = records;
-        Ok(Batch { range: range.clone(), schema: Arc::new(header.schema), bytes, rows, gaps })
+        let Records { rows, gaps, sampled, .. } = records;
+        Ok(Batch { range: range.clone(), schema: Arc::new(header.schema), bytes, rows, gaps, sampled })
     }
 
     /// Opens the segment of the next place, or the first behind it; whether there is one.
@@ -321,7 +348,7 @@ impl Reader {
                 self.next = Place { segment, offset: 0 };
             }
             let path = segment::path(&self.dir, segment);
-            let mut file = match File::open(&path) {
+            let mut file = match open_shared(&path) {
                 Ok(file) => file,
                 // Removed since it was listed.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -329,10 +356,19 @@ impl Reader {
             };
             let following = self.following()?;
             match segment::opening(&mut file).context("read the header of", &path)? {
+                Opening::Sound(header, _) if (1..=header.base()).contains(&self.next.offset) => {
+                    if following.is_none() {
+                        return Ok(false);
+                    }
+                    // Who stood at the very end of what was thinned has read all of it.
+                    let missed = self.next.offset < header.base();
+                    self.leave(following, missed.then_some(TroubleKind::Thinned));
+                }
                 Opening::Sound(header, first) => {
+                    let base = header.base();
                     let Header { edge, schema, .. } = *header;
-                    self.next.offset = self.next.offset.max(first);
-                    self.current = Some(Current { file, path, edge, schema: Arc::new(schema) });
+                    self.next.offset = self.next.offset.max(base + first);
+                    self.current = Some(Current { file, path, edge, schema: Arc::new(schema), base });
                     return Ok(true);
                 }
                 Opening::Newer(version) => return Err(Error::NewerVersion { path, version }),
@@ -346,24 +382,27 @@ impl Reader {
     fn look(&mut self, max_rows: usize, max_bytes: usize, finished: bool) -> Result<Found, Error> {
         let Some(current) = &self.current else { return Ok(Found::End { partial: false }) };
         // Room for the largest record, so that what ends within one ends with the file.
-        let wanted = max_bytes.max(record::HEAD + record::MAX_PAYLOAD);
-        let mut bytes = read_at_most(&current.file, self.next.offset, wanted).context("read", &current.path)?;
+        let wanted = max_bytes.max(LARGEST);
+        let at = self.next.offset - current.base;
+        let mut bytes = read_at_most(&current.file, at, wanted).context("read", &current.path)?;
         let records = Records::parse(current.schema.tables(), &bytes, max_rows);
         let start = self.next.offset;
         if records.end > 0 {
             self.next.offset += records.end as u64;
-            if records.rows.is_empty() && records.gaps.is_empty() {
+            if records.rows.is_empty() && records.gaps.is_empty() && records.sampled == 0 {
                 return Ok(Found::Again);
             }
             bytes.truncate(records.end);
             let range = Range { edge: current.edge.clone(), segment: self.next.segment, start, end: self.next.offset };
             let schema = Arc::clone(&current.schema);
-            return Ok(Found::Batch(Batch { range, schema, bytes, rows: records.rows, gaps: records.gaps }));
+            let Records { rows, gaps, sampled, .. } = records;
+            return Ok(Found::Batch(Batch { range, schema, bytes, rows, gaps, sampled }));
         }
         if !records.damaged {
             return Ok(Found::End { partial: !bytes.is_empty() });
         }
-        let Some(size) = behind_damage(&bytes, finished) else { return Ok(Found::Damaged) };
+        let behind = behind_damage(&current.file, at, finished).context("read", &current.path)?;
+        let Some(size) = behind else { return Ok(Found::Damaged) };
         self.trouble(TroubleKind::DamagedRecord);
         self.next.offset += size as u64;
         Ok(Found::Again)
@@ -393,6 +432,8 @@ impl Reader {
 struct Records {
     rows: Vec<(usize, usize)>,
     gaps: Vec<Gap>,
+    /// Rows that were sampled away, which is told as one number: there is nearly a gap per row that stays.
+    sampled: u64,
     /// Behind the last whole record.
     end: usize,
     /// What stands there is damaged, not merely unfinished.
@@ -400,21 +441,26 @@ struct Records {
 }
 
 impl Records {
+    fn gap(&mut self, payload: &[u8]) {
+        match Gap::decode(payload) {
+            Some(Gap { reason: GapReason::Sampled, count, .. }) => self.sampled = self.sampled.saturating_add(count),
+            gap => self.gaps.extend(gap),
+        }
+    }
+
     fn parse(tables: &[crate::Table], bytes: &[u8], max_rows: usize) -> Self {
-        let mut records = Records { rows: Vec::new(), gaps: Vec::new(), end: 0, damaged: false };
+        let mut records = Records { rows: Vec::new(), gaps: Vec::new(), sampled: 0, end: 0, damaged: false };
         while records.rows.len() < max_rows {
             let at = records.end;
             match record::parse(&bytes[at..]) {
                 Parsed::Record { kind, payload, size } => {
+                    if !fits(tables, kind, payload) {
+                        records.damaged = true;
+                        return records;
+                    }
                     match kind {
-                        Kind::Row if RowRef::parse(tables, payload).is_some() => {
-                            records.rows.push((at + record::HEAD, at + size));
-                        }
-                        Kind::Gap if Gap::decode(payload).is_some() => records.gaps.extend(Gap::decode(payload)),
-                        Kind::Row | Kind::Gap => {
-                            records.damaged = true;
-                            return records;
-                        }
+                        Kind::Row => records.rows.push((at + record::HEAD, at + size)),
+                        Kind::Gap => records.gap(payload),
                         Kind::Close | Kind::Other(_) => {}
                     }
                     records.end += size;
@@ -430,14 +476,44 @@ impl Records {
     }
 }
 
-/// How many bytes to step over to get behind a damaged record: its length, if that leads to a sound record or to the end
-/// of a finished segment.
-fn behind_damage(bytes: &[u8], finished: bool) -> Option<usize> {
-    let size = record::size(bytes)?;
-    match record::parse(bytes.get(size..)?) {
+/// Whether a payload is what its kind promises.
+fn fits(tables: &[crate::Table], kind: Kind, payload: &[u8]) -> bool {
+    match kind {
+        Kind::Row => RowRef::parse(tables, payload).is_some(),
+        Kind::Gap => Gap::decode(payload).is_some(),
+        Kind::Close | Kind::Other(_) => true,
+    }
+}
+
+/// The bytes of the largest record.
+const LARGEST: usize = record::HEAD + record::MAX_PAYLOAD;
+
+/// How many bytes to step over to get behind the damaged record at that place of the file: its length, if that leads to a
+/// sound record or to the end of a finished segment.
+fn behind_damage(file: &File, at: u64, finished: bool) -> io::Result<Option<usize>> {
+    let bytes = read_at_most(file, at, 2 * LARGEST)?;
+    let Some(size) = record::size(&bytes) else { return Ok(None) };
+    let Some(rest) = bytes.get(size..) else { return Ok(None) };
+    Ok(match record::parse(rest) {
         Parsed::Record { .. } => Some(size),
-        Parsed::Partial if finished && size == bytes.len() => Some(size),
+        Parsed::Partial if finished && rest.is_empty() => Some(size),
         Parsed::Partial | Parsed::Damaged => None,
+    })
+}
+
+/// Opens a segment and locks it against thinning; waits while it is being thinned, and then opens what took its place.
+fn open_shared(path: &Path) -> io::Result<File> {
+    loop {
+        let file = File::open(path)?;
+        match file.lock_shared() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            // A file system without locks has no use for them here: offsets tell what was thinned since.
+            Err(_) | Ok(()) => {}
+        }
+        let (held, there) = (file.metadata()?, std::fs::metadata(path)?);
+        if (held.dev(), held.ino()) == (there.dev(), there.ino()) {
+            return Ok(file);
+        }
     }
 }
 
@@ -468,8 +544,8 @@ fn list(dir: &Path) -> Result<Vec<u64>, Error> {
 /// The offset behind the last whole record of a segment; 0 if it has none.
 fn end_of(dir: &Path, segment: u64) -> Result<u64, Error> {
     let mut end = 0;
-    scan(dir, segment, |offset, _, _| end = offset)?;
-    Ok(end)
+    let header = scan(dir, segment, |offset, _, _| end = offset)?;
+    Ok(if end == 0 { 0 } else { end + header.map_or(0, |header| header.base()) })
 }
 
 /// The sequence that the next row gets: one more than the last that the directory knows of.
@@ -478,17 +554,50 @@ pub(crate) fn next_sequence(dir: &Path) -> Result<u64, Error> {
         let mut next = 0;
         let header = scan(dir, segment, |_, kind, payload| match kind {
             Kind::Row => next += 1,
-            Kind::Gap => next += Gap::decode(payload).map_or(0, |gap| gap.count),
+            Kind::Gap => next = Gap::decode(payload).map_or(0, |gap| gap.count).saturating_add(next),
             Kind::Close | Kind::Other(_) => {}
         });
         match header {
-            Ok(Some(header)) => return Ok(header.first_sequence + next),
+            Ok(Some(header)) => return Ok(header.first_sequence.saturating_add(next)),
             // Written by a newer release before a downgrade, or never begun: the number of an older one will do.
             Ok(None) | Err(Error::NewerVersion { .. }) => {}
             Err(error) => return Err(error),
         }
     }
     Ok(0)
+}
+
+/// Walks the records of a finished segment from that place on, as a reader does: past single damaged ones, up to its end or to
+/// what cannot be stepped over.
+pub(crate) fn walk(
+    (file, path): (&File, &Path),
+    tables: &[crate::Table],
+    mut offset: u64,
+    mut record: impl FnMut(Kind, &[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    loop {
+        let bytes = read_at_most(file, offset, 1 << 20).context("read", path)?;
+        let mut at = 0;
+        while let Parsed::Record { kind, payload, size } = record::parse(&bytes[at..]) {
+            if !fits(tables, kind, payload) {
+                break;
+            }
+            record(kind, payload)?;
+            at += size;
+        }
+        offset += at as u64;
+        if at == 0 {
+            let Some(size) = behind_damage(file, offset, true).context("read", path)? else { return Ok(()) };
+            offset += size as u64;
+        }
+    }
+}
+
+/// How many rows a segment holds, as far as it is sound.
+pub(crate) fn rows(dir: &Path, segment: u64) -> Result<u64, Error> {
+    let mut rows = 0;
+    scan(dir, segment, |_, kind, _| rows += u64::from(kind == Kind::Row))?;
+    Ok(rows)
 }
 
 /// Walks the sound records of a segment, telling for each the offset behind it; its header, if that is sound.

@@ -358,6 +358,11 @@ impl<'a> RowRef<'a> {
         self.table_position
     }
 
+    /// The bytes of all values together, which end the payload.
+    pub(crate) fn values_length(&self) -> usize {
+        self.values.len()
+    }
+
     fn has(&self, position: usize) -> bool {
         self.bitmap.get(position / 8).is_some_and(|byte| byte & (1 << (position % 8)) != 0)
     }
@@ -567,7 +572,7 @@ fn read<'a>(column_type: &ColumnType, bytes: &'a [u8]) -> Option<(Value<'a>, &'a
 fn wire_length(wire: Wire, bytes: &[u8]) -> Option<usize> {
     let text = |bytes: &[u8]| {
         let (length, rest) = read_varint(bytes)?;
-        Some(bytes.len() - rest.len() + usize::try_from(length).ok()?)
+        (bytes.len() - rest.len()).checked_add(usize::try_from(length).ok()?)
     };
     match wire {
         Wire::Varint | Wire::Zigzag => Some(bytes.len() - read_varint(bytes)?.1.len()),
@@ -577,7 +582,7 @@ fn wire_length(wire: Wire, bytes: &[u8]) -> Option<usize> {
             let (count, rest) = read_varint(bytes)?;
             let mut at = bytes.len() - rest.len();
             for _ in 0..count {
-                at += text(bytes.get(at..)?)?;
+                at = at.checked_add(text(bytes.get(at..)?)?)?;
             }
             Some(at)
         }

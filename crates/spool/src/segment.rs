@@ -20,7 +20,10 @@ pub(crate) const VERSION: u32 = 1;
 const MAGIC: &[u8; 8] = b"BARTSPL\n";
 const FIXED: usize = 16;
 const MAX_HEADER: usize = 4 * 1024 * 1024;
+/// So that a base and the place of a byte in a file add up without care.
+const MAX_BASE: u64 = 1 << 62;
 const SUFFIX: &str = ".spool";
+const REPLACEMENT: &str = ".thinning";
 
 /// What a segment says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,9 +38,32 @@ pub(crate) struct Header {
     pub first_sequence: u64,
     /// Tables and columns of its rows.
     pub schema: Schema,
+    /// Of a segment that was rewritten to make room; absent in one as the writer left it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thinned: Option<Thinned>,
+}
+
+/// What a thinned segment says about its thinning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Thinned {
+    /// Of so many rows about one is left.
+    pub one_in: u64,
+    /// What an offset in this segment is beyond the place of its byte in the file. It is at least the largest offset of the
+    /// file that this one replaced, so that no place or range can mean bytes of both.
+    pub base: u64,
 }
 
 impl Header {
+    /// What offsets in the segment are counted from.
+    pub fn base(&self) -> u64 {
+        self.thinned.map_or(0, |thinned| thinned.base)
+    }
+
+    /// Of so many rows about one is left.
+    pub fn one_in(&self) -> u64 {
+        self.thinned.map_or(1, |thinned| thinned.one_in)
+    }
+
     /// The bytes that open a segment.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
         let json = serde_json::to_vec(self).map_err(|error| Error::Schema(error.to_string()))?;
@@ -93,7 +119,9 @@ pub(crate) fn opening(file: &mut impl Read) -> std::io::Result<Opening> {
         return Ok(Opening::Damaged);
     }
     match serde_json::from_slice::<Header>(&bytes[FIXED..end]) {
-        Ok(header) if header.schema.check().is_ok() => Ok(Opening::Sound(Box::new(header), end as u64 + 4)),
+        Ok(header) if header.schema.check().is_ok() && header.base() <= MAX_BASE => {
+            Ok(Opening::Sound(Box::new(header), end as u64 + 4))
+        }
         _ => Ok(Opening::Damaged),
     }
 }
@@ -112,15 +140,32 @@ pub(crate) fn list(dir: &Path) -> Result<Vec<u64>, Error> {
     let mut segments = Vec::new();
     for entry in fs::read_dir(dir).context("list the spool directory", dir)? {
         let name = entry.context("list the spool directory", dir)?.file_name();
-        let Some(stem) = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)) else { continue };
-        if stem.len() == 20
-            && let Ok(segment) = stem.parse()
-        {
-            segments.push(segment);
-        }
+        segments.extend(name.to_str().and_then(|name| numbered(name, SUFFIX)));
     }
     segments.sort_unstable();
     Ok(segments)
+}
+
+/// The file that takes the place of that segment when it is whole.
+pub(crate) fn replacement(dir: &Path, segment: u64) -> PathBuf {
+    dir.join(format!("{segment:020}{REPLACEMENT}"))
+}
+
+/// Removes replacements that were not whole when their writer died.
+pub(crate) fn remove_replacements(dir: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(dir).context("list the spool directory", dir)? {
+        let name = entry.context("list the spool directory", dir)?.file_name();
+        if let Some(segment) = name.to_str().and_then(|name| numbered(name, REPLACEMENT)) {
+            let path = replacement(dir, segment);
+            fs::remove_file(&path).context("remove the unfinished file", &path)?;
+        }
+    }
+    Ok(())
+}
+
+fn numbered(name: &str, suffix: &str) -> Option<u64> {
+    let digits = name.strip_suffix(suffix)?;
+    if digits.len() == 20 { digits.parse().ok() } else { None }
 }
 
 /// Makes what happened to a directory's entries durable.

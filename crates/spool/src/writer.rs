@@ -2,7 +2,8 @@
 //!
 //! It looks at the rings every [`Options::latency`], or earlier when one is half full, and writes what it finds in calls of
 //! up to 256 KiB. Forcing to disk on an interval is done by a second thread, because an fsync can take longer than the
-//! rings can wait. A disk that refuses costs rows, which are counted and leave a gap; it never stops the writer.
+//! rings can wait, and making room by a third ([`crate::keeper`]). A disk that refuses costs rows, which are counted and leave a
+//! gap; it never stops the writer.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::Error;
 use crate::error::Context;
 use crate::handover::{self, Leaving};
+use crate::keeper::{Desk, Keeper};
 use crate::reader::{Gap, GapReason};
 use crate::record::{self, Kind};
 use crate::ring::{Bell, Lane, Producer};
@@ -42,7 +44,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// A segment with rows in it is finished when it is this old.
     pub segment_age: Duration,
-    /// All segments together; when they take more, whole segments are removed, oldest first.
+    /// All segments together. When they take more, those go that every sink has; then the oldest rows are sampled away; then
+    /// whole segments go. Not counted: up to 8 MiB that are kept back for doing this on a full disk.
     pub max_bytes: u64,
     /// Each producer's ring. What arrives while it is full is dropped.
     pub ring_bytes: usize,
@@ -86,10 +89,16 @@ pub struct Counters {
     pub last_disk_error: String,
     /// Segments that were begun.
     pub segments_opened: u64,
-    /// Segments removed to keep within [`Options::max_bytes`].
+    /// Segments removed to make room.
     pub segments_removed: u64,
     /// Bytes of those.
     pub bytes_removed: u64,
+    /// Rows in those that not every sink had.
+    pub rows_removed: u64,
+    /// Rewritings of a segment with a tenth of its rows, to make room.
+    pub segments_thinned: u64,
+    /// Rows that were sampled away by those; others stand for them.
+    pub rows_sampled_away: u64,
     /// The segment being written.
     pub segment: u64,
     /// Bytes that all segments take.
@@ -160,7 +169,7 @@ impl Spool {
             lanes.push(lane);
         }
         let shared = Arc::new(Shared {
-            tally: Tally::default(),
+            tally: Arc::default(),
             lanes,
             bell,
             stopping: AtomicBool::new(false),
@@ -171,7 +180,6 @@ impl Spool {
         writer.next_sequence += still_to_come;
         writer.pending.first_sequence = writer.next_sequence;
         writer.begin_segment()?;
-        writer.remove_oldest();
         let handle = thread::Builder::new()
             .name("spool".into())
             .spawn(move || writer.run())
@@ -236,6 +244,9 @@ impl Spool {
             segments_opened: read(&tally.segments_opened),
             segments_removed: read(&tally.segments_removed),
             bytes_removed: read(&tally.bytes_removed),
+            rows_removed: read(&tally.rows_removed),
+            segments_thinned: read(&tally.segments_thinned),
+            rows_sampled_away: read(&tally.rows_sampled_away),
             segment: read(&tally.segment),
             bytes_kept: read(&tally.bytes_kept),
         }
@@ -264,9 +275,9 @@ impl Drop for Spool {
     }
 }
 
-/// What the writer thread counts and others read.
+/// What the threads of a spool count and others read.
 #[derive(Debug, Default)]
-struct Tally {
+pub(crate) struct Tally {
     rows_written: AtomicU64,
     bytes_written: AtomicU64,
     rows_dropped_disk: AtomicU64,
@@ -274,14 +285,17 @@ struct Tally {
     disk_errors: AtomicU64,
     last_disk_error: Mutex<String>,
     segments_opened: AtomicU64,
-    segments_removed: AtomicU64,
-    bytes_removed: AtomicU64,
-    segment: AtomicU64,
-    bytes_kept: AtomicU64,
+    pub segments_removed: AtomicU64,
+    pub bytes_removed: AtomicU64,
+    pub rows_removed: AtomicU64,
+    pub segments_thinned: AtomicU64,
+    pub rows_sampled_away: AtomicU64,
+    pub segment: AtomicU64,
+    pub bytes_kept: AtomicU64,
 }
 
 impl Tally {
-    fn disk_error(&self, error: &dyn std::fmt::Display) {
+    pub fn disk_error(&self, error: &dyn std::fmt::Display) {
         self.disk_errors.fetch_add(1, Ordering::Relaxed);
         *self.last_disk_error.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
     }
@@ -289,7 +303,7 @@ impl Tally {
 
 #[derive(Debug)]
 struct Shared {
-    tally: Tally,
+    tally: Arc<Tally>,
     lanes: Vec<Arc<Lane>>,
     bell: Arc<Bell>,
     stopping: AtomicBool,
@@ -318,6 +332,7 @@ struct Ring {
 }
 
 struct Current {
+    number: u64,
     file: Arc<File>,
     path: PathBuf,
     /// Bytes that are known to be whole records.
@@ -349,8 +364,8 @@ struct Writer {
     rings: Vec<Ring>,
     shared: Arc<Shared>,
     syncer: Option<Syncer>,
-    /// The segments that are kept, oldest first, with their bytes; the last is the current one.
-    kept: Vec<(u64, u64)>,
+    desk: Arc<Desk>,
+    keeper: Option<Keeper>,
     current: Option<Current>,
     next_segment: u64,
     next_sequence: u64,
@@ -375,7 +390,15 @@ impl Writer {
         shared: Arc<Shared>,
     ) -> Result<Self, Error> {
         options.segment_bytes = options.segment_bytes.min(options.max_bytes / 4).max(1);
+        segment::remove_replacements(dir)?;
         let kept = kept(dir)?;
+        let newest = kept.last().map_or(0, |(number, _)| *number);
+        let tally = &shared.tally;
+        tally.segment.store(newest, Ordering::Relaxed);
+        let desk = Arc::new(Desk::default());
+        desk.begin(tally, &kept);
+        let keeper = Keeper::start(dir, &edge, options.max_bytes, options.segment_bytes, tally, &desk)
+            .context("start the thread that makes room in", dir)?;
         let syncer = match options.fsync {
             Fsync::Every(_) => Some(Syncer::start(Arc::clone(&shared)).context("start the sync thread of", dir)?),
             Fsync::Always | Fsync::Never => None,
@@ -389,8 +412,9 @@ impl Writer {
             rings,
             shared,
             syncer,
-            next_segment: kept.last().map_or(1, |(number, _)| number + 1),
-            kept,
+            desk,
+            keeper: Some(keeper),
+            next_segment: newest + 1,
             current: None,
             next_sequence,
             lost_from: None,
@@ -442,9 +466,11 @@ impl Writer {
             self.begin_segment()?;
         }
         if self.leaving.is_none()
-            && let Some((segment, _)) = self.kept.last()
+            && let Some(current) = &self.current
         {
-            self.leaving = Some(Leaving::mark(&self.dir, *segment)?);
+            self.leaving = Some(Leaving::mark(&self.dir, current.number)?);
+            // Room is made by the one that takes over.
+            self.desk.rest(true);
         }
         Ok(())
     }
@@ -456,8 +482,10 @@ impl Writer {
         }
         self.end_segment();
         self.leaving = None;
-        self.kept = kept(&self.dir)?;
-        self.next_segment = self.kept.last().map_or(1, |(number, _)| number + 1).max(self.next_segment);
+        let kept = kept(&self.dir)?;
+        self.next_segment = kept.last().map_or(1, |(number, _)| number + 1).max(self.next_segment);
+        self.desk.begin(&self.shared.tally, &kept);
+        self.desk.rest(false);
         self.begin_segment()
     }
 
@@ -549,11 +577,17 @@ impl Writer {
                 let (rows, bytes) = (self.pending.rows, self.pending.bytes.len() as u64);
                 tally.rows_written.fetch_add(rows, Ordering::Relaxed);
                 tally.bytes_written.fetch_add(bytes, Ordering::Relaxed);
-                tally.bytes_kept.fetch_add(bytes, Ordering::Relaxed);
+                let kept = tally.bytes_kept.fetch_add(bytes, Ordering::Relaxed) + bytes;
                 self.lost_from = None;
                 self.dirty = true;
+                if kept > self.options.max_bytes {
+                    self.desk.over_the_bound();
+                }
             }
             Err(error) => {
+                if error.is_full() {
+                    self.desk.disk_full();
+                }
                 tally.rows_dropped_disk.fetch_add(self.pending.rows, Ordering::Relaxed);
                 tally.disk_error(&error);
                 self.lost_from = Some(self.pending.first_sequence);
@@ -577,24 +611,20 @@ impl Writer {
                 return Err(Error::Io { doing: "append to", path: self.dir.clone(), source });
             }
             self.begin_segment()?;
-            self.remove_oldest();
         }
         let Some(current) = &mut self.current else { return Ok(()) };
         if let Err(source) = (&*current.file).write_all(&self.pending.bytes) {
             let error = Error::Io { doing: "append to", path: current.path.clone(), source };
             // Half a record must not stay in front of later ones; a file that cannot be cut is given up.
             if current.file.set_len(current.length).is_err() {
+                self.desk.finished(current.number, current.length);
                 self.unsynced.push(Arc::clone(&current.file));
                 self.current = None;
             }
             return Err(error);
         }
-        let bytes = self.pending.bytes.len() as u64;
-        current.length += bytes;
+        current.length += self.pending.bytes.len() as u64;
         current.has_records = true;
-        if let Some((_, size)) = self.kept.last_mut() {
-            *size += bytes;
-        }
         Ok(())
     }
 
@@ -611,6 +641,7 @@ impl Writer {
                 self.pending.first_sequence
             },
             schema: self.schema.clone(),
+            thinned: None,
         };
         let header = header.encode()?;
         let file = OpenOptions::new()
@@ -632,29 +663,31 @@ impl Writer {
             return Err(error);
         }
         let length = header.len() as u64;
-        self.kept.push((number, length));
-        self.current = Some(Current { file: Arc::new(file), path, length, begun: Instant::now(), has_records: false });
+        let file = Arc::new(file);
+        self.current = Some(Current { number, file, path, length, begun: Instant::now(), has_records: false });
         let tally = &self.shared.tally;
         tally.segments_opened.fetch_add(1, Ordering::Relaxed);
         tally.bytes_written.fetch_add(length, Ordering::Relaxed);
         tally.segment.store(number, Ordering::Relaxed);
-        self.count_kept();
+        tally.bytes_kept.fetch_add(length, Ordering::Relaxed);
         Ok(())
     }
 
     /// Marks the current segment as finished in order.
     fn end_segment(&mut self) {
-        let Some(current) = self.current.take() else { return };
+        let Some(mut current) = self.current.take() else { return };
         let mut close = Vec::new();
         record::append(&mut close, Kind::Close, &[]);
         if let Err(source) = (&*current.file).write_all(&close) {
             self.shared.tally.disk_error(&source);
             // As torn as after a crash, which readers step over.
-        } else if let Some((_, size)) = self.kept.last_mut() {
-            *size += close.len() as u64;
-            self.shared.tally.bytes_written.fetch_add(close.len() as u64, Ordering::Relaxed);
+        } else {
+            let bytes = close.len() as u64;
+            current.length += bytes;
+            self.shared.tally.bytes_written.fetch_add(bytes, Ordering::Relaxed);
+            self.shared.tally.bytes_kept.fetch_add(bytes, Ordering::Relaxed);
         }
-        self.count_kept();
+        self.desk.finished(current.number, current.length);
         self.unsynced.push(current.file);
         self.dirty = true;
     }
@@ -666,35 +699,7 @@ impl Writer {
             if let Err(error) = self.begin_segment() {
                 self.shared.tally.disk_error(&error);
             }
-            self.remove_oldest();
         }
-    }
-
-    fn remove_oldest(&mut self) {
-        let mut total: u64 = self.kept.iter().map(|(_, bytes)| bytes).sum();
-        while total > self.options.max_bytes && self.kept.len() > 1 {
-            if handover::is_written(&self.dir, self.kept[0].0) {
-                break;
-            }
-            let (number, bytes) = self.kept.remove(0);
-            total -= bytes;
-            let path = segment::path(&self.dir, number);
-            match fs::remove_file(&path) {
-                Ok(()) => {
-                    self.shared.tally.segments_removed.fetch_add(1, Ordering::Relaxed);
-                    self.shared.tally.bytes_removed.fetch_add(bytes, Ordering::Relaxed);
-                }
-                // Someone made room by hand.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => self.shared.tally.disk_error(&error),
-            }
-        }
-        self.count_kept();
-    }
-
-    fn count_kept(&self) {
-        let total = self.kept.iter().map(|(_, bytes)| bytes).sum();
-        self.shared.tally.bytes_kept.store(total, Ordering::Relaxed);
     }
 
     fn sync_if_due(&mut self) {
@@ -735,7 +740,9 @@ impl Writer {
             self.write();
         }
         self.end_segment();
-        // First the thread, so that two do not sync and count at once.
+        // All segments are finished, so the last that is over the bound can go as well.
+        self.keeper = None;
+        // Before the files are forced here, so that two do not sync and count at once.
         self.syncer = None;
         if self.options.fsync != Fsync::Never {
             self.sync_here();
@@ -802,9 +809,14 @@ impl Drop for Syncer {
 fn kept(dir: &Path) -> Result<Vec<(u64, u64)>, Error> {
     let sized = |number| {
         let path = segment::path(dir, number);
-        Ok((number, fs::metadata(&path).context("look at", &path)?.len()))
+        match fs::metadata(&path) {
+            Ok(metadata) => Some(Ok((number, metadata.len()))),
+            // Removed since it was listed, by a process that leaves.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(source) => Some(Err(Error::Io { doing: "look at", path, source })),
+        }
     };
-    segment::list(dir)?.into_iter().map(sized).collect()
+    segment::list(dir)?.into_iter().filter_map(sized).collect()
 }
 
 fn now_ns() -> u64 {

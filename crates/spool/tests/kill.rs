@@ -6,43 +6,10 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use spool::{Fsync, GapReason, Options, Position, Reader, Spool};
-use support::{all_numbers, drain, numbers, options, push, schema};
-
-const DIRECTORY: &str = "SPOOL_TEST_DIRECTORY";
-
-/// Runs the ignored test of that name in a process of its own; `wrapper` may be a shell that sets limits first.
-fn child(name: &str, dir: &Path, wrapper: Option<&str>) -> Child {
-    let program = std::env::current_exe().unwrap();
-    let arguments = ["--exact", name, "--ignored", "--nocapture", "--test-threads=1"];
-    let mut command = match wrapper {
-        None => Command::new(program),
-        Some(script) => {
-            let mut shell = Command::new("sh");
-            shell.args(["-c", script, "sh"]).arg(program);
-            shell
-        }
-    };
-    command.args(arguments).env(DIRECTORY, dir).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
-}
-
-fn directory() -> std::path::PathBuf {
-    std::env::var_os(DIRECTORY).expect("started by a test").into()
-}
-
-/// Numbers that the child acknowledged, read until it dies.
-fn acknowledged(child: &mut Child) -> impl Iterator<Item = u64> + use<> {
-    BufReader::new(child.stdout.take().unwrap())
-        .lines()
-        .map_while(Result::ok)
-        // Not at the start of the line: the first one follows what the test runner says.
-        .filter_map(|line| line.split_once("written ").and_then(|(_, number)| number.parse().ok()))
-}
+use support::{all_numbers, child, directory, drain, numbers, options, push, schema, tell, told};
 
 #[test]
 #[ignore = "the child of what_was_written_before_a_kill_is_there"]
@@ -51,18 +18,16 @@ fn writes_until_killed() {
     let small = Options { segment_bytes: 100_000, fsync: Fsync::Never, ..options() };
     let (spool, mut producers) = Spool::open(&dir, small, &schema(), 1).unwrap();
     let first = all_numbers(&dir).last().map_or(0, |last| last + 1);
-    let mut out = std::io::stdout();
-    let mut told = 0;
+    let mut said = 0;
     for number in first.. {
         while !push(&mut producers[0], number, &[b'x'; 200]) {
             // Here a full ring must not lose rows, or the parent could not tell a loss from a drop.
             std::thread::sleep(Duration::from_micros(200));
         }
         let written = spool.counters().rows_written;
-        if written != told {
-            told = written;
-            writeln!(out, "written {}", first + written).unwrap();
-            out.flush().unwrap();
+        if written != said {
+            said = written;
+            tell(first + written);
         }
     }
 }
@@ -72,7 +37,7 @@ fn what_was_written_before_a_kill_is_there() {
     let dir = tempfile::tempdir().unwrap();
     for trial in 0..20u64 {
         let mut writer = child("writes_until_killed", dir.path(), None);
-        let mut acknowledgements = acknowledged(&mut writer);
+        let mut acknowledgements = told(&mut writer);
         let wanted = 1 + trial * 7 % 20;
         let seen = acknowledgements.by_ref().take(wanted as usize).last().expect("the child writes");
         writer.kill().unwrap();
@@ -104,9 +69,9 @@ fn writes_under_a_file_size_limit() {
         }
     }
     let counters = spool.close();
-    println!("written {}", counters.rows_written);
-    println!("written {}", counters.rows_dropped_disk);
-    println!("written {pushed}");
+    for number in [counters.rows_written, counters.rows_dropped_disk, pushed] {
+        tell(number);
+    }
     assert!(counters.last_disk_error.contains("cannot append to"), "{}", counters.last_disk_error);
 }
 
@@ -116,9 +81,9 @@ fn a_disk_that_refuses_costs_rows_and_leaves_a_gap() {
     // A limit on file size makes write(2) fail as a full disk does: with part of the bytes taken.
     let limited = "trap '' XFSZ; ulimit -f 200; exec \"$@\"";
     let mut writer = child("writes_under_a_file_size_limit", dir.path(), Some(limited));
-    let told: Vec<_> = acknowledged(&mut writer).collect();
+    let said: Vec<_> = told(&mut writer).collect();
     assert!(writer.wait().unwrap().success());
-    let [written, dropped, pushed] = told[..] else { panic!("the child said {told:?}") };
+    let [written, dropped, pushed] = said[..] else { panic!("the child said {said:?}") };
     assert_eq!(written + dropped, pushed);
     assert!(dropped > 0);
     let mut reader = Reader::open(dir.path(), Position::Oldest).unwrap();

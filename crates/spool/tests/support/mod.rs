@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use spool::{
@@ -73,4 +75,41 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+const DIRECTORY: &str = "SPOOL_TEST_DIRECTORY";
+
+/// Runs the ignored test of that name in a process of its own; `wrapper` may be a shell that sets limits first.
+pub fn child(name: &str, dir: &Path, wrapper: Option<&str>) -> Child {
+    let program = std::env::current_exe().unwrap();
+    let arguments = ["--exact", name, "--ignored", "--nocapture", "--test-threads=1"];
+    let mut command = match wrapper {
+        None => Command::new(program),
+        Some(script) => {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", script, "sh"]).arg(program);
+            shell
+        }
+    };
+    command.args(arguments).env(DIRECTORY, dir).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+pub fn directory() -> std::path::PathBuf {
+    std::env::var_os(DIRECTORY).expect("started by a test").into()
+}
+
+/// Says a number to the parent.
+pub fn tell(number: u64) {
+    let mut out = std::io::stdout();
+    writeln!(out, "told {number}").unwrap();
+    out.flush().unwrap();
+}
+
+/// Numbers that the child told, read until it dies.
+pub fn told(child: &mut Child) -> impl Iterator<Item = u64> + use<> {
+    BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok)
+        // Not at the start of the line: the first one follows what the test runner says.
+        .filter_map(|line| line.split_once("told ").and_then(|(_, number)| number.parse().ok()))
 }
