@@ -183,11 +183,12 @@ class Edge:
         missing. Raises ValueError for anything else.
         """
 
-    def start(self, policy: bytes) -> None:
+    def start(self, policy: bytes, sockets: list[int] | None = None, spool_lock: int | None = None) -> None:
         """Compiles the policy, binds its addresses and starts the threads.
 
-        Raises PolicyRefused, OSError for an address or a spool that cannot be opened, RuntimeError where an edge runs
-        in this process already.
+        `sockets` and `spool_lock` are descriptors as `hand_over` of another process gives them. They are given away:
+        the caller must not close them. Raises PolicyRefused, OSError for an address or a spool that cannot be opened,
+        RuntimeError where an edge runs in this process already.
         """
 
     def wait(self) -> None:
@@ -195,6 +196,16 @@ class Edge:
 
     def serve(self, policy: bytes) -> None:
         """`start`, then `wait`."""
+
+    def hand_over(self) -> tuple[list[int], int | None]:
+        """Descriptors for an edge in another process: of the listening sockets, and of the spool's lock.
+
+        The caller closes them. This edge serves on, and its events go to one last segment; once it is stopped,
+        connections that rest get a moment to send a request. Raises OSError, RuntimeError where it is not running.
+        """
+
+    def stay(self) -> None:
+        """Goes on as if nothing had been handed over: the other edge did not come up. Raises OSError, RuntimeError."""
 
     def apply(self, policy: bytes) -> bytes:
         """Puts a policy into effect; the report as JSON. Raises PolicyRefused, and then the one before stays."""

@@ -12,18 +12,28 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 Message = dict[str, Any]
 """A request, with the key `command`, or a reply."""
 
-Handler = Callable[[Message], Message | tuple[Message, bytes]]
-"""What answers a request: a reply, or a reply and the bytes behind it."""
+
+class Passed(NamedTuple):
+    """A reply with descriptors for the process that asks. They are closed here once they were sent."""
+
+    reply: Message
+    descriptors: Sequence[int]
+
+
+Handler = Callable[[Message], Message | tuple[Message, bytes] | Passed]
+"""What answers a request: a reply, a reply and the bytes behind it, or a reply and descriptors."""
 
 REQUEST_BYTES_MAX: Final = 1 << 20
 REPLY_BYTES_MAX: Final = 64 << 20
+DESCRIPTORS_AT_ONCE: Final = 200
+"""The system passes at most 253 with one message (unix(7), SCM_MAX_FD)."""
 _IDLE_S: Final = 60.0
 _AGAIN_S: Final = 0.1
 
@@ -61,6 +71,48 @@ def ask_for_bytes(path: Path, request: Message, *, timeout_s: float) -> tuple[Me
     return reply, body
 
 
+class Conversation:
+    """A connection for several requests, on which descriptors may come back. Raises OSError where nobody listens."""
+
+    def __init__(self, path: Path, *, timeout_s: float) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(timeout_s)
+        with _address(path) as address:
+            self._socket.connect(address)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def ask(self, request: Message) -> tuple[Message, list[int]]:
+        """The reply, and the descriptors that came with it, which are the caller's to close.
+
+        Raises OSError where there is no answer in time, ValueError where it is not a JSON object.
+        """
+        self._socket.sendall(json.dumps(request).encode() + b"\n")
+        line = b""
+        while not line.endswith(b"\n"):
+            # One byte at a time: what follows the line carries descriptors, which a larger read would lose.
+            more = self._socket.recv(1)
+            if not more or len(line) > REQUEST_BYTES_MAX:
+                raise ConnectionResetError("the connection was closed in the middle of an answer")
+            line += more
+        reply = json.loads(line)
+        if not isinstance(reply, dict):
+            raise ValueError("the answer is something other than a JSON object")  # noqa: TRY004  a peer, not a caller
+        descriptors: list[int] = []
+        while len(descriptors) < reply.get("descriptors", 0):
+            _, passed, _, _ = socket.recv_fds(self._socket, 1, DESCRIPTORS_AT_ONCE)
+            if not passed:
+                for descriptor in descriptors:
+                    os.close(descriptor)
+                raise ConnectionResetError("the connection was closed before all descriptors came")
+            descriptors += passed
+        return reply, descriptors
+
+
 class ControlServer:
     """Answers requests on a control socket, one thread for each connection, until it is closed.
 
@@ -77,6 +129,7 @@ class ControlServer:
         with _address(path) as address:
             self._socket.bind(address)
         path.chmod(0o600)
+        self._inode = path.stat().st_ino
         self._socket.listen(16)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._accept, name=f"control {path.stem}", daemon=True)
@@ -95,7 +148,17 @@ class ControlServer:
             # Wakes the thread that waits in accept(), which close() alone would not.
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-        self._path.unlink(missing_ok=True)
+        # A process that took the place of this one listens under the same name.
+        if self.is_reachable:
+            self._path.unlink(missing_ok=True)
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether the path still leads here."""
+        try:
+            return self._path.stat().st_ino == self._inode
+        except OSError:
+            return False
 
     def _accept(self) -> None:
         while not self._closed.is_set():
@@ -115,12 +178,16 @@ class ControlServer:
         connection.settimeout(_IDLE_S)
         with connection, contextlib.suppress(OSError), connection.makefile("rb") as incoming:
             while line := incoming.readline(REQUEST_BYTES_MAX):
-                reply, body = self._reply(line)
+                answer = self._reply(line)
+                if isinstance(answer, Passed):
+                    _pass(connection, answer)
+                    continue
+                reply, body = answer
                 if body:
                     reply = {**reply, "bytes": len(body)}
                 connection.sendall(json.dumps(reply).encode() + b"\n" + body)
 
-    def _reply(self, line: bytes) -> tuple[Message, bytes]:
+    def _reply(self, line: bytes) -> tuple[Message, bytes] | Passed:
         try:
             request = json.loads(line)
             if not isinstance(request, dict) or not isinstance(request.get("command"), str):
@@ -130,6 +197,19 @@ class ControlServer:
         except Exception as error:  # noqa: BLE001  see the class: no command may end the process
             return {"ok": False, "error": f"{type(error).__name__}: {error}"}, b""
         return reply if isinstance(reply, tuple) else (reply, b"")
+
+
+def _pass(connection: socket.socket, passed: Passed) -> None:
+    """Sends the reply, then the descriptors with a byte for each message that carries some."""
+    descriptors = passed.descriptors
+    try:
+        line = json.dumps({**passed.reply, "descriptors": len(descriptors)}).encode() + b"\n"
+        connection.sendall(line)
+        for start in range(0, len(descriptors), DESCRIPTORS_AT_ONCE):
+            socket.send_fds(connection, [b"+"], descriptors[start : start + DESCRIPTORS_AT_ONCE])
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -19,8 +19,8 @@ _BETWEEN_S = 0.05
 
 
 @contextmanager
-def sole(file: Path, what: str, way_out: str) -> Iterator[None]:
-    """Be the only `what` of the state directory while the block runs.
+def sole(file: Path, what: str, way_out: str) -> Iterator[int]:
+    """Be the only `what` of the state directory while the block runs; the descriptor that holds the lock.
 
     Raises Failure, naming the process id of the other one and `way_out`, where there is another.
     """
@@ -29,11 +29,16 @@ def sole(file: Path, what: str, way_out: str) -> Iterator[None]:
         if not _taken(descriptor):
             owner = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
             raise Failure(f"{what} runs here already (process {owner}, {file}); {way_out}")
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
+        sign(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def sign(descriptor: int) -> None:
+    """Writes into the file of a lock that this process holds it: its own, or one that another process passed on."""
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
 
 def _taken(descriptor: int) -> bool:
@@ -46,6 +51,13 @@ def _taken(descriptor: int) -> bool:
         else:
             return True
     return False
+
+
+def release(descriptor: int) -> None:
+    """Gives up this process's share in a lock that it passed on; the number stays in use until its owner closes it."""
+    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    os.dup2(nothing, descriptor, inheritable=False)
+    os.close(nothing)
 
 
 @contextmanager

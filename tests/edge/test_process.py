@@ -28,9 +28,9 @@ PATIENCE_S = 60
 class EdgeProcess:
     """A running `python -m bartizan.edge`."""
 
-    def __init__(self, state: StateDirectory) -> None:
+    def __init__(self, state: StateDirectory, *options: str) -> None:
         self.state = state
-        command = [sys.executable, "-m", "bartizan.edge", "--state", str(state.path)]
+        command = [sys.executable, "-m", "bartizan.edge", "--state", str(state.path), *options]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
     def line(self) -> str:
@@ -85,7 +85,7 @@ def test_it_says_where_it_serves_and_answers_on_its_socket(edge: EdgeProcess) ->
     assert "bartizan_requests_total 1\n" in edge.ask("metrics")["text"]
     assert edge.ask("dance") == {
         "ok": False,
-        "error": "unknown command 'dance'; the edge knows apply, status, metrics, stop",
+        "error": "unknown command 'dance'; the edge knows apply, status, metrics, hand_over, leave, stop",
     }
     assert edge.state.edge_socket.stat().st_mode & 0o777 == 0o600
 

@@ -52,6 +52,13 @@ def test_a_running_edge_takes_the_candidate_before_it_becomes_current(site: Path
     assert document == json.loads(state.current_policy.read_bytes())
 
 
+def test_an_edge_that_is_about_to_leave_is_not_asked(site: Path, state: StateDirectory) -> None:
+    with running_edge(state) as edge:
+        applied = apply(site, state, author="ana", ask_edge=False)
+    assert (applied.outcome, applied.live, edge.asked) == ("applied", False, [])
+    assert json.loads(state.current_policy.read_bytes())["version"] == 1
+
+
 def test_the_same_site_again_is_no_new_version_but_reaches_the_edge(site: Path, state: StateDirectory) -> None:
     apply(site, state, author="ana")
     site.write_text("# a comment\n" + SITE)

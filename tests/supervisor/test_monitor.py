@@ -88,6 +88,18 @@ def test_a_label_cannot_leave_its_quotes() -> None:
     assert text.splitlines()[-1] == 'bartizan_process_up{process="a\\"b\\\\c\\nd"} 1'
 
 
+def test_each_sink_of_the_event_owner_has_its_numbers() -> None:
+    sink = {"name": "copy", "rows": 7, "rows_refused": 1, "behind_bytes": 300, "problem": "x", "last_shipped_ns": 2e9}
+    lines = measures.text(measures.of_events({"sinks": [sink]})).splitlines()
+    assert [line for line in lines if not line.startswith("#")] == [
+        'bartizan_events_shipped_rows_total{sink="copy"} 7',
+        'bartizan_events_refused_rows_total{sink="copy"} 1',
+        'bartizan_events_behind_bytes{sink="copy"} 300',
+        'bartizan_events_sink_failing{sink="copy"} 1',
+        'bartizan_events_last_shipped_timestamp_seconds{sink="copy"} 2',
+    ]
+
+
 def test_all_of_it_while_bartizan_runs(up: Callable[..., Up], write_site: Callable[..., Path]) -> None:
     running = up(write_site(), options=["--monitor", "127.0.0.1:0"])
     said = running.said("watchers may ask")["message"]

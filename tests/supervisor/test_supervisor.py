@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 from tests.supervisor.conftest import PATIENCE_S, Up
 
+from bartizan.cli import app
 from bartizan.control import Message, ask
 from bartizan.layout import StateDirectory
 from bartizan.lock import owner
@@ -203,7 +205,7 @@ def test_a_dead_origin_is_said_once_and_answered_with_a_page(up: StartUp, write_
     assert len(told) == 1
 
 
-def test_an_edge_that_outlived_its_supervisor_makes_room(up: StartUp, write_site: WriteSite) -> None:
+def test_an_edge_that_outlived_its_supervisor_hands_over(up: StartUp, write_site: WriteSite) -> None:
     site = write_site(listen=f"127.0.0.1:{_free_port()}")
     first = up(site)
     address = first.serving()
@@ -212,7 +214,7 @@ def test_an_edge_that_outlived_its_supervisor_makes_room(up: StartUp, write_site
     first.process.wait(PATIENCE_S)
     assert get(address) == 200
     second = up(site)
-    second.said(f"an edge of an earlier Bartizan (process {edge}) was still serving and has been stopped")
+    second.said(f"an edge of an earlier Bartizan (process {edge}) serves until the new one takes its place")
     second.said("an event owner of an earlier Bartizan (process ")
     assert second.serving() == address
     assert get(address) == 200
@@ -367,3 +369,40 @@ def test_systemd_hears_that_it_serves_reloads_lives_and_stops(
         running.send(signal.SIGTERM)
         heard("STOPPING=1")
         assert running.ended() == 0
+
+
+def test_an_upgrade_fails_no_request(up: StartUp, write_site: WriteSite, capsys: pytest.CaptureFixture[str]) -> None:
+    running = up(write_site(listen=f"127.0.0.1:{_free_port()}"))
+    address = running.serving()
+    before = running.processes()
+    over = threading.Event()
+    answers: list[int] = []
+
+    def ask_on_and_on() -> None:
+        while not over.is_set():
+            answers.append(get(address))
+
+    clients = [threading.Thread(target=ask_on_and_on) for _ in range(3)]
+    for client in clients:
+        client.start()
+    try:
+        assert app.run(["upgrade", "--state", str(running.state.path), "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["before"] == before["edge"]["pid"]
+        now = running.processes()
+        assert (now["edge"]["pid"], now["edge"]["restarts"]) == (told["now"], 0)
+        eventually(lambda: not Path(f"/proc/{told['before']}").exists())
+    finally:
+        over.set()
+        for client in clients:
+            client.join()
+    assert set(answers) == {200}
+    # The supervisor's process is the same one, and can be stopped as before.
+    running.send(signal.SIGTERM)
+    assert running.ended() == 0
+    assert [owner(lock) for lock in (running.state.edge_lock, running.state.events_lock)] == [None, None]
+
+
+def test_an_upgrade_without_a_supervisor_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run(["upgrade", "--state", str(tmp_path)]) == 1
+    assert "no supervisor runs at" in capsys.readouterr().err

@@ -77,9 +77,20 @@ impl std::fmt::Display for BindError {
 
 impl std::error::Error for BindError {}
 
-/// Binds one address, once for each of `threads`.
-pub fn bind(listen: &Listen, threads: usize) -> Result<Bound, BindError> {
+/// Binds one address, once for each of `threads`; or takes those of `inherited` that are bound to it, which another process
+/// handed over, and whose queues may hold connections.
+pub fn bind(listen: &Listen, threads: usize, inherited: &mut Vec<TcpListener>) -> Result<Bound, BindError> {
     let failed = |address| move |error| BindError { address, error };
+    if let Some((address, mut sockets)) = taken(listen.address, inherited) {
+        // Every one of them goes on to be accepted from, also where there are fewer threads now.
+        for socket in &sockets {
+            socket2::SockRef::from(socket).set_reuse_port(true).map_err(failed(address))?;
+        }
+        while sockets.len() < threads {
+            sockets.push(listening(address, Sharing::Yes).map_err(failed(address))?);
+        }
+        return Ok(Bound { sockets, listen: Listen { address, ..listen.clone() } });
+    }
     // The first does not share its port while it is bound: another program's listener, of a second Bartizan too, is found
     // out, even one that would share.
     let first = listening(listen.address, Sharing::No).map_err(failed(listen.address))?;
@@ -92,6 +103,15 @@ pub fn bind(listen: &Listen, threads: usize) -> Result<Bound, BindError> {
         }
     }
     Ok(Bound { sockets, listen: Listen { address, ..listen.clone() } })
+}
+
+/// The inherited sockets of an address; of port 0, those of the first port that the system chose for its host.
+fn taken(wanted: SocketAddr, inherited: &mut Vec<TcpListener>) -> Option<(SocketAddr, Vec<TcpListener>)> {
+    let bound = |socket: &TcpListener| socket.local_addr().ok();
+    let fits = |address: &SocketAddr| *address == wanted || wanted.port() == 0 && address.ip() == wanted.ip();
+    let address = inherited.iter().filter_map(bound).find(fits)?;
+    let sockets = inherited.extract_if(.., |socket| bound(socket) == Some(address)).collect();
+    Some((address, sockets))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

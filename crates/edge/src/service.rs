@@ -3,8 +3,9 @@
 //! An [`Edge`] owns the threads. What drives it (the Python process, a test) holds it and calls [`Edge::apply`],
 //! [`Edge::status`] and [`Edge::shutdown`]; none of them is on the way of a request.
 
+use std::fs::File;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -34,6 +35,8 @@ const BODY_ROOM: usize = 64 * 1024;
 /// reached by a deadline.
 const CUT_OFF: Duration = Duration::from_millis(500);
 const CUT_OFF_TURN: Duration = Duration::from_millis(1);
+/// How long connections that rest are left alone once another process accepts: longer than busy clients pause.
+const REST: Duration = Duration::from_secs(5);
 
 /// What an edge is started with, beside the policy.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -72,6 +75,15 @@ pub enum FsyncPolicy {
     Second,
     /// Left to the system.
     Never,
+}
+
+/// What another process hands over to an edge that takes its place.
+#[derive(Debug, Default)]
+pub struct Inherited {
+    /// Listening sockets; those of addresses that the policy does not name are closed.
+    pub sockets: Vec<TcpListener>,
+    /// The lock of the spool's directory, as [`spool::Spool::leave`] gives it.
+    pub spool_lock: Option<File>,
 }
 
 /// Why an edge did not start.
@@ -153,6 +165,8 @@ pub struct Edge {
     workers: Mutex<Vec<JoinHandle<()>>>,
     spool: Mutex<Option<spool::Spool>>,
     listening: Vec<(SocketAddr, bool)>,
+    /// Of the sockets that are accepted from, to be handed over.
+    sockets: Mutex<Vec<TcpListener>>,
     settings: Arc<EdgeSettings>,
     threads: usize,
     started: Instant,
@@ -161,6 +175,8 @@ pub struct Edge {
     /// Held while the threads are waited for, so that who stops an edge that is being stopped waits too.
     stopping: Mutex<()>,
     grace_ms: Arc<AtomicU64>,
+    /// How long connections that rest are left alone once the drain has begun.
+    rest_ms: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Edge {
@@ -172,6 +188,12 @@ impl std::fmt::Debug for Edge {
 impl Edge {
     /// Compiles the policy, binds its addresses and starts the threads.
     pub fn start(options: &Options, document: &[u8]) -> Result<Self, StartError> {
+        Self::take_over(options, document, Inherited::default())
+    }
+
+    /// As [`Edge::start`], in the place of another process. That one goes on serving until it is told to leave.
+    pub fn take_over(options: &Options, document: &[u8], inherited: Inherited) -> Result<Self, StartError> {
+        let Inherited { mut sockets, spool_lock } = inherited;
         let (policy, mut report) = Policy::compile(document, None).map_err(StartError::Policy)?;
         let settings = Arc::clone(policy.edge());
         let certificates = Arc::new(CertificateStore::new());
@@ -187,13 +209,17 @@ impl Edge {
         let (live, table) =
             Live::prepare(policy, None, &origins, &certificates, &mut report.warnings).map_err(StartError::Policy)?;
         certificates.install(table);
-        let bound = settings.listen.iter().map(|listen| listen::bind(listen, threads));
+        let bound = settings.listen.iter().map(|listen| listen::bind(listen, threads, &mut sockets));
         let bound: Vec<Bound> = bound.collect::<Result<_, _>>().map_err(StartError::Bind)?;
+        drop(sockets);
+        let sockets = bound.iter().flat_map(|bound| &bound.sockets).map(TcpListener::try_clone);
+        let sockets = sockets.collect::<io::Result<_>>().map_err(StartError::System)?;
         let listening = bound.iter().map(|bound| (bound.listen.address, bound.listen.tls)).collect();
         let (spool, producers) = match options.events {
             Events::Off => (None, Vec::new()),
             Events::Spool => {
-                let (spool, producers) = open_spool(&settings, options.fsync, threads).map_err(StartError::Spool)?;
+                let (spool, producers) =
+                    open_spool(&settings, options.fsync, threads, spool_lock).map_err(StartError::Spool)?;
                 (Some(spool), producers)
             }
         };
@@ -211,12 +237,14 @@ impl Edge {
             workers: Mutex::default(),
             spool: Mutex::new(spool),
             listening,
+            sockets: Mutex::new(sockets),
             settings,
             threads,
             started: Instant::now(),
             applying: Mutex::new(()),
             stopping: Mutex::new(()),
             grace_ms,
+            rest_ms: Arc::default(),
         };
         edge.start_workers(bound, producers).map_err(StartError::System)?;
         Ok(edge)
@@ -226,8 +254,14 @@ impl Edge {
         let key = RayKey::random();
         let mut producers = producers.into_iter();
         for index in 0..self.threads {
-            let sockets = bound.iter_mut().filter_map(|bound| Some((bound.sockets.pop()?, bound.listen.clone())));
-            let sockets = sockets.collect();
+            // One of each address, or more where another process had more threads: none may be left without an acceptor.
+            let last = index + 1 == self.threads;
+            let own = |bound: &mut Bound| {
+                let count = if last { bound.sockets.len() } else { bound.sockets.len().min(1) };
+                let listen = bound.listen.clone();
+                bound.sockets.drain(..count).map(move |socket| (socket, listen.clone())).collect::<Vec<_>>()
+            };
+            let sockets = bound.iter_mut().flat_map(own).collect();
             let start = WorkerStart {
                 shared: Arc::clone(&self.shared),
                 sockets,
@@ -235,6 +269,7 @@ impl Edge {
                 rays: Rays::new(key, index as u64, self.threads as u64),
                 index,
                 grace_ms: Arc::clone(&self.grace_ms),
+                rest_ms: Arc::clone(&self.rest_ms),
             };
             #[cfg(test)]
             tests::planted_error(index)?;
@@ -320,6 +355,39 @@ impl Edge {
         metrics
     }
 
+    /// What another process needs to take the place of this edge, which goes on serving: from now on its events go to one
+    /// last segment. [`Edge::leave`] ends it once the other serves, [`Edge::stay`] takes the handing over back.
+    ///
+    /// # Errors
+    /// The system's, if there are no descriptors left or the spool has no segment.
+    pub fn hand_over(&self) -> io::Result<Inherited> {
+        let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        let sockets = sockets.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?;
+        let spool = self.spool.lock().unwrap_or_else(PoisonError::into_inner);
+        let spool_lock = spool.as_ref().map(spool::Spool::leave).transpose().map_err(io::Error::other)?;
+        Ok(Inherited { sockets, spool_lock })
+    }
+
+    /// Goes on as if nothing had been handed over: the other process did not come up.
+    ///
+    /// # Errors
+    /// The system's, if the spool's directory cannot be read or written to.
+    pub fn stay(&self) -> io::Result<()> {
+        let spool = self.spool.lock().unwrap_or_else(PoisonError::into_inner);
+        spool.as_ref().map_or(Ok(()), spool::Spool::stay).map_err(io::Error::other)
+    }
+
+    /// As [`Edge::shutdown`] once another process accepts in the place of this one. Connections that rest are not ended at
+    /// once: a client that is about to send a request on one would see it fail. They get `REST` to do so, and the response
+    /// tells them to come again on another.
+    pub fn leave(&self, grace: Duration) {
+        if let Some(spool) = &*self.spool.lock().unwrap_or_else(PoisonError::into_inner) {
+            spool.left();
+        }
+        self.rest_ms.store(REST.min(grace).as_millis() as u64, Ordering::Relaxed);
+        self.shutdown(grace);
+    }
+
     /// Stops accepting, lets requests in flight end for at most `grace`, and returns when all threads have ended and
     /// every event is written. A second call waits for the same end and may bring it nearer.
     pub fn shutdown(&self, grace: Duration) {
@@ -329,6 +397,7 @@ impl Edge {
         } else {
             self.grace_ms.store(grace_ms, Ordering::Relaxed);
         }
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.shared.begin_drain();
         let _one = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
         let workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
@@ -419,13 +488,14 @@ fn keep_key(file: &Path, key: &[u8; 32]) -> io::Result<()> {
     made.sync_all()?;
     std::fs::rename(new, file)?;
     let directory = file.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::File::open(directory)?.sync_all()
+    File::open(directory)?.sync_all()
 }
 
 fn open_spool(
     settings: &EdgeSettings,
     fsync: FsyncPolicy,
     threads: usize,
+    lock: Option<File>,
 ) -> Result<(spool::Spool, Vec<spool::Producer>), spool::Error> {
     let options = spool::Options {
         segment_bytes: settings.spool.segment_bytes,
@@ -438,7 +508,11 @@ fn open_spool(
         ..spool::Options::default()
     };
     let schema = fields::columns::schema()?;
-    spool::Spool::open(std::path::Path::new(&settings.spool.dir), options, &schema, threads)
+    let directory = Path::new(&settings.spool.dir);
+    match lock {
+        Some(lock) => spool::Spool::take_over(directory, options, &schema, threads, lock),
+        None => spool::Spool::open(directory, options, &schema, threads),
+    }
 }
 
 /// Ends what is under way when the grace of a drain is over, so that it leaves its event like any other request.
@@ -452,11 +526,12 @@ async fn cut_off(worker: &Worker) {
 /// All that a worker thread is started with.
 struct WorkerStart {
     shared: Arc<Shared>,
-    sockets: Vec<(std::net::TcpListener, policy::Listen)>,
+    sockets: Vec<(TcpListener, policy::Listen)>,
     producer: Option<spool::Producer>,
     rays: Rays,
     index: usize,
     grace_ms: Arc<AtomicU64>,
+    rest_ms: Arc<AtomicU64>,
 }
 
 impl WorkerStart {
@@ -498,7 +573,9 @@ impl WorkerStart {
             }
             if worker.shared.draining() {
                 let since = *leaving.get_or_insert_with(Instant::now);
-                worker.timers.end_idle();
+                if since.elapsed() >= Duration::from_millis(self.rest_ms.load(Ordering::Relaxed)) {
+                    worker.timers.end_idle();
+                }
                 // Tasks that were just woken have their turn before they are counted.
                 tokio::task::yield_now().await;
                 let grace = Duration::from_millis(self.grace_ms.load(Ordering::Relaxed));
@@ -782,6 +859,84 @@ mod tests {
         let first = start("127.0.0.1:0").unwrap();
         other.set_reuse_port(true).unwrap();
         assert!(other.bind(&first.listening()[0].0.into()).is_err(), "one thread shares its port with nobody");
+    }
+
+    #[test]
+    fn an_edge_takes_the_place_of_another_and_no_connection_is_lost() {
+        let spool = tempfile::tempdir().unwrap();
+        let with_threads = |threads: u32| {
+            let mut document: serde_json::Value = serde_json::from_slice(&document("127.0.0.1:0")).unwrap();
+            document["edge"]["threads"] = threads.into();
+            document["edge"]["spool"]["dir"] = spool.path().to_str().unwrap().into();
+            serde_json::to_vec(&document).unwrap()
+        };
+        for (before, after) in [(2, 2), (4, 1), (1, 3)] {
+            let old = Edge::start(&Options::default(), &with_threads(before)).unwrap();
+            let address = old.listening()[0].0;
+            let mut resting = TcpStream::connect(address).unwrap();
+            let over = std::sync::atomic::AtomicBool::new(false);
+            let asked = std::thread::scope(|scope| {
+                let clients: Vec<_> = (0..4)
+                    .map(|_| {
+                        scope.spawn(|| {
+                            let mut count = 0u64;
+                            while !over.load(Ordering::Relaxed) {
+                                assert!(ask(&old, "").starts_with("HTTP/1.1 404 "));
+                                count += 1;
+                            }
+                            count
+                        })
+                    })
+                    .collect();
+                std::thread::sleep(Duration::from_millis(50));
+                let inherited = old.hand_over().unwrap();
+                let new = Edge::take_over(&Options::default(), &with_threads(after), inherited).unwrap();
+                assert_eq!(new.listening()[0].0, address);
+                std::thread::sleep(Duration::from_millis(50));
+                // What is sent on a connection that rests is answered, and the client told to come again.
+                scope.spawn(|| old.leave(Duration::from_secs(60)));
+                while !old.shared.draining() {
+                    std::thread::yield_now();
+                }
+                write!(resting, "GET / HTTP/1.1\r\nHost: other.test\r\n\r\n").unwrap();
+                let mut answer = String::new();
+                resting.read_to_string(&mut answer).unwrap();
+                assert!(answer.starts_with("HTTP/1.1 404 ") && answer.contains("connection: close"), "{answer}");
+                std::thread::sleep(Duration::from_millis(50));
+                over.store(true, Ordering::Relaxed);
+                let asked: u64 = clients.into_iter().map(|client| client.join().unwrap()).sum();
+                let by = |edge: &Edge| edge.shared.metrics.total(Metric::Requests);
+                eventually(|| by(&old) + by(&new) == asked + 1);
+                assert!(by(&new) > 0);
+                old.shutdown(Duration::ZERO);
+                new.shutdown(Duration::ZERO);
+                asked
+            });
+            let mut reader = spool::Reader::open(spool.path(), spool::Position::Oldest).unwrap();
+            let mut rows = 0;
+            while let Some(batch) = reader.next_batch(1000, 1 << 20).unwrap() {
+                rows += batch.len() as u64;
+            }
+            assert_eq!(rows, asked + 1, "each left one event");
+            assert_eq!(reader.take_troubles(), vec![]);
+            for segment in spool::Reader::segments(spool.path()).unwrap() {
+                std::fs::remove_file(spool.path().join(format!("{segment:020}.spool"))).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn an_edge_whose_successor_did_not_come_up_serves_on() {
+        let spool = tempfile::tempdir().unwrap();
+        let mut document: serde_json::Value = serde_json::from_slice(&document("127.0.0.1:0")).unwrap();
+        document["edge"]["spool"]["dir"] = spool.path().to_str().unwrap().into();
+        let edge = Edge::start(&Options::default(), &serde_json::to_vec(&document).unwrap()).unwrap();
+        let inherited = edge.hand_over().unwrap();
+        let error = Edge::take_over(&Options::default(), b"{}", inherited).unwrap_err();
+        assert!(matches!(error, StartError::Policy(_)));
+        edge.stay().unwrap();
+        assert!(ask(&edge, "").starts_with("HTTP/1.1 404 "));
+        eventually(|| spool::Reader::segments(spool.path()).unwrap().len() == 2);
     }
 
     #[test]

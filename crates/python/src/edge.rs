@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use edge::service::{Edge as Service, Options, StartError};
+use edge::service::{Edge as Service, Inherited, Options, StartError};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+
+use crate::descriptors::{given, taken};
 
 create_exception!(
     bartizan._native,
@@ -31,6 +33,8 @@ pub struct Edge {
     pid: u32,
     running: Mutex<Option<Arc<Service>>>,
     stopped: Condvar,
+    /// Whether another process was given what it needs to take this one's place.
+    handed_over: AtomicBool,
 }
 
 fn refused(diagnostics: &[edge::policy::Diagnostic]) -> PyErr {
@@ -70,7 +74,11 @@ impl Edge {
 
     fn stop(&self, grace: Duration) {
         let Some(service) = self.lock().clone() else { return };
-        service.shutdown(grace);
+        if self.handed_over.load(Ordering::Acquire) {
+            service.leave(grace);
+        } else {
+            service.shutdown(grace);
+        }
         // Only now is it gone: who waits must not go on while requests are still served and events written.
         let mut running = self.lock();
         if running.as_ref().is_some_and(|other| Arc::ptr_eq(other, &service)) {
@@ -90,18 +98,30 @@ impl Edge {
     fn new(options: &[u8]) -> PyResult<Self> {
         let options = serde_json::from_slice(options)
             .map_err(|error| PyValueError::new_err(format!("the options of the edge cannot be read: {error}")))?;
-        Ok(Self { options, pid: std::process::id(), running: Mutex::new(None), stopped: Condvar::new() })
+        Ok(Self {
+            options,
+            pid: std::process::id(),
+            running: Mutex::new(None),
+            stopped: Condvar::new(),
+            handed_over: AtomicBool::new(false),
+        })
     }
 
-    /// Compiles the policy, binds its addresses and starts the threads.
-    fn start(&self, py: Python<'_>, policy: &[u8]) -> PyResult<()> {
+    /// Compiles the policy, binds its addresses and starts the threads. `sockets` and `spool_lock` are descriptors that
+    /// another edge handed over.
+    #[pyo3(signature = (policy, sockets=None, spool_lock=None))]
+    fn start(&self, py: Python<'_>, policy: &[u8], sockets: Option<Vec<i32>>, spool_lock: Option<i32>) -> PyResult<()> {
+        let inherited = Inherited {
+            sockets: sockets.into_iter().flatten().map(|number| taken(number).into()).collect(),
+            spool_lock: spool_lock.map(|number| taken(number).into()),
+        };
         self.own()?;
         if RUNNING.swap(true, Ordering::AcqRel) {
             return Err(PyRuntimeError::new_err(
                 "an edge runs in this process already; stop it with shutdown(), or run this one in another process",
             ));
         }
-        let started = py.detach(|| Service::start(&self.options, policy));
+        let started = py.detach(|| Service::take_over(&self.options, policy, inherited));
         match started {
             Ok(service) => {
                 *self.lock() = Some(Arc::new(service));
@@ -122,7 +142,7 @@ impl Edge {
 
     /// Starts and blocks as `wait` does.
     fn serve(&self, py: Python<'_>, policy: &[u8]) -> PyResult<()> {
-        self.start(py, policy)?;
+        self.start(py, policy, None, None)?;
         self.wait(py)
     }
 
@@ -151,6 +171,21 @@ impl Edge {
                 }
             }
         }
+    }
+
+    /// Descriptors for another edge: of the listening sockets, and of the spool's lock. This one serves on.
+    fn hand_over(&self, py: Python<'_>) -> PyResult<(Vec<i32>, Option<i32>)> {
+        let service = self.service()?;
+        let inherited = py.detach(|| service.hand_over())?;
+        self.handed_over.store(true, Ordering::Release);
+        Ok((inherited.sockets.into_iter().map(given).collect(), inherited.spool_lock.map(given)))
+    }
+
+    /// Goes on as if nothing had been handed over.
+    fn stay(&self, py: Python<'_>) -> PyResult<()> {
+        let service = self.service()?;
+        self.handed_over.store(false, Ordering::Release);
+        Ok(py.detach(|| service.stay())?)
     }
 
     /// Puts a policy into effect; the report as JSON.

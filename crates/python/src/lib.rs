@@ -5,6 +5,7 @@
 
 use pyo3::prelude::*;
 
+mod descriptors;
 mod edge;
 mod policy;
 mod rules;

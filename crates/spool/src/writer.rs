@@ -110,8 +110,8 @@ pub struct Counters {
 pub struct Spool {
     shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
-    /// Held, with its lock, as long as the spool is open.
-    lock: File,
+    /// Held, with its lock, as long as the spool is open and the directory its own.
+    lock: Mutex<Option<File>>,
 }
 
 impl Spool {
@@ -186,7 +186,7 @@ impl Spool {
             .context("start the writer thread of the spool", dir)?;
         // Nothing can have set it before: the bell was made above.
         let _ = shared.bell.writer.set(handle.thread().clone());
-        Ok((Self { shared, writer: Some(handle), lock }, ends))
+        Ok((Self { shared, writer: Some(handle), lock: Mutex::new(Some(lock)) }, ends))
     }
 
     /// Makes room for another process, which takes the directory over with the lock that this returns. From then on all
@@ -195,9 +195,22 @@ impl Spool {
     /// # Errors
     /// [`Error::Io`] if there is no segment to write to, or the mark beside it cannot be made.
     pub fn leave(&self) -> Result<File, Error> {
-        let lock = self.lock.try_clone().context("pass on the lock of", Path::new("the spool directory"))?;
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let given = lock.as_ref().map(File::try_clone).transpose();
+        let given = given.context("pass on the lock of", Path::new("the spool directory"))?;
+        let source = || io::Error::other("another process has the directory already");
+        let given = given.ok_or_else(|| Error::Io {
+            doing: "pass on the lock of",
+            path: "the spool".into(),
+            source: source(),
+        })?;
         self.turn(Turn::Leave)?;
-        Ok(lock)
+        Ok(given)
+    }
+
+    /// Gives up this process's share in the lock, once the other one is known to have taken over for good.
+    pub fn left(&self) {
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Takes back what [`Spool::leave`] did, because the other process did not come up. Its lock is given back by its end.

@@ -66,6 +66,22 @@ fn a_third_is_refused_before_during_and_after() {
 }
 
 #[test]
+fn a_successor_that_ends_while_the_first_still_writes_can_be_started_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old, mut from_old) = Spool::open(dir.path(), options(), &schema(), 1).unwrap();
+    let (new, mut from_new) = Spool::take_over(dir.path(), options(), &schema(), 1, old.leave().unwrap()).unwrap();
+    push(&mut from_new[0], 2, b"");
+    old.left();
+    new.close();
+    let (again, mut from_again) = Spool::open(dir.path(), options(), &schema(), 1).unwrap();
+    push(&mut from_again[0], 3, b"");
+    again.close();
+    push(&mut from_old[0], 1, b"");
+    old.close();
+    assert_eq!(all_numbers(dir.path()), vec![1, 2, 3]);
+}
+
+#[test]
 fn one_whose_successor_did_not_come_up_goes_on_as_before() {
     let dir = tempfile::tempdir().unwrap();
     let (old, mut from_old) = Spool::open(dir.path(), options(), &schema(), 1).unwrap();

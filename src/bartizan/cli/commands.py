@@ -206,6 +206,16 @@ COMMANDS: Final[tuple[Command, ...]] = (
         ),
     ),
     Command(
+        "upgrade",
+        "run the release that is installed now, while visitors are served",
+        "Starts the supervisor's program anew in its process. Its new edge takes the listening sockets over from the "
+        "one that serves, which finishes what it has in hand; WebSockets end with the drain. If the new edge does not "
+        "come up, the one before stays. Exit code 0: a new edge serves; 1: it does not.",
+        ("bartizan upgrade", "bartizan upgrade --state /var/lib/bartizan --json"),
+        "upgrade:upgrade",
+        (_BESIDE, _STATE, _JSON),
+    ),
+    Command(
         "check",
         "say everything that is wrong with the site file",
         "Reads the whole file and the lists it names, compiles every rule as the edge would, and prints each mistake "

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json as jsons
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NoReturn
 
 from bartizan import __version__
 from bartizan.cli.problems import show, total
@@ -19,8 +20,12 @@ from bartizan.policy.apply import apply as apply_site
 from bartizan.policy.effect import create
 from bartizan.supervisor.lines import Journal, Json, Lines, Text
 from bartizan.supervisor.monitor import Monitor
-from bartizan.supervisor.supervisor import Supervisor, sole_supervisor
+from bartizan.supervisor.supervisor import UPGRADE, Supervisor, sole_supervisor
 from bartizan.supervisor.systemd import PRIVATE_VARIABLES, Notifier
+from bartizan.supervisor.takeover import reap
+
+ADOPTED: Final = "BARTIZAN_ADOPTED"
+"""Environment variable: the processes that this one started before an upgrade."""
 
 
 def up(*, site: Path, state: Path | None, monitor: str | None, json: bool) -> int:
@@ -40,6 +45,7 @@ def up(*, site: Path, state: Path | None, monitor: str | None, json: bool) -> in
     notifier = Notifier()
     for variable in PRIVATE_VARIABLES:
         os.environ.pop(variable, None)
+    reap(int(process) for process in os.environ.pop(ADOPTED, "").split())
     with sole_supervisor(directory):
         _apply_first(site, directory, lines, json=json)
 
@@ -60,7 +66,17 @@ def up(*, site: Path, state: Path | None, monitor: str | None, json: bool) -> in
                 watched = open_for_watchers.enter_context(Monitor(monitor, supervisor.sources()))
                 host = monitor.rpartition(":")[0]
                 lines.write("supervisor", "info", f"watchers may ask http://{host}:{watched.port}/metrics")
-            return supervisor.run()
+            code = supervisor.run()
+    if code == UPGRADE:
+        _start_anew(notifier, supervisor.pids())
+    return code
+
+
+def _start_anew(notifier: Notifier, children: Sequence[int]) -> NoReturn:
+    """Starts the program that is installed now, in this same process: its children and its place under systemd stay."""
+    environment = {**os.environ, **notifier.variables, ADOPTED: " ".join(map(str, children))}
+    sys.stdout.flush()
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606  as we were started
 
 
 def _lines(*, json: bool) -> Lines:
@@ -77,7 +93,7 @@ def _apply_first(site: Path, state: StateDirectory, lines: Lines, *, json: bool)
     Raises Failure where the file has mistakes, which somebody at the keyboard can mend, or nothing was ever applied.
     """
     try:
-        applied = apply_site(site, state, message="bartizan up", author=author())
+        applied = apply_site(site, state, message="bartizan up", author=author(), ask_edge=False)
     except (Failure, OSError) as error:
         # After a reboot with a full disk or the store's server still away, the edge must come up all the same.
         if not state.current_policy.exists():

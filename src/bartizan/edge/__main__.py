@@ -17,10 +17,11 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(prog="python -m bartizan.edge", description="Runs the data plane.")
     parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="state directory")
+    parser.add_argument("--take-over", action="store_true", help="take the place of an edge that serves from it")
     arguments = parser.parse_args()
     log = to_supervisor("edge")
     try:
-        run(StateDirectory(arguments.state.absolute()))
+        run(StateDirectory(arguments.state.absolute()), take_over=arguments.take_over)
     except Failure as failure:
         log.critical("%s", failure)
         return 1

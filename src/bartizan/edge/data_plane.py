@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -57,6 +57,21 @@ class Edge:
         cannot be opened, and RuntimeError where an edge runs in this process already.
         """
         self._native.start(_document(self._policy))
+
+    def take_over(self, sockets: Sequence[int], spool_lock: int | None) -> None:
+        """`start` in the place of another edge, with the descriptors that its `hand_over` gave; they are given away."""
+        self._native.start(_document(self._policy), list(sockets), spool_lock)
+
+    def hand_over(self) -> tuple[list[int], int | None]:
+        """Descriptors for an edge in another process, which closes them: listening sockets, and the spool's lock.
+
+        This edge serves on until it is stopped. Raises OSError where there are no descriptors left.
+        """
+        return self._native.hand_over()
+
+    def stay(self) -> None:
+        """Go on as if nothing had been handed over, because the other edge did not come up."""
+        self._native.stay()
 
     def wait(self) -> None:
         """Block until the edge is stopped, by `stop` in another thread or by a signal.

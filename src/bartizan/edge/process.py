@@ -11,13 +11,15 @@ import os
 import resource
 import signal
 import threading
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Self
 
 import msgspec
 
-from bartizan.control import ControlServer, Message
+from bartizan.control import ControlServer, Message, Passed
 from bartizan.edge.data_plane import Edge, PolicyRefused
+from bartizan.edge.handover import Predecessor, Successors
 from bartizan.edge.watch import Watch
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
@@ -35,20 +37,32 @@ class _Stopped(BaseException):
     """SIGTERM or SIGINT came. Not an Exception: nothing on the way up may take it for an error."""
 
 
-def run(state: StateDirectory) -> None:
+def run(state: StateDirectory, *, take_over: bool = False) -> None:
     """Serve the policy of the state directory until SIGTERM, SIGINT or the command `stop`.
 
-    Raises Failure where there is no policy, where it is refused, or where an address cannot be bound.
+    With `take_over` an edge that serves from it already hands over to this one and leaves. Raises Failure where there
+    is no policy, where it is refused, where an address cannot be bound, or where another edge is in the way.
     """
     _raise_descriptor_limit()
     state.create()
-    with sole(state.edge_lock, "an edge", "stop it, or name another state directory with --state"):
+    with ExitStack() as held:
+        before = Predecessor.find(state) if take_over else None
+        if before is None:
+            lock = held.enter_context(
+                sole(state.edge_lock, "an edge", "stop it, or name another state directory with --state")
+            )
+        else:
+            held.enter_context(before)
+            lock = before.handed.edge_lock
+            held.callback(os.close, lock)
         edge = Edge(_policy(state), acme_challenges=state.acme / "challenges", sticky_key=state.sticky_key)
         try:
             for number in _STOPS:
                 signal.signal(number, _raise_stopped)
-            _start(edge, state)
-            with ControlServer(state.edge_socket, Commands(edge, state).answer), Watch(edge):
+            _start(edge, state, before)
+            with Commands(edge, state, lock), Watch(edge):
+                if before is not None:
+                    before.leave()
                 _log.info("%s: %s", READY, ", ".join(_addresses(edge)))
                 edge.wait()
         except _Stopped:
@@ -58,15 +72,24 @@ def run(state: StateDirectory) -> None:
 
 
 class Commands:
-    """What the control socket understands: apply, status, metrics, stop."""
+    """What the control socket understands: apply, status, metrics, hand_over, leave, stop. A context manager."""
 
-    def __init__(self, edge: Edge, state: StateDirectory) -> None:
+    def __init__(self, edge: Edge, state: StateDirectory, lock: int) -> None:
         self._edge = edge
         self._state = state
         # Two applies at once would leave it to chance which policy stays.
         self._applying = threading.Lock()
+        self._successors = Successors(edge, lock, leave=self._stop, stay=self._listen_again)
+        self._server = ControlServer(state.edge_socket, self.answer)
 
-    def answer(self, request: Message) -> Message:
+    def __enter__(self) -> Self:
+        self._server.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
+
+    def answer(self, request: Message) -> Message | Passed:
         """The reply to one request."""
         match request["command"]:
             case "apply":
@@ -75,15 +98,27 @@ class Commands:
                 return {"ok": True, **self._edge.status()}
             case "metrics":
                 return {"ok": True, "text": self._edge.metrics()}
+            case "hand_over":
+                return self._successors.hand_over(request)
+            case "leave":
+                return self._successors.leave()
             case "stop":
-                # As by a signal: the main thread drains, and the process lives for as long as that takes.
-                os.kill(os.getpid(), signal.SIGTERM)
+                self._stop()
                 return {"ok": True}
             case unknown:
-                return {
-                    "ok": False,
-                    "error": f"unknown command {unknown!r}; the edge knows apply, status, metrics, stop",
-                }
+                known = "apply, status, metrics, hand_over, leave, stop"
+                return {"ok": False, "error": f"unknown command {unknown!r}; the edge knows {known}"}
+
+    def _stop(self) -> None:
+        # As by a signal: the main thread drains, and the process lives for as long as that takes.
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def _listen_again(self) -> None:
+        """Takes the control socket back from a process that died with it."""
+        if not self._server.is_reachable:
+            self._server.close()
+            self._server = ControlServer(self._state.edge_socket, self.answer)
+            self._server.__enter__()
 
     def _apply(self, file: Path) -> Message:
         try:
@@ -104,9 +139,12 @@ def _policy(state: StateDirectory) -> Path:
     return state.current_policy
 
 
-def _start(edge: Edge, state: StateDirectory) -> None:
+def _start(edge: Edge, state: StateDirectory, before: Predecessor | None) -> None:
     try:
-        edge.start()
+        if before is None:
+            edge.start()
+        else:
+            edge.take_over(before.handed.sockets, before.handed.spool_lock)
     except PolicyRefused as refused:
         raise Failure(
             f"the policy {state.current_policy} is refused; mend the site file and apply it: {refused.args[0]}"

@@ -50,8 +50,10 @@ class Applied(msgspec.Struct, frozen=True):
     problems: list[Problem]
 
 
-def apply(site: Path, state: StateDirectory, *, message: str = "", author: str) -> Applied:
+def apply(site: Path, state: StateDirectory, *, message: str = "", author: str, ask_edge: bool = True) -> Applied:
     """Stores the site file as a new version and puts it into effect, or says what stands in the way.
+
+    Without `ask_edge` it is for an edge that is started next, whichever runs now.
 
     Raises Failure where the store or a running edge cannot be used, OSError where the state directory cannot be
     written.
@@ -66,7 +68,7 @@ def apply(site: Path, state: StateDirectory, *, message: str = "", author: str) 
         policy = policy_of(loaded, loaded.site, state)
         provide_certificates(policy, made_here(loaded.site, state), state)
         store.result()
-        return _apply(loaded, policy, packed[0].result, state, message, author)
+        return _apply(loaded, policy, packed[0].result, state, message, author, ask_edge=ask_edge)
 
 
 def author() -> str:
@@ -90,7 +92,14 @@ def without_collection() -> Iterator[None]:
 
 
 def _apply(
-    loaded: Loaded, policy: Parts, packed: Callable[[], bytes], state: StateDirectory, message: str, by: str
+    loaded: Loaded,
+    policy: Parts,
+    packed: Callable[[], bytes],
+    state: StateDirectory,
+    message: str,
+    by: str,
+    *,
+    ask_edge: bool,
 ) -> Applied:
     from bartizan.store.versions import NewVersion
 
@@ -105,10 +114,10 @@ def _apply(
             and before.id == current_version(state)
             and versions.document(before.id) == (document, acme)
         ):
-            effect = put_into_effect(before.id, policy, state)
+            effect = put_into_effect(before.id, policy, state, ask_edge=ask_edge)
             return _outcome("unchanged" if effect.accepted else "refused", before.id, effect, loaded)
         new = NewVersion(by, message, packed(), document, acme, bodies)
-        version, effect = take(new, policy, versions, state)
+        version, effect = take(new, policy, versions, state, ask_edge=ask_edge)
     return _outcome("applied" if effect.accepted else "refused", version, effect, loaded)
 
 

@@ -111,10 +111,12 @@ def settle(versions: Versions, state: StateDirectory) -> None:
         versions.applied(current)
 
 
-def take(new: NewVersion, parts: Parts, versions: Versions, state: StateDirectory) -> tuple[int, Effect]:
+def take(
+    new: NewVersion, parts: Parts, versions: Versions, state: StateDirectory, *, ask_edge: bool = True
+) -> tuple[int, Effect]:
     """Stores a version, puts it into effect and notes what became of it. The caller holds the lock."""
     version = versions.add(new).id
-    effect = put_into_effect(version, parts, state)
+    effect = put_into_effect(version, parts, state, ask_edge=ask_edge)
     said = msgspec.json.encode(effect.diagnostics)
     if effect.accepted:
         versions.applied(version, said)
@@ -123,14 +125,18 @@ def take(new: NewVersion, parts: Parts, versions: Versions, state: StateDirector
     return version, effect
 
 
-def put_into_effect(version: int, parts: Parts, state: StateDirectory) -> Effect:
-    """Offers a policy to the edge and makes it the one to start from, if it is accepted. The caller holds the lock."""
+def put_into_effect(version: int, parts: Parts, state: StateDirectory, *, ask_edge: bool = True) -> Effect:
+    """Offers a policy to the edge and makes it the one to start from, if it is accepted. The caller holds the lock.
+
+    Without `ask_edge` this release judges it alone, for an edge that it is about to start: one that still runs may be
+    of a release that does not understand the policy, and is about to leave.
+    """
     candidate = state.policy / f"candidate-{version}.json"
     write(candidate, parts.pieces(version))
     try:
         # The disk is written to while the edge compiles; only what is started from must be durable.
         durable = Background(lambda: sync(candidate))
-        effect = _verdict(version, parts, state)
+        effect = _verdict(version, parts, state, ask_edge=ask_edge)
         durable.result()
         if effect.accepted:
             candidate.rename(state.current_policy)
@@ -142,9 +148,9 @@ def put_into_effect(version: int, parts: Parts, state: StateDirectory) -> Effect
     return effect
 
 
-def _verdict(version: int, parts: Parts, state: StateDirectory) -> Effect:
+def _verdict(version: int, parts: Parts, state: StateDirectory, *, ask_edge: bool) -> Effect:
     candidate = state.policy / f"candidate-{version}.json"
-    reply = edge_control.apply(state.edge_socket, candidate, version)
+    reply = edge_control.apply(state.edge_socket, candidate, version) if ask_edge else None
     if reply is not None:
         return Effect(reply.ok, reply.ok, reply.changed_zones, reply.compile_ms, reply.diagnostics)
     diagnostics = check_policy(parts.document(version))

@@ -4,7 +4,7 @@
 `process.py`     one process: started, listened to, started again when it dies
 `backoff.py`     how long to wait before that
 `lines.py`       the merged log, for people or for programs
-`takeover.py`    an edge that outlived its supervisor is asked to leave
+`takeover.py`    processes that outlived their supervisor
 `monitor.py`     the private listener: `/metrics`, `/healthz`, `/readyz`
 `measures.py`    what the supervisor measures of the processes; the text of a scrape
 `reference.py`   docs/reference/metrics.md

@@ -50,8 +50,14 @@ SHIPPED: Final = Measure(
 FAILING: Final = Measure(
     "bartizan_events_sink_failing", "gauge", "sink", "1 while the sink takes no events, 0 while it does."
 )
-DROPPED: Final = Measure(
-    "bartizan_events_dropped_by_edge_rows", "gauge", "sink", "Rows that the edge says it had to drop, as the sink read."
+REFUSED: Final = Measure(
+    "bartizan_events_refused_rows_total",
+    "counter",
+    "sink",
+    "Event rows that the sink refused for good; they are in its dead-letter file.",
+)
+BEHIND: Final = Measure(
+    "bartizan_events_behind_bytes", "gauge", "sink", "Bytes of the spool that the sink does not have yet."
 )
 LAST_SHIPPED: Final = Measure(
     "bartizan_events_last_shipped_timestamp_seconds",
@@ -61,7 +67,7 @@ LAST_SHIPPED: Final = Measure(
 )
 
 MEASURES: Final = (
-    UP, RESTARTS, RESIDENT, CPU, DESCRIPTORS, THREADS, SHIPPED, FAILING, DROPPED, LAST_SHIPPED,
+    UP, RESTARTS, RESIDENT, CPU, DESCRIPTORS, THREADS, SHIPPED, REFUSED, BEHIND, FAILING, LAST_SHIPPED,
 )  # fmt: skip
 """All of them, in the order of the text and of docs/reference/metrics.md."""
 
@@ -110,12 +116,12 @@ def _escaped(label: str) -> str:
     return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def of_events(status: Mapping[str, Any]) -> list[Sample]:
-    """What the event owner's status says, as samples of its sinks."""
-    sink = status["engine"]
-    return [
-        Sample(SHIPPED, sink, status["rows_shipped"]),
-        Sample(FAILING, sink, bool(status["problem"])),
-        Sample(DROPPED, sink, status["rows_dropped_by_edge"]),
-        Sample(LAST_SHIPPED, sink, status["last_shipped_ns"] / 1e9),
-    ]
+def of_events(status: Mapping[str, Any]) -> Iterator[Sample]:
+    """What the event owner's status says of its sinks."""
+    for sink in status["sinks"]:
+        name = sink["name"]
+        yield Sample(SHIPPED, name, sink["rows"])
+        yield Sample(REFUSED, name, sink["rows_refused"])
+        yield Sample(BEHIND, name, sink["behind_bytes"])
+        yield Sample(FAILING, name, bool(sink["problem"]))
+        yield Sample(LAST_SHIPPED, name, sink["last_shipped_ns"] / 1e9)

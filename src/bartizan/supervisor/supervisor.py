@@ -16,16 +16,19 @@ from typing import Any, Final
 
 from bartizan.control import ControlServer, Message, ask
 from bartizan.layout import StateDirectory
-from bartizan.lock import sole
+from bartizan.lock import owner, sole
 from bartizan.supervisor import measures
 from bartizan.supervisor.drain import edge_grace_s
 from bartizan.supervisor.lines import Lines
 from bartizan.supervisor.monitor import Health, Sources
 from bartizan.supervisor.process import Process
 from bartizan.supervisor.systemd import Notifier, Watchdog
-from bartizan.supervisor.takeover import retire_edge, retire_events
+from bartizan.supervisor.takeover import retire_events
 
 EVENTS_GRACE_S: Final = 15.0
+
+UPGRADE: Final = -1
+"""What `run` returns for `upgrade`: its processes live on, and whoever is started anew takes over from them."""
 
 _PATIENCE_S: Final = 3.0
 """How long a process may take to say how it is."""
@@ -38,11 +41,12 @@ _LONGEST_APPLY_S: Final = 300.0
 class _Wish(Enum):
     STOP = auto()
     APPLY = auto()
+    UPGRADE = auto()
     GIVE_UP = auto()
 
 
 class Supervisor:
-    """Runs the processes of one state directory until SIGTERM, SIGINT or the command `stop`.
+    """Runs the processes of one state directory until SIGTERM, SIGINT or the command `stop` or `upgrade`.
 
     `apply` is called for SIGHUP and says in lines what became of it; `announce` is called with the edge's status the
     first time that it serves; `notifier` tells the service manager.
@@ -70,7 +74,7 @@ class Supervisor:
         self._started_at = time.monotonic()
         self._edge = Process(
             "edge",
-            self._command("bartizan.edge"),
+            [*self._command("bartizan.edge"), "--take-over"],
             lines,
             on_ready=self._edge_is_ready,
             on_stillborn=lambda: self._wishes.put(_Wish.GIVE_UP),
@@ -78,14 +82,14 @@ class Supervisor:
         self._events = Process("events", self._command("bartizan.events"), lines)
 
     def run(self) -> int:
-        """Run until asked to stop; the exit code.
+        """Run until asked to stop; the exit code, or `UPGRADE` where the caller is to start its program anew.
 
         Raises Failure where a process of an earlier supervisor does not make room. The caller holds the supervisor's
         lock.
         """
-        retired = retire_edge(self._state)
-        if retired is not None:
-            self._say(f"an edge of an earlier Bartizan (process {retired}) was still serving and has been stopped")
+        before = owner(self._state.edge_lock)
+        if before is not None:
+            self._say(f"an edge of an earlier Bartizan (process {before}) serves until the new one takes its place")
         retired = retire_events(self._state)
         if retired is not None:
             self._say(f"an event owner of an earlier Bartizan (process {retired}) still ran and has been stopped")
@@ -101,21 +105,28 @@ class Supervisor:
                     self._notifier.reloading()
                     self._apply()
                     self._tell_ready(self._asked(self._state.edge_socket, "status"))
+                if wish is _Wish.UPGRADE:
+                    self._say("the program is started anew; the edge serves until the new one takes its place")
+                    return UPGRADE
                 return self._stop(failed=wish is _Wish.GIVE_UP)
 
     def answer(self, request: Message) -> Message:
-        """The reply to a request on the control socket: status, apply, stop."""
+        """The reply to a request on the control socket: status, apply, upgrade, stop."""
         match request["command"]:
             case "status":
                 return {"ok": True, **self.status()}
             case "apply":
                 self._wishes.put(_Wish.APPLY)
                 return {"ok": True}
+            case "upgrade":
+                self._wishes.put(_Wish.UPGRADE)
+                return {"ok": True}
             case "stop":
                 self._wishes.put(_Wish.STOP)
                 return {"ok": True}
             case unknown:
-                return {"ok": False, "error": f"unknown command {unknown!r}; the supervisor knows status, apply, stop"}
+                known = "status, apply, upgrade, stop"
+                return {"ok": False, "error": f"unknown command {unknown!r}; the supervisor knows {known}"}
 
     def status(self) -> dict[str, Any]:
         """Process id, seconds since the start, and the status of each process."""
@@ -124,6 +135,11 @@ class Supervisor:
             "uptime_s": round(time.monotonic() - self._started_at, 3),
             "processes": [process.status() for process in (self._edge, self._events)],
         }
+
+    def pids(self) -> list[int]:
+        """The processes that run."""
+        statuses = [process.status() for process in (self._edge, self._events)]
+        return [status["pid"] for status in statuses if status["pid"] is not None]
 
     def sources(self) -> Sources:
         """What the private listener answers from."""
@@ -137,7 +153,7 @@ class Supervisor:
             told = processes[name]
             samples += measures.of_process(name, told["pid"], told["restarts"], answers=answer is not None)
         if events is not None:
-            samples += measures.of_events(events["status"])
+            samples.extend(measures.of_events(events["status"]))
         return (edge["text"] if edge is not None else "") + measures.text(samples)
 
     def _live(self) -> Health:

@@ -28,6 +28,8 @@ class Notifier:
     """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self.variables = {name: environment[name] for name in PRIVATE_VARIABLES if name in environment}
+        """What the environment said, for a program that takes the place of this one in the same process."""
         self._address = _address(environment.get(_SOCKET, ""))
         self.watchdog_s = _watchdog_s(environment)
 

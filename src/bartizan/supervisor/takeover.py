@@ -1,33 +1,25 @@
-"""Processes that outlived their supervisor.
+"""Processes that outlived their supervisor, because it was killed or is being upgraded.
 
-A supervisor that is killed leaves its edge serving, which is what its visitors want. The next supervisor asks that edge
-to leave before it starts its own, or the two would meet on the same ports; and the event owner, which holds the event
-store.
+Its edge serves on, which is what visitors want, and hands over to the edge that the next supervisor starts
+(`bartizan.edge.handover`). Its event owner is asked to leave: it holds the event store, which takes one process.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Final
 
 from bartizan.control import ask
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 from bartizan.lock import owner
-from bartizan.supervisor.drain import edge_grace_s
 
 _EVENTS_S: Final = 40.0
 """How long an event owner may take: a query that it runs has 30 s unless told otherwise."""
-
-
-def retire_edge(state: StateDirectory) -> int | None:
-    """Stop an edge that serves from this state directory; its process id, or None where there was none.
-
-    Raises Failure where it does not leave.
-    """
-    return _retire("an edge", state.edge_lock, state.edge_socket, lambda: edge_grace_s(state))
 
 
 def retire_events(state: StateDirectory) -> int | None:
@@ -35,22 +27,33 @@ def retire_events(state: StateDirectory) -> int | None:
 
     Raises Failure where it does not leave.
     """
-    return _retire("an event owner", state.events_lock, state.events_socket, lambda: _EVENTS_S)
-
-
-def _retire(what: str, lock: Path, socket: Path, grace_s: Callable[[], float]) -> int | None:
-    process = owner(lock)
+    process = owner(state.events_lock)
     if process is None:
         return None
-    try:
-        ask(socket, {"command": "stop"})
-    except (OSError, ValueError) as error:
-        raise Failure(
-            f"{what} (process {process}) runs here and does not answer ({error}); stop it: kill {process}"
-        ) from error
-    end = time.monotonic() + grace_s()
-    while owner(lock) is not None:
+    way_out = f"stop it: kill {process}"
+    end = time.monotonic() + _EVENTS_S
+    told = False
+    while owner(state.events_lock) is not None:
+        try:
+            # One that has just been started listens once the event store is open.
+            told = told or ask(state.events_socket, {"command": "stop"}) is not None
+        except (OSError, ValueError) as error:
+            raise Failure(
+                f"an event owner (process {process}) runs here and does not answer ({error}); {way_out}"
+            ) from error
         if time.monotonic() > end:
-            raise Failure(f"{what} (process {process}) runs here and does not stop; stop it: kill {process}")
+            raise Failure(f"an event owner (process {process}) runs here and does not stop; {way_out}")
         time.sleep(0.05)
     return process
+
+
+def reap(processes: Iterable[int]) -> None:
+    """Waits, in the background, for the end of processes that this one inherited from what it was before an upgrade."""
+
+    def wait(process: int) -> None:
+        # Not ours, or waited for already.
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(process, 0)
+
+    for process in processes:
+        threading.Thread(target=wait, args=(process,), name=f"reap {process}", daemon=True).start()
