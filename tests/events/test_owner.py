@@ -131,7 +131,14 @@ def test_a_killed_owner_neither_loses_nor_doubles_a_row(state: StateDirectory) -
         (answer,) = ask(
             state, "SELECT count() AS n, uniqExact(RayID) AS rays, min(RayID) AS a, max(RayID) AS z FROM http_requests"
         )
+        rolled_up = ask(
+            state,
+            "SELECT (SELECT sum(Requests) FROM requests_per_minute) AS minutes, "
+            "(SELECT sum(entry.2) FROM (SELECT arrayJoin(approx_top_sumMerge(100)(ClientRequestPath)) AS entry "
+            "FROM requests_top_per_minute)) AS top",
+        )
     assert answer == {"n": total, "rays": total, "a": f"{0:016x}", "z": f"{total - 1:016x}"}
+    assert rolled_up == [{"minutes": total, "top": total}]
 
 
 @needs_chdb
@@ -218,16 +225,16 @@ def test_a_column_that_an_older_release_did_not_have_is_added(state: StateDirect
     older = f"""\
 import chdb
 connection = chdb.connect({str(state.analytics / "chdb")!r})
-for column in ("BartizanOutcome", "JA4"):
+for column in ("BartizanOutcome", "JA3Hash"):
     connection.query(f"ALTER TABLE bartizan.http_requests DROP COLUMN {{column}}")
 connection.close()
 """
     subprocess.run([sys.executable, "-c", older], check=True)
-    write(state.spool, ("http_requests", request(1, JA4="t13d")))
+    write(state.spool, ("http_requests", request(1, JA3Hash="t13d")))
     with running(state):
         eventually(lambda: count(state) == 1, "the row is stored")
-        assert ask(state, "SELECT JA4, BartizanOutcome FROM http_requests") == [
-            {"JA4": "t13d", "BartizanOutcome": "ok"}
+        assert ask(state, "SELECT JA3Hash, BartizanOutcome FROM http_requests") == [
+            {"JA3Hash": "t13d", "BartizanOutcome": "ok"}
         ]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from bartizan.events import schema
+from bartizan.events import rollups, schema
 from bartizan.events.sinks.contract import SinkFailed
 from bartizan.events.statement import HARMLESS_TABLE_FUNCTIONS, refusal
 from bartizan.failure import Failure
@@ -83,6 +83,10 @@ class Engine:
         self._columns = {table.name: self._existing_columns(table.name) for table in schema.tables()}
         for table in schema.tables():
             self._add_missing(table)
+        try:
+            rollups.create(self._run, lambda name: bool(self._existing_columns(name)), retention_days)
+        except (RuntimeError, chdb.ChdbError) as error:
+            raise Failure(f"the rollups of the event store {directory} cannot be made: {_reason(error)}") from error
         # Queries run beside inserts, each on a connection of its own; opening and closing those is not thread-safe.
         self._opening = threading.Lock()
         self._queries = 0
@@ -153,7 +157,9 @@ class Engine:
         names = ", ".join(schema.identifier(column.name) for column in table.columns)
         statement = (
             f"INSERT INTO {schema.identifier(schema.DATABASE)}.{schema.identifier(table.name)} ({names}) "
-            f"SETTINGS insert_deduplicate = 1, insert_deduplication_token = '{token}', async_insert = 0"
+            f"SETTINGS insert_deduplicate = 1, insert_deduplication_token = '{token}', async_insert = 0, "
+            # A repeated insert is tried on each rollup by itself: the first one may have reached some of them only.
+            "deduplicate_blocks_in_dependent_materialized_views = 1"
         )
         with self._connection.send_insert(statement, "Native") as insert:
             insert.append(block)
