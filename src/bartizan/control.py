@@ -36,6 +36,7 @@ DESCRIPTORS_AT_ONCE: Final = 200
 """The system passes at most 253 with one message (unix(7), SCM_MAX_FD)."""
 _IDLE_S: Final = 60.0
 _AGAIN_S: Final = 0.1
+_LAST_REPLY_S: Final = 1.0
 
 
 def ask(path: Path, request: Message, *, timeout_s: float = 5.0) -> Message | None:
@@ -132,6 +133,8 @@ class ControlServer:
         self._inode = path.stat().st_ino
         self._socket.listen(16)
         self._closed = threading.Event()
+        self._answering = 0
+        self._answered = threading.Condition()
         self._thread = threading.Thread(target=self._accept, name=f"control {path.stem}", daemon=True)
 
     def __enter__(self) -> Self:
@@ -142,12 +145,14 @@ class ControlServer:
         self.close()
 
     def close(self) -> None:
-        """Stop answering and take the socket away."""
+        """Stop answering and take the socket away. A reply that is being sent is sent: it may be that to `stop`."""
         self._closed.set()
         with contextlib.suppress(OSError):
             # Wakes the thread that waits in accept(), which close() alone would not.
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        with self._answered:
+            self._answered.wait_for(lambda: self._answering == 0, _LAST_REPLY_S)
         # A process that took the place of this one listens under the same name.
         if self.is_reachable:
             self._path.unlink(missing_ok=True)
@@ -178,14 +183,19 @@ class ControlServer:
         connection.settimeout(_IDLE_S)
         with connection, contextlib.suppress(OSError), connection.makefile("rb") as incoming:
             while line := incoming.readline(REQUEST_BYTES_MAX):
-                answer = self._reply(line)
-                if isinstance(answer, Passed):
-                    _pass(connection, answer)
-                    continue
-                reply, body = answer
-                if body:
-                    reply = {**reply, "bytes": len(body)}
-                connection.sendall(json.dumps(reply).encode() + b"\n" + body)
+                with self._counted():
+                    _send(connection, self._reply(line))
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._answered:
+            self._answering += 1
+        try:
+            yield
+        finally:
+            with self._answered:
+                self._answering -= 1
+                self._answered.notify_all()
 
     def _reply(self, line: bytes) -> tuple[Message, bytes] | Passed:
         try:
@@ -199,11 +209,17 @@ class ControlServer:
         return reply if isinstance(reply, tuple) else (reply, b"")
 
 
-def _pass(connection: socket.socket, passed: Passed) -> None:
-    """Sends the reply, then the descriptors with a byte for each message that carries some."""
-    descriptors = passed.descriptors
+def _send(connection: socket.socket, answer: tuple[Message, bytes] | Passed) -> None:
+    """Sends a reply and what follows it: bytes, or descriptors with a byte for each message that carries some."""
+    if not isinstance(answer, Passed):
+        reply, body = answer
+        if body:
+            reply = {**reply, "bytes": len(body)}
+        connection.sendall(json.dumps(reply).encode() + b"\n" + body)
+        return
+    descriptors = answer.descriptors
     try:
-        line = json.dumps({**passed.reply, "descriptors": len(descriptors)}).encode() + b"\n"
+        line = json.dumps({**answer.reply, "descriptors": len(descriptors)}).encode() + b"\n"
         connection.sendall(line)
         for start in range(0, len(descriptors), DESCRIPTORS_AT_ONCE):
             socket.send_fds(connection, [b"+"], descriptors[start : start + DESCRIPTORS_AT_ONCE])

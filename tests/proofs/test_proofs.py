@@ -20,6 +20,7 @@ SHORT: dict[str, list[str]] = {
     "browser": ["--mib", "2"],
     "fuzz": ["http1_request", "5"],
     "h2spec": ["--times", "1"],
+    "reload": ["--reloads", "2", "--upgrades", "1", "--clients", "2"],
     "rules": ["--pairs", "5000", "--printed", "500"],
 }
 """The arguments with which each proof is over in seconds."""

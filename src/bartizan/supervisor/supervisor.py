@@ -45,6 +45,9 @@ class _Wish(Enum):
     GIVE_UP = auto()
 
 
+_SIGNALS: Final = {signal.SIGTERM: _Wish.STOP, signal.SIGINT: _Wish.STOP, signal.SIGHUP: _Wish.APPLY}
+
+
 class Supervisor:
     """Runs the processes of one state directory until SIGTERM, SIGINT or the command `stop` or `upgrade`.
 
@@ -93,8 +96,10 @@ class Supervisor:
         retired = retire_events(self._state)
         if retired is not None:
             self._say(f"an event owner of an earlier Bartizan (process {retired}) still ran and has been stopped")
-        for number, wish in ((signal.SIGTERM, _Wish.STOP), (signal.SIGINT, _Wish.STOP), (signal.SIGHUP, _Wish.APPLY)):
+        for number, wish in _SIGNALS.items():
             signal.signal(number, self._wish_on_signal(wish))
+        # Those that came between an upgrade and here come now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         with ControlServer(self._state.supervisor_socket, self.answer):
             self._edge.start()
             self._events.start()
@@ -107,6 +112,8 @@ class Supervisor:
                     self._tell_ready(self._asked(self._state.edge_socket, "status"))
                 if wish is _Wish.UPGRADE:
                     self._say("the program is started anew; the edge serves until the new one takes its place")
+                    # A signal to the next program must not find it without an answer to it.
+                    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
                     return UPGRADE
                 return self._stop(failed=wish is _Wish.GIVE_UP)
 
