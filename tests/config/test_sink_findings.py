@@ -23,6 +23,11 @@ def problems(directory: Path, text: str) -> list[str]:
 
 def test_sinks_without_a_mistake_are_taken(tmp_path: Path) -> None:
     text = '[sinks.chdb]\ntype = "chdb"\nenabled = false\n[sinks.copy]\ntype = "files"\ndir = "copy"\nevery_s = 2.5\n'
+    text += (
+        '[sinks.a]\ntype = "https"\nurl = "http://[::1]:80/x"\n[sinks.b]\ntype = "https"\nurl = "http://l.example"\n'
+    )
+    text += 'insecure = true\n[sinks.c]\ntype = "syslog"\naddress = "unix:/dev/log"\n[sinks.d]\ntype = "access_log"\n'
+    text += '[sinks.e]\ntype = "cef"\naddress = "tls://siem.example:6514"\nfacility = "auth"\n'
     assert problems(tmp_path, text) == []
 
 
@@ -44,6 +49,45 @@ def test_sinks_without_a_mistake_are_taken(tmp_path: Path) -> None:
         (
             '[sinks.a]\ntype = "files"\ndir = "x"\n[sinks.b]\ntype = "files"\ndir = "./x"',
             '9:7: sink "b": "dir" is that of sink "a" already',
+        ),
+        (
+            '[sinks.a]\ntype = "https"\nurl = "http://logs.example"',
+            '6:7: sink "a": "url" is plain http to another machine, where everybody on the way reads events',
+        ),
+        ('[sinks.a]\ntype = "https"\nurl = "logs.example"', '6:7: sink "a": "url" is no URL with a host'),
+        ('[sinks.a]\ntype = "https"\nurl = "https://me:pw@logs.example"', '"url" holds a user name or password'),
+        (
+            '[sinks.a]\ntype = "https"\nurl = "https://l.example"\nheaders.Authorization = "x"',
+            '7:9: sink "a" headers: "Authorization" is secret; write it in secret_headers',
+        ),
+        (
+            '[sinks.a]\ntype = "https"\nurl = "https://l.example"\nheaders."X:" = "x"',
+            '7:9: sink "a" headers: "X:" is no name of a header',
+        ),
+        (
+            '[sinks.a]\ntype = "https"\nurl = "https://l.example"\nheaders.Host = "x"',
+            '"Host" is set by the sink itself; leave it out',
+        ),
+        (
+            '[sinks.a]\ntype = "https"\nurl = "https://l.example"\nsecret_headers.X-Key = {}',
+            '7:24: sink "a" secret_headers: "X-Key" names its secret in one way: { file = "..." } or { env = "..." }',
+        ),
+        (
+            '[sinks.a]\ntype = "https"\nurl = "https://l.example"\nsecret_headers.X-Key = { file = "none" }',
+            "none, which cannot be read; correct the path or its permissions",
+        ),
+        (
+            '[sinks.a]\ntype = "https"\nurl = "https://l.example"\nca_file = "none.pem"',
+            '7:11: sink "a": "ca_file" names',
+        ),
+        (
+            '[sinks.a]\ntype = "syslog"\naddress = "siem.example:514"',
+            '6:11: sink "a": "address" is "siem.example:514"; write it as in "tcp://siem.example:6514"',
+        ),
+        ('[sinks.a]\ntype = "cef"\naddress = "udp://siem.example"', 'write it as in "tcp://siem.example:6514"'),
+        (
+            '[sinks.a]\ntype = "access_log"\nfile = "x"\n[sinks.b]\ntype = "access_log"\nfile = "x"',
+            '9:8: sink "b": "file" is that of sink "a" already',
         ),
     ],
 )

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
 from bartizan.config.problem import Finding
 from bartizan.config.problem import Path as SettingPath
-from bartizan.config.sinks import CHDB, Chdb, Files, Secret, Sink
+from bartizan.config.sinks import CHDB, AccessLog, Cef, Chdb, Files, Https, Secret, Sink, Syslog
 from bartizan.config.site import Site
 
 __all__ = ["missing_library", "sink_findings"]
+
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+"""A header name (RFC 9110 §5.6.2)."""
+
+_OWN_HEADERS: Final = frozenset({
+    "bartizan-batch", "bartizan-dataset", "connection", "content-encoding", "content-length", "content-type", "host",
+    "transfer-encoding",
+})  # fmt: skip
 
 
 def sink_findings(site: Site, directory: Path) -> Iterator[Finding]:
@@ -31,12 +44,86 @@ def sink_findings(site: Site, directory: Path) -> Iterator[Finding]:
         missing = missing_library(sink)
         if missing is not None and sink.enabled:
             yield Finding((*path, "type"), missing)
-        if isinstance(sink, Files):
-            other = places.setdefault(os.path.normpath(directory / sink.dir), name)
-            if other != name:
-                message = f'"dir" is that of sink "{other}" already; two sinks would take their files for each other\'s'
-                yield Finding((*path, "dir"), message)
+        match sink:
+            case Files(dir=key) | AccessLog(file=str(key)):
+                setting = "dir" if isinstance(sink, Files) else "file"
+                other = places.setdefault(os.path.normpath(directory / key), name)
+                if other != name:
+                    message = f'"{setting}" is that of sink "{other}" already; two sinks would write over each other'
+                    yield Finding((*path, setting), message)
+            case Https():
+                yield from _url((*path, "url"), sink.url, insecure=sink.insecure)
+                yield from _headers(path, sink)
+            case Syslog() | Cef():
+                yield from _address((*path, "address"), sink.address)
+        if (ca_file := getattr(sink, "ca_file", None)) is not None:
+            yield from _readable((*path, "ca_file"), ca_file, directory)
         yield from _secrets(path, sink, directory)
+
+
+def _url(path: SettingPath, url: str, *, insecure: bool) -> Iterator[Finding]:
+    """What is wrong with a URL, which is never shown whole: it may hold what should not be there."""
+    key = path[-1]
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        parts, host = urlsplit(""), None
+    if not host or parts.scheme not in ("http", "https"):
+        yield Finding(path, f'"{key}" is no URL with a host; write it as in "https://logs.example"')
+    elif parts.username is not None or parts.password is not None:
+        yield Finding(path, f'"{key}" holds a user name or password; leave it out, and name the secret by file or env')
+    elif parts.scheme == "http" and not _is_loopback(host) and not insecure:
+        message = f'"{key}" is plain http to another machine, where everybody on the way reads events and secrets; use '
+        yield Finding(path, message + "https://, or set insecure = true")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _headers(path: SettingPath, sink: Https) -> Iterator[Finding]:
+    named: dict[str, str] = {}
+    for key, names in (("headers", list(sink.headers)), ("secret_headers", list(sink.secret_headers))):
+        for name in names:
+            place = (*path, key, name)
+            if not _TOKEN.fullmatch(name):
+                yield Finding(place, f'"{name}" is no name of a header', "key")
+            elif name.lower() in _OWN_HEADERS:
+                yield Finding(place, f'"{name}" is set by the sink itself; leave it out', "key")
+            elif named.setdefault(name.lower(), key) != key:
+                yield Finding(place, f'"{name}" is in headers already; keep one of the two', "key")
+    for name, value in sink.headers.items():
+        if not value.isprintable():
+            yield Finding((*path, "headers", name), f'"{name}" has a character that a header cannot have')
+        elif name.lower() in ("authorization", "cookie", "x-api-key"):
+            message = f'"{name}" is secret; write it in secret_headers, as {{ file = "..." }} or {{ env = "..." }}'
+            yield Finding((*path, "headers", name), message, "key")
+
+
+def _address(path: SettingPath, address: str) -> Iterator[Finding]:
+    scheme, _, rest = address.partition(":")
+    if scheme == "unix" and rest.startswith("/"):
+        return
+    try:
+        parts = urlsplit(address)
+        wrong = (
+            scheme not in ("tcp", "tls", "udp") or not parts.hostname or not parts.port or parts.path not in ("", "/")
+        )
+    except ValueError:
+        wrong = True
+    if wrong:
+        message = f'"{path[-1]}" is "{address}"; write it as in "tcp://siem.example:6514", "udp://10.0.0.1:514" or '
+        yield Finding(path, message + '"unix:/dev/log"')
+
+
+def _readable(path: SettingPath, file: str, directory: Path) -> Iterator[Finding]:
+    if not os.access(directory / file, os.R_OK):
+        message = f'"{path[-1]}" names {directory / file}, which cannot be read; correct the path or its permissions'
+        yield Finding(path, message)
 
 
 def missing_library(sink: Sink) -> str | None:
@@ -71,6 +158,5 @@ def _secret(path: SettingPath, secret: Secret, directory: Path) -> Iterator[Find
     name = path[-1]
     if (secret.file is None) == (secret.env is None):
         yield Finding(path, f'"{name}" names its secret in one way: {{ file = "..." }} or {{ env = "..." }}')
-    elif secret.file is not None and not os.access(directory / secret.file, os.R_OK):
-        message = f'"{name}" names {directory / secret.file}, which cannot be read; correct the path or its permissions'
-        yield Finding((*path, "file"), message)
+    elif secret.file is not None:
+        yield from _readable((*path, "file"), secret.file, directory)

@@ -6,11 +6,26 @@ What is secret is named and not written: a file that holds it, or a variable of 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
 
-__all__ = ["CHDB", "DATASETS", "FILE_SETTINGS", "Chdb", "Dataset", "Files", "Secret", "Sink"]
+__all__ = [
+    "CHDB",
+    "DATASETS",
+    "FACILITIES",
+    "FILE_SETTINGS",
+    "AccessLog",
+    "Cef",
+    "Chdb",
+    "Dataset",
+    "Facility",
+    "Files",
+    "Https",
+    "Secret",
+    "Sink",
+    "Syslog",
+]
 
 CHDB = "chdb"
 """The name of the built-in sink, and its type: one installation has one."""
@@ -64,4 +79,70 @@ class Files(_Datasets, kw_only=True, tag="files"):
     ] = 60
 
 
-Sink = Chdb | Files
+class AccessLog(_Any, kw_only=True, tag="access_log"):
+    """The combined access log, a line for each request. Exactly once in a file, at least once on standard output."""
+
+    file: Annotated[
+        str | None,
+        Meta(
+            description=(
+                "File that lines are added to; one that was rotated away is left alone. "
+                "Unset: standard output of `bartizan up`."
+            )
+        ),
+    ] = None
+
+
+class _Web(_Datasets, kw_only=True):
+    ca_file: Annotated[
+        str | None, Meta(description="PEM file of the authorities to trust. Unset: those of the system.")
+    ] = None
+    insecure: Annotated[
+        bool,
+        Meta(description="Whether `http://` may be used beyond this machine: everybody on the way can read it."),
+    ] = False
+
+
+class Https(_Web, kw_only=True, tag="https"):
+    """A log collector: NDJSON in POST requests. At least once: a request whose answer was lost is sent again."""
+
+    url: Annotated[str, Meta(description="Where to post, as in `https://logs.example/ingest`; no place for secrets.")]
+    headers: Annotated[dict[str, str], Meta(description="Headers to send, by name.")] = {}
+    secret_headers: Annotated[dict[str, Secret], Meta(description="Headers to send whose values are secret.")] = {}
+    compression: Annotated[Literal["none", "gzip"], Meta(description="Compression of the bodies.")] = "gzip"
+    rows_per_request: Annotated[int, Meta(ge=1, le=8192, description="Events in one request at most.")] = 1000
+    timeout_s: Annotated[Seconds, Meta(description="Seconds to connect, and to wait for an answer.")] = 30
+
+
+Facility = Literal[
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
+    "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+]  # fmt: skip
+FACILITIES: tuple[Facility, ...] = get_args(Facility)
+"""In the order of their numbers (RFC 5424 §6.2.1)."""
+
+
+class _Messages(_Datasets, kw_only=True):
+    address: Annotated[
+        str,
+        Meta(
+            description=(
+                "`tcp://host:port`, `tls://host:port`, `udp://host:port` or `unix:/path`, a socket as `/dev/log`."
+            )
+        ),
+    ]
+    facility: Annotated[Facility, Meta(description="Facility of the messages.")] = "local0"
+    ca_file: Annotated[
+        str | None, Meta(description="PEM file of the authorities to trust for `tls://`. Unset: those of the system.")
+    ] = None
+
+
+class Syslog(_Messages, kw_only=True, tag="syslog"):
+    """Syslog (RFC 5424) with the event as JSON. Sent at least once; syslog has no answers that tell what was kept."""
+
+
+class Cef(_Messages, kw_only=True, tag="cef"):
+    """ArcSight's Common Event Format over syslog. `datasets` unset: `firewall_events`."""
+
+
+Sink = Chdb | Files | AccessLog | Https | Syslog | Cef

@@ -100,12 +100,13 @@ class Deliveries:
 
     def _make(self, name: str) -> None:
         settings = self._wanted[name]
+        directory = self._state.sinks / name
         delivery = Delivery(
             name,
             str(type(settings).__struct_config__.tag),
             self._spool,
-            self._state.sinks / name,
-            partial(open_sink, settings, self._engine),
+            directory,
+            partial(open_sink, settings, directory, self._engine),
             partial(self._announce, name),
         )
         self._running[name] = settings, delivery

@@ -7,6 +7,9 @@
 
 `chdb.py`         the embedded event store
 `files.py`        files in a directory
+`access_log.py`   the combined access log
+`https.py`        a log collector behind a URL; `http.py` is the connection
+`syslog.py`       RFC 5424; `cef.py` puts CEF into its messages
 
 A sink gets the rows of one range of the spool under a token, and the same range under the same token after a failure
 or a crash, however much of it had arrived. What it makes of that is said in each file, and in docs/guide/sinks.md.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import assert_never
 
 from bartizan.config import sinks as settings
@@ -11,8 +12,11 @@ from bartizan.events.engine import Engine
 from bartizan.events.sinks.contract import Sink, SinkFailed
 
 
-def open_sink(sink: settings.Sink, engine: Callable[[], Engine]) -> Sink:
-    """The sink of those settings; `engine` opens the embedded event store. Raises SinkFailed."""
+def open_sink(sink: settings.Sink, directory: Path, engine: Callable[[], Engine]) -> Sink:
+    """The sink of those settings, which keeps what it must know in `directory`. Raises SinkFailed.
+
+    `engine` opens the embedded event store.
+    """
     missing = missing_library(sink)
     if missing is not None:
         what, _, way_out = missing.partition("; ")
@@ -26,5 +30,21 @@ def open_sink(sink: settings.Sink, engine: Callable[[], Engine]) -> Sink:
             from bartizan.events.sinks.files import FilesSink
 
             return FilesSink(sink)
+        case settings.AccessLog():
+            from bartizan.events.sinks.access_log import AccessLogSink
+
+            return AccessLogSink(sink, directory)
+        case settings.Https():
+            from bartizan.events.sinks.https import HttpsSink
+
+            return HttpsSink(sink)
+        case settings.Syslog():
+            from bartizan.events.sinks.syslog import SyslogSink
+
+            return SyslogSink(sink)
+        case settings.Cef():
+            from bartizan.events.sinks.cef import CefSink
+
+            return CefSink(sink)
         case _:
             assert_never(sink)
