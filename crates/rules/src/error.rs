@@ -22,18 +22,28 @@ pub struct Error {
     pub source_line: Box<str>,
 }
 
+/// How much of a line is shown before and after the place, in characters: a line may have 4,096 of them, and a caret
+/// that stands in another row of the terminal than its place points at nothing.
+const SHOWN_BEFORE: usize = 60;
+const SHOWN_AFTER: usize = 40;
+
 impl std::error::Error for Error {}
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} (line {}, column {})", self.message, self.line, self.column)?;
-        writeln!(f, "  {}", self.source_line)?;
-        let rest = self.source_line.chars().skip(self.column - 1);
-        let underlined = rest.scan(0, |bytes, next| {
+        let before = self.column - 1;
+        let left_out = before.saturating_sub(SHOWN_BEFORE);
+        let mut line = self.source_line.chars().skip(left_out);
+        let shown: String = line.by_ref().take(before - left_out + SHOWN_AFTER).collect();
+        let (start, end) = (if left_out > 0 { "…" } else { "" }, if line.next().is_some() { "…" } else { "" });
+        writeln!(f, "  {start}{shown}{end}")?;
+        let underlined = shown.chars().skip(before - left_out).scan(0, |bytes, next| {
             *bytes += next.len_utf8();
             (*bytes <= self.span.len()).then_some(next)
         });
-        write!(f, "  {:>column$}{}", '^', "~".repeat(underlined.skip(1).count()), column = self.column)?;
+        let width = start.chars().count() + before - left_out + 1;
+        write!(f, "  {:>width$}{}", '^', "~".repeat(underlined.skip(1).count()))?;
         if let Some(expected) = &self.expected {
             write!(f, "\n  expected {expected}")?;
         }
@@ -79,16 +89,22 @@ impl Fault {
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line_end = source[start..].find('\n').map_or(source.len(), |newline| start + newline);
         Error {
-            message,
+            // It may quote a part of the expression, which may go over several lines.
+            message: on_one_line(&message),
             span: start..floor_boundary(source, span.end).max(start),
             line: before.matches('\n').count() + 1,
             column: source[line_start..start].chars().count() + 1,
-            expected,
+            expected: expected.map(|expected| on_one_line(&expected)),
             suggestion,
             // A tab or an invisible character would move the caret away from its place.
-            source_line: source[line_start..line_end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
+            source_line: on_one_line(&source[line_start..line_end]).into(),
         }
     }
+}
+
+/// The text with a blank for each control character, of which the end of a line is one.
+fn on_one_line(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
 fn floor_boundary(text: &str, at: usize) -> usize {
@@ -103,34 +119,47 @@ fn floor_boundary(text: &str, at: usize) -> usize {
 pub(crate) fn nearest<'a>(written: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
     let lower = written.to_lowercase();
     candidates
-        .map(|candidate| (edit_distance(&lower, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len().max(lower.len()) / 3)
+        .filter_map(|candidate| {
+            let distance = edit_distance(&lower, candidate, candidate.len().max(lower.len()) / 3)?;
+            Some((distance, candidate))
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate.to_owned())
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours that make one text the other (optimal string alignment).
-fn edit_distance(from: &str, to: &str) -> usize {
+/// Insertions, deletions, replacements and swaps of neighbours that make one text the other (optimal string alignment),
+/// `None` where there are more than `most`. An editor asks this of each unknown name in a text and each name of the
+/// language, and nearly all of them are given up after a few letters.
+fn edit_distance(from: &str, to: &str, most: usize) -> Option<usize> {
     let (from, to) = (from.as_bytes(), to.as_bytes());
-    let width = to.len() + 1;
-    let mut table = vec![0; (from.len() + 1) * width];
-    for i in 0..=from.len() {
-        for j in 0..=to.len() {
-            table[i * width + j] = if i == 0 || j == 0 {
-                i + j
-            } else {
-                let replace = table[(i - 1) * width + j - 1] + usize::from(from[i - 1] != to[j - 1]);
-                let remove = table[(i - 1) * width + j] + 1;
-                let insert = table[i * width + j - 1] + 1;
-                let mut best = replace.min(remove).min(insert);
-                if i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1] {
-                    best = best.min(table[(i - 2) * width + j - 2] + 1);
-                }
-                best
-            };
-        }
+    if from.len().abs_diff(to.len()) > most {
+        return None;
     }
-    table[table.len() - 1]
+    let too_many = most + 1;
+    let mut before_last = vec![too_many; to.len() + 1];
+    let mut last: Vec<usize> = (0..=to.len()).collect();
+    let mut row = vec![too_many; to.len() + 1];
+    for i in 1..=from.len() {
+        row.fill(too_many);
+        // Farther from the diagonal there are more insertions or deletions than may be.
+        for j in i.saturating_sub(most)..=to.len().min(i + most) {
+            if j == 0 {
+                row[0] = i;
+                continue;
+            }
+            let replaced = last[j - 1] + usize::from(from[i - 1] != to[j - 1]);
+            row[j] = replaced.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1] {
+                row[j] = row[j].min(before_last[j - 2] + 1);
+            }
+        }
+        if row.iter().chain(&last).all(|distance| *distance > most) {
+            return None;
+        }
+        std::mem::swap(&mut before_last, &mut last);
+        std::mem::swap(&mut last, &mut row);
+    }
+    Some(last[to.len()]).filter(|distance| *distance <= most)
 }
 
 #[cfg(test)]
@@ -139,10 +168,25 @@ mod tests {
 
     #[test]
     fn distances_count_swaps_as_one() {
-        assert_eq!(edit_distance("http.hots", "http.host"), 1);
-        assert_eq!(edit_distance("", "abc"), 3);
-        assert_eq!(edit_distance("same", "same"), 0);
-        assert_eq!(edit_distance("kitten", "sitting"), 3);
+        assert_eq!(edit_distance("http.hots", "http.host", 9), Some(1));
+        assert_eq!(edit_distance("", "abc", 3), Some(3));
+        assert_eq!(edit_distance("abc", "", 3), Some(3));
+        assert_eq!(edit_distance("same", "same", 0), Some(0));
+        assert_eq!(edit_distance("kitten", "sitting", 5), Some(3));
+        assert_eq!(edit_distance("ba", "ab", 1), Some(1));
+    }
+
+    #[test]
+    fn a_distance_is_told_up_to_the_most_and_not_beyond() {
+        for (from, to) in [("kitten", "sitting"), ("lower", "lwoer_"), ("ip.src", "cf.edge"), ("", "a"), ("a", "bcdef")]
+        {
+            let whole = edit_distance(from, to, 9).unwrap();
+            for most in 0..9 {
+                let expected = (whole <= most).then_some(whole);
+                assert_eq!(edit_distance(from, to, most), expected, "{from} {to} {most}");
+                assert_eq!(edit_distance(to, from, most), expected, "{to} {from} {most}");
+            }
+        }
     }
 
     #[test]
@@ -159,6 +203,15 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "wrong (line 2, column 6)\n  ab é xyz\n       ^~\n  expected right\n  did you mean yes?"
+        );
+        let long = format!("{}é{}", "a".repeat(100), "b".repeat(100));
+        assert_eq!(
+            Fault::new(99..103, "wrong").locate(&long).to_string(),
+            format!("wrong (line 1, column 100)\n  …{}é{}…\n  {}^~~", "a".repeat(61), "b".repeat(38), " ".repeat(61))
+        );
+        assert_eq!(
+            Fault::new(9..99, "wrong").locate(&long).to_string(),
+            format!("wrong (line 1, column 10)\n  {}…\n  {}^{}", "a".repeat(49), " ".repeat(9), "~".repeat(39))
         );
         let within_a_character = Fault::new(9..10, "wrong").locate("é\tx\nab é xyz");
         assert_eq!((within_a_character.line, within_a_character.column), (2, 4));

@@ -496,6 +496,17 @@ fn the_second_line_is_counted_from_its_beginning() {
 }
 
 #[test]
+fn a_message_is_one_line_whatever_it_quotes() {
+    let error = refusal("ssl and\nlower(\n  http.host\n)");
+    assert_eq!(error.message, "lower(   http.host ) is String, which is no condition");
+    assert_eq!((error.line, error.column), (2, 1));
+    let error = refusal("any(http.request.headers.names[*] matches \"a\nb\") contains \"c\"");
+    assert_eq!(error.message.lines().count(), 1, "{error}");
+    let error = refusal("\"\u{6}&\r\n\" and ssl");
+    assert!(!error.message.contains(char::is_control), "{error:?}");
+}
+
+#[test]
 fn depth_and_length_are_bounded() {
     let nested = |depth: usize| format!("{}ssl{}", "(".repeat(depth), ")".repeat(depth));
     assert!(rules::parse(&nested(rules::parse::MAX_DEPTH)).is_ok());
