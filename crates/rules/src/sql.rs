@@ -43,6 +43,7 @@ type Result<T> = std::result::Result<T, Untranslatable>;
 /// The condition over `http_requests` that holds for the rows of those requests that the expression matches in that phase.
 pub fn sql(typed: &Typed, phase: Phase) -> Result<String> {
     let condition = Translator { phase }.condition(&typed.root)?;
+    fits(&typed.root, &condition, 1)?;
     if typed.fields.reads(Available::Response) {
         return Ok(format!("EdgeResponseStatus != 0 AND ({condition})"));
     }
@@ -130,6 +131,7 @@ impl Translator {
         match left.kind {
             Type::Ip => {
                 let address = self.address(left)?;
+                fits(node, &address, items.len())?;
                 let ranges = items.iter().map(|item| {
                     let range = ip_range(item).ok_or_else(|| refusal(node, "an item is no range of addresses"))?;
                     Ok(in_range(&address, range))
@@ -138,6 +140,7 @@ impl Translator {
             }
             Type::Integer => {
                 let number = self.integer(left)?;
+                fits(node, &number, items.len())?;
                 let ranges = items.iter().map(|item| match &item.value {
                     ItemValue::Integer(value) => Ok(format!("{number} = {value}")),
                     ItemValue::IntegerRange(first, last) => Ok(format!("{number} BETWEEN {first} AND {last}")),
@@ -169,7 +172,7 @@ impl Translator {
                     Ok(format!("concat({}, '')", texts.join(", ")))
                 }
                 ("remove_bytes", [text, bytes]) => self.without_bytes(text, bytes),
-                ("substring", [text, positions @ ..]) => self.substring(text, positions),
+                ("substring", [text, positions @ ..]) => self.substring(node, text, positions),
                 // The digest is a FixedString, which compares as if padded.
                 ("sha256", [text]) => Ok(format!("concat(SHA256({}), '')", self.text(text)?)),
                 _ => self.refuse_call(node, function.name),
@@ -187,8 +190,9 @@ impl Translator {
         Ok(sorted.iter().fold(text, |text, byte| format!("replaceAll({text}, {}, '')", quoted(&[*byte]))))
     }
 
-    fn substring(&self, text: &TypedNode, positions: &[TypedNode]) -> Result<String> {
+    fn substring(&self, node: &TypedNode, text: &TypedNode, positions: &[TypedNode]) -> Result<String> {
         let text = self.text(text)?;
+        fits(node, &text, 4)?;
         let length = format!("toInt64(length({text}))");
         let position = |node: &TypedNode| match &node.part {
             Part::Literal(Literal::Integer(at)) if *at < 0 => {
@@ -315,6 +319,18 @@ fn no_column(field: FieldId) -> &'static str {
 
 fn refusal(node: &TypedNode, reason: impl Into<String>) -> Untranslatable {
     Untranslatable { reason: reason.into(), span: node.span.clone() }
+}
+
+/// What ClickHouse reads as one query, unless it is set to read more (`max_query_size`), less room for what asks.
+const QUERY_BYTES_MAX: usize = 200 << 10;
+
+/// Refuses what is too long to be asked, before it is written so many times: each `substring` within another says what it
+/// is of four times.
+fn fits(node: &TypedNode, sql: &str, times: usize) -> Result<()> {
+    if sql.len().saturating_mul(times) > QUERY_BYTES_MAX {
+        return Err(refusal(node, format!("the translation is longer than {} KiB", QUERY_BYTES_MAX >> 10)));
+    }
+    Ok(())
 }
 
 fn first(node: &TypedNode) -> Result<&TypedNode> {
@@ -748,6 +764,20 @@ mod tests {
             let refused = translated(source, Phase::RequestFirewallCustom).unwrap_err();
             assert!(refused.contains(reason), "{source}: {refused}");
         }
+    }
+
+    #[test]
+    fn what_would_be_too_long_to_ask_is_refused_before_it_is_written() {
+        let nested = |depth: usize| {
+            let (open, close) = ("substring(".repeat(depth), ", 1, -1)".repeat(depth));
+            translated(&format!("{open}http.host{close} ne \"\""), Phase::RequestFirewallCustom)
+        };
+        assert!(nested(3).is_ok());
+        assert_eq!(nested(60).unwrap_err(), "the translation is longer than 200 KiB");
+        let many = (0..900).map(|number| number.to_string()).collect::<Vec<_>>().join(" ");
+        let source = format!("len(substring(substring(http.host, 1, 9), 2, 8)) in {{{many}}}");
+        let refused = translated(&source, Phase::RequestFirewallCustom).unwrap_err();
+        assert_eq!(refused, "the translation is longer than 200 KiB");
     }
 
     #[test]
