@@ -1,6 +1,7 @@
 //! Functions on URLs and their queries.
 
 use fields::{FieldId, Type};
+use smallvec::SmallVec;
 
 use super::place::{Place, Use};
 use super::{BYTES, Example, Function, Limits, Literal, Parameter, Places, STRING};
@@ -82,25 +83,21 @@ pub(super) const URL_DECODE: Function = Function {
 
 fn remove_query_args<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
     let Cell::Bytes(query) = arguments.cell(0)? else { return None };
+    let removed: SmallVec<[Cell<'_>; 8]> =
+        (1..arguments.len()).map(|place| arguments.cell(place)).collect::<Option<_>>()?;
     let mut left = arguments.spare().buffer();
-    left.extend_from_slice(query);
-    for place in 1..arguments.len() {
-        let removed = arguments.cell(place)?;
-        let removed = removed.bytes()?;
-        let mut at = 0;
-        while at < left.len() {
-            let end = memchr::memchr(b'&', &left[at..]).map_or(left.len(), |length| at + length);
-            let name = at..memchr::memchr(b'=', &left[at..end]).map_or(end, |length| at + length);
-            // Two signs in a row have no argument between them, not even one without a name.
-            if end == at || left[name] != *removed {
-                at = end + 1;
-            } else if end < left.len() {
-                left.drain(at..=end);
-            } else {
-                // The last argument goes with the sign before it.
-                left.truncate(at.saturating_sub(1));
-            }
+    let mut is_first = true;
+    // A peer chooses how many arguments there are, so each is looked at once, and copied once if it stays.
+    for argument in query.split(|byte| *byte == b'&') {
+        let name = &argument[..memchr::memchr(b'=', argument).unwrap_or(argument.len())];
+        // Two signs in a row have no argument between them, not even one without a name.
+        if !argument.is_empty() && removed.iter().any(|removed| removed.bytes() == Some(name)) {
+            continue;
         }
+        if !std::mem::take(&mut is_first) {
+            left.push(b'&');
+        }
+        left.extend_from_slice(argument);
     }
     if left.len() == query.len() { Some(Cell::Bytes(query)) } else { Some(Cell::Built(left)) }
 }

@@ -67,7 +67,17 @@ pub(super) fn call(name: &str, arguments: &[Option<&Owned>]) -> Option<Owned> {
         }
         "to_string" => Owned::Bytes(value.to_string().into_bytes()),
         "upper" => Owned::Bytes(bytes(0)?.to_ascii_uppercase()),
-        "url_decode" => Owned::Bytes(url_decode(bytes(0)?, flag(1, b'r'), flag(1, b'u'))),
+        "url_decode" => {
+            let (is_recursive, knows_unicode) = (flag(1, b'r'), flag(1, b'u'));
+            let mut decoded = url_decode(bytes(0)?, knows_unicode);
+            let mut is_changed = is_recursive;
+            while is_changed {
+                let again = url_decode(&decoded, knows_unicode);
+                is_changed = again != decoded;
+                decoded = again;
+            }
+            Owned::Bytes(decoded)
+        }
         "uuidv4" => Owned::Bytes(uuid(bytes(0)?)?),
         "wildcard_replace" => Owned::Bytes(wildcard_replace(bytes(0)?, bytes(1)?, bytes(2)?, flag(3, b's'))),
         _ => return None,
@@ -202,6 +212,10 @@ fn from_base64(text: &[u8], special: [u8; 2]) -> Option<Vec<u8>> {
 
 /// Whether a text is a token as its documented pattern says, made with the key and not yet over.
 fn is_token(key: &[u8], text: &[u8], now: i64, lifetime: i64, separator: i64, is_for_urls: bool) -> bool {
+    // A pattern with so many repetitions would be too large to build, and match nothing.
+    if usize::try_from(separator).is_ok_and(|separator| separator > text.len()) {
+        return false;
+    }
     let pattern = format!("(?s)^(.+).{{{separator}}}([0-9]{{10}})-(.{{43,}})$");
     let Some(groups) = groups(pattern.as_bytes(), text) else { return false };
     let [_, Some(message), Some(timestamp), Some(mac)] = groups[..] else { return false };
@@ -209,7 +223,7 @@ fn is_token(key: &[u8], text: &[u8], now: i64, lifetime: i64, separator: i64, is
     let mac = if is_for_urls {
         if mac.len() == 43 { from_base64(mac, *b"-_") } else { None }
     } else {
-        let mac = mac.split(|byte| *byte == b'+').map(|part| url_decode(part, false, false)).collect::<Vec<_>>();
+        let mac = mac.split(|byte| *byte == b'+').map(|part| url_decode(part, false)).collect::<Vec<_>>();
         let mac = mac.join(&b'+');
         if mac.len() <= 44 { from_base64(&mac, *b"+/") } else { None }
     };
@@ -282,7 +296,7 @@ fn substring(text: &[u8], start: i64, end: i64) -> Vec<u8> {
     text.iter().enumerate().filter(|(at, _)| (start..end).contains(&(*at as i128))).map(|(_, byte)| *byte).collect()
 }
 
-fn url_decode(text: &[u8], is_recursive: bool, knows_unicode: bool) -> Vec<u8> {
+fn url_decode(text: &[u8], knows_unicode: bool) -> Vec<u8> {
     let mut decoded = Vec::new();
     let mut rest = text;
     while let Some((byte, after)) = rest.split_first() {
@@ -307,7 +321,7 @@ fn url_decode(text: &[u8], is_recursive: bool, knows_unicode: bool) -> Vec<u8> {
             after
         };
     }
-    if is_recursive && decoded != text { url_decode(&decoded, is_recursive, knows_unicode) } else { decoded }
+    decoded
 }
 
 fn uuid(seed: &[u8]) -> Option<Vec<u8>> {
