@@ -3,7 +3,7 @@
 The targets are in `proofs/fuzz`; they are built by nightly `cargo fuzz` without a sanitizer, since what they drive is
 safe Rust, but with debug assertions, so that an overflow is a crash. With ``--planted`` a panic is compiled in behind
 the deepest branch, and the run succeeds only if it is found: a fuzzer that cannot get there proves nothing by finding
-nothing.
+nothing. No input may take a minute beside whatever else the machine does, and no run a gibibyte.
 """
 
 from __future__ import annotations
@@ -18,15 +18,21 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 ROOT = Path(__file__).resolve().parent.parent
 FUZZ = ROOT / "proofs" / "fuzz"
 CASES = ROOT / "crates" / "http1" / "tests" / "cases"
+RULES_CASES = ROOT / "crates" / "rules" / "tests" / "rules" / "cases"
 FINGERPRINT_CASES = ROOT / "crates" / "fingerprint" / "tests" / "cases"
 TRIPLE = "x86_64-unknown-linux-gnu"
 LONGEST_INPUT = 4096
 """Bytes of an input; longer seeds are left out, since their length is their point and not what follows from it."""
+MEMORY_MIB = 1024
+"""What a run may take: the corpus, and the input that takes most."""
+SECONDS_PER_INPUT = 60
 
 
 def http1_cases(file: str, key: str) -> Iterator[bytes]:
@@ -68,11 +74,108 @@ SPOOL_SEGMENTS = tuple(
 )
 """Control byte, length and payload of each record, as the target takes them."""
 
+
+@dataclass
+class RulesSetting:
+    """What stands before the expressions of a hand-written case: `crates/rules/tests/rules/cases/README.md`.
+
+    Addresses and ports are left as they are where the target does not know the ones that a file sets.
+    """
+
+    used_as: str = "filter"
+    phase: str = ""
+    known: int = 0
+    response: list[bytes] = field(default_factory=list)
+    request: list[bytes] = field(default_factory=list)
+
+    PLACES: ClassVar = {"filter": "0", "response": "1", "uri": "3", "redirect": "4", "header": "5"}
+    """The letter under which the target knows the place of an expression."""
+    KNOWN: ClassVar = {"tls": 1, "client 2001:db8::7": 2, "client ::ffff:192.0.2.7": 4, "truncated": 8}
+    """The bits by which it knows what is known of a request."""
+
+    def set(self, words: str) -> None:
+        """Takes a line that begins with an at sign."""
+        match words.split():
+            case ["phase", phase]:
+                self.phase = phase
+            case ["use", used_as]:
+                self.used_as = used_as
+            case ["plain"]:
+                self.known &= ~self.KNOWN["tls"]
+            case ["truncated", _]:
+                self.known |= self.KNOWN["truncated"]
+            case _:
+                self.known |= self.KNOWN.get(words, 0)
+
+    def input(self, expressions: list[bytes]) -> bytes:
+        """The expressions and the request as the target takes them."""
+        sees_response = self.phase.startswith("http_response_") and self.used_as == "filter"
+        place = self.PLACES["response" if sees_response else self.used_as]
+        end = self.request.index(b"") if b"" in self.request else len(self.request)
+        head = b"\r\n".join([*self.request[:end], b"", b""])
+        response = b"\r\n".join([*self.response, b"", b""]) if self.response else b""
+        body = b"\n".join(self.request[end + 1 :])
+        sections = [b"\1".join(expressions), head, response, body]
+        return f"{place}{chr(ord('@') + self.known)}".encode() + b"\0".join(sections)
+
+
+def rules_cases(file: Path) -> Iterator[tuple[RulesSetting, list[bytes]]]:
+    """The expressions of a file of hand-written cases, those that stand together with what stands before them."""
+    setting, expressions = RulesSetting(), list[bytes]()
+    for written in file.read_text().replace("\n    ", "\r    ").split("\n"):
+        line = written.replace("\r", "\n")
+        if line[:1] in {"@", "<", ">"} and expressions:
+            yield setting, expressions
+            known = setting.known & ~setting.KNOWN["truncated"]
+            setting, expressions = replace(setting, known=known, response=[], request=[]), []
+        if line.startswith("@ "):
+            setting.set(line[2:])
+        elif line.startswith("< "):
+            setting.response.append(sent(line[2:]))
+        elif line.startswith(">"):
+            setting.request.append(sent(line[2:]))
+        elif line and not line.startswith("#"):
+            _, expression = re.split(r'(?:"(?:[^"\\]|\\.)*"|[a-z]+)\s+', line, maxsplit=1)
+            expressions.append(expression.encode())
+    yield setting, expressions
+
+
+def sent(line: str) -> bytes:
+    r"""A line of a request, with a byte for each `\xHH`."""
+    return re.sub(rb"\\x([0-9A-Fa-f]{2})", lambda found: bytes([int(found[1], 16)]), line.encode())
+
+
+def rules_evaluator_seeds() -> Iterator[bytes]:
+    """Each expression on its request, and up to twelve of one request together."""
+    for file in sorted(RULES_CASES.glob("*.txt")):
+        for setting, expressions in rules_cases(file):
+            for expression in expressions:
+                yield setting.input([expression])
+            for start in range(0, len(expressions), 12):
+                yield setting.input(expressions[start : start + 12])
+
+
+def rules_parser_seeds() -> Iterator[bytes]:
+    """Every expression of the cases, once."""
+    files = sorted(RULES_CASES.glob("*.txt"))
+    yield from dict.fromkeys(each for file in files for _, expressions in rules_cases(file) for each in expressions)
+
+
+def rules_words() -> Iterator[str]:
+    """The names that the language knows, from the tables that the edge is made of."""
+    from bartizan.rules import reference
+
+    yield from (field.name for field in reference.fields())
+    yield from (f"{function.name}(" for function in reference.functions())
+
+
 SEEDS: dict[str, Callable[[], Iterable[bytes]]] = {
     "client_hello": lambda: (*fingerprint_cases("client_hello.txt"), HELLO_EXTENSIONS),
     "h2_preface": lambda: fingerprint_cases("h2_preface.txt"),
     "http1_request": lambda: http1_cases("requests.toml", "request"),
     "http1_response": lambda: http1_cases("responses.toml", "response"),
+    "rules_evaluator": rules_evaluator_seeds,
+    "rules_parser": rules_parser_seeds,
     "spool_segment": lambda: SPOOL_SEGMENTS,
 }
 """Where the first inputs of a target come from."""
@@ -107,10 +210,10 @@ def main() -> int:
         f"-max_len={LONGEST_INPUT}",
         f"-artifact_prefix={artifacts}/",
         "-print_final_stats=1",
-        "-timeout=10",
+        f"-timeout={SECONDS_PER_INPUT}",
+        f"-rss_limit_mb={MEMORY_MIB}",
     ]
-    dictionary = FUZZ / f"{target.split('_', maxsplit=1)[0]}.dict"
-    if dictionary.exists():
+    if dictionary := write_dictionary(target, run / "dictionary"):
         command.append(f"-dict={dictionary}")
     with (run / "log").open("wb") as log:
         words = [*command, str(corpus), str(seeds)]
@@ -125,6 +228,8 @@ def main() -> int:
         "executions": last_number(text, r"stat::number_of_executed_units:\s+(\d+)") or last_number(text, r"^#(\d+)"),
         "edges": last_number(text, r"cov: (\d+)"),
         "features": last_number(text, r"ft: (\d+)"),
+        "rss_mib": last_number(text, r"stat::peak_rss_mb:\s+(\d+)"),
+        "slowest_s": last_number(text, r"stat::slowest_unit_time_sec:\s+(\d+)"),
         "corpus": sum(1 for _ in corpus.iterdir()),
         "crashes": len(crashes),
         "crash_files": [str(crash.relative_to(ROOT)) for crash in crashes],
@@ -177,6 +282,17 @@ def write_seeds(target: str, directory: Path) -> Path:
         if len(seed) <= LONGEST_INPUT:
             (directory / f"{number:04}").write_bytes(seed)
     return directory
+
+
+def write_dictionary(target: str, file: Path) -> Path | None:
+    """Write the words of what a target reads, if it has any: those of its file, and those of the tables."""
+    kind = target.split("_", maxsplit=1)[0]
+    known = FUZZ / f"{kind}.dict"
+    if not known.exists():
+        return None
+    words = rules_words() if kind == "rules" else ()
+    file.write_text(known.read_text() + "".join(f'"{word}"\n' for word in words))
+    return file
 
 
 def last_number(text: str, pattern: str) -> int | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.e2e.autobahn import python2
@@ -19,20 +21,23 @@ SHORT: dict[str, list[str]] = {
     "autobahn": ["--cases", "1.*"],
     "browser": ["--mib", "2"],
     "fuzz": ["http1_request", "5"],
+    "fuzz rules_evaluator": ["rules_evaluator", "5"],
+    "fuzz rules_parser": ["rules_parser", "5"],
     "h2spec": ["--times", "1"],
     "reload": ["--reloads", "2", "--upgrades", "1", "--clients", "2"],
     "rules": ["--pairs", "5000", "--printed", "500"],
 }
-"""The arguments with which each proof is over in seconds."""
+"""The arguments with which each proof is over in seconds; what follows its name tells its runs apart."""
 
 
 def test_every_proof_is_run_here() -> None:
-    assert {proof.stem for proof in (REPOSITORY / "proofs").glob("*.py")} == set(SHORT)
+    assert {proof.stem for proof in (REPOSITORY / "proofs").glob("*.py")} == {run.split(maxsplit=1)[0] for run in SHORT}
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", sorted(SHORT))
-def test_a_short_run_prints_one_line(name: str) -> None:
+@pytest.mark.parametrize("run", sorted(SHORT))
+def test_a_short_run_prints_one_line(run: str) -> None:
+    name = run.split(maxsplit=1)[0]
     if name == "fuzz" and not has_cargo_fuzz():
         pytest.skip("cargo fuzz or the nightly toolchain is not installed; cargo install cargo-fuzz")
     if name == "autobahn":
@@ -43,7 +48,7 @@ def test_a_short_run_prints_one_line(name: str) -> None:
         pytest.skip("go is not installed, and it builds the HTTP/2 tester")
     if name == "autobahn" and python2() is None:
         pytest.skip("there is no Python 2.7, which the WebSocket tester needs; pyenv install 2.7")
-    command = [sys.executable, f"proofs/{name}.py", *SHORT[name]]
+    command = [sys.executable, f"proofs/{name}.py", *SHORT[run]]
     ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=590)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     (line,) = ended.stdout.splitlines()
@@ -58,7 +63,33 @@ def has_cargo_fuzz() -> bool:
     return asked.returncode == 0
 
 
+def fuzz() -> dict[str, Any]:
+    """What `proofs/fuzz.py` is made of."""
+    return runpy.run_path(str(REPOSITORY / "proofs" / "fuzz.py"))
+
+
+def test_the_seeds_of_the_rules_are_the_hand_written_cases() -> None:
+    parser = list(fuzz()["SEEDS"]["rules_parser"]())
+    evaluator = list(fuzz()["SEEDS"]["rules_evaluator"]())
+    assert len(parser) > 900
+    assert b'true\n    http.host eq "a"' not in parser
+    assert b"ip.src in {192.0.2.0/24}" in parser
+    head = b"GET / HTTP/1.1\r\nHost: www.example.com\r\n\r\n"
+    assert b"0@" + b"ip.src in {192.0.2.0/24}" + b"\0" + head + b"\0" + b"\0" in evaluator
+    (upload,) = [seed for seed in evaluator if b"\0\0\x89PNG\r\n\x1a\n" in seed and b"\1" in seed]
+    assert upload.startswith(b'0@http.request.body.mime eq "image/png"\1')
+    (response,) = [seed for seed in evaluator if seed.startswith(b"1@http.response.code eq 404\0")]
+    assert b"\0HTTP/1.1 404 Not Found\r\nContent-Type: text/HTML; charset=utf-8\r\n" in response
+    assert any(seed.startswith(b"5@to_string(5)\0") for seed in evaluator)
+
+
+def test_the_dictionary_of_the_rules_has_every_name(tmp_path: Path) -> None:
+    words = fuzz()["write_dictionary"]("rules_parser", tmp_path / "words").read_text().splitlines()
+    assert {'"http.host"', '"regex_replace("', '" strict wildcard "'} <= set(words)
+    assert all(re.fullmatch(r'"(?:[^"\\]|\\.)+"|#.*', word) for word in words)
+
+
 def test_a_fuzz_run_that_did_not_run_is_no_proof() -> None:
-    clean = runpy.run_path(str(REPOSITORY / "proofs" / "fuzz.py"))["clean"]
+    clean = fuzz()["clean"]
     runs = [(0, 1000, 0), (0, None, 0), (0, 0, 0), (127, 1000, 0), (0, 1000, 1)]
     assert [clean(*run) for run in runs] == [True, False, False, False, False]

@@ -157,6 +157,11 @@ fn regex_replace<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
     let text = source.bytes()?;
     let groups = pattern.captures::<{ REFERENCES_MAX + 1 }>(text);
     let Some(whole) = groups[0].clone() else { return Some(source) };
+    #[cfg(feature = "planted")]
+    assert!(
+        !whole.is_empty() || replacement.highest() == 0,
+        "planted: a match of nothing in whose place something of it is put"
+    );
     let mut replaced = arguments.spare().buffer();
     replaced.extend_from_slice(&text[..whole.start]);
     replacement.write(&mut replaced, |number| text.get(groups.get(number)?.clone()?));

@@ -25,8 +25,12 @@ impl Sample {
 
     /// A request of that head, as it was sent.
     pub fn sent(head: &[u8]) -> Self {
-        let parsed = RequestParser::new(Limits::default()).parse(head);
-        let (head, _) = parsed.expect("a sample that the codec accepts").expect("a whole head");
+        Self::accepted(head).expect("a whole head that the codec accepts")
+    }
+
+    /// A request of what was sent, if the codec accepts it.
+    pub fn accepted(head: &[u8]) -> Option<Self> {
+        let (head, _) = RequestParser::new(Limits::default()).parse(head).ok()??;
         let connection = Connection {
             client_ip: "192.0.2.7".parse().unwrap(),
             client_port: 49152,
@@ -36,7 +40,7 @@ impl Sample {
             http2_fingerprint: None,
             scheme_https: false,
         };
-        Self { head, connection, normalize: Normalization::Cloudflare, body: None, response: None }
+        Some(Self { head, connection, normalize: Normalization::Cloudflare, body: None, response: None })
     }
 
     #[must_use]
@@ -85,11 +89,16 @@ impl Sample {
     }
 
     #[must_use]
-    pub fn answered(mut self, head: &str, error_type: &'static str) -> Self {
+    pub fn answered(self, head: &str, error_type: &'static str) -> Self {
         let head = format!("{}\r\n\r\n", head.trim().lines().map(str::trim).collect::<Vec<_>>().join("\r\n"));
-        let parsed = ResponseParser::new(Limits::default()).parse(head.as_bytes(), b"GET");
-        self.response = Some((parsed.expect("a response that the codec accepts").expect("a whole head").0, error_type));
-        self
+        self.answered_with(head.as_bytes(), error_type).expect("a whole head that the codec accepts")
+    }
+
+    /// The same with a response of what was sent, if the codec accepts it.
+    pub fn answered_with(mut self, head: &[u8], error_type: &'static str) -> Option<Self> {
+        let (head, _) = ResponseParser::new(Limits::default()).parse(head, b"GET").ok()??;
+        self.response = Some((head, error_type));
+        Some(self)
     }
 
     /// The request as the edge hands it to its view.
