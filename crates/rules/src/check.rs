@@ -15,7 +15,7 @@ use crate::expression::Context;
 use crate::functions::{self, Body, FUNCTIONS, Function, Limits, Parameter, Replacement, Returns};
 use crate::ip_set::{IpRange, IpSetBuilder};
 use crate::list::{List, ListKind};
-use crate::pattern::{PatternError, Wildcard};
+use crate::pattern::{MAX_STATES_TOGETHER, PatternError, SharedPattern, Wildcard};
 use crate::plan::{BytesCheck, Call, IntegerCheck, IpCheck, Operand, Test, order};
 use crate::typed::{Shape, Shapes};
 
@@ -36,6 +36,8 @@ pub(crate) struct Checker<'a> {
     once: Vec<&'static str>,
     /// The one of them whose arguments are being checked.
     within: Option<&'static str>,
+    /// How many states the regular expressions need that have been seen.
+    states: usize,
     /// The types of all nodes, where someone has asked for them.
     pub(crate) shapes: Option<Shapes>,
 }
@@ -82,6 +84,7 @@ impl<'a> Checker<'a> {
             functions: 0,
             once: Vec::new(),
             within: None,
+            states: 0,
             shapes: None,
         }
     }
@@ -311,7 +314,7 @@ impl<'a> Checker<'a> {
                 Ok(map_operand(checked, |operand| bytes_test(operand, check)))
             }
             (Type::String | Type::Bytes, Literal::Pattern(pattern)) => {
-                let pattern = self.context.cache.pattern(pattern).map_err(|error| self.wrong_pattern(error, right))?;
+                let pattern = self.pattern(pattern, right)?;
                 Ok(map_operand(checked, |operand| bytes_test(operand, BytesCheck::Matches(pattern))))
             }
             (Type::Integer, Literal::Integer(value)) => {
@@ -402,6 +405,18 @@ impl<'a> Checker<'a> {
             Operator::Wildcard => BytesCheck::Wildcard(Box::new(Wildcard::new(value, false)?)),
             Operator::StrictWildcard => BytesCheck::Wildcard(Box::new(Wildcard::new(value, true)?)),
         })
+    }
+
+    /// A regular expression, as long as all of them together do not need too much.
+    fn pattern(&mut self, pattern: &str, node: &Node) -> Result<SharedPattern> {
+        let pattern = self.context.cache.pattern(pattern).map_err(|error| self.wrong_pattern(error, node))?;
+        self.states += pattern.states();
+        if self.states > MAX_STATES_TOGETHER {
+            let message = format!("the regular expressions up to this one need {} states together", self.states);
+            return Err(Fault::new(node.span.clone(), message)
+                .expected(format!("at most {MAX_STATES_TOGETHER} in one expression: several rules")));
+        }
+        Ok(pattern)
     }
 
     fn wrong_pattern(&self, error: PatternError, node: &Node) -> Fault {
@@ -642,7 +657,7 @@ impl<'a> Checker<'a> {
     }
 
     /// A literal argument in the form in which its function uses it, where that is another one.
-    fn prepared(&self, function: &Function, arguments: &[Node], place: usize) -> Result<Option<Operand>> {
+    fn prepared(&mut self, function: &Function, arguments: &[Node], place: usize) -> Result<Option<Operand>> {
         let limits = |place: usize| function.parameter(place).map_or(Limits::None, |parameter| parameter.limits);
         let text = |place: usize| match arguments.get(place).map(|argument| &argument.kind) {
             Some(Kind::Literal(Literal::String(text))) => Some(text.as_slice()),
@@ -655,9 +670,7 @@ impl<'a> Checker<'a> {
                     Fault::new(argument.span.clone(), "the regular expression is no UTF-8")
                         .expected("bytes above 7F as escapes of the regular expression, such as \\\\xFF")
                 })?;
-                Operand::Pattern(
-                    self.context.cache.pattern(pattern).map_err(|error| self.wrong_pattern(error, argument))?,
-                )
+                Operand::Pattern(self.pattern(pattern, argument)?)
             }
             Limits::Wildcard => {
                 let is_strict = text(place + 2).is_some_and(|flags| flags.contains(&b's'));

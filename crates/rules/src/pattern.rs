@@ -19,6 +19,9 @@ pub(crate) struct PatternError {
 
 /// The largest automaton that a regular expression may need, in states. Repetitions multiply: `(\w{100}){100}` is refused.
 const MAX_STATES: usize = 20_000;
+/// What all regular expressions of one expression may need together. 4,096 characters have room for 148 of nearly
+/// [`MAX_STATES`], which would take 56 MiB and 0.3 s when the first request comes.
+pub(crate) const MAX_STATES_TOGETHER: usize = 2 * MAX_STATES;
 /// From this size on the automaton is built when the rule is compiled, so that a failure cannot wait for a request. Below
 /// it building cannot fail: the limit of its size is far away.
 const BUILT_EAGERLY: usize = 2_000;
@@ -38,6 +41,7 @@ const CACHE_BYTES: usize = 256 << 10;
 #[derive(Debug)]
 pub(crate) struct Pattern {
     source: Box<str>,
+    states: usize,
     literals: Option<Box<[Vec<u8>]>>,
     automaton: OnceLock<Option<Regex>>,
 }
@@ -53,7 +57,7 @@ impl Pattern {
                 at: None,
             });
         }
-        let pattern = Self { source: source.into(), literals: literals(&tree), automaton: OnceLock::new() };
+        let pattern = Self { source: source.into(), states, literals: literals(&tree), automaton: OnceLock::new() };
         if states > BUILT_EAGERLY && pattern.automaton().is_none() {
             return Err(PatternError {
                 message: "the regular expression is too large".to_owned(),
@@ -62,6 +66,11 @@ impl Pattern {
             });
         }
         Ok(pattern)
+    }
+
+    /// How many states its automaton may need.
+    pub(crate) fn states(&self) -> usize {
+        self.states
     }
 
     pub(crate) fn is_match(&self, text: &[u8]) -> bool {

@@ -486,6 +486,19 @@ fn patterns_are_checked_where_they_are_written() {
 }
 
 #[test]
+fn regular_expressions_are_bounded_one_by_one_and_together() {
+    let error = refusal("http.host matches \"(a{1000}){10}\"");
+    assert_eq!(error.message, "the regular expression needs 20030 states");
+    let each = |times: usize| (0..times).map(|number| format!("http.host matches \"[a-z]{{{}}}\"", 9000 + number));
+    let error = refusal(&each(3).collect::<Vec<_>>().join(" or "));
+    assert_eq!(error.message, "the regular expressions up to this one need 54006 states together");
+    assert_eq!((error.column, error.expected.as_deref()), (89, Some("at most 40000 in one expression: several rules")));
+    let (lists, cache) = (Lists::default(), Cache::default());
+    let context = Context { phase: Phase::RequestFirewallCustom, used_as: Use::Filter, lists: &lists, cache: &cache };
+    assert!(rules::compile(&each(2).collect::<Vec<_>>().join(" or "), &context).is_ok());
+}
+
+#[test]
 fn the_second_line_is_counted_from_its_beginning() {
     let error = refusal("ssl and\n  http.hots eq \"a\"");
     assert_eq!((error.line, error.column, error.span.clone()), (2, 3, 10..19));
