@@ -23,12 +23,37 @@ pub struct Pairs<'v> {
 impl<'v> Pairs<'v> {
     /// The pair at that position.
     pub fn get(self, position: usize) -> Option<PairRef<'v>> {
-        let offsets = self.index.offsets.get(position)?;
+        self.index.offsets.get(position).map(|offsets| self.pair(offsets))
+    }
+
+    /// All pairs in order.
+    pub(crate) fn iter(self) -> impl Iterator<Item = PairRef<'v>> {
+        self.index.offsets.iter().map(move |offsets| self.pair(offsets))
+    }
+
+    /// Where the first pair of that name is.
+    pub(crate) fn position(self, name: &[u8]) -> Option<usize> {
+        self.index.offsets.iter().position(|offsets| self.is_named(offsets, name))
+    }
+
+    /// The values of the pairs of that name, from the given position on.
+    pub(crate) fn named(self, name: &'v [u8], from: usize) -> impl Iterator<Item = &'v [u8]> {
+        let rest = self.index.offsets.get(from..).unwrap_or_default();
+        rest.iter().filter(move |offsets| self.is_named(offsets, name)).map(move |offsets| self.pair(offsets).value)
+    }
+
+    /// Most names differ in length, which is known without a look at the text.
+    fn is_named(self, offsets: &Offsets, name: &[u8]) -> bool {
+        let (start, end) = offsets.name;
+        (end - start) as usize == name.len() && *self.pair(offsets).name == *name
+    }
+
+    fn pair(self, offsets: &Offsets) -> PairRef<'v> {
         let names = if offsets.decoded { &self.index.decoded } else { self.text };
-        Some(PairRef {
+        PairRef {
             name: &names[offsets.name.0 as usize..offsets.name.1 as usize],
             value: &self.text[offsets.value.0 as usize..offsets.value.1 as usize],
-        })
+        }
     }
 
     /// The number of pairs.

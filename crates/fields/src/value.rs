@@ -111,6 +111,22 @@ impl<'v> Array<'v> {
         self.iter().nth(position)
     }
 
+    /// Whether something holds for one of the elements. Which kind of array it is is asked once, and not for each of
+    /// them as [`Array::iter`] must.
+    #[inline]
+    pub fn any(self, mut holds: impl FnMut(Value<'v>) -> bool) -> bool {
+        match self {
+            Self::HeaderNames(headers) => headers.spans().iter().any(|line| holds(Value::Bytes(headers.name(line)))),
+            Self::HeaderValues(headers) => headers.spans().iter().any(|line| holds(Value::Bytes(headers.value(line)))),
+            Self::PairNames(pairs) => pairs.iter().any(|pair| holds(Value::Bytes(pair.name))),
+            Self::PairValues(pairs) => pairs.iter().any(|pair| holds(Value::Bytes(pair.value))),
+            Self::PairValuesOf(pairs, key, First(first)) => {
+                pairs.named(&key.name, first as usize).any(|value| holds(Value::Bytes(value)))
+            }
+            array => array.iter().any(holds),
+        }
+    }
+
     /// The number of elements.
     pub fn len(self) -> usize {
         match self {
@@ -230,9 +246,7 @@ impl<'k> Sought<'k> {
     }
 
     fn first_pair(self, pairs: Pairs<'_>) -> Option<First> {
-        (0..pairs.len())
-            .find(|at| pairs.get(*at).is_some_and(|pair| *pair.name == *self.name))
-            .map(|at| First(at as u32))
+        pairs.position(self.name).map(|at| First(at as u32))
     }
 }
 
@@ -271,6 +285,7 @@ impl<'v> Map<'v> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pairs::PairIndex;
 
     fn strings(array: Array<'_>) -> Vec<&str> {
         let text = |value| match value {
@@ -302,6 +317,25 @@ mod tests {
             })
             .collect();
         assert_eq!(rows, [vec!["a", "b"], vec![], vec!["c"]]);
+    }
+
+    #[test]
+    fn something_holds_for_one_element_or_for_none() {
+        let mut index = PairIndex::default();
+        let text = b"a=1&b=2&a=3";
+        index.find_arguments(text);
+        let (pairs, a) = (index.pairs(text), Key::new(b"a"));
+        let Some(Value::Array(values)) = Map::Pairs(pairs).get(&a) else { panic!("the name has values") };
+        let holds = |array: Array<'_>, wanted: &[u8]| {
+            let found = |value| matches!(value, Value::Bytes(bytes) if bytes == wanted);
+            assert_eq!(array.any(found), array.iter().any(found), "{array:?}");
+            array.any(found)
+        };
+        assert!(holds(values, b"3") && holds(values, b"1") && !holds(values, b"2"));
+        assert!(holds(Array::PairNames(pairs), b"b") && !holds(Array::PairNames(pairs), b"2"));
+        assert!(holds(Array::PairValues(pairs), b"2") && !holds(Array::PairValues(pairs), b"a"));
+        let words = Array::Strings(Spans::new(b"one,two", &[(0, 3), (4, 7)]));
+        assert!(holds(words, b"two") && !holds(words, b"three"));
     }
 
     #[test]

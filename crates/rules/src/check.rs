@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use fields::{Available, FieldSet, Key, TABLE, Type};
+use fields::{Available, FieldId, FieldSet, Key, TABLE, Type};
 use memchr::memmem::Finder;
 
 use crate::ast::{Ast, Index, Item, ItemValue, Kind, Literal, Logical, Name, Node, Operator, Set};
@@ -15,7 +15,7 @@ use crate::expression::Context;
 use crate::functions::{self, Body, FUNCTIONS, Function, Limits, Parameter, Replacement, Returns};
 use crate::ip_set::{IpRange, IpSetBuilder};
 use crate::list::{List, ListKind};
-use crate::pattern::{MAX_STATES_TOGETHER, PatternError, SharedPattern, Wildcard};
+use crate::pattern::{Encoded, MAX_STATES_TOGETHER, PatternError, SharedPattern, Wildcard};
 use crate::plan::{BytesCheck, Call, IntegerCheck, IpCheck, Operand, Test, order};
 use crate::typed::{Shape, Shapes};
 
@@ -319,7 +319,7 @@ impl<'a> Checker<'a> {
             }
             (Type::Integer, Literal::Integer(value)) => {
                 let check = integer_check(operator, *value);
-                Ok(map_operand(checked, |operand| Test::Integer(operand, check)))
+                Ok(map_operand(checked, |operand| integer_test(operand, check)))
             }
             (Type::Ip, Literal::Ip(address)) => {
                 let address = address.to_canonical();
@@ -401,7 +401,7 @@ impl<'a> Checker<'a> {
             Operator::Greater => BytesCheck::Greater(value.into()),
             Operator::GreaterOrEqual => BytesCheck::GreaterOrEqual(value.into()),
             // The parser makes a pattern of what follows `matches`.
-            Operator::Contains | Operator::Matches => BytesCheck::Contains(Box::new(Finder::new(value).into_owned())),
+            Operator::Contains | Operator::Matches => contains(value),
             Operator::Wildcard => BytesCheck::Wildcard(Box::new(Wildcard::new(value, false)?)),
             Operator::StrictWildcard => BytesCheck::Wildcard(Box::new(Wildcard::new(value, true)?)),
         })
@@ -464,7 +464,7 @@ impl<'a> Checker<'a> {
             }
             (Type::Integer, Set::Items(items)) => {
                 let ranges = items.iter().map(|item| integer_item(item, left)).collect::<Result<Vec<_>>>()?;
-                Ok(map_operand(checked, |operand| Test::Integer(operand, IntegerCheck::OneOf(merged(ranges)))))
+                Ok(map_operand(checked, |operand| integer_test(operand, IntegerCheck::OneOf(merged(ranges)))))
             }
             (Type::Ip, Set::Items(items)) => {
                 let mut builder = IpSetBuilder::default();
@@ -530,8 +530,7 @@ impl<'a> Checker<'a> {
             self.within = Some(function.name);
         }
         let checked = match function.body {
-            Body::Some => self.quantified(function, &arguments[0], Test::SomeElement),
-            Body::Every => self.quantified(function, &arguments[0], Test::EveryElement),
+            Body::Some | Body::Every => self.quantified(function, &arguments[0]),
             Body::Evaluate(_) | Body::Either { .. } => self.evaluated(function, arguments),
         };
         self.within = within;
@@ -564,12 +563,7 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
-    fn quantified<'n>(
-        &mut self,
-        function: &'static Function,
-        argument: &'n Node,
-        quantify: fn(Operand, Box<Test>) -> Test,
-    ) -> Result<Checked<'n>> {
+    fn quantified<'n>(&mut self, function: &'static Function, argument: &'n Node) -> Result<Checked<'n>> {
         let (source, test) = match self.check(argument)? {
             Checked::EachTest { source, test, .. } => (source, test),
             Checked::Each { source, element, kind: Type::Boolean, .. } => (source, holds(element)),
@@ -592,7 +586,10 @@ impl<'a> Checker<'a> {
                 .expected("[*] after the array, as in any(http.request.headers.names[*] eq \"x-test\")"));
             }
         };
-        Ok(Checked::Test(quantify(source, Box::new(test))))
+        Ok(Checked::Test(match function.body {
+            Body::Every => Test::EveryElement(source, Box::new(test)),
+            _ => some_element(source, test),
+        }))
     }
 
     fn evaluated<'n>(&mut self, function: &'static Function, arguments: &'n [Node]) -> Result<Checked<'n>> {
@@ -881,22 +878,91 @@ fn joined(operator: Logical, tests: Vec<Test>) -> Test {
     if is_odd { not(joined) } else { joined }
 }
 
+fn contains(value: &[u8]) -> BytesCheck {
+    match value {
+        [byte] => BytesCheck::ContainsByte(*byte),
+        value => BytesCheck::Contains(Box::new(Finder::new(value).into_owned())),
+    }
+}
+
 fn bytes_test(operand: Operand, check: BytesCheck) -> Test {
-    match operand {
+    let (calls, check) = without_calls(&operand, check);
+    match (0..calls).fold(operand, |operand, _| first_argument(operand)) {
         Operand::Field(field) => Test::Field(field, check),
-        Operand::Call(Call { name: "lower", arguments, evaluate }) => {
-            match (check, <Box<[Operand; 1]>>::try_from(arguments)) {
-                (BytesCheck::Equal(value), Ok(argument)) if !value.iter().any(u8::is_ascii_uppercase) => {
-                    let [argument] = *argument;
-                    bytes_test(argument, BytesCheck::EqualIgnoringCase(value))
-                }
-                (check, arguments) => {
-                    let arguments = arguments.map_or_else(|arguments| arguments, |argument| argument as Box<[Operand]>);
-                    Test::Bytes(Operand::Call(Call { name: "lower", evaluate, arguments }), check)
-                }
-            }
-        }
         operand => Test::Bytes(operand, check),
+    }
+}
+
+/// A check of what a function is given in place of one of what it makes of it, and how many calls that saves.
+fn without_calls(operand: &Operand, check: BytesCheck) -> (usize, BytesCheck) {
+    let lowered = only_argument(operand, "lower");
+    let encoded = only_argument(lowered.unwrap_or(operand), "url_decode").and_then(|_| {
+        let literal = check.contained()?;
+        Encoded::new(literal, lowered.is_some())
+    });
+    match (check, encoded) {
+        (BytesCheck::Equal(value), _) if lowered.is_some() && !value.iter().any(u8::is_ascii_uppercase) => {
+            (1, BytesCheck::EqualIgnoringCase(value))
+        }
+        (_, Some(encoded)) => (1 + usize::from(lowered.is_some()), BytesCheck::ContainsEncoded(Box::new(encoded))),
+        (check, None) => (0, check),
+    }
+}
+
+/// The argument of a call of that function, where it is given no other.
+fn only_argument<'o>(operand: &'o Operand, function: &str) -> Option<&'o Operand> {
+    match operand {
+        Operand::Call(Call { name, arguments, .. }) if *name == function && arguments.len() == 1 => arguments.first(),
+        _ => None,
+    }
+}
+
+fn first_argument(operand: Operand) -> Operand {
+    match operand {
+        Operand::Call(Call { name, evaluate, arguments }) => match <Box<[Operand; 1]>>::try_from(arguments) {
+            Ok(only) => {
+                let [argument] = *only;
+                argument
+            }
+            Err(arguments) => Operand::Call(Call { name, evaluate, arguments }),
+        },
+        operand => operand,
+    }
+}
+
+fn integer_test(operand: Operand, check: IntegerCheck) -> Test {
+    match only_argument(&operand, "len") {
+        Some(Operand::Field(field)) if field.kind().is_bytes() => Test::Length(*field, check),
+        _ => Test::Integer(operand, check),
+    }
+}
+
+fn some_element(source: Operand, test: Test) -> Test {
+    let first = of_the_whole(&source, &test);
+    let some = Test::SomeElement(source, Box::new(test));
+    match first {
+        Some(first) => joined(Logical::And, vec![first, some]),
+        None => some,
+    }
+}
+
+/// What must hold for the text that all elements of an array are parts of, if that is quicker to see than what is asked of
+/// each of them.
+fn of_the_whole(source: &Operand, test: &Test) -> Option<Test> {
+    let whole = match source {
+        Operand::Field(FieldId::RequestUriArgsNames | FieldId::RequestUriArgsValues) => FieldId::RequestUriQuery,
+        Operand::Field(FieldId::RawRequestUriArgsNames | FieldId::RawRequestUriArgsValues) => {
+            FieldId::RawRequestUriQuery
+        }
+        _ => return None,
+    };
+    let Test::Bytes(Operand::Element, check) = test else { return None };
+    match check {
+        // An escape holds no sign that ends an argument, so that what is decoded apart is the same within the whole.
+        BytesCheck::ContainsEncoded(encoded) => {
+            Some(Test::Field(whole, BytesCheck::ContainsEncoded(Box::new((**encoded).clone()))))
+        }
+        check => check.contained().map(|literal| Test::Field(whole, contains(literal))),
     }
 }
 

@@ -11,26 +11,20 @@
 //! `(?i)` alike: a condition may let an expression through that then does not match, never the other way round.
 
 mod addresses;
+mod need;
 
 use std::collections::HashMap;
 
 use aho_corasick::packed;
-use fields::{Available, Buffer, FieldId, Map, Type, Value, View};
+use fields::{Buffer, FieldId, Map, Type, Value, View};
 
 use crate::expression::Expression;
 use crate::functions::url_decode;
 use crate::ip_set::IpSet;
-use crate::plan::{BytesCheck, Call, IpCheck, Operand, Test, order};
+use crate::plan::order;
 use addresses::{AddressIndex, Addresses};
+use need::{LITERAL_BYTES_MIN, LITERALS_MAX, Need, Source, chosen};
 
-/// Fewer expressions than this on one field are run as quickly as they are looked for.
-const WORTHWHILE: usize = 2;
-/// Up to this many literals the search stays one pass of vector instructions.
-const LITERALS_MAX: usize = 64;
-/// Shorter literals stand in every other request.
-const LITERAL_BYTES_MIN: usize = 2;
-/// From this length on a value is looked for with the literals of its field.
-const WITHIN_BYTES_MIN: usize = 4;
 const WORD_BYTES: usize = 8;
 
 /// What tells which of a sequence of expressions may match a request.
@@ -62,61 +56,20 @@ struct Within {
     expressions: Places,
 }
 
-/// Where a text is from: a field, or each element of an array.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Source {
-    field: FieldId,
-    /// The options of `url_decode`, where the text is looked at decoded.
-    decoded: Option<Box<[u8]>>,
-}
-
 /// The names in a map that expressions ask for.
 #[derive(Debug)]
 struct Names {
     field: FieldId,
-    expressions: HashMap<Box<[u8]>, Places>,
+    /// Sorted by length, then by bytes.
+    asked: Box<[(Box<[u8]>, Places)]>,
     /// A bit for each length that one of the names has.
     lengths: u64,
-}
-
-/// A condition without which an expression cannot match.
-#[derive(Clone, Debug)]
-enum Need<'e> {
-    /// One of the literals is the text, or stands in it.
-    Text { source: Source, whole: bool, literals: Vec<Vec<u8>> },
-    /// The map has a value of that name.
-    Name { field: FieldId, name: &'e [u8] },
-    /// The client's address is one of these.
-    Address(Addresses<'e>),
-}
-
-/// What the conditions that are decided together have in common.
-#[derive(PartialEq, Eq, Hash)]
-enum Crowd {
-    Text(Source, bool),
-    Names(FieldId),
-    Addresses,
 }
 
 impl Gate {
     /// A gate before `expressions`, or `None` where it would save nothing.
     pub fn new<'e>(expressions: impl Iterator<Item = &'e Expression>) -> Option<Self> {
-        let mut needs: Vec<Option<Vec<Need<'e>>>> = expressions
-            .map(|expression| needs(expression.test(), None).filter(|needs| needs.iter().all(Need::is_quick)))
-            .collect();
-        // A group that is too small is given up, and with it the other conditions of its expressions.
-        loop {
-            let mut crowd: HashMap<Crowd, usize> = HashMap::new();
-            for need in needs.iter().flatten().flatten() {
-                *crowd.entry(need.crowd()).or_default() += 1;
-            }
-            let is_alone = |needs: &Vec<Need<'e>>| needs.iter().any(|need| crowd[&need.crowd()] < WORTHWHILE);
-            let before = needs.iter().flatten().count();
-            needs.iter_mut().filter(|needs| needs.as_ref().is_some_and(is_alone)).for_each(|needs| *needs = None);
-            if needs.iter().flatten().count() == before {
-                break;
-            }
-        }
+        let needs = chosen(expressions);
         let mut gathered = Gathered::default();
         let mut always = vec![0; needs.len().div_ceil(8).next_multiple_of(WORD_BYTES)];
         for (place, needs) in needs.iter().enumerate() {
@@ -247,8 +200,8 @@ impl Names {
     }
 
     fn find(&self, name: &[u8], bits: &mut [u8]) {
-        if let Some(expressions) = self.expressions.get(name) {
-            set_all(bits, expressions);
+        if let Ok(found) = self.asked.binary_search_by(|(other, _)| order(other, name)) {
+            set_all(bits, &self.asked[found].1);
         }
     }
 }
@@ -259,7 +212,7 @@ struct Gathered<'e> {
     texts: Vec<GatheredText>,
     /// Where each text is among them.
     text_places: HashMap<Source, usize>,
-    names: HashMap<FieldId, HashMap<Box<[u8]>, Vec<u32>>>,
+    names: HashMap<FieldId, HashMap<Vec<u8>, Vec<u32>>>,
     addresses: Vec<(Addresses<'e>, Vec<u32>)>,
     /// Where each set is among them, by where it is in memory: expressions share the sets of lists.
     address_places: HashMap<*const IpSet, usize>,
@@ -284,8 +237,8 @@ impl<'e> Gathered<'e> {
                     text.add(place, *whole, literals);
                 }
             }
-            Need::Name { field, name } => {
-                self.names.entry(*field).or_default().entry((*name).into()).or_default().push(place);
+            Need::Name { field, name, .. } => {
+                self.names.entry(*field).or_default().entry(name.clone()).or_default().push(place);
             }
             Need::Address(addresses) => {
                 let at = match addresses {
@@ -308,7 +261,7 @@ impl<'e> Gathered<'e> {
             .map(|(field, expressions)| Names {
                 field,
                 lengths: expressions.keys().fold(0, |lengths, name| lengths | length_bit(name)),
-                expressions: expressions.into_iter().map(|(name, places)| (name, places.into())).collect(),
+                asked: sorted(expressions),
             })
             .collect();
         let addresses = (!self.addresses.is_empty()).then(|| AddressIndex::new(self.addresses));
@@ -337,9 +290,6 @@ impl GatheredText {
 
     /// What is looked for in the text. Where a search cannot be built, its expressions are run always.
     fn build(self, always: &mut [u8]) -> Text {
-        let mut whole: Vec<(Box<[u8]>, Places)> =
-            self.whole.into_iter().map(|(literal, places)| (literal.into(), places.into())).collect();
-        whole.sort_unstable_by(|(one, _), (other, _)| order(one, other));
         let mut within = Vec::with_capacity(self.within.len());
         for (mut literals, expressions) in self.within {
             literals.sort_unstable();
@@ -350,158 +300,16 @@ impl GatheredText {
                 None => set_all(always, &expressions),
             }
         }
-        Text { source: self.source, whole: whole.into(), within: within.into() }
+        Text { source: self.source, whole: sorted(self.whole), within: within.into() }
     }
 }
 
-impl Need<'_> {
-    fn crowd(&self) -> Crowd {
-        match self {
-            Self::Text { source, whole, .. } => Crowd::Text(source.clone(), *whole),
-            Self::Name { field, .. } => Crowd::Names(*field),
-            Self::Address(_) => Crowd::Addresses,
-        }
-    }
-
-    fn within(source: Source, mut literals: Vec<Vec<u8>>) -> Option<Self> {
-        for literal in &mut literals {
-            literal.make_ascii_lowercase();
-        }
-        literals.sort_unstable();
-        literals.dedup();
-        let usable = !literals.is_empty()
-            && literals.len() <= LITERALS_MAX / 2
-            && literals.iter().all(|literal| literal.len() >= LITERAL_BYTES_MIN);
-        usable.then_some(Self::Text { source, whole: false, literals })
-    }
-
-    /// How much it says: a longer literal is rarer, and a whole value is often one that many requests share.
-    fn rank(&self) -> (u8, usize) {
-        match self {
-            Self::Text { whole, literals, .. } => {
-                let shortest = literals.iter().map(Vec::len).min().unwrap_or_default().min(8);
-                (if *whole { 0 } else { 2 }, shortest)
-            }
-            Self::Name { .. } | Self::Address(_) => (1, 0),
-        }
-    }
-
-    /// Bodies are searched by the rules that read them: nobody else should wait for a second pass.
-    fn is_quick(&self) -> bool {
-        match self {
-            Self::Text { source: Source { field, .. }, .. } | Self::Name { field, .. } => {
-                field.field().available != Available::Body
-            }
-            Self::Address(_) => true,
-        }
-    }
-}
-
-/// Conditions of which one must hold for the test to be true; `None` where it has none that can be looked for. A test of
-/// the elements of an array is true for one of them, if the array is a field.
-fn needs(test: &Test, array: Option<FieldId>) -> Option<Vec<Need<'_>>> {
-    match test {
-        Test::Constant(false) => Some(Vec::new()),
-        Test::All(tests) => {
-            tests.iter().filter_map(|test| needs(test, array)).max_by_key(|needs| needs.iter().map(Need::rank).min())
-        }
-        Test::Any(tests) => {
-            let each: Option<Vec<_>> = tests.iter().map(|test| needs(test, array)).collect();
-            Some(each?.into_iter().flatten().collect())
-        }
-        Test::Field(field, check) => of_check(Source { field: *field, decoded: None }, check).map(|need| vec![need]),
-        Test::Bytes(operand, check) => {
-            of_operand(operand, check, array).or_else(|| name_in(operand)).map(|need| vec![need])
-        }
-        Test::Ip(Operand::Field(FieldId::IpSource), check) => Some(vec![Need::Address(match check {
-            IpCheck::Equal(address) => Addresses::One(*address),
-            IpCheck::OneOf(set) => Addresses::Set(set),
-            IpCheck::InList(list) => Addresses::Set(list.addresses()?),
-            IpCheck::NotEqual(_) => return None,
-        })]),
-        Test::Integer(operand, _) | Test::Ip(operand, _) | Test::Holds(operand) => {
-            name_in(operand).map(|need| vec![need])
-        }
-        Test::SomeElement(Operand::Field(field), test) if field.field().kind == Type::Array(&Type::String) => {
-            needs(test, Some(*field))
-        }
-        Test::SomeElement(source, _) => name_in(source).map(|need| vec![need]),
-        _ => None,
-    }
-}
-
-/// What is looked for in a field or element, decoded or not. A change of case changes nothing here.
-fn of_operand<'e>(operand: &'e Operand, check: &'e BytesCheck, array: Option<FieldId>) -> Option<Need<'e>> {
-    match operand {
-        Operand::Call(Call { name: "lower" | "upper", arguments, .. }) => {
-            of_changed(source_of(arguments.first()?, array)?, check)
-        }
-        operand => of_check(source_of(operand, array)?, check),
-    }
-}
-
-fn source_of(operand: &Operand, array: Option<FieldId>) -> Option<Source> {
-    let plain = |operand: &Operand| match operand {
-        Operand::Field(field) => Some(*field),
-        Operand::Element => array,
-        _ => None,
-    };
-    let Operand::Call(Call { name: "url_decode", arguments, .. }) = operand else {
-        return Some(Source { field: plain(operand)?, decoded: None });
-    };
-    let options: &[u8] = match arguments.get(1) {
-        Some(Operand::Bytes(options)) => options,
-        _ => &[],
-    };
-    Some(Source { field: plain(arguments.first()?)?, decoded: Some(options.into()) })
-}
-
-/// The name without which the operand is missing, and all that is asked of it false.
-fn name_in(operand: &Operand) -> Option<Need<'_>> {
-    match operand {
-        Operand::Key(map, key) => match **map {
-            Operand::Field(field) => Some(Need::Name { field, name: key.name() }),
-            _ => None,
-        },
-        Operand::Position(array, _) => name_in(array),
-        Operand::Call(Call {
-            name: "lower" | "upper" | "url_decode" | "len" | "substring" | "remove_bytes" | "starts_with" | "ends_with",
-            arguments,
-            ..
-        }) => name_in(arguments.first()?),
-        _ => None,
-    }
-}
-
-fn of_check(source: Source, check: &BytesCheck) -> Option<Need<'_>> {
-    let values = match check {
-        BytesCheck::Equal(value) => std::slice::from_ref(value),
-        BytesCheck::OneOf(values) => values,
-        check => return of_changed(source, check),
-    };
-    // Long values share the pass that looks for other literals of the field.
-    let is_long = values.iter().all(|value| value.len() >= WITHIN_BYTES_MIN);
-    let within = if is_long { of_changed(source.clone(), check) } else { None };
-    let literals = || values.iter().map(|value| value.to_vec()).collect();
-    within.or_else(|| Some(Need::Text { source, whole: true, literals: literals() }))
-}
-
-fn of_changed(source: Source, check: &BytesCheck) -> Option<Need<'_>> {
-    let literals = match check {
-        BytesCheck::Equal(value) | BytesCheck::EqualIgnoringCase(value) => vec![value.to_vec()],
-        BytesCheck::OneOf(values) => values.iter().map(|value| value.to_vec()).collect(),
-        BytesCheck::Contains(finder) => vec![finder.needle().to_vec()],
-        BytesCheck::StartsWith(part) | BytesCheck::EndsWith(part) => vec![part.to_vec()],
-        BytesCheck::Matches(pattern) => pattern.literals()?.to_vec(),
-        BytesCheck::Wildcard(wildcard) => vec![wildcard.longest_part().to_vec()],
-        BytesCheck::NotEqual(_)
-        | BytesCheck::Less(_)
-        | BytesCheck::LessOrEqual(_)
-        | BytesCheck::Greater(_)
-        | BytesCheck::GreaterOrEqual(_)
-        | BytesCheck::InList(_) => return None,
-    };
-    Need::within(source, literals)
+/// Texts with the expressions that ask for each, sorted by length, then by bytes.
+fn sorted(texts: HashMap<Vec<u8>, Vec<u32>>) -> Box<[(Box<[u8]>, Places)]> {
+    let mut sorted: Vec<(Box<[u8]>, Places)> =
+        texts.into_iter().map(|(text, places)| (text.into(), places.into())).collect();
+    sorted.sort_unstable_by(|(one, _), (other, _)| order(one, other));
+    sorted.into()
 }
 
 fn length_bit(name: &[u8]) -> u64 {

@@ -1,5 +1,6 @@
 //! What strings are compared with beyond equality: regular expressions and wildcards.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -30,6 +31,9 @@ const MAX_AUTOMATON_BYTES: usize = 16 << 20;
 /// Literals that are looked for in place of a regular expression, and how much of each.
 const LITERALS_MAX: usize = 128;
 const LITERAL_BYTES_MAX: usize = 12;
+/// More literals than this are looked for with less success, however long they are, and less of each may be fewer.
+const LITERALS_FEW: usize = 16;
+const LITERAL_BYTES: [usize; 2] = [4, 3];
 /// What a thread may spend on remembering states of one lazy automaton.
 const CACHE_BYTES: usize = 256 << 10;
 
@@ -121,23 +125,37 @@ fn explain(error: &regex_syntax::Error) -> PatternError {
     }
 }
 
-/// What every match begins or ends with, in lower case; the better of the two.
+/// What every match begins or ends with, in lower case; the better of the two. Where there are many, shorter ones are
+/// fewer.
 fn literals(tree: &Hir) -> Option<Box<[Vec<u8>]>> {
     let mut extractor = Extractor::new();
     extractor.limit_total(LITERALS_MAX);
-    let mut starts = extractor.kind(ExtractKind::Prefix).extract(tree);
-    starts.keep_first_bytes(LITERAL_BYTES_MAX);
-    let mut ends = extractor.kind(ExtractKind::Suffix).extract(tree);
-    ends.keep_last_bytes(LITERAL_BYTES_MAX);
-    let lower = |sequence: &Seq| {
+    let starts = extractor.kind(ExtractKind::Prefix).extract(tree);
+    let ends = extractor.kind(ExtractKind::Suffix).extract(tree);
+    let cut = |bytes: usize| {
+        let (mut starts, mut ends) = (starts.clone(), ends.clone());
+        starts.keep_first_bytes(bytes);
+        ends.keep_last_bytes(bytes);
+        [starts, ends]
+    };
+    let lower = |sequence: Seq| {
         let literals = sequence.literals()?.iter().map(|literal| literal.as_bytes().to_ascii_lowercase());
         let mut found: Vec<Vec<u8>> = literals.collect();
         found.sort_unstable();
         found.dedup();
         Some(found)
     };
-    let rank = |found: &Vec<Vec<u8>>| (found.iter().map(Vec::len).min(), std::cmp::Reverse(found.len()));
-    let better = [&starts, &ends].into_iter().filter_map(lower).max_by_key(rank)?;
+    let rank = |found: &Vec<Vec<u8>>| {
+        let count = found.len();
+        (count <= LITERALS_FEW, found.iter().map(Vec::len).min(), Reverse(count))
+    };
+    let best = |bytes: usize| cut(bytes).into_iter().filter_map(lower).max_by_key(rank);
+    let long = best(LITERAL_BYTES_MAX)?;
+    let better = if long.len() <= LITERALS_FEW {
+        long
+    } else {
+        LITERAL_BYTES.into_iter().filter_map(best).chain([long]).max_by_key(rank)?
+    };
     (!better.is_empty() && better.iter().all(|literal| literal.len() > 1)).then(|| better.into())
 }
 
@@ -265,6 +283,70 @@ fn wrong_wildcard(what: &str, expected: &'static str) -> PatternError {
     PatternError { message: format!("the wildcard pattern has {what}"), expected: Some(expected), at: None }
 }
 
+/// A text that is looked for in what `url_decode` would make of another one, and then perhaps `lower`, without making it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Encoded {
+    /// Not empty; without upper-case letters where case is ignored.
+    literal: Box<[u8]>,
+    ignores_case: bool,
+}
+
+impl Encoded {
+    /// Longer literals are not looked for in this way, which compares them with each place that begins like them.
+    const BYTES_MAX: usize = 64;
+
+    /// `None` for a literal that is better looked for in a copy. The case of the decoded text is ignored if the literal is
+    /// looked for in `lower(…)`.
+    pub(crate) fn new(literal: &[u8], ignores_case: bool) -> Option<Self> {
+        let has_upper = literal.iter().any(u8::is_ascii_uppercase);
+        let is_usable = (1..=Self::BYTES_MAX).contains(&literal.len()) && !(ignores_case && has_upper);
+        is_usable.then(|| Self { literal: literal.into(), ignores_case })
+    }
+
+    pub(crate) fn literal(&self) -> &[u8] {
+        &self.literal
+    }
+
+    pub(crate) fn is_in(&self, text: &[u8]) -> bool {
+        let Some(&first) = self.literal.first() else { return true };
+        let other = match first {
+            b' ' => b'+',
+            _ if self.ignores_case => first.to_ascii_uppercase(),
+            _ => first,
+        };
+        memchr::memchr3_iter(first, other, b'%', text).any(|at| !is_within_escape(text, at) && self.begins(&text[at..]))
+    }
+
+    fn begins(&self, mut text: &[u8]) -> bool {
+        self.literal.iter().all(|wanted| {
+            let Some((byte, rest)) = decoded(text) else { return false };
+            text = rest;
+            if self.ignores_case { byte.to_ascii_lowercase() == *wanted } else { byte == *wanted }
+        })
+    }
+}
+
+/// The byte that a text begins with once it is decoded, and the text after it.
+fn decoded(text: &[u8]) -> Option<(u8, &[u8])> {
+    match text {
+        [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+            let digit = |byte: &u8| char::from(*byte).to_digit(16).unwrap_or_default() as u8;
+            Some((digit(high) << 4 | digit(low), rest))
+        }
+        [b'+', rest @ ..] => Some((b' ', rest)),
+        [byte, rest @ ..] => Some((*byte, rest)),
+        [] => None,
+    }
+}
+
+/// Whether the byte at a position is a digit of an escape.
+fn is_within_escape(text: &[u8], at: usize) -> bool {
+    let escapes = |start: usize| {
+        text[start] == b'%' && matches!(decoded(&text[start..]), Some((_, rest)) if text.len() - rest.len() > at)
+    };
+    text[at].is_ascii_hexdigit() && (at.saturating_sub(2)..at).any(escapes)
+}
+
 /// A pattern that several expressions use.
 pub(crate) type SharedPattern = Arc<Pattern>;
 
@@ -339,8 +421,26 @@ mod tests {
         assert_eq!(of(r"(?i)\.(bak|old)$"), Some(".bak .old".to_owned()));
         assert_eq!(of(r"[a-z]+/internal/"), Some("/internal/".to_owned()));
         assert_eq!(of("a.*b"), None, "a single byte stands everywhere");
+        assert_eq!(
+            of(r"/(backup|dump|db)[0-9]*\.(zip|tar|gz)$"),
+            Some("/bac /db. /db0 /db1 /db2 /db3 /db4 /db5 /db6 /db7 /db8 /db9 /dum".to_owned())
+        );
         assert_eq!(of("x*"), None);
         assert_eq!(of(""), None);
+    }
+
+    #[test]
+    fn a_text_may_be_encoded_in_many_ways() {
+        let is_in = |literal: &str, text: &str| Encoded::new(literal.as_bytes(), true).unwrap().is_in(text.as_bytes());
+        for text in ["<script", "%3Cscript", "a=%3c%73%43ript", "<SCR%49PT>", "%%3cscript"] {
+            assert!(is_in("<script", text), "{text}");
+        }
+        for text in ["", "%3", "%3Cscrip", "script", "%253Cscript", "3cscript"] {
+            assert!(!is_in("<script", text), "{text}");
+        }
+        assert!(is_in("1 or 1", "id=1+or%201") && !is_in("3c", "%3C") && is_in("3c", "%%3C3c"));
+        assert!(Encoded::new(b"", true).is_none() && Encoded::new(b"A", true).is_none());
+        assert!(Encoded::new(b"A", false).unwrap().is_in(b"%41") && Encoded::new(&[b'a'; 65], true).is_none());
     }
 
     #[test]
@@ -373,6 +473,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_text_is_found_encoded_where_it_stands_decoded(
+            literal in "[ <a3c%+]{1,4}",
+            text in "[ <aA3cC%+]{0,16}",
+            ignores_case: bool,
+        ) {
+            let mut decoded = Vec::new();
+            crate::functions::url_decode(text.as_bytes(), b"", &mut decoded);
+            if ignores_case {
+                decoded.make_ascii_lowercase();
+            }
+            let encoded = Encoded::new(literal.as_bytes(), ignores_case).unwrap();
+            prop_assert_eq!(encoded.is_in(text.as_bytes()), memchr::memmem::find(&decoded, literal.as_bytes()).is_some());
+        }
+
         #[test]
         fn a_wildcard_agrees_with_the_regular_expression_that_says_the_same(
             pattern in "[ab*]{0,8}",

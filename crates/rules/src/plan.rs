@@ -15,7 +15,7 @@ use memchr::memmem::Finder;
 use crate::functions::Replacement;
 use crate::ip_set::IpSet;
 use crate::list::List;
-use crate::pattern::{SharedPattern, Wildcard};
+use crate::pattern::{Encoded, SharedPattern, Wildcard};
 
 /// A condition.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(crate) enum Test {
     Field(FieldId, BytesCheck),
     Bytes(Operand, BytesCheck),
     Integer(Operand, IntegerCheck),
+    /// The number of bytes of a String field.
+    Length(FieldId, IntegerCheck),
     Ip(Operand, IpCheck),
     /// `any()`: true for some element of the array.
     SomeElement(Operand, Box<Test>),
@@ -95,6 +97,10 @@ pub(crate) enum BytesCheck {
     OneOf(Box<[Box<[u8]>]>),
     InList(Arc<List>),
     Contains(Box<Finder<'static>>),
+    /// A search for one byte needs no preparation.
+    ContainsByte(u8),
+    /// What `url_decode(…) contains` asks, without decoding anything.
+    ContainsEncoded(Box<Encoded>),
     StartsWith(Box<[u8]>),
     EndsWith(Box<[u8]>),
     Matches(SharedPattern),
@@ -363,6 +369,7 @@ impl Test {
             Self::Integer(operand, check) => {
                 matches!(operand.evaluate(frame), Some(Cell::Integer(value)) if check.holds(value))
             }
+            Self::Length(field, check) => frame.view.bytes(*field).is_some_and(|bytes| check.holds(bytes.len() as i64)),
             Self::Ip(Operand::Field(field), check) => frame.view.ip(*field).is_some_and(|address| check.holds(address)),
             Self::Ip(operand, check) => {
                 matches!(operand.evaluate(frame), Some(Cell::Ip(address)) if check.holds(address))
@@ -370,12 +377,12 @@ impl Test {
             Self::SomeElement(source, test) => source.with_array(frame, |array| match &**test {
                 // The commonest condition on elements needs no frame of its own.
                 Self::Bytes(Operand::Element, check) => {
-                    array.iter().any(|element| matches!(element, Value::Bytes(bytes) if check.holds(bytes)))
+                    array.any(|element| matches!(element, Value::Bytes(bytes) if check.holds(bytes)))
                 }
-                test => array.iter().any(|element| test.run(&frame.with(element))),
+                test => array.any(|element| test.run(&frame.with(element))),
             }),
             Self::EveryElement(source, test) => {
-                source.with_array(frame, |array| array.iter().all(|element| test.run(&frame.with(element))))
+                source.with_array(frame, |array| !array.any(|element| !test.run(&frame.with(element))))
             }
         }
     }
@@ -390,6 +397,7 @@ impl Operand {
             Self::Ip(value) => Some(Cell::Ip(*value)),
             Self::Bytes(value) => Some(Cell::Bytes(value)),
             Self::Key(map, key) => map.map(frame)?.get(key).map(Cell::from),
+            Self::Position(array, position) if array.stands() => array.standing(frame)?.get(*position).map(Cell::from),
             Self::Position(array, position) => match array.array(frame)? {
                 Cell::Array(array) => array.get(*position).map(Cell::from),
                 Cell::Strings(strings) => strings.into_element(*position).map(Cell::from),
@@ -436,21 +444,36 @@ impl Operand {
         })
     }
 
+    /// Whether it is an array that stands in the request and need not be built.
+    fn stands(&self) -> bool {
+        matches!(self, Self::Field(_)) || matches!(self, Self::Key(map, _) if matches!(**map, Self::Field(_)))
+    }
+
+    /// Such an array.
+    #[inline]
+    fn standing<'v>(&'v self, frame: &Frame<'v, '_>) -> Option<Array<'v>> {
+        match self {
+            Self::Field(field) => frame.view.array(*field),
+            Self::Key(map, key) => match map.map(frame)?.get(key)? {
+                Value::Array(array) => Some(array),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// The array as a cell, since one that was built must be held by someone.
     fn array<'v>(&'v self, frame: &Frame<'v, '_>) -> Option<Cell<'v>> {
-        match self {
-            Self::Field(field) => frame.view.array(*field).map(Cell::Array),
-            operand => operand.evaluate(frame),
-        }
+        if self.stands() { self.standing(frame).map(Cell::Array) } else { self.evaluate(frame) }
     }
 
     /// Whether something holds for the array; a missing one is nothing that it could hold for.
     #[inline]
     fn with_array(&self, frame: &Frame<'_, '_>, holds: impl FnOnce(Array<'_>) -> bool) -> bool {
-        match self {
-            Self::Field(field) => frame.view.array(*field).is_some_and(holds),
-            operand => operand.evaluate(frame).is_some_and(|cell| cell.array().is_some_and(holds)),
+        if self.stands() {
+            return self.standing(frame).is_some_and(holds);
         }
+        self.evaluate(frame).is_some_and(|cell| cell.array().is_some_and(holds))
     }
 
     fn map<'v>(&'v self, frame: &Frame<'v, '_>) -> Option<Map<'v>> {
@@ -465,6 +488,15 @@ impl Operand {
 }
 
 impl BytesCheck {
+    /// The text that it looks for anywhere, if that is all that it does.
+    pub(crate) fn contained(&self) -> Option<&[u8]> {
+        match self {
+            Self::Contains(finder) => Some(finder.needle()),
+            Self::ContainsByte(byte) => Some(std::slice::from_ref(byte)),
+            _ => None,
+        }
+    }
+
     pub(crate) fn holds(&self, bytes: &[u8]) -> bool {
         match self {
             Self::Equal(value) => bytes == &**value,
@@ -474,9 +506,12 @@ impl BytesCheck {
             Self::LessOrEqual(value) => bytes <= &**value,
             Self::Greater(value) => bytes > &**value,
             Self::GreaterOrEqual(value) => bytes >= &**value,
+            Self::OneOf(values) if values.len() <= FEW => values.iter().any(|value| **value == *bytes),
             Self::OneOf(values) => values.binary_search_by(|value| order(value, bytes)).is_ok(),
             Self::InList(list) => list.contains_bytes(bytes),
             Self::Contains(finder) => finder.find(bytes).is_some(),
+            Self::ContainsByte(byte) => memchr::memchr(*byte, bytes).is_some(),
+            Self::ContainsEncoded(encoded) => encoded.is_in(bytes),
             Self::StartsWith(start) => bytes.starts_with(start),
             Self::EndsWith(end) => bytes.ends_with(end),
             Self::Matches(pattern) => pattern.is_match(bytes),
@@ -484,6 +519,9 @@ impl BytesCheck {
         }
     }
 }
+
+/// So many values are looked through one after the other: most are of another length.
+const FEW: usize = 8;
 
 /// The order of the values of a set: lengths decide most comparisons without a look at the bytes.
 pub(crate) fn order(one: &[u8], other: &[u8]) -> Ordering {

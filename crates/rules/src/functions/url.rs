@@ -125,16 +125,20 @@ pub(crate) fn decode(text: &[u8], options: &[u8], out: &mut Vec<u8>) {
 }
 
 fn decode_once(text: &[u8], unicode: bool, out: &mut Vec<u8>) {
-    let mut at = 0;
-    while at < text.len() {
-        if let Some((character, length)) = escape(&text[at..], unicode) {
+    let mut rest = text;
+    while let Some(plain) = memchr::memchr2(b'%', b'+', rest) {
+        out.extend_from_slice(&rest[..plain]);
+        rest = &rest[plain..];
+        let length = if let Some((character, length)) = escape(rest, unicode) {
             push(character, out);
-            at += length;
+            length
         } else {
-            out.push(if text[at] == b'+' { b' ' } else { text[at] });
-            at += 1;
-        }
+            out.push(if rest[0] == b'+' { b' ' } else { b'%' });
+            1
+        };
+        rest = &rest[length..];
     }
+    out.extend_from_slice(rest);
 }
 
 /// Undoes escapes until none is left, in one pass: a byte that has just been put out may complete an escape that began
