@@ -108,3 +108,13 @@ def test_a_library_that_is_missing_is_named_with_how_to_get_it(tmp_path: Path, m
 
 def test_the_tables_that_can_be_chosen_are_those_of_the_edge() -> None:
     assert [table.name for table in schema.tables()] == list(DATASETS)
+
+
+def test_mistakes_of_services_are_named_too(tmp_path: Path) -> None:
+    bucket = 'type = "s3"\nbucket = "b"\naccess_key_id = "a"\nsecret_access_key = { env = "A", file = "x" }\n'
+    text = f'[sinks.a]\n{bucket}endpoint = "http://s3.example"\n[sinks.b]\ntype = "clickhouse"\nurl = "ftp://x"'
+    found = problems(tmp_path, text)
+    assert len(found) == 3, found
+    assert found[0].startswith('8:21: sink "a": "secret_access_key" names its secret in one way')
+    assert found[1].startswith('9:12: sink "a": "endpoint" is plain http to another machine')
+    assert found[2].startswith('12:7: sink "b": "url" is no URL with a host')

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from bartizan.config.problem import Finding
 from bartizan.config.problem import Path as SettingPath
-from bartizan.config.sinks import CHDB, AccessLog, Cef, Chdb, Files, Https, Secret, Sink, Syslog
+from bartizan.config.sinks import CHDB, S3, AccessLog, Cef, Chdb, Clickhouse, Files, Https, Secret, Sink, Syslog
 from bartizan.config.site import Site
 
 __all__ = ["missing_library", "sink_findings"]
@@ -54,6 +54,10 @@ def sink_findings(site: Site, directory: Path) -> Iterator[Finding]:
             case Https():
                 yield from _url((*path, "url"), sink.url, insecure=sink.insecure)
                 yield from _headers(path, sink)
+            case Clickhouse():
+                yield from _url((*path, "url"), sink.url, insecure=sink.insecure)
+            case S3():
+                yield from _url((*path, "endpoint"), sink.endpoint, insecure=sink.insecure)
             case Syslog() | Cef():
                 yield from _address((*path, "address"), sink.address)
         if (ca_file := getattr(sink, "ca_file", None)) is not None:
@@ -131,7 +135,7 @@ def missing_library(sink: Sink) -> str | None:
     match sink:
         case Chdb():
             return _unless_installed("chdb", f'type "{CHDB}"', "analytics")
-        case Files(format="parquet"):
+        case Files(format="parquet") | S3(format="parquet"):
             return _unless_installed("pyarrow", 'format "parquet"', "parquet")
     return None
 

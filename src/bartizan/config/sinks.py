@@ -15,9 +15,11 @@ __all__ = [
     "DATASETS",
     "FACILITIES",
     "FILE_SETTINGS",
+    "S3",
     "AccessLog",
     "Cef",
     "Chdb",
+    "Clickhouse",
     "Dataset",
     "Facility",
     "Files",
@@ -114,6 +116,37 @@ class Https(_Web, kw_only=True, tag="https"):
     timeout_s: Annotated[Seconds, Meta(description="Seconds to connect, and to wait for an answer.")] = 30
 
 
+class Clickhouse(_Web, kw_only=True, tag="clickhouse"):
+    """A ClickHouse server: database `bartizan`, tables and rollups as in the embedded event store. Exactly once."""
+
+    url: Annotated[str, Meta(description="Its HTTP interface, as in `https://clickhouse.example:8443`.")]
+    user: Annotated[str, Meta(min_length=1, description="User that may create the database and insert.")] = "default"
+    password: Annotated[Secret | None, Meta(description="Password of that user.")] = None
+    timeout_s: Annotated[Seconds, Meta(description="Seconds to connect, and to wait for an answer.")] = 60
+
+
+class S3(_Web, kw_only=True, tag="s3"):
+    """A bucket of S3 or of what speaks its protocol, with an object for each range of the spool. Exactly once."""
+
+    endpoint: Annotated[str, Meta(description="URL of the service, as in `https://s3.eu-central-1.amazonaws.com`.")]
+    bucket: Annotated[str, Meta(min_length=1, description="Bucket, which must exist; it is named in the path.")]
+    prefix: Annotated[str, Meta(description="What keys begin with, as in `events/`.")] = ""
+    region: Annotated[str, Meta(min_length=1, description="Region that requests are signed for.")] = "us-east-1"
+    access_key_id: Annotated[str, Meta(min_length=1, description="Access key; it is no secret.")]
+    secret_access_key: Annotated[Secret, Meta(description="The secret that belongs to it.")]
+    format: Annotated[
+        Literal["ndjson", "parquet"],
+        Meta(description="A JSON object on each line, or Parquet (`pip install 'bartizan[parquet]'`)."),
+    ] = "ndjson"
+    compression: Annotated[
+        Literal["none", "gzip"], Meta(description="Whether NDJSON is compressed. Parquet always is, with Zstandard.")
+    ] = "gzip"
+    every_s: Annotated[
+        Seconds, Meta(description="An object is put after so many seconds, or when there is enough for a full one.")
+    ] = 60
+    timeout_s: Annotated[Seconds, Meta(description="Seconds to connect, and to wait for an answer.")] = 60
+
+
 Facility = Literal[
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
     "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
@@ -145,4 +178,4 @@ class Cef(_Messages, kw_only=True, tag="cef"):
     """ArcSight's Common Event Format over syslog. `datasets` unset: `firewall_events`."""
 
 
-Sink = Chdb | Files | AccessLog | Https | Syslog | Cef
+Sink = Chdb | Files | AccessLog | Https | Clickhouse | S3 | Syslog | Cef

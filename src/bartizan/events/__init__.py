@@ -14,6 +14,7 @@
 `deliveries.py` all sinks of the site file, followed when that changes
 `sinks/`        what a sink is, and one file for each type
 `engine.py`     the embedded ClickHouse (chDB); the only module that imports it, and only when it is opened
+`event_tables.py` the event tables in a ClickHouse, embedded or by URL
 `rollups.py`    sums of each minute, which the event store keeps as rows are inserted
 `statement.py`  which SQL may be run on behalf of a person
 `owner.py`      the event owner process (`python -m bartizan.events`): runs the sinks, and answers on its socket

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from bartizan.events import rollups, schema
+from bartizan.events import schema
+from bartizan.events.event_tables import EventTables
 from bartizan.events.sinks.contract import SinkFailed
 from bartizan.events.statement import HARMLESS_TABLE_FUNCTIONS, refusal
 from bartizan.failure import Failure
@@ -72,35 +73,26 @@ class Engine:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             self._connection = self._chdb.connect(self._path)
-            self._run(f"CREATE DATABASE IF NOT EXISTS {schema.identifier(schema.DATABASE)}")
-            for table in schema.tables():
-                self._run(schema.create_table(table, retention_days))
+            self._tables = EventTables(self._run, retention_days, alone=True)
         except (RuntimeError, chdb.ChdbError) as error:
             raise Failure(
                 f"the event store {directory} cannot be opened: {_reason(error)}; it takes one process at a time, "
                 "so see whether another event owner runs"
             ) from error
-        self._columns = {table.name: self._existing_columns(table.name) for table in schema.tables()}
-        for table in schema.tables():
-            self._add_missing(table)
-        try:
-            rollups.create(self._run, lambda name: bool(self._existing_columns(name)), retention_days)
-        except (RuntimeError, chdb.ChdbError) as error:
-            raise Failure(f"the rollups of the event store {directory} cannot be made: {_reason(error)}") from error
         # Queries run beside inserts, each on a connection of its own; opening and closing those is not thread-safe.
         self._opening = threading.Lock()
         self._queries = 0
         self._room = threading.BoundedSemaphore(QUERIES_AT_ONCE)
-        functions = self._connection.query("SELECT lower(name) FROM system.table_functions", "TabSeparated")
-        self._table_functions = frozenset(functions.bytes().decode().split()) - HARMLESS_TABLE_FUNCTIONS
+        functions = self._run("SELECT lower(name) FROM system.table_functions").decode().split()
+        self._table_functions = frozenset(functions) - HARMLESS_TABLE_FUNCTIONS
 
     def insert(self, batch: SpoolBatch, token: str, datasets: Collection[str]) -> None:
         """Inserts the rows of `batch` into those of its tables, once per `token`. Raises SinkFailed."""
         try:
-            for name, columns in batch.tables:
-                block = batch.native(name) if name in datasets else None
-                if block is not None:
-                    self._insert(schema.table_of(name, columns), block, token)
+            for statement, block in self._tables.inserts(batch, token, datasets):
+                with self._connection.send_insert(statement, "Native") as insert:
+                    insert.append(block)
+                    insert.finish()
         except (RuntimeError, self._chdb.ChdbError) as error:
             raise SinkFailed(_reason(error), "the events wait in the spool; make room if the disk is full") from error
 
@@ -152,38 +144,9 @@ class Engine:
             if self._queries == 0:
                 self._connection.close()
 
-    def _insert(self, table: schema.Table, block: bytes, token: str) -> None:
-        self._add_missing(table)
-        names = ", ".join(schema.identifier(column.name) for column in table.columns)
-        statement = (
-            f"INSERT INTO {schema.identifier(schema.DATABASE)}.{schema.identifier(table.name)} ({names}) "
-            f"SETTINGS insert_deduplicate = 1, insert_deduplication_token = '{token}', async_insert = 0, "
-            # A repeated insert is tried on each rollup by itself: the first one may have reached some of them only.
-            "deduplicate_blocks_in_dependent_materialized_views = 1"
-        )
-        with self._connection.send_insert(statement, "Native") as insert:
-            insert.append(block)
-            insert.finish()
-
-    def _run(self, statement: str) -> None:
-        self._connection.query(statement)
-
-    def _existing_columns(self, table: str) -> set[str]:
-        answer = self._connection.query(
-            f"SELECT name FROM system.columns WHERE database = '{schema.DATABASE}' AND table = '{table}'",  # noqa: S608
-            "TabSeparated",
-        )
-        return set(answer.bytes().decode().split())
-
-    def _add_missing(self, table: schema.Table) -> None:
-        existing = self._columns.get(table.name)
-        if existing is None:
-            self._run(schema.create_table(table))
-            existing = self._columns[table.name] = self._existing_columns(table.name)
-        for column in table.columns:
-            if column.name not in existing:
-                self._run(schema.add_column(table.name, column))
-                existing.add(column.name)
+    def _run(self, statement: str) -> bytes:
+        answer: bytes | None = self._connection.query(statement, "TabSeparated").bytes()
+        return answer or b""
 
 
 def _reason(error: Exception) -> str:

@@ -103,25 +103,29 @@ GROUP BY Minute, ZoneName, ClientRequestHost, Source, RuleID, Action""",
 )
 
 
-def create(run: Callable[[str], object], exists: Callable[[str], bool], retention_days: int) -> None:
-    """Makes the rollups that are not there, and fills each from the rows that are.
+def create(
+    run: Callable[[str], object], exists: Callable[[str], bool], retention_days: int, *, fill: bool = True
+) -> None:
+    """Makes the rollups that are not there, and fills each from the rows that are, if `fill` is set.
 
-    `run` runs a statement, `exists` says whether there is a table. Nobody else may insert meanwhile. The view comes
-    last: where that is missing, what the table holds may be a part, and is made anew.
+    `run` runs a statement, `exists` says whether there is a table. Who fills must be the only one that inserts. The
+    view comes last: where that is missing, what the table holds may be a part, and is made anew.
     """
     for rollup in ROLLUPS:
         if exists(_view_name(rollup)):
             continue
-        for statement in _statements(rollup, retention_days):
+        for statement in _statements(rollup, retention_days, fill=fill):
             run(statement)
 
 
-def _statements(rollup: Rollup, retention_days: int) -> Iterator[str]:
+def _statements(rollup: Rollup, retention_days: int, *, fill: bool) -> Iterator[str]:
     select = rollup.select.format(source=_qualified(rollup.source))
     yield create_table(rollup, retention_days)
-    yield f"TRUNCATE TABLE {_qualified(rollup.name)}"
-    yield f"INSERT INTO {_qualified(rollup.name)} {select}"
-    yield f"CREATE MATERIALIZED VIEW {_qualified(_view_name(rollup))} TO {_qualified(rollup.name)} AS {select}"
+    if fill:
+        yield f"TRUNCATE TABLE {_qualified(rollup.name)}"
+        yield f"INSERT INTO {_qualified(rollup.name)} {select}"
+    view = _qualified(_view_name(rollup))
+    yield f"CREATE MATERIALIZED VIEW IF NOT EXISTS {view} TO {_qualified(rollup.name)} AS {select}"
 
 
 def create_table(rollup: Rollup, retention_days: int) -> str:

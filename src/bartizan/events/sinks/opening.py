@@ -38,6 +38,14 @@ def open_sink(sink: settings.Sink, directory: Path, engine: Callable[[], Engine]
             from bartizan.events.sinks.https import HttpsSink
 
             return HttpsSink(sink)
+        case settings.Clickhouse():
+            from bartizan.events.sinks.clickhouse import ClickhouseSink
+
+            return ClickhouseSink(sink)
+        case settings.S3():
+            from bartizan.events.sinks.s3 import S3Sink
+
+            return S3Sink(sink)
         case settings.Syslog():
             from bartizan.events.sinks.syslog import SyslogSink
 
