@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from bartizan.config.document import Parts, parts
 from bartizan.config.identity import rule_ids, ruleset_id
@@ -32,6 +33,7 @@ spool = { dir = "events", segment_bytes = 1048576, segment_seconds = 5 }
 [zones.shop]
 hosts = ["shop.example", "*.shop.example"]
 default = true
+ip_geolocation = false
 origins = ["http://127.0.0.1:8001", { url = "unix:/run/app.sock", weight = 3 }]
 
 [zones.shop.pool]
@@ -62,6 +64,10 @@ past_limit = "reject"
 [zones.shop.compression]
 enabled = false
 
+[zones.shop.error_pages]
+waf_block = { file = "page.html" }
+500_errors = { content = "<head></head>::CLOUDFLARE_ERROR_500S_BOX::" }
+
 [[zones.shop.rules]]
 ref = "admin"
 description = "office only"
@@ -74,6 +80,11 @@ expression = "true"
 action = "execute"
 action_parameters = { id = "basic" }
 enabled = false
+
+[[zones.shop.rules]]
+expression = "true"
+action = "skip"
+action_parameters = { rulesets = ["basic"], rules = { basic = ["0000000000000000000000000000000a"] } }
 
 [[zones.shop.rules]]
 phase = "http_request_redirect"
@@ -100,6 +111,8 @@ items = ["64496", "AS64511"]
 [[rulesets.basic.rules]]
 expression = "false"
 action = "log"
+categories = ["php"]
+id = "0000000000000000000000000000000a"
 
 [[account.rules]]
 expression = "ssl"
@@ -111,6 +124,7 @@ def made(directory: Path, text: str, certificates: dict[str, CertificateFiles] |
     (directory / "site.toml").write_text(text)
     for name in ("ca.pem", "cert.pem", "city.mmdb", "asn.mmdb"):
         (directory / name).write_text("")
+    (directory / "page.html").write_text("<head></head>no")
     (directory / "words.txt").write_text("# head\none\ntwo\n")
     loaded = load(directory / "site.toml")
     assert [str(each) for each in loaded.problems if "key.pem" not in each.message] == []
@@ -120,6 +134,7 @@ def made(directory: Path, text: str, certificates: dict[str, CertificateFiles] |
         directory=directory,
         spool=Path("/state/spool"),
         list_items=loaded.list_items,
+        pages=loaded.pages,
         certificates=certificates or {},
     )
 
@@ -141,7 +156,7 @@ def test_the_shortest_site_gets_every_default_written_out(tmp_path: Path) -> Non
         },
         "lists": {},
         "rulesets": {},
-        "account": {"phases": {}},
+        "account": {"error_pages": {}, "phases": {}},
         "zones": [
             {
                 "name": "shop",
@@ -167,6 +182,8 @@ def test_the_shortest_site_gets_every_default_written_out(tmp_path: Path) -> Non
                 "normalization": {"incoming": "cloudflare", "to_origin": False},
                 "body": {"inspection_limit": 131072, "wait_ms": 1000, "past_limit": "inspect_prefix"},
                 "compression": {"enabled": True, "min_bytes": 1024},
+                "ip_geolocation": True,
+                "error_pages": {},
                 "phases": {},
             }
         ],
@@ -177,10 +194,17 @@ def test_every_setting_reaches_the_document(tmp_path: Path) -> None:
     policy = made(tmp_path, FULL)
     loaded = load(tmp_path / "site.toml").site
     assert loaded is not None
-    admin, execute, redirect = rule_ids("zone shop", loaded.zones["shop"].rules)
+    admin, execute, skip, redirect = rule_ids("zone shop", loaded.zones["shop"].rules)
     basic = ruleset_id("basic", loaded.rulesets["basic"])
     document = json.loads(policy.document(1))
-    rule = {"ref": None, "description": "", "action_parameters": None, "enabled": True, "logging": None}
+    rule: dict[str, Any] = {
+        "ref": None,
+        "description": "",
+        "action_parameters": None,
+        "enabled": True,
+        "logging": None,
+        "categories": [],
+    }
     assert document["edge"] == {
         "listen": [
             {"address": "127.0.0.1:8080", "tls": False, "proxy_protocol": False},
@@ -206,16 +230,17 @@ def test_every_setting_reaches_the_document(tmp_path: Path) -> None:
             "phase": "http_request_firewall_custom",
             "rules": [
                 {**rule, "id": rule_ids("ruleset basic", loaded.rulesets["basic"].rules)[0]}
-                | {"expression": "false", "action": "log"}
+                | {"expression": "false", "action": "log", "categories": ["php"]}
             ],
         }
     }
     assert document["account"] == {
+        "error_pages": {},
         "phases": {
             "http_request_firewall_custom": [
                 {**rule, "id": rule_ids("account", loaded.account.rules)[0], "expression": "ssl", "action": "log"}
             ]
-        }
+        },
     }
     assert document["zones"] == [
         {
@@ -252,6 +277,11 @@ def test_every_setting_reaches_the_document(tmp_path: Path) -> None:
             "normalization": {"incoming": "rfc3986", "to_origin": True},
             "body": {"inspection_limit": 1024, "wait_ms": 10, "past_limit": "reject"},
             "compression": {"enabled": False, "min_bytes": 1024},
+            "ip_geolocation": False,
+            "error_pages": {
+                "waf_block": "<head></head>no",
+                "500_errors": "<head></head>::CLOUDFLARE_ERROR_500S_BOX::",
+            },
             "phases": {
                 "http_request_firewall_custom": [
                     {
@@ -265,6 +295,7 @@ def test_every_setting_reaches_the_document(tmp_path: Path) -> None:
                         },
                         "enabled": True,
                         "logging": None,
+                        "categories": [],
                     },
                     {
                         **rule,
@@ -273,6 +304,16 @@ def test_every_setting_reaches_the_document(tmp_path: Path) -> None:
                         "action": "execute",
                         "action_parameters": {"id": basic},
                         "enabled": False,
+                    },
+                    {
+                        **rule,
+                        "id": skip,
+                        "expression": "true",
+                        "action": "skip",
+                        "action_parameters": {
+                            "rulesets": [basic],
+                            "rules": {basic: ["0000000000000000000000000000000a"]},
+                        },
                     },
                 ],
                 "http_request_redirect": [{**rule, "id": redirect, "expression": "true", "action": "redirect"}],

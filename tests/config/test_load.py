@@ -570,6 +570,21 @@ status = "2xx"
         ],
     ),
     (
+        "an error page that is not there, one without text and one with two",
+        ZONE
+        + """[zones.shop.error_pages]
+waf_block = { file = "no.html" }
+500_errors = {}
+[account.error_pages]
+waf_block = { file = "no.html", content = "x" }
+""",
+        [
+            'site.toml:5:22: zone "shop" error_pages waf_block: "file" names {here}/no.html, which cannot be read (no such file or directory); correct the path or its permissions',
+            'site.toml:6:1: zone "shop" error_pages: "500_errors" has neither a file nor content; give it file = "..." or content = "..."',
+            'site.toml:8:1: account error_pages: "waf_block" has both a file and content; give it file = "..." or content = "..."',
+        ],
+    ),
+    (
         "a certificate that is not there",
         ZONE
         + """[[zones.shop.tls.certificates]]

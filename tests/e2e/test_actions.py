@@ -13,6 +13,7 @@ from tests.e2e.origin import Origin, echo
 from tests.e2e.programs import run
 
 from bartizan import _native
+from bartizan.rules.reference import actions
 
 CUSTOM = "http_request_firewall_custom"
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Powered-By: it\r\nContent-Length: 5\r\n\r\nhello"
@@ -33,11 +34,21 @@ class Answer:
 class Site:
     """An edge with rules in front of one origin."""
 
-    def __init__(self, start_edge: StartEdge, spool: Path, answer: bytes, phases: Document, **document: Any) -> None:
-        """Starts both."""
+    def __init__(
+        self,
+        start_edge: StartEdge,
+        spool: Path,
+        answer: bytes,
+        phases: Document,
+        settings: Document | None = None,
+        scheme: str = "http",
+        **document: Any,
+    ) -> None:
+        """Starts both; `settings` are more of the zone's, `scheme` is what it takes the origin to speak."""
         self.seen: list[bytes] = []
         self.origin = Origin(echo(self.seen, answer))
-        self.edge: RunningEdge = start_edge(zone(self.origin.url, phases=phases), **document)
+        url = self.origin.url.replace("http", scheme, 1)
+        self.edge: RunningEdge = start_edge(zone(url, phases=phases, **settings or {}), **document)
         self._spool = spool
 
     def get(self, path: str, *options: str) -> Answer:
@@ -88,6 +99,14 @@ def site(start_edge: StartEdge, tmp_path: Path) -> Iterator[MakeSite]:
         each.origin.close()
 
 
+def test_every_action_has_a_test_of_its_own() -> None:
+    tests = [name for name in globals() if name.startswith("test_")]
+    untested = [
+        action.name for action in actions() if not any(name.startswith(f"test_{action.name}_") for name in tests)
+    ]
+    assert untested == []
+
+
 def test_block_answers_and_leaves_an_event(site: MakeSite) -> None:
     response = {"status_code": 418, "content": "{}", "content_type": "application/json"}
     there = site(OK, {CUSTOM: [rule('http.request.uri.path eq "/a"', action_parameters={"response": response})]})
@@ -109,6 +128,27 @@ def test_skip_spares_a_request_later_rules(site: MakeSite) -> None:
     there = site(OK, {CUSTOM: [skip, rule("true")]})
     assert (there.get("/a").status, there.get("/b").status) == (200, 403)
     assert there.actions() == [("skip", "/a"), ("block", "/b")]
+
+
+def test_skip_of_the_account_spares_a_request_the_managed_rules_of_the_zone(site: MakeSite) -> None:
+    managed = "http_request_firewall_managed"
+    skip = rule('http.request.uri.path eq "/a"', "skip", action_parameters={"phases": [managed]})
+    quiet = rule('http.request.uri.path eq "/b"', "skip", action_parameters={"phases": [managed]})
+    account = {"phases": {CUSTOM: [skip, {**quiet, "logging": {"enabled": False}}]}}
+    there = site(OK, {managed: [rule("true")]}, account=account)
+    assert [there.get(path).status for path in ("/a", "/b", "/c")] == [200, 200, 403]
+    assert there.actions() == [("skip", "/a"), ("block", "/c")]
+
+
+def test_execute_overrides_the_rules_of_a_category(site: MakeSite) -> None:
+    inner = {**rule('http.request.uri.path contains "attack"'), "categories": ["sqli", "php"]}
+    other = {**rule('http.request.uri.path contains "other"'), "categories": ["php"]}
+    overrides = {"enabled": False, "categories": [{"category": "sqli", "enabled": True, "action": "log"}]}
+    executes = rule("true", "execute", action_parameters={"id": "set", "overrides": overrides})
+    rulesets = {"set": {"name": "set", "phase": CUSTOM, "rules": [inner, other]}}
+    there = site(OK, {CUSTOM: [executes]}, rulesets=rulesets)
+    assert (there.get("/attack").status, there.get("/other").status) == (200, 200)
+    assert there.actions() == [("log", "/attack")]
 
 
 def test_execute_runs_a_ruleset_with_overrides(site: MakeSite) -> None:
@@ -167,6 +207,37 @@ def test_rewrite_changes_the_headers_of_a_response(site: MakeSite) -> None:
     assert there.actions() == []
 
 
+def test_set_config_says_how_a_body_is_held(site: MakeSite) -> None:
+    def config(path: str, **parameters: Any) -> Document:
+        return rule(f'http.request.uri.path eq "{path}"', "set_config", action_parameters=parameters)
+
+    there = site(
+        OK,
+        {
+            "http_config_settings": [
+                config("/short", bartizan_body_inspection_limit=4),
+                config("/refused", bartizan_body_inspection_limit=4, bartizan_body_past_limit="reject"),
+                config("/unseen", request_body_buffering="none"),
+                config("/whole", request_body_buffering="full"),
+            ],
+            CUSTOM: [rule('http.request.body.raw contains "attack"')],
+        },
+    )
+    statuses = {
+        path: there.get(path, "--data-binary", "an attack").status
+        for path in ("/", "/short", "/refused", "/unseen", "/whole")
+    }
+    assert statuses == {"/": 403, "/short": 200, "/refused": 413, "/unseen": 200, "/whole": 403}
+    assert there.actions() == [("block", "/"), ("block", "/whole")]
+
+
+def test_set_config_says_how_the_origin_is_spoken_to(site: MakeSite) -> None:
+    plain = rule("true", "set_config", action_parameters={"ssl": "flexible"})
+    there = site(OK, {"http_config_settings": [plain]}, scheme="https")
+    assert there.get("/").body == b"hello"
+    assert [row["OriginResponseStatus"] for row in there.events("http_requests")] == [200]
+
+
 def test_route_sends_a_request_to_another_origin(site: MakeSite) -> None:
     with Origin(echo([], b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother")) as other:
         there = site(
@@ -198,6 +269,36 @@ def test_serve_error_gives_the_zone_its_own_error_page(site: MakeSite) -> None:
     assert (answer.status, answer.body.decode()) == (410, f"<p>no {ray}")
     row = there.events("http_requests")[0]
     assert (row["EdgeResponseStatus"], row["OriginResponseStatus"]) == (410, 404)
+
+
+def test_serve_error_goes_before_the_pages_of_the_zone_and_these_before_the_edges_own(site: MakeSite) -> None:
+    def page(text: str) -> str:
+        return f"<html><head></head><body>{text}</body></html>"
+
+    serve = rule(
+        'http.request.uri.path eq "/rule"',
+        "serve_error",
+        action_parameters={"content": "{}", "content_type": "application/json"},
+    )
+    there = site(
+        OK,
+        {
+            CUSTOM: [rule('http.request.uri.path eq "/block"')],
+            "http_custom_errors": [serve],
+        },
+        settings={"error_pages": {"500_errors": page("::CLOUDFLARE_ERROR_500S_BOX::")}},
+        account={
+            "error_pages": {"500_errors": page("not this: ::CLOUDFLARE_ERROR_500S_BOX::"), "waf_block": page("no")}
+        },
+    )
+    there.origin.close()
+    assert there.get("/rule").body == b"{}"
+    failed = there.get("/")
+    assert (failed.status, failed.headers["content-type"]) == (502, "text/html; charset=utf-8")
+    assert failed.body.startswith(b"<html><head></head><body>502 Bad gateway: ")
+    blocked = there.get("/block")
+    assert (blocked.status, blocked.body.decode()) == (403, page("no"))
+    assert there.actions() == [("block", "/block")]
 
 
 def test_compress_response_chooses_the_coding(site: MakeSite) -> None:

@@ -185,6 +185,18 @@ struct Share {
 }
 
 impl Share {
+    /// Takes up to `more` bytes of a budget of which at most `whole` may be in use. How many it got.
+    fn grow(&mut self, more: u64, whole: u64) -> u64 {
+        use std::sync::atomic::Ordering::Relaxed;
+        let mut granted = 0;
+        let _ = self.budget.0.fetch_update(Relaxed, Relaxed, |used| {
+            granted = more.min(whole.saturating_sub(used));
+            Some(used + granted)
+        });
+        self.bytes += granted;
+        granted
+    }
+
     fn resize(&mut self, bytes: u64) {
         use std::sync::atomic::Ordering::Relaxed;
         if bytes >= self.bytes {
@@ -208,29 +220,40 @@ pub struct Holding {
     bytes: Vec<u8>,
     share: Share,
     wanted: u64,
+    whole: u64,
+    is_short: bool,
 }
+
+/// What a body takes of the budget at first. Its share doubles as the body arrives, so that one of unknown length takes no
+/// more than twice what it has.
+const FIRST_SHARE: u64 = 128 << 10;
 
 impl Holding {
     /// Room for up to `wanted` bytes out of `budget`, of which at most `whole` may be in use; less where less is left.
     pub fn reserve(budget: &std::sync::Arc<Budget>, wanted: u64, whole: u64) -> Self {
-        use std::sync::atomic::Ordering::Relaxed;
-        let mut granted = 0;
-        let _ = budget.0.fetch_update(Relaxed, Relaxed, |used| {
-            granted = wanted.min(whole.saturating_sub(used));
-            Some(used + granted)
-        });
-        let share = Share { budget: std::sync::Arc::clone(budget), bytes: granted };
-        Self { bytes: Vec::new(), share, wanted }
+        let share = Share { budget: std::sync::Arc::clone(budget), bytes: 0 };
+        let mut holding = Self { bytes: Vec::new(), share, wanted, whole, is_short: false };
+        holding.grow();
+        holding
+    }
+
+    fn grow(&mut self) {
+        let more = self.share.bytes.max(FIRST_SHARE).min(self.wanted - self.share.bytes);
+        self.is_short = self.share.grow(more, self.whole) < more;
     }
 
     /// How many more bytes may be held.
-    pub fn room(&self) -> usize {
-        (self.share.bytes as usize).saturating_sub(self.bytes.len())
+    pub fn room(&mut self) -> usize {
+        let held = self.bytes.len() as u64;
+        if held >= self.share.bytes && self.share.bytes < self.wanted {
+            self.grow();
+        }
+        self.share.bytes.saturating_sub(held) as usize
     }
 
     /// Whether the budget had less than what was wanted.
     pub fn is_short(&self) -> bool {
-        self.share.bytes < self.wanted
+        self.is_short
     }
 
     /// Holds `bytes`, which may be more than there is room for, by less than a buffer: they have been read already.
@@ -298,5 +321,18 @@ mod tests {
         drop((small, large));
         drop(Holding::reserve(&budget, 1000, 4000));
         assert_eq!(used(), 0);
+    }
+
+    #[test]
+    fn a_body_takes_more_of_the_budget_as_it_arrives() {
+        let budget = Arc::new(Budget::new());
+        let mut body = Holding::reserve(&budget, 5 * FIRST_SHARE, 3 * FIRST_SHARE);
+        assert_eq!((budget.used(), body.is_short()), (FIRST_SHARE, false));
+        body.push(&vec![7; FIRST_SHARE as usize]);
+        assert_eq!((body.room() as u64, budget.used()), (FIRST_SHARE, 2 * FIRST_SHARE));
+        body.push(&vec![7; FIRST_SHARE as usize]);
+        assert_eq!((body.room() as u64, body.is_short()), (FIRST_SHARE, true));
+        body.push(&vec![7; FIRST_SHARE as usize]);
+        assert_eq!(body.room(), 0);
     }
 }

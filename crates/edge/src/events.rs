@@ -122,6 +122,7 @@ impl Record {
 
     /// Takes the path that the rules saw.
     pub fn take_path(&mut self, path: &[u8]) {
+        self.path.clear();
         self.path.extend_from_slice(path);
     }
 

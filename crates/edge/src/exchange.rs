@@ -34,8 +34,8 @@ use crate::headers::{self, Added};
 use crate::live::{Live, Served};
 use crate::metrics::{Family, Metric};
 use crate::origin::{Group, Route};
-use crate::page::{Format, Page, Reason};
-use crate::policy::{self, EdgeSettings, ResponseBody, Verdict, Zone};
+use crate::page::{self, Format, Page, Reason};
+use crate::policy::{self, BodyHold, EdgeSettings, ErrorPage, Outcome, ResponseBody, Tokens, Verdict, Zone};
 use crate::tcp_info::Meter;
 use crate::upstream::{Length, UpstreamError};
 use crate::wire::WireError;
@@ -364,65 +364,77 @@ impl<'e> Exchange<'e> {
         }
 
         let mut held = Held::nothing();
-        if zone.reads_body() && !body.ended() && self.may_hold() {
-            let (taken, beyond) = self.hold(served, body, sink).await?;
-            held = taken;
-            if limits.body_bytes != 0 && body.received() > limits.body_bytes {
-                return self.page(sink, body, record, Reason::BodyTooLarge, Some(served)).await;
-            }
-            if let Some(beyond) = beyond.filter(|_| zone.body().past_limit == policy::PastLimit::Reject) {
-                return self.page(sink, body, record, beyond.reason(), Some(served)).await;
-            }
-        }
-        let ray = record.ray;
-        let verdict = if zone.has_request_rules() {
-            let request = self.request(zone, ray.as_str(), record.started);
-            let mut view = View::with_spare(request, self.worker.spare.take());
-            view.set_geo(served.geo.as_deref());
-            view.set_transport(&*self.client.meter);
-            if zone.reads_body() {
+        let mut verdict = Verdict::Continue;
+        if zone.may_hold_body() && !body.ended() && self.may_hold() {
+            verdict = self.run_rules(served, Body::default(), Zone::run_before_body, record);
+            if let (Verdict::Continue, Some(hold)) = (&verdict, zone.body_hold(&record.rules)) {
+                let (taken, beyond) = self.hold(&hold, body, sink).await?;
+                held = taken;
+                if limits.body_bytes != 0 && body.received() > limits.body_bytes {
+                    return self.page(sink, body, record, Reason::BodyTooLarge, Some(served)).await;
+                }
+                if let Some(beyond) = beyond.filter(|_| hold.past_limit == policy::PastLimit::Reject) {
+                    return self.page(sink, body, record, beyond.reason(), Some(served)).await;
+                }
                 let whole = held.bytes();
-                let inspected = &whole[..whole.len().min(zone.body().inspection_limit)];
-                view.set_body(Body {
-                    bytes: inspected,
-                    truncated: !body.ended() || inspected.len() < whole.len(),
-                    size: match body.length() {
-                        Length::Known(length) => length,
-                        _ => body.received(),
-                    },
-                });
+                let inspected = &whole[..whole.len().min(hold.inspected)];
+                let seen = seen_of(body, inspected, inspected.len() < whole.len());
+                verdict = self.run_rules(served, seen, Zone::run_after_body, record);
+            } else if verdict == Verdict::Continue {
+                verdict = self.run_rules(served, seen_of(body, b"", false), Zone::run_after_body, record);
             }
-            let verdict = zone.run_request(&view, &mut record.rules);
-            record.take_path(view.path());
-            if let Some(uri) = record.rules.changes().and_then(|changes| changes.uri.as_ref()) {
-                self.target = Some(uri.sent.clone());
-            } else if zone.normalization().to_origin {
-                self.target = Some(view.uri().to_vec());
-            }
-            self.worker.spare.replace(view.into_spare());
-            let route =
-                record.rules.changes().map(|changes| &changes.route).filter(|route| **route != Route::default());
-            if let (Verdict::Continue, Some(route)) = (&verdict, route) {
-                match served.routes.group(route, zone.origin()) {
-                    Ok(group) => self.routed = Some(group),
-                    Err(error) => {
-                        record.origin_error = Some(error.to_string());
-                        return self.page(sink, body, record, Reason::OriginUnreachable, Some(served)).await;
-                    }
+        } else if zone.has_request_rules() {
+            verdict = self.run_rules(served, seen_of(body, b"", false), Zone::run_request, record);
+        } else {
+            self.take_target(
+                zone,
+                &fields::normalize::normalize(head.path_and_query(), zone.normalization().incoming),
+                record,
+            );
+        }
+        if let Verdict::Respond(answer) = verdict {
+            return self.rule_answer(served, body, sink, record, &answer).await;
+        }
+        let route = record.rules.changes().map(|changes| &changes.route).filter(|route| **route != Route::default());
+        if let Some(route) = route {
+            match served.routes.group(route, zone.origin()) {
+                Ok(group) => self.routed = Some(group),
+                Err(error) => {
+                    record.origin_error = Some(error.to_string());
+                    return self.page(sink, body, record, Reason::OriginUnreachable, Some(served)).await;
                 }
             }
-            verdict
-        } else {
-            let url = fields::normalize::normalize(head.path_and_query(), zone.normalization().incoming);
-            record.take_path(fields::split_target(&url).0);
-            if zone.normalization().to_origin {
-                self.target = Some(url.into_owned());
-            }
-            Verdict::Continue
-        };
-        match verdict {
-            Verdict::Continue => self.forward(served, body, held, sink, record).await,
-            Verdict::Respond(answer) => self.rule_answer(served, body, sink, record, &answer).await,
+        }
+        self.forward(served, body, held, sink, record).await
+    }
+
+    /// Runs request phases over the request, with as much of its body as is held.
+    fn run_rules(
+        &mut self,
+        served: &Served,
+        body: Body<'_>,
+        run: fn(&Zone, &View<'_>, &mut Outcome) -> Verdict,
+        record: &mut Record,
+    ) -> Verdict {
+        let zone = &*served.zone;
+        let ray = record.ray;
+        let request = Request { body: Some(body), ..self.request(zone, ray.as_str(), record.started) };
+        let mut view = View::with_spare(request, self.worker.spare.take());
+        view.set_geo(served.geo.as_deref());
+        view.set_transport(&*self.client.meter);
+        let verdict = run(zone, &view, &mut record.rules);
+        self.take_target(zone, view.uri(), record);
+        self.worker.spare.replace(view.into_spare());
+        verdict
+    }
+
+    /// What the event says of the path and what the origin is asked for, from the URL as rules first see it.
+    fn take_target(&mut self, zone: &Zone, url: &[u8], record: &mut Record) {
+        record.take_path(fields::split_target(url).0);
+        if let Some(uri) = record.rules.changes().and_then(|changes| changes.uri.as_ref()) {
+            self.target = Some(uri.sent.clone());
+        } else if zone.normalization().to_origin {
+            self.target = Some(url.to_vec());
         }
     }
 
@@ -449,27 +461,25 @@ impl<'e> Exchange<'e> {
         !grpc && self.head.upgrade().is_none()
     }
 
-    /// Holds the body for inspection as far as the zone allows, and says why it is not all of it.
+    /// Holds the body as far as it may be, and says why it is not all of it.
     async fn hold<B: RequestBody, S: ResponseSink>(
         &self,
-        served: &Served,
+        hold: &BodyHold,
         body: &mut B,
         sink: &mut S,
     ) -> Result<(Held, Option<Beyond>), Failed> {
-        let settings = served.zone.body();
         let limits = &self.found.settings().limits;
         if self.head.expects_continue() && body.received() == 0 {
             sink.informational(self.timer, 100, &[]).await?;
         }
-        let limit = settings.inspection_limit as u64;
+        let limit = hold.limit as u64;
         let (wanted, is_larger) = match body.length() {
             Length::Known(length) => (length.min(limit), length > limit),
             _ => (limit, false),
         };
         let mut holding = Holding::reserve(&self.worker.shared.budget, wanted, limits.held_body_bytes);
-        let is_short = holding.is_short();
         let mut waited_enough = false;
-        self.timer.arm(Lane::Patience, Deadline::BodyInspection, settings.wait_ms);
+        self.timer.arm(Lane::Patience, Deadline::BodyInspection, hold.wait_ms);
         while holding.room() > 0 && !body.ended() {
             let mut piece = pin!(body.piece(self.timer));
             let step = poll_fn(|cx| match piece.as_mut().poll(cx) {
@@ -490,8 +500,9 @@ impl<'e> Exchange<'e> {
             }
         }
         self.timer.disarm(Lane::Patience);
+        let is_short = holding.is_short();
         let held = holding.settle();
-        let beyond = if is_larger || held.bytes().len() > settings.inspection_limit {
+        let beyond = if is_larger || held.bytes().len() > hold.limit {
             Some(Beyond::Limit)
         } else if body.ended() {
             None
@@ -582,16 +593,28 @@ impl<'e> Exchange<'e> {
         status: u16,
         served: Option<&Served>,
     ) -> Result<(), Failed> {
-        let (format, content) = self.rendered(record, reason, status);
-        self.own_answer_inner(sink, body_ended(body), record, status, &text_headers(format), &content, served).await
+        let (headers, content) = self.rendered(record, reason, status, served);
+        self.own_answer_inner(sink, body_ended(body), record, status, &headers, &content, served).await
     }
 
-    fn rendered(&self, record: &Record, reason: Reason, status: u16) -> (Format, Vec<u8>) {
+    /// The headers and the content of a page: the owner's, where there is one for such errors, else the edge's own.
+    fn rendered(&self, record: &Record, reason: Reason, status: u16, served: Option<&Served>) -> Rendered {
+        if let Some((served, page)) = served.and_then(|served| Some((served, served.zone.error_page(reason)?))) {
+            let content = self.render(page, served, record, &reason.sentence(status));
+            return (page::OWN_PAGE_HEADERS.to_vec(), content);
+        }
         let format = Format::negotiate(self.head.headers().known(Known::Accept));
         let page = Page { reason, status, ray_id: record.ray.as_str(), host: self.head.host(), time: record.started };
         let mut content = Vec::with_capacity(2048);
         page.render(format, &mut content);
-        (format, content)
+        (text_headers(format), content)
+    }
+
+    /// A page of the owner's for this client.
+    fn render(&self, page: &ErrorPage, served: &Served, record: &Record, error: &str) -> Vec<u8> {
+        let client_ip = self.connection.client_ip;
+        let country = served.geo.as_deref().map_or("", |geo| geo.country(client_ip.to_canonical()));
+        page.render(&Tokens { client_ip: &client_ip.to_string(), ray: record.ray.as_str(), country, error })
     }
 
     #[expect(
@@ -713,12 +736,10 @@ impl<'e> Exchange<'e> {
             return cut;
         }
         self.timer.disarm(Lane::Total);
-        let (format, content) = self.rendered(record, reason, reason.status());
         let served = self.found.served();
+        let (headers, content) = self.rendered(record, reason, reason.status(), served);
         let body_ended = matches!(failed, Failed::Upstream(_)) && record.body_ended;
-        let sent = self
-            .own_answer_inner(sink, body_ended, record, reason.status(), &text_headers(format), &content, served)
-            .await;
+        let sent = self.own_answer_inner(sink, body_ended, record, reason.status(), &headers, &content, served).await;
         match sent {
             Ok(()) if body_ended => Ending::Complete,
             Ok(()) => Ending::Last,
@@ -742,9 +763,21 @@ fn client_gone<S: ResponseSink>(sink: &S, record: &mut Record) -> Ending {
     Ending::Gone
 }
 
+/// What rules see of a body: the bytes that are held of it, which are not all where some of them are `kept_back`.
+fn seen_of<'h, B: RequestBody>(body: &B, bytes: &'h [u8], kept_back: bool) -> Body<'h> {
+    let size = match body.length() {
+        Length::Known(length) => length,
+        _ => body.received(),
+    };
+    Body { bytes, truncated: !body.ended() || kept_back, size }
+}
+
 fn body_ended<B: RequestBody>(body: &B) -> bool {
     body.ended()
 }
+
+/// Headers and content.
+type Rendered = (Vec<(&'static str, &'static [u8])>, Vec<u8>);
 
 fn text_headers(format: Format) -> Vec<(&'static str, &'static [u8])> {
     format.headers().iter().map(|(name, value)| (*name, value.as_bytes())).collect()

@@ -1,7 +1,7 @@
 //! Which headers go on, and which are ours: the head that an origin sees and the head that a client sees.
 //!
 //! Nothing is copied: both heads are written anew from the parsed form (RFC 9110 §7.6). Hop-by-hop headers and whatever
-//! `Connection` names stay behind. What identifies the client (`CF-Connecting-IP`, `CF-Ray`, `CF-Visitor`,
+//! `Connection` names stay behind. What identifies the client (`CF-Connecting-IP`, `CF-IPCountry`, `CF-Ray`, `CF-Visitor`,
 //! `X-Forwarded-*`) is always the edge's own word: the same names from a client that is no trusted proxy are dropped, in
 //! every spelling, because applications read `x_forwarded_for` and `X-Forwarded-For` as one.
 //!
@@ -25,6 +25,8 @@ pub type Lines<'a> = SmallVec<[Line<'a>; 32]>;
 pub struct Told<'a> {
     /// The client's address as text.
     pub client_ip: &'a str,
+    /// The code of the client's country, where the origin is told.
+    pub country: Option<&'a str>,
     /// What `X-Forwarded-For` says: the trusted chain and the peer.
     pub forwarded_for: &'a str,
     /// `https` or `http`.
@@ -108,6 +110,9 @@ pub fn to_origin<'a>(head: &'a RequestHead, told: &Told<'a>) -> Lines<'a> {
         }
     }
     lines.push(Line::own("CF-Connecting-IP", told.client_ip.as_bytes()));
+    if let Some(country) = told.country {
+        lines.push(Line::own("CF-IPCountry", country.as_bytes()));
+    }
     lines.push(Line::own("CF-Ray", told.ray));
     let visitor: &[u8] = if told.scheme == "https" { br#"{"scheme":"https"}"# } else { br#"{"scheme":"http"}"# };
     lines.push(Line::own("CF-Visitor", visitor));
@@ -268,6 +273,7 @@ mod tests {
     fn told(head: &RequestHead, mark: &LoopMark, max_forwards: Option<&[u8]>) -> Vec<(String, String)> {
         let told = Told {
             client_ip: "192.0.2.7",
+            country: None,
             forwarded_for: "192.0.2.7",
             scheme: "https",
             ray: b"0123456789abcdef-LOC",

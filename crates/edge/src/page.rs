@@ -181,6 +181,11 @@ impl Reason {
         self.row().1
     }
 
+    /// The error in one sentence, without anything that HTML would have escaped.
+    pub fn sentence(self, status: u16) -> String {
+        format!("{status} {}: {}", self.title(), self.text())
+    }
+
     fn title(self) -> &'static str {
         self.row().2
     }
@@ -278,6 +283,14 @@ impl Reason {
 
 const HTML_HEAD: &str = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<meta name=\"robots\" content=\"noindex\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<title>";
 const HTML_STYLE: &str = "</title>\n<style>\n:root{color-scheme:light dark;--ink:#1b1f24;--soft:#57606a;--page:#f6f7f9;--card:#fff;--line:#d8dee4;--accent:#b4441f}\n@media(prefers-color-scheme:dark){:root{--ink:#e6e9ed;--soft:#9aa4af;--page:#101418;--card:#181d23;--line:#2c343d;--accent:#f0865c}}\nbody{margin:0;min-height:100vh;display:flex;align-items:center;justify-content:center;background:var(--page);color:var(--ink);font:1rem/1.6 system-ui,sans-serif}\nmain{max-width:34rem;margin:1.5rem;padding:2rem;background:var(--card);border:1px solid var(--line);border-top:4px solid var(--accent);border-radius:.5rem}\nh1{margin:0 0 .75rem;font-size:1.5rem;line-height:1.3}\nh1 span{color:var(--accent)}\ndl{display:grid;grid-template-columns:auto 1fr;gap:.25rem 1rem;margin:1.5rem 0 0;padding-top:1rem;border-top:1px solid var(--line);font-size:.9rem}\ndt{color:var(--soft)}\ndd{margin:0;overflow-wrap:anywhere;font-family:ui-monospace,monospace}\n</style>\n</head>\n<body>\n<main>\n<h1><span>";
+
+/// The headers of a page that the owner has written, but its length: it may load what it wants.
+pub const OWN_PAGE_HEADERS: &[(&str, &[u8])] = &[
+    ("content-type", b"text/html; charset=utf-8"),
+    ("cache-control", b"private, no-store"),
+    ("x-content-type-options", b"nosniff"),
+    ("referrer-policy", b"same-origin"),
+];
 
 impl Page<'_> {
     /// Appends the page's body to `out`.
@@ -415,6 +428,14 @@ mod tests {
         let mut out = Vec::new();
         page.render(format, &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_sentence_needs_no_escape() {
+        for status in 400..600 {
+            let sentence = Reason::for_status(status).sentence(status);
+            assert!(!sentence.contains(['<', '>', '&', '"', '\'']), "{sentence}");
+        }
     }
 
     #[test]

@@ -11,6 +11,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::spawn;
 use std::time::Duration;
 
+#[path = "../../fields/tests/support/mmdb.rs"]
+#[allow(dead_code, reason = "not every test needs all of it")]
+mod mmdb;
+
 /// Longer than anything here takes, shorter than anybody waits.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -56,7 +60,12 @@ fn start_zone(zone: Value) -> Edge {
     start_with(zone, "/nonexistent", r#"{"events":"off"}"#)
 }
 
-fn start_with(mut zone: Value, spool: &str, options: &str) -> Edge {
+fn start_with(zone: Value, spool: &str, options: &str) -> Edge {
+    start_edge(zone, &json!({"spool": {"dir": spool}}), options)
+}
+
+/// `settings` are those of the edge, beside its address.
+fn start_edge(mut zone: Value, settings: &Value, options: &str) -> Edge {
     let mut number = 0;
     for rules in zone["phases"].as_object_mut().expect("phases").values_mut() {
         for rule in rules.as_array_mut().expect("rules") {
@@ -64,16 +73,14 @@ fn start_with(mut zone: Value, spool: &str, options: &str) -> Edge {
             rule["id"] = json!(format!("{number:032x}"));
         }
     }
-    let policy = json!({
+    let mut policy = json!({
         "format": 1, "version": 1,
-        "edge": {
-            "listen": [{"address": "127.0.0.1:0", "tls": false}],
-            "threads": 1,
-            "limits": {},
-            "spool": {"dir": spool},
-        },
+        "edge": {"listen": [{"address": "127.0.0.1:0", "tls": false}], "threads": 1, "limits": {}},
         "zones": [zone],
     });
+    for (name, value) in settings.as_object().expect("settings") {
+        policy["edge"][name] = value.clone();
+    }
     let options: Options = serde_json::from_str(options).expect("options");
     Edge::start(&options, policy.to_string().as_bytes()).expect("the edge starts")
 }
@@ -290,6 +297,104 @@ fn an_error_of_the_origin_or_of_the_edge_gives_way_to_a_page_of_the_zone_and_a_b
 
     let edge = start(echo("HTTP/1.1 200 OK\r\n"), phases());
     assert!(get(&edge, "/", "").starts_with("HTTP/1.1 200 "));
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn a_zone_has_pages_of_its_own_for_what_rules_block_and_for_the_errors_of_the_edge() {
+    let page = |text: &str| format!("<html><head></head><body>{text}</body></html>");
+    // Nobody listens there.
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
+    let edge = start_zone(json!({
+        "name": "shop", "hosts": ["shop.example"],
+        "origin": {"servers": [{"url": format!("http://{nobody}")}]},
+        "error_pages": {
+            "waf_block": page("no, ::CLIENT_IP::, ::RAY_ID::"),
+            "500_errors": page("<h2>::CLOUDFLARE_ERROR_500S_BOX::</h2>"),
+        },
+        "phases": {
+            "http_request_firewall_custom": [
+                rule("http.request.uri.path eq \"/stop\"", "block", Value::Null),
+                rule("http.request.uri.path eq \"/own\"", "block", json!({"response": {"status_code": 410, "content": "own"}})),
+            ],
+            "http_custom_errors": [rule("http.request.uri.path in {\"/rule\" \"/stop\"}", "serve_error", json!({
+                "content": "by rule", "content_type": "text/plain",
+            }))],
+        },
+    }));
+    for (target, status, content_type, content) in [
+        (
+            "/",
+            "502",
+            "text/html; charset=utf-8",
+            page(
+                "<h2>502 Bad gateway: The server behind this site could not be reached or gave no valid answer. Try again in a moment.</h2>",
+            ),
+        ),
+        ("/own", "410", "text/plain; charset=utf-8", "own".to_owned()),
+        ("/rule", "502", "text/plain; charset=utf-8", "by rule".to_owned()),
+        ("/stop", "403", "text/html; charset=utf-8", page("no, 127.0.0.1, RAY")),
+    ] {
+        // Whatever form the client asks for: the page is the owner's.
+        let answer = get(&edge, target, "Accept: application/json\r\n");
+        let (head, body) = parts(&answer);
+        let ray = values(head, "cf-ray")[0].split('-').next().expect("a Ray ID");
+        assert_eq!(head.split(' ').nth(1), Some(status), "{target}: {head}");
+        assert_eq!((values(head, "Content-Type"), body.replace(ray, "RAY")), (vec![content_type], content), "{target}");
+        assert_eq!(values(head, "Content-Security-Policy"), [""; 0]);
+    }
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn an_origin_is_told_the_country_where_there_is_a_database_and_the_zone_lets_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("city.mmdb");
+    std::fs::write(&file, mmdb::database("GeoLite2-City", &[("127.0.0.1/32", mmdb::city("DE", true, "Berlin"))]))
+        .expect("written");
+    let start = |geo: Value, more: Value| {
+        let mut zone = json!({
+            "name": "shop", "hosts": ["shop.example"], "phases": {},
+            "origin": {"servers": [{"url": format!("http://{}", echo(OK))}]},
+        });
+        if let Some(more) = more.as_object() {
+            zone.as_object_mut().expect("a zone").extend(more.clone());
+        }
+        start_edge(zone, &json!({"spool": {"dir": "/nonexistent"}, "geo": geo}), r#"{"events":"off"}"#)
+    };
+    let known = || json!({"location_file": file});
+    let page =
+        json!({"http_request_firewall_custom": [rule("http.request.uri.path eq \"/stop\"", "block", Value::Null)]});
+    let pages = json!({"phases": page, "error_pages": {"waf_block": "<head></head>::GEO::"}});
+    for (geo, zone, expected) in [
+        (known(), Value::Null, &["DE"][..]),
+        (known(), json!({"ip_geolocation": false}), &[]),
+        (json!({}), Value::Null, &[]),
+    ] {
+        let edge = start(geo.clone(), zone.clone());
+        // What the client says of it is nobody's word.
+        let answer = get(&edge, "/", "CF-IPCountry: XX\r\n");
+        assert_eq!(values(parts(&answer).1, "CF-IPCountry"), expected, "{geo} {zone}: {answer}");
+        edge.shutdown(Duration::ZERO);
+    }
+    let edge = start(known(), pages);
+    assert_eq!(parts(&get(&edge, "/stop", "")).1, "<head></head>DE");
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn a_rule_says_over_which_scheme_the_origin_is_asked() {
+    let edge = start(
+        echo(OK),
+        json!({"http_config_settings": [
+            rule("http.request.uri.path eq \"/tls\"", "set_config", json!({"ssl": "origin_pull"})),
+            rule("http.request.uri.path eq \"/plain\"", "set_config", json!({"ssl": "strict"})),
+        ]}),
+    );
+    // The origin speaks no TLS, so that a handshake with it fails.
+    for (target, status) in [("/", "200"), ("/plain", "200"), ("/tls", "502")] {
+        assert_eq!(get(&edge, target, "").split(' ').nth(1), Some(status), "{target}");
+    }
     edge.shutdown(Duration::ZERO);
 }
 

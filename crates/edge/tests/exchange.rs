@@ -343,7 +343,8 @@ fn a_body_that_cannot_be_held_whole_is_refused_by_what_it_is_beyond() {
     });
     let mut slow = Connection::to_edge(&edge);
     slow.write(post("Transfer-Encoding: chunked"));
-    slow.write("5\r\nhello\r\n");
+    // More than half of the memory: its share has doubled to all of it.
+    slow.write([&b"927c0\r\n"[..], &vec![b'x'; 600_000]].concat());
     sleep(Duration::from_millis(200));
     let mut no_room = Connection::to_edge(&edge);
     no_room.write(post("Content-Length: 5"));
@@ -455,4 +456,84 @@ fn a_request_that_waits_for_a_connection_is_reached_by_deadlines_and_by_the_end_
     connections.recv().expect("a connection");
     edge.shutdown(Duration::ZERO);
     assert_eq!(status(&client.rest()), "504");
+}
+
+/// The request to `path` with a body of those bytes.
+fn upload(path: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+#[test]
+fn rules_say_how_much_of_a_body_is_held_and_whether_any_is() {
+    let origin = origin(|_, mut connection| {
+        connection.head();
+        connection.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        connection.await_end();
+    });
+    let edge = start(origin, |policy| {
+        hold_bodies(policy, json!({"inspection_limit": 64}));
+        let config = |number: u32, path: &str, parameters: Value| {
+            json!({
+                "id": format!("{number:032x}"), "action": "set_config", "action_parameters": parameters,
+                "expression": format!("http.request.uri.path eq \"{path}\""),
+            })
+        };
+        policy["zones"][0]["phases"]["http_config_settings"] = json!([
+            config(2, "/more", json!({"bartizan_body_inspection_limit": 4096})),
+            config(3, "/none", json!({"request_body_buffering": "none"})),
+            config(4, "/strict", json!({"bartizan_body_past_limit": "reject"})),
+        ]);
+    });
+    let late = [&[b'x'; 1000][..], b"attack"].concat();
+    for (path, body, expected) in [
+        ("/", &b"attack"[..], "403"),
+        ("/", &late, "200"),
+        ("/more", &late, "403"),
+        ("/none", b"attack", "200"),
+        ("/strict", &late, "413"),
+        ("/strict", b"attack", "403"),
+    ] {
+        let mut client = Connection::to_edge(&edge);
+        client.write(upload(path, body));
+        assert_eq!(status(&client.rest()), expected, "{path} with {} bytes", body.len());
+    }
+    edge.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn a_body_that_rules_have_held_whole_reaches_the_origin_at_once_and_one_that_is_blocked_before_is_not_waited_for() {
+    let (asked, requests) = mpsc::channel();
+    let origin = origin(move |_, mut connection| {
+        asked.send(connection.head()).expect("the test listens");
+        connection.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        connection.await_end();
+    });
+    let edge = start(origin, |policy| {
+        hold_bodies(policy, json!({"wait_ms": 600_000}));
+        let phases = &mut policy["zones"][0]["phases"];
+        phases["http_config_settings"] = json!([{
+            "id": "00000000000000000000000000000002", "expression": "true",
+            "action": "set_config", "action_parameters": {"request_body_buffering": "full"},
+        }]);
+        phases["http_request_dynamic_redirect"] = json!([{
+            "id": "00000000000000000000000000000003", "expression": "http.request.uri.path eq \"/old\"",
+            "action": "redirect", "action_parameters": {"from_value": {"target_url": {"value": "/new"}}},
+        }]);
+    });
+    // No byte of the body has arrived, and none is needed.
+    let mut client = Connection::to_edge(&edge);
+    client.write("POST /old HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 9\r\n\r\n");
+    assert_eq!(status(&client.head()), "301");
+
+    let mut client = Connection::to_edge(&edge);
+    client.write("POST / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\nContent-Length: 9\r\n\r\n1234");
+    assert!(requests.recv_timeout(Duration::from_millis(300)).is_err(), "the origin was asked too early");
+    client.write("56789");
+    requests.recv_timeout(PATIENCE).expect("the origin is asked");
+    assert_eq!(status(&client.rest()), "200");
+    edge.shutdown(Duration::ZERO);
 }

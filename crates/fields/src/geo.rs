@@ -58,6 +58,13 @@ pub struct Geo {
 }
 
 impl Geo {
+    /// The code of the country of an address; empty where it is not known.
+    pub fn country(&self, address: IpAddr) -> &str {
+        let record: OnlyCountry<'_> =
+            self.places.as_ref().map(|database| database.look_up(address)).unwrap_or_default();
+        record.country.iso_code
+    }
+
     /// What is known of an address.
     pub(crate) fn look_up(&self, address: IpAddr) -> Place<'_> {
         let system: System =
@@ -168,6 +175,14 @@ struct Record<'g> {
     postal: Postal<'g>,
     #[serde(borrow)]
     subdivisions: Vec<Subdivision<'g>>,
+}
+
+/// What of a record is read where nothing else is wanted.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct OnlyCountry<'g> {
+    #[serde(borrow)]
+    country: Country<'g>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]

@@ -17,7 +17,7 @@ import msgspec
 from bartizan.config import site as settings
 from bartizan.config.identity import rule_ids, ruleset_id
 from bartizan.config.sinks import FILE_SETTINGS
-from bartizan.config.site import CertificateFiles, Edge, Rule, Ruleset, Site, Zone
+from bartizan.config.site import CertificateFiles, Edge, ErrorPage, Rule, Ruleset, Site, Zone
 
 __all__ = ["FORMAT", "AcmeZone", "Parts", "parts"]
 
@@ -80,6 +80,7 @@ class _Rule(msgspec.Struct):
     action_parameters: dict[str, Any] | None
     enabled: bool
     logging: settings.Logging | None
+    categories: list[str]
 
 
 class _Server(msgspec.Struct):
@@ -115,6 +116,8 @@ class _Zone(msgspec.Struct):
     normalization: settings.Normalization
     body: settings.Body
     compression: settings.Compression
+    ip_geolocation: bool
+    error_pages: dict[str, str]
     phases: dict[str, list[_Rule]]
 
 
@@ -146,6 +149,7 @@ class _Ruleset(msgspec.Struct):
 
 
 class _Account(msgspec.Struct):
+    error_pages: dict[str, str]
     phases: dict[str, list[_Rule]]
 
 
@@ -158,12 +162,14 @@ def parts(
     directory: Path,
     spool: Path,
     list_items: dict[str, bytes],
+    pages: dict[str, str],
     certificates: dict[str, CertificateFiles],
 ) -> Parts:
     """The parts of a site's policy.
 
     Relative paths of the site are relative to `directory`. `spool` is where events go unless the site says otherwise,
-    `list_items` are the items of lists by file as JSON, `certificates` are those of zones that name none.
+    `list_items` are the items of lists by file as JSON, `pages` the error pages by file, `certificates` those of zones
+    that name none.
     """
     paths = _Paths(directory)
     rulesets = {name: ruleset_id(name, ruleset) for name, ruleset in site.rulesets.items()}
@@ -174,9 +180,11 @@ def parts(
             rulesets[name]: _encode(_ruleset(name, ruleset, rulesets))
             for name, ruleset in sorted(site.rulesets.items(), key=lambda item: rulesets[item[0]])
         },
-        account=_encode(_Account(_phases("account", site.account.rules, rulesets))),
+        account=_encode(
+            _Account(_error_pages(site.account.error_pages, pages), _phases("account", site.account.rules, rulesets))
+        ),
         zones={
-            name: _encode(_zone(name, zone, paths, certificates.get(name), rulesets))
+            name: _encode(_zone(name, zone, paths, certificates.get(name), pages, rulesets))
             for name, zone in sorted(site.zones.items())
         },
         sinks=_encode({name: _located(sink, paths) for name, sink in sorted(site.sinks.items())}),
@@ -251,7 +259,12 @@ def _list(source: settings.ListSource, items: bytes | None) -> bytes:
 
 
 def _zone(
-    name: str, zone: Zone, paths: _Paths, certificate: CertificateFiles | None, rulesets: dict[str, str]
+    name: str,
+    zone: Zone,
+    paths: _Paths,
+    certificate: CertificateFiles | None,
+    pages: dict[str, str],
+    rulesets: dict[str, str],
 ) -> _Zone:
     pool = zone.pool
     certificates = [
@@ -278,8 +291,17 @@ def _zone(
         normalization=zone.normalization,
         body=zone.body,
         compression=zone.compression,
+        ip_geolocation=zone.ip_geolocation,
+        error_pages=_error_pages(zone.error_pages, pages),
         phases=_phases(f"zone {name}", zone.rules, rulesets),
     )
+
+
+def _error_pages(given: dict[str, ErrorPage], pages: dict[str, str]) -> dict[str, str]:
+    """The text of the pages by type; nothing of one that could not be read, which is told where it was."""
+    return {
+        kind: pages.get(page.file, "") if page.file is not None else page.content or "" for kind, page in given.items()
+    }
 
 
 def _hosts(zone: Zone) -> list[str]:
@@ -314,18 +336,29 @@ def _rules(scope: str, rules: list[Rule], rulesets: dict[str, str]) -> list[_Rul
             _parameters(rule, rulesets),
             rule.enabled,
             rule.logging,
+            rule.categories,
         )
         for rule, rule_id in zip(rules, rule_ids(scope, rules), strict=True)
     ]
 
 
 def _parameters(rule: Rule, rulesets: dict[str, str]) -> dict[str, Any] | None:
-    """The parameters as the edge reads them: `execute` may name a ruleset, the edge knows it by its id."""
+    """The parameters as the edge reads them: a site file may call rulesets by their names, the edge knows their ids."""
     given = rule.action_parameters
-    if rule.action != "execute" or given is None:
-        return given
-    name = given.get("id")
-    return {**given, "id": rulesets.get(name, name)} if isinstance(name, str) else given
+    if given is None:
+        return None
+    match rule.action, given:
+        case "execute", {"id": str(name)}:
+            return {**given, "id": rulesets.get(name, name)}
+        case "skip", {"rulesets": list(names)}:
+            given = {
+                **given,
+                "rulesets": [rulesets.get(name, name) if isinstance(name, str) else name for name in names],
+            }
+    match rule.action, given:
+        case "skip", {"rules": dict(rules)}:
+            return {**given, "rules": {rulesets.get(name, name): ids for name, ids in rules.items()}}
+    return given
 
 
 def _members(members: dict[str, bytes]) -> Iterator[bytes]:

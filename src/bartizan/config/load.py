@@ -13,7 +13,7 @@ from bartizan.config.convert import convert
 from bartizan.config.problem import Path, Problem, SiteError
 from bartizan.config.site import Site
 from bartizan.config.source import Source
-from bartizan.config.validate import read_lists, validate
+from bartizan.config.validate import read_lists, read_pages, validate
 
 __all__ = ["Loaded", "load"]
 
@@ -24,14 +24,17 @@ class Loaded(msgspec.Struct, frozen=True):
     source: Source
     site: Site | None
     list_items: dict[str, bytes]
+    pages: dict[str, str]
     problems: list[Problem]
     wrong: list[Path]
     """Where the problems are, as paths into the site file."""
 
     @property
     def judged_whole(self) -> bool:
-        """Whether lists and rulesets are all there, so that the edge does not take offence at a gap."""
-        return self.site is not None and not any(path[:1] in (("lists",), ("rulesets",)) for path in self.wrong)
+        """Whether lists, rulesets and error pages are all there, so that the edge does not take offence at a gap."""
+        return self.site is not None and not any(
+            path[:1] in (("lists",), ("rulesets",)) or "error_pages" in path for path in self.wrong
+        )
 
 
 def load(file: FilePath, as_read: Callable[[bytes], None] = lambda _: None) -> Loaded:
@@ -45,16 +48,18 @@ def load(file: FilePath, as_read: Callable[[bytes], None] = lambda _: None) -> L
         source = sources.parse(str(file), data)
     except SiteError as error:
         empty = sources.parse(str(file), b"")
-        return Loaded(empty, None, {}, error.problems, [])
+        return Loaded(empty, None, {}, {}, error.problems, [])
     site, findings = convert(source)
     list_items: dict[str, bytes] = {}
+    pages: dict[str, str] = {}
     if site is not None:
         list_items, unread = read_lists(site, source)
+        pages, missing = read_pages(site, source)
         wrong = [finding.path for finding in findings]
-        for finding in chain(validate(site, source), unread):
+        for finding in chain(validate(site, source), unread, missing):
             if not (finding.gap and any(_explains(other, finding.path) for other in wrong)):
                 findings.append(finding)
-    return Loaded(source, site, list_items, source.problems(findings), [finding.path for finding in findings])
+    return Loaded(source, site, list_items, pages, source.problems(findings), [finding.path for finding in findings])
 
 
 def _explains(wrong: Path, missing: Path) -> bool:

@@ -88,6 +88,7 @@ Seconds = Annotated[int, Meta(ge=1, le=86_400)] | Annotated[float, Meta(ge=0.001
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$(?!\n)")]
 ListName = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,50}$(?!\n)")]
 RuleRef = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,64}$(?!\n)")]
+Category = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,64}$(?!\n)")]
 RuleId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$(?!\n)")]
 
 
@@ -346,7 +347,10 @@ class Body(Settings):
     inspection_limit: Annotated[int, Meta(ge=1, le=67_108_864, description="Bytes of a body that rules can see.")] = (
         131_072
     )
-    wait_ms: Annotated[int, Meta(ge=0, le=600_000, description="Milliseconds to wait for that much of a body.")] = 1000
+    wait_ms: Annotated[
+        int,
+        Meta(ge=0, le=600_000, description="Milliseconds to wait for that much of a body. 0: as long as it takes."),
+    ] = 1000
     past_limit: Annotated[
         Literal["inspect_prefix", "reject"],
         Meta(
@@ -381,7 +385,7 @@ class Rule(Settings):
     action: Annotated[Action, Meta(description="What happens to a request for which the expression is true.")]
     action_parameters: Annotated[
         dict[str, Any] | None,
-        Meta(description="Parameters of the action. `execute`: `id` is the name or the id of a ruleset."),
+        Meta(description="Parameters of the action. `execute` and `skip` know a ruleset by its name or its id."),
     ] = None
     phase: Annotated[Phase, Meta(description="Phase in which the rule runs.")] = "http_request_firewall_custom"
     description: Annotated[str, Meta(max_length=500, description="What the rule is for; shown with its events.")] = ""
@@ -400,6 +404,32 @@ class Rule(Settings):
     ] = None
     enabled: Annotated[bool, Meta(description="Whether the rule runs.")] = True
     logging: Annotated[Logging | None, Meta(description="For `skip` only. Unset: it leaves an event.")] = None
+    categories: Annotated[
+        list[Category],
+        Meta(description="For rules of rulesets: words by which `execute` overrides several rules at once."),
+    ] = []
+
+
+class ErrorPage(Settings):
+    """HTML in the place of an error of the edge's own, up to 1,500,000 bytes with a `<head>`.
+
+    `::CLIENT_IP::`, `::RAY_ID::` and `::GEO::` stand for the client's address, the Ray ID and the code of the country.
+    """
+
+    file: Annotated[str | None, Meta(description="The page as a UTF-8 file. Read again by every apply.")] = None
+    content: Annotated[str | None, Meta(description="The page itself, in the place of a file.")] = None
+
+
+ErrorPages = Annotated[
+    dict[str, ErrorPage],
+    Meta(
+        description=(
+            "Pages by type of error: `waf_block` for what a rule blocks without words of its own, `500_errors` for "
+            "502, 504 and 508 of the edge's own, in which `::CLOUDFLARE_ERROR_500S_BOX::` says what happened. A page "
+            "of the zone goes before one of the account, a rule with `serve_error` before both where it is no block."
+        )
+    ),
+]
 
 
 class Zone(Settings, kw_only=True):
@@ -434,6 +464,16 @@ class Zone(Settings, kw_only=True):
     compression: Annotated[Compression, Meta(description="Compression of responses.")] = field(
         default_factory=Compression
     )
+    ip_geolocation: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Whether the origin is told the client's country in `CF-IPCountry` (`XX`: not known), where "
+                "`location_file` in `[edge.geo]` names a database."
+            )
+        ),
+    ] = True
+    error_pages: ErrorPages = {}
     rules: Annotated[list[Rule], Meta(description="Rules of the zone, run phase by phase in the order written.")] = []
 
 
@@ -468,6 +508,7 @@ class Account(Settings):
     """What holds for all zones."""
 
     rules: Annotated[list[Rule], Meta(description="Rules that run before those of the zone, in every zone.")] = []
+    error_pages: ErrorPages = {}
 
 
 class Site(Settings, kw_only=True):

@@ -22,10 +22,10 @@ from bartizan.config.native import limits
 from bartizan.config.problem import Finding, did_you_mean, where
 from bartizan.config.problem import Path as SettingPath
 from bartizan.config.sink_findings import sink_findings
-from bartizan.config.site import Edge, Listener, ListSource, Rule, Site, Zone
+from bartizan.config.site import Edge, ErrorPage, Listener, ListSource, Rule, Site, Zone
 from bartizan.config.source import Source
 
-__all__ = ["read_lists", "validate"]
+__all__ = ["read_lists", "read_pages", "validate"]
 
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE | re.ASCII)
 _PLAIN_HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z][a-z0-9-]{0,60}[a-z0-9])+", re.ASCII)
@@ -67,6 +67,32 @@ def read_lists(site: Site, source: Source) -> tuple[dict[str, bytes], list[Findi
                 message = "is not UTF-8 here; save the list as UTF-8, one item on each line"
                 findings.append(Finding(("lists", name), message, elsewhere=(source.shown(entry.file), line)))
     return items, findings
+
+
+def read_pages(site: Site, source: Source) -> tuple[dict[str, str], list[Finding]]:
+    """The error pages by file, and what is said of those that have no text or cannot be read."""
+    pages: dict[str, str] = {}
+    findings = []
+    scopes: list[tuple[SettingPath, dict[str, ErrorPage]]] = [
+        (("account", "error_pages"), site.account.error_pages),
+        *((("zones", name, "error_pages"), zone.error_pages) for name, zone in site.zones.items()),
+    ]
+    for scope, given in scopes:
+        for kind, page in given.items():
+            path = (*scope, kind)
+            if (page.file is None) == (page.content is None):
+                has = "has neither a file nor content" if page.file is None else "has both a file and content"
+                findings.append(Finding(path, f'"{kind}" {has}; give it file = "..." or content = "..."', "key"))
+            elif page.file is not None:
+                try:
+                    pages[page.file] = (source.directory / page.file).read_text(encoding="utf-8")
+                except OSError as error:
+                    message = _unreadable("file", page.file, source.directory, error)
+                    findings.append(Finding((*path, "file"), message))
+                except UnicodeDecodeError:
+                    message = f'"file" names {source.directory / page.file}, which is not UTF-8; save it as UTF-8'
+                    findings.append(Finding((*path, "file"), message))
+    return pages, findings
 
 
 def _edge(edge: Edge, source: Source) -> Iterator[Finding]:

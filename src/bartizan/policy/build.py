@@ -20,6 +20,7 @@ def policy_of(loaded: Loaded, site: Site, state: StateDirectory) -> Parts:
         directory=loaded.source.directory,
         spool=state.spool,
         list_items=loaded.list_items,
+        pages=loaded.pages,
         certificates=_certificates(site, state),
     )
 

@@ -40,6 +40,7 @@ def check(site: Path, state: StateDirectory) -> Checked:
             directory=loaded.source.directory,
             spool=state.spool,
             list_items=loaded.list_items,
+            pages=loaded.pages,
             certificates={},
         )
         said = diagnostics.problems(check_policy(policy.document(0)), loaded)

@@ -229,6 +229,7 @@ impl<'e> Exchange<'e> {
                 client_ip: &client_ip,
                 forwarded_for: &chain,
                 scheme: if self.connection.scheme_https { "https" } else { "http" },
+                country: self.country(served),
                 ray: &self.ray,
                 host: self.host_for(served, server),
                 client_host: self.head.host(),
@@ -608,6 +609,13 @@ impl<'e> Exchange<'e> {
             (None, b"") => server.authority().as_bytes(),
             (None, host) => host,
         }
+    }
+
+    /// The client's country, where the origin is to be told: `XX` if it is not known, as documented.
+    fn country<'a>(&self, served: &'a Served) -> Option<&'a str> {
+        let geo = served.geo.as_deref().filter(|geo| geo.places.is_some() && served.zone.ip_geolocation())?;
+        Some(geo.country(self.connection.client_ip.to_canonical()))
+            .map(|code| if code.is_empty() { "XX" } else { code })
     }
 
     /// The chain for `X-Forwarded-For`: what a trusted proxy said and the proxy itself, else the client alone.

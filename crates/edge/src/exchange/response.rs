@@ -100,7 +100,7 @@ impl Exchange<'_> {
         let status = page.status.unwrap_or(status);
         let section = section_of(&lines);
         let shown = Shown { status, headers: &section, error_type: "" };
-        let content = page.render(&self.connection.client_ip.to_string(), record.ray.as_str());
+        let content = self.render(page, served, record, "");
         self.take_changed(sink, record, served, &shown, &lines, &content)?;
         Ok(content)
     }

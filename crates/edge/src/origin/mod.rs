@@ -37,7 +37,7 @@ pub use connect::{ConnectError, ConnectErrorKind, ConnectTimings};
 pub use group::{Group, GroupError, Options, Origins, Pick, sticky_token};
 pub use http2::{Http2, Http2Error};
 pub use pool::{Checkout, Connection, Pool, PoolLimits};
-pub use route::{Route, Routes, is_host};
+pub use route::{Route, Routes, Scheme, is_host};
 pub use server::{Location, Server, ServerId};
 pub use settings::Settings;
 pub use stream::Stream;

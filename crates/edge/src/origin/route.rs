@@ -19,6 +19,20 @@ pub struct Route {
     pub host: Option<Arc<str>>,
     /// The port in the place of those of the servers.
     pub port: Option<u16>,
+    /// The scheme in the place of those of the servers.
+    pub scheme: Option<Scheme>,
+}
+
+/// How an origin is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// In clear text.
+    Http,
+    /// Over TLS.
+    Https {
+        /// Whether the certificate must be valid.
+        verify: bool,
+    },
 }
 
 impl Route {
@@ -32,22 +46,34 @@ impl Route {
             }
         }
         self.port = later.port.or(self.port);
+        self.scheme = later.scheme.or(self.scheme);
     }
 
     /// TLS towards the origin. As documented, the name of `Host` is asked for where no other is given.
     pub fn tls(&self, of_zone: &TlsSettings) -> TlsSettings {
         let name = self.sni.as_deref().or_else(|| self.host_header.as_deref().map(without_port));
         let server_name = name.map_or_else(|| of_zone.server_name.clone(), |name| Some(name.to_owned()));
-        TlsSettings { server_name, ..of_zone.clone() }
+        let verify = match self.scheme {
+            Some(Scheme::Https { verify }) => verify,
+            Some(Scheme::Http) | None => of_zone.verify,
+        };
+        TlsSettings { verify, server_name, ..of_zone.clone() }
     }
 
-    /// The settings of a zone's origin as this route has them.
+    /// The settings of a zone's origin as this route has them; the same ones where it changes nothing of them, so that the
+    /// servers are those of the zone.
     pub fn settings(&self, of_zone: &Settings) -> Settings {
+        let routed = self.changed(of_zone);
+        let probed = Settings { active_health: of_zone.active_health.clone(), ..routed.clone() };
+        if probed == *of_zone { probed } else { routed }
+    }
+
+    fn changed(&self, of_zone: &Settings) -> Settings {
         let mut servers: Vec<ServerSettings> = Vec::with_capacity(of_zone.servers.len());
         for server in &of_zone.servers {
             let url = self.url(&server.url);
             // Servers that differed in what the route gives are one now, with the share of all of them.
-            match servers.iter_mut().find(|other| other.url == url) {
+            match servers.iter_mut().find(|other| Location::parse(&other.url) == Location::parse(&url)) {
                 Some(same) => same.weight = (same.weight + server.weight).min(super::settings::WEIGHT_MAX),
                 None => servers.push(ServerSettings { url, weight: server.weight }),
             }
@@ -74,8 +100,17 @@ impl Route {
             Some(host) => host.parse().map_or_else(|_| host.to_owned(), bracketed),
             None => host,
         };
-        let scheme = if location.is_tls() { "https" } else { "http" };
-        format!("{scheme}://{host}:{}", self.port.unwrap_or(port))
+        let is_tls = self.scheme.map_or(location.is_tls(), |scheme| scheme != Scheme::Http);
+        // A server at the usual port of its own scheme is at the usual port of the other one too.
+        let port = match (self.port, port) {
+            (Some(port), _) => port,
+            (None, 80) if is_tls && !location.is_tls() => 443,
+            (None, 443) if !is_tls && location.is_tls() => 80,
+            (None, port) => port,
+        };
+        let scheme = if is_tls { "https" } else { "http" };
+        let made = format!("{scheme}://{host}:{port}");
+        if Location::parse(&made).is_ok_and(|made| made == location) { url.to_owned() } else { made }
     }
 }
 
@@ -135,6 +170,7 @@ impl Routes {
 
 #[cfg(test)]
 mod tests {
+    use super::super::settings::ActiveHealth;
     use super::*;
 
     fn urls(route: &Route, servers: &[(&str, u32)]) -> Vec<(String, u32)> {
@@ -155,6 +191,30 @@ mod tests {
         let both = Route { host: Some("::2".into()), port: Some(9), ..Route::default() };
         let expected = [("http://[::2]:9", 8), ("https://[::2]:9", 2)];
         assert_eq!(urls(&both, &servers), expected.map(|(url, weight)| (url.to_owned(), weight)));
+    }
+
+    #[test]
+    fn a_scheme_takes_the_usual_port_of_a_server_with_it_and_changes_nothing_where_it_is_spoken_already() {
+        let servers = [
+            ("http://a", 1),
+            ("http://a:8000", 1),
+            ("https://a", 2),
+            ("https://192.0.2.1:8443", 2),
+            ("unix:/run/a", 4),
+        ];
+        let to = |scheme| urls(&Route { scheme: Some(scheme), ..Route::default() }, &servers);
+        let owned =
+            |urls: &[(&str, u32)]| urls.iter().map(|(url, weight)| ((*url).to_owned(), *weight)).collect::<Vec<_>>();
+        let https = [("https://a:443", 3), ("https://a:8000", 1), ("https://192.0.2.1:8443", 2)];
+        assert_eq!(to(Scheme::Https { verify: true }), [owned(&https), owned(&[("unix:/run/a", 4)])].concat());
+        let http = [("http://a", 3), ("http://a:8000", 1), ("http://192.0.2.1:8443", 2)];
+        assert_eq!(to(Scheme::Http), [owned(&http), owned(&[("unix:/run/a", 4)])].concat());
+
+        let zone = Settings { active_health: Some(ActiveHealth::default()), ..Settings::single("https://a") };
+        let to = |scheme| Route { scheme: Some(scheme), ..Route::default() }.settings(&zone);
+        assert_eq!(to(Scheme::Https { verify: true }), zone);
+        let unverified = to(Scheme::Https { verify: false });
+        assert_eq!((unverified.tls.verify, unverified.active_health), (false, None));
     }
 
     #[test]

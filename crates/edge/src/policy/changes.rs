@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use fields::{Available, FieldSet, View};
 
+use super::config::Config;
+use super::error_page::ErrorPage;
 use super::text::Text;
 use crate::compress::Algorithm;
 use crate::origin::Route;
@@ -17,6 +18,8 @@ pub struct Changes {
     query: Option<Vec<u8>>,
     /// The URL that rules have put in the place of the client's.
     pub uri: Option<RewrittenUri>,
+    /// How the request is treated.
+    pub config: Config,
     /// Where the request goes.
     pub route: Route,
     /// Of the request to the origin.
@@ -29,17 +32,6 @@ pub struct Changes {
     pub compression: Option<Arc<[Algorithm]>>,
     /// What the event keeps of headers and cookies.
     pub log: Option<Arc<CustomFields>>,
-}
-
-/// A page in the place of an error.
-#[derive(Debug)]
-pub struct ErrorPage {
-    /// The status; the one that there was where nothing.
-    pub status: Option<u16>,
-    /// The `Content-Type`.
-    pub content_type: &'static str,
-    /// The body, its tokens not replaced.
-    pub content: Bytes,
 }
 
 /// Headers and cookies that an event keeps, by name.
@@ -74,24 +66,6 @@ impl CustomFields {
             && self.raw_response.is_empty()
             && self.response.is_empty()
             && self.cookies.is_empty()
-    }
-}
-
-impl ErrorPage {
-    /// The body for a client. What stands for a token is an address or a Ray ID, which no form of page has to escape.
-    pub fn render(&self, client_ip: &str, ray: &str) -> Vec<u8> {
-        let mut page = Vec::with_capacity(self.content.len() + 64);
-        let mut rest = &self.content[..];
-        while let Some(at) = memchr::memmem::find(rest, b"::") {
-            let tokens = [("::CLIENT_IP::", client_ip), ("::RAY_ID::", ray), ("::GEO::", "")];
-            let found = tokens.into_iter().find(|(token, _)| rest[at..].starts_with(token.as_bytes()));
-            let (taken, value) = found.map_or((1, ":"), |(token, value)| (token.len(), value));
-            page.extend_from_slice(&rest[..at]);
-            page.extend_from_slice(value.as_bytes());
-            rest = &rest[at + taken..];
-        }
-        page.extend_from_slice(rest);
-        page
     }
 }
 
@@ -168,10 +142,10 @@ impl Changes {
     }
 
     /// Ends the phase of URL rewrites with the new URL, if there is one.
-    pub(super) fn settle_uri(&mut self, view: &View<'_>, normalized_to_origin: bool) -> Option<RewrittenUri> {
+    pub(super) fn settle_uri(&mut self, view: &View<'_>, normalized_to_origin: bool) {
         let (path, query) = (self.path.take(), self.query.take());
         if path.is_none() && query.is_none() {
-            return None;
+            return;
         }
         let joined = |old_path: &[u8], old_query: &[u8]| {
             let mut uri = path.as_deref().unwrap_or(old_path).to_vec();
@@ -189,7 +163,7 @@ impl Changes {
             let (path, query) = fields::split_target(view.request().head.path_and_query());
             joined(path, query)
         };
-        Some(RewrittenUri { seen, sent })
+        self.uri = Some(RewrittenUri { seen, sent });
     }
 }
 
@@ -267,17 +241,6 @@ mod tests {
         assert_eq!(path_of(b"a b?c#d\xff%20"), b"/a%20b%3Fc%23d%FF%20");
         assert_eq!(path_of(b""), b"/");
         assert_eq!(query_of(b"a=b c&d?e#f\r\n"), b"a=b%20c&d?e%23f%0D%0A");
-    }
-
-    #[test]
-    fn a_page_has_its_tokens_replaced_and_nothing_else() {
-        let page = |content: &'static str| {
-            let page =
-                ErrorPage { status: None, content_type: "text/plain", content: Bytes::from_static(content.as_bytes()) };
-            String::from_utf8(page.render("192.0.2.7", "0123456789abcdef")).unwrap()
-        };
-        assert_eq!(page("::CLIENT_IP:: ::RAY_ID:: [::GEO::]"), "192.0.2.7 0123456789abcdef []");
-        assert_eq!(page("a::b :::RAY_ID:: ::RAY_ID ::1"), "a::b :0123456789abcdef ::RAY_ID ::1");
     }
 
     #[test]

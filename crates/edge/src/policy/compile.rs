@@ -12,13 +12,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use rules::Lists;
+use rules::{Lists, Phase};
 use serde_json::value::RawValue;
 
 use super::actions::Ruleset;
+use super::config::HELD_MAX;
 use super::diagnostic::{Diagnostic, Place, Severity};
 use super::digest::{self, Digest, Named};
 use super::document::{self, Document, EdgeSettings, FORMAT, ZoneSource};
+use super::error_page::ErrorPages;
 use super::hosts::{self, HostTable};
 use super::read::read_raw;
 use super::rule::Compiler;
@@ -55,6 +57,7 @@ impl Policy {
         let (ready, changed_zones) = zones(&document, previous, &named, compiler, &mut found);
 
         let hosts = hosts(&ready, previous, &mut found);
+        late_configuration(&account, &ready, &mut found);
         if let Some(edge) = &edge {
             lost_redirects(edge, &ready, &mut found);
         }
@@ -197,6 +200,38 @@ fn lost_redirects(edge: &EdgeSettings, zones: &[Option<Arc<Compiled>>], found: &
     }
 }
 
+/// Rules that read the body before those have run that say how it is held.
+fn late_configuration(account: &Level, zones: &[Option<Arc<Compiled>>], found: &mut Vec<Diagnostic>) {
+    let configures = |level: &Level| level.phases.iter().any(|(_, rules)| rules.configures_body(|_| true));
+    let by_account = configures(account);
+    let list = Place::Root.key("zones");
+    let mut of_account = by_account;
+    for (index, zone) in zones.iter().enumerate() {
+        let Some(zone) = zone else { continue };
+        let by_zone = configures(&zone.level);
+        of_account |= by_zone;
+        if by_zone || by_account {
+            early_readers(&zone.level, &list.index(index), found);
+        }
+    }
+    if of_account {
+        early_readers(account, &Place::Root.key("account"), found);
+    }
+}
+
+fn early_readers(level: &Level, place: &Place<'_>, found: &mut Vec<Diagnostic>) {
+    for (phase, rules) in level.phases.iter().filter(|(phase, _)| *phase <= Phase::ConfigSettings) {
+        if let Some(index) = rules.body_reader() {
+            let message = format!(
+                "the rule reads the request body before {} has said how it is held; read it in a later phase, or take \
+                 what is said of the body out of set_config",
+                Phase::ConfigSettings
+            );
+            found.push(place.key("phases").key(phase.name()).index(index).error(message));
+        }
+    }
+}
+
 fn is_network(text: &str) -> bool {
     let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
     let Ok(address) = address.parse::<IpAddr>() else { return false };
@@ -333,7 +368,9 @@ fn account(
     }
     let place = Place::Root.key("account");
     let account: document::Account = read_raw(source, &place, found).unwrap_or_default();
-    Arc::new(Level { digest, phases: compiler.phases(&account.phases, &place.key("phases"), found) })
+    let phases = compiler.phases(&account.phases, &place.key("phases"), found);
+    let error_pages = ErrorPages::read(account.error_pages, &place.key("error_pages"), found);
+    Arc::new(Level { digest, phases, error_pages })
 }
 
 /// The zones in their order, `None` for what did not compile, and how many were compiled.
@@ -434,7 +471,7 @@ fn zone(
             "the browsers' preload lists take a host only with max_age_s of 31536000 or more and include_subdomains";
         wrong.push(tls.key("hsts").key("preload").error(message));
     }
-    if !(1..=64 << 20).contains(&source.body.inspection_limit) {
+    if !(1..=HELD_MAX).contains(&source.body.inspection_limit) {
         let message = format!("inspection_limit is {}; it can be 1 byte to 64 MiB", source.body.inspection_limit);
         wrong.push(place.key("body").key("inspection_limit").error(message));
     }
@@ -443,6 +480,7 @@ fn zone(
         wrong.push(place.key("body").key("wait_ms").error(message));
     }
     let phases = compiler.phases(&source.phases, &place.key("phases"), wrong);
+    let error_pages = ErrorPages::read(source.error_pages, &place.key("error_pages"), wrong);
     Some(Compiled {
         hsts: source.tls.hsts.as_ref().map(document::Hsts::header),
         name: source.name,
@@ -453,7 +491,8 @@ fn zone(
         normalization: source.normalization,
         body: source.body,
         compression: source.compression,
-        level: Level { digest, phases },
+        ip_geolocation: source.ip_geolocation,
+        level: Level { digest, phases, error_pages },
     })
 }
 

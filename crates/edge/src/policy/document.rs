@@ -125,12 +125,14 @@ pub(super) struct Ruleset {
     pub rules: Vec<Rule>,
 }
 
-/// The account's rules, by phase.
+/// What holds for all zones: rules by phase, and HTML in the place of errors by their type.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Account {
     #[serde(default)]
     pub phases: BTreeMap<String, Vec<Rule>>,
+    #[serde(default)]
+    pub error_pages: BTreeMap<String, String>,
 }
 
 /// One rule.
@@ -148,6 +150,8 @@ pub(super) struct Rule {
     pub action_parameters: Option<serde_json::Value>,
     #[serde(default)]
     pub logging: Option<Logging>,
+    #[serde(default)]
+    pub categories: Vec<String>,
     #[serde(default = "yes")]
     pub enabled: bool,
 }
@@ -177,6 +181,11 @@ pub(super) struct ZoneSource {
     pub body: BodySettings,
     #[serde(default)]
     pub compression: CompressionSettings,
+    #[serde(default = "yes")]
+    pub ip_geolocation: bool,
+    /// HTML in the place of errors, by their type.
+    #[serde(default)]
+    pub error_pages: BTreeMap<String, String>,
     #[serde(default)]
     pub phases: BTreeMap<String, Vec<Rule>>,
 }

@@ -15,9 +15,11 @@
 mod actions;
 mod changes;
 mod compile;
+mod config;
 mod diagnostic;
 mod digest;
 mod document;
+mod error_page;
 mod hosts;
 mod read;
 mod redirect;
@@ -30,6 +32,7 @@ mod text;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use fields::{FieldSet, View};
@@ -37,12 +40,14 @@ use rules::{Cache, Phase};
 use serde::Serialize;
 
 pub use actions::{ACTIONS, ActionRow, ParameterRow};
-pub use changes::{Changes, CustomFields, ErrorPage, HeaderChange, HeaderOperation, ResponseField, RewrittenUri};
+pub use changes::{Changes, CustomFields, HeaderChange, HeaderOperation, ResponseField, RewrittenUri};
+pub use config::{BodyHold, Buffering, Config, Ssl};
 pub use diagnostic::{Diagnostic, Severity, Step};
 pub use document::{
     BodySettings, CertificateFiles, CompressionSettings, EdgeSettings, GeoSettings, Hsts, Listen,
     NormalizationSettings, PastLimit, SpoolSettings, TlsSettings, TlsVersion,
 };
+pub use error_page::{ErrorPage, Tokens};
 pub use hosts::{HOST_MAX, HostTable};
 pub use run::{Action, Match, Outcome, Response, ResponseBody, RuleName, Source, Verdict};
 pub use shared::Shared;
@@ -83,6 +88,7 @@ struct Level {
     digest: Digest,
     /// In the order of the phases; none is empty.
     phases: Vec<(Phase, Arc<run::Rules>)>,
+    error_pages: error_page::ErrorPages,
 }
 
 /// What was compiled of a zone's source alone.
@@ -97,6 +103,7 @@ struct Compiled {
     normalization: NormalizationSettings,
     body: BodySettings,
     compression: CompressionSettings,
+    ip_geolocation: bool,
     level: Level,
 }
 
@@ -111,7 +118,10 @@ pub struct Zone {
     transformed: Option<usize>,
     /// By phase; of the error pages those of the zone come first.
     response_stages: Box<[run::Stage]>,
-    reads_body: bool,
+    /// Where the stages begin that may read the request body.
+    body_stages: usize,
+    /// Whether a rule has bodies held that no rule reads.
+    holds_unread: bool,
 }
 
 impl Policy {
@@ -172,7 +182,9 @@ impl Zone {
         // zone's own error pages come before those of the account.
         stages.sort_by_key(|stage| (stage.phase, stage.phase == Phase::CustomErrors && stage.account));
         let response_stages = stages.split_off(stages.partition_point(|stage| !stage.phase.sees_response()));
-        let reads_body = stages.iter().any(|stage| stage.rules.reads_body());
+        let body_stages = stages.iter().position(|stage| stage.rules.reads_body()).unwrap_or(stages.len());
+        let is_full = |config: &Config| config.buffering == Some(Buffering::Full);
+        let holds_unread = stages.iter().any(|stage| stage.rules.configures_body(is_full));
         let transformed = stages.iter().rposition(|stage| stage.phase == Phase::RequestTransform).map(|last| last + 1);
         Self {
             index,
@@ -181,16 +193,41 @@ impl Zone {
             request_stages: stages.into(),
             transformed,
             response_stages: response_stages.into(),
-            reads_body,
+            body_stages,
+            holds_unread,
         }
     }
 
     /// Runs the request phases in the documented order until a rule answers. Allocates nothing where no rule acts.
     pub fn run_request(&self, view: &View<'_>, outcome: &mut Outcome) -> Verdict {
-        match self.transformed {
-            None => run::run(&self.request_stages, view, outcome),
-            Some(at) => run::run_rewriting(&self.request_stages, at, self.normalization().to_origin, view, outcome),
+        self.run_stages(0..self.request_stages.len(), view, outcome)
+    }
+
+    /// Runs those of the request phases that need no body, up to the first that does.
+    pub fn run_before_body(&self, view: &View<'_>, outcome: &mut Outcome) -> Verdict {
+        self.run_stages(0..self.body_stages, view, outcome)
+    }
+
+    /// Runs the request phases that [`Self::run_before_body`] has left.
+    pub fn run_after_body(&self, view: &View<'_>, outcome: &mut Outcome) -> Verdict {
+        self.run_stages(self.body_stages..self.request_stages.len(), view, outcome)
+    }
+
+    fn run_stages(&self, stages: Range<usize>, view: &View<'_>, outcome: &mut Outcome) -> Verdict {
+        let of = |stages: Range<usize>| self.request_stages.get(stages).unwrap_or_default();
+        let Some(transformed) = self.transformed else { return run::run(of(stages), view, outcome) };
+        if stages.start < transformed {
+            let verdict = run::run(of(stages.start..stages.end.min(transformed)), view, outcome);
+            if verdict != Verdict::Continue || stages.end < transformed {
+                return verdict;
+            }
+            outcome.settle_uri(view, self.normalization().to_origin);
         }
+        let after = of(stages.start.max(transformed)..stages.end);
+        let Some(uri) = outcome.lend_uri() else { return run::run(after, view, outcome) };
+        let verdict = run::run(after, &view.rewritten(&uri.seen), outcome);
+        outcome.take_back_uri(Some(uri));
+        verdict
     }
 
     /// Runs one of the response phases.
@@ -218,9 +255,22 @@ impl Zone {
         !self.request_stages.is_empty()
     }
 
-    /// Whether a rule reads the request body, so that it must be held before the phases run.
+    /// Whether a rule reads the request body, so that it must be held before the phases run which may read it.
     pub fn reads_body(&self) -> bool {
-        self.reads_body
+        self.body_stages < self.request_stages.len()
+    }
+
+    /// Whether request bodies may be held at all.
+    pub fn may_hold_body(&self) -> bool {
+        self.reads_body() || self.holds_unread
+    }
+
+    /// How the body is held after [`Self::run_before_body`], if it is.
+    pub fn body_hold(&self, outcome: &Outcome) -> Option<BodyHold> {
+        let config = outcome.changes().map_or_else(Config::default, |changes| changes.config);
+        let left = self.request_stages.get(self.body_stages..).unwrap_or_default();
+        let is_read = left.iter().any(|stage| stage.rules.reads_body() && !outcome.skips(stage));
+        config.body_hold(self.compiled.body, is_read)
     }
 
     /// The name.
@@ -271,6 +321,16 @@ impl Zone {
     /// Compression of responses.
     pub fn compression(&self) -> &CompressionSettings {
         &self.compiled.compression
+    }
+
+    /// Whether the origin is told the country of the client, where there is a database of them.
+    pub fn ip_geolocation(&self) -> bool {
+        self.compiled.ip_geolocation
+    }
+
+    /// The page that the owner has for an error of the edge's own: the zone's, else the account's.
+    pub fn error_page(&self, reason: crate::page::Reason) -> Option<&Arc<ErrorPage>> {
+        self.compiled.level.error_pages.page(reason).or_else(|| self.account.error_pages.page(reason))
     }
 
     /// The digest of the zone's source and of all that it names: equal digests mean equal zones, over policies and time.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rules::{Cache, Context, Lists, Phase, Use};
 
-use super::actions::{self, Reading, Ruleset};
+use super::actions::{self, Member, Reading, Ruleset};
 use super::diagnostic::{Diagnostic, Place};
 use super::document;
 use super::run::{Act, Rule, RuleName, Rules};
@@ -33,9 +33,11 @@ impl Compiler<'_> {
             let place = place.key(name);
             match actions::phase(name, &place) {
                 Ok(phase) => {
-                    let rules = self.rules(rules, phase, &place, &mut ids, wrong);
-                    let enabled = rules.into_iter().filter(|(_, enabled)| *enabled).map(|(rule, _)| rule).collect();
-                    compiled.push((phase, Arc::new(Rules::new("", enabled))));
+                    let members = self.rules(rules, phase, &place, &mut ids, wrong);
+                    for (index, _) in rules.iter().enumerate().filter(|(_, rule)| !rule.categories.is_empty()) {
+                        wrong.push(place.index(index).key("categories").error(NO_CATEGORIES));
+                    }
+                    compiled.push((phase, Arc::new(Rules::new("", enabled(&members)))));
                 }
                 Err(diagnostic) => wrong.push(diagnostic),
             }
@@ -61,8 +63,8 @@ impl Compiler<'_> {
             }
         };
         let all = self.rules(&source.rules, phase, &place.key("rules"), &mut HashSet::new(), wrong);
-        let enabled = all.iter().filter(|(_, enabled)| *enabled).map(|(rule, _)| rule.clone()).collect();
-        Some(Ruleset { phase, all, rules: Arc::new(Rules::new(id, enabled)) })
+        let rules = Arc::new(Rules::new(id, enabled(&all)));
+        Some(Ruleset { phase, all, rules })
     }
 
     fn rules<'r>(
@@ -72,7 +74,7 @@ impl Compiler<'_> {
         place: &Place<'_>,
         ids: &mut HashSet<&'r str>,
         wrong: &mut Vec<Diagnostic>,
-    ) -> Vec<(Rule, bool)> {
+    ) -> Vec<Member> {
         let mut compiled = Vec::with_capacity(rules.len());
         for (index, rule) in rules.iter().enumerate() {
             let place = place.index(index);
@@ -82,7 +84,8 @@ impl Compiler<'_> {
                 );
             }
             if let Some(ready) = self.rule(rule, index, phase, &place, wrong) {
-                compiled.push((ready, rule.enabled));
+                let categories = rule.categories.iter().map(|category| category.as_str().into()).collect();
+                compiled.push(Member { rule: ready, enabled: rule.enabled, categories });
             }
         }
         compiled
@@ -141,6 +144,13 @@ impl Compiler<'_> {
     }
 }
 
+/// The rules that run where nothing is overridden.
+fn enabled(members: &[Member]) -> Vec<Rule> {
+    members.iter().filter(|member| member.enabled).map(|member| member.rule.clone()).collect()
+}
+
+const NO_CATEGORIES: &str =
+    "categories are what execute overrides rules of a ruleset by; this rule is in none, so remove them";
 const BODY_IS_GONE: &str = "a rule on the response cannot read the request body, which is given back once the origin has it; read it in a request phase";
 
 /// What is wrong with an expression, at its place.

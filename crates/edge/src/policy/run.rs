@@ -1,9 +1,9 @@
 //! Rules over a request: what each action does, and what is left behind for the event.
 //!
 //! Actions follow Cloudflare's documentation (Ruleset Engine, "Actions"; WAF, "Available skip options"): `block` and `redirect`
-//! answer the request and end all phases, `log` only leaves a match, `skip` concerns what comes later *at its own level*: a
-//! skip among the account's rules never spares a request the zone's rules. `execute` runs a ruleset in the place of the
-//! rule. What only changes the request ([`super::changes`]) leaves its trace in the request's own event.
+//! answer the request and end all phases, `log` only leaves a match, `skip` concerns what comes later *at its own level*, but
+//! for phases that a rule of the account names, which it skips at both. `execute` runs a ruleset in the place of the rule. What
+//! only changes the request ([`super::changes`]) leaves its trace in the request's own event.
 
 use std::sync::Arc;
 
@@ -11,7 +11,9 @@ use bytes::Bytes;
 use fields::{FieldSet, View};
 use rules::{Expression, Gate, Phase};
 
-use super::changes::{Changes, CustomFields, ErrorPage, HeaderChange, HeaderRewrite, RewrittenUri, UriRewrite};
+use super::changes::{Changes, CustomFields, HeaderChange, HeaderRewrite, RewrittenUri, UriRewrite};
+use super::config::Config;
+use super::error_page::ErrorPage;
 use super::redirect;
 use super::text::Text;
 use crate::compress::Algorithm;
@@ -201,6 +203,18 @@ impl Outcome {
         }
     }
 
+    /// Ends the phase of URL rewrites.
+    pub(super) fn settle_uri(&mut self, view: &View<'_>, normalized_to_origin: bool) {
+        if let Some(changes) = &mut self.changes {
+            changes.settle_uri(view, normalized_to_origin);
+        }
+    }
+
+    /// Whether a rule has the stage skipped.
+    pub(super) fn skips(&self, stage: &Stage) -> bool {
+        self.skipped_phases[usize::from(stage.account)] & bit(stage.phase) != 0
+    }
+
     /// Ready for the next request.
     pub fn clear(&mut self) {
         self.matches.clear();
@@ -239,6 +253,7 @@ pub(super) enum Act {
     Execute(Arc<Rules>),
     RewriteUri(Arc<UriRewrite>),
     RewriteHeaders(Arc<[HeaderRewrite]>),
+    SetConfig(Arc<Config>),
     Route(Arc<Route>),
     ServeError(Arc<ErrorPage>),
     Compress(Arc<[Algorithm]>),
@@ -297,7 +312,22 @@ impl Rules {
 
     /// Whether a rule reads the request body.
     pub fn reads_body(&self) -> bool {
-        self.in_order.iter().any(|rule| rule.expression.needs_body() || rule.act.reads_body())
+        self.body_reader().is_some()
+    }
+
+    /// The place of the first rule that reads the request body.
+    pub fn body_reader(&self) -> Option<usize> {
+        let reads = |rule: &&Rule| rule.expression.needs_body() || rule.act.reads_body();
+        self.in_order.iter().find(reads).map(|rule| rule.index)
+    }
+
+    /// Whether a rule says how the body is held, and `says` is true of it.
+    pub fn configures_body(&self, says: fn(&Config) -> bool) -> bool {
+        self.in_order.iter().any(|rule| match &rule.act {
+            Act::SetConfig(config) => config.concerns_body() && says(config),
+            Act::Execute(rules) => rules.configures_body(says),
+            _ => false,
+        })
     }
 }
 
@@ -309,7 +339,8 @@ impl Act {
             Self::RewriteUri(rewrite) => union([&rewrite.path, &rewrite.query].into_iter().flatten().map(Text::fields)),
             Self::RewriteHeaders(rewrites) => union(rewrites.iter().map(HeaderRewrite::fields)),
             Self::Block(_) | Self::Log | Self::Skip(_) | Self::Execute(_) => FieldSet::EMPTY,
-            Self::Route(_) | Self::ServeError(_) | Self::Compress(_) | Self::LogFields(_) => FieldSet::EMPTY,
+            Self::SetConfig(_) | Self::Route(_) | Self::ServeError(_) => FieldSet::EMPTY,
+            Self::Compress(_) | Self::LogFields(_) => FieldSet::EMPTY,
         }
     }
 
@@ -321,7 +352,8 @@ impl Act {
             Self::RewriteUri(rewrite) => [&rewrite.path, &rewrite.query].into_iter().flatten().any(Text::reads_body),
             Self::RewriteHeaders(rewrites) => rewrites.iter().any(HeaderRewrite::reads_body),
             Self::Block(_) | Self::Log | Self::Skip(_) => false,
-            Self::Route(_) | Self::ServeError(_) | Self::Compress(_) | Self::LogFields(_) => false,
+            Self::SetConfig(_) | Self::Route(_) | Self::ServeError(_) => false,
+            Self::Compress(_) | Self::LogFields(_) => false,
         }
     }
 }
@@ -341,7 +373,7 @@ enum Next {
 /// Runs the stages in order until one answers.
 pub(super) fn run(stages: &[Stage], view: &View<'_>, outcome: &mut Outcome) -> Verdict {
     for stage in stages {
-        if outcome.skipped_phases[usize::from(stage.account)] & bit(stage.phase) != 0 {
+        if outcome.skips(stage) {
             continue;
         }
         outcome.exempt.clear();
@@ -405,7 +437,10 @@ impl Stage {
             }
             Act::Skip(skip) => {
                 self.record(rule, Action::Skip, outcome);
-                outcome.skipped_phases[usize::from(self.account)] |= skip.phases;
+                outcome.skipped_phases[usize::from(false)] |= skip.phases;
+                if self.account {
+                    outcome.skipped_phases[usize::from(true)] |= skip.phases;
+                }
                 outcome.exempt.extend(skip.exemption.clone());
                 match &**skip {
                     Skip { rest_of_phase: true, .. } => Next::AfterPhase,
@@ -425,6 +460,14 @@ impl Stage {
                 let of_response = self.phase.sees_response();
                 let all = if of_response { &mut changes.response_headers } else { &mut changes.request_headers };
                 all.extend(made);
+                Next::Rule
+            }
+            Act::SetConfig(config) => {
+                let changes = outcome.change();
+                changes.config.merge(config);
+                if let Some(ssl) = config.ssl {
+                    changes.route.scheme = Some(ssl.scheme(view.request().connection.scheme_https));
+                }
                 Next::Rule
             }
             Act::Route(route) => {
@@ -453,26 +496,6 @@ impl Stage {
             outcome.matches.push(Match { rule, action, phase: self.phase, account: self.account });
         }
     }
-}
-
-/// Runs the stages in order, those from `transformed` on with the URL that the ones before have made.
-pub(super) fn run_rewriting(
-    stages: &[Stage],
-    transformed: usize,
-    normalized_to_origin: bool,
-    view: &View<'_>,
-    outcome: &mut Outcome,
-) -> Verdict {
-    let (before, after) = stages.split_at(transformed);
-    let verdict = run(before, view, outcome);
-    if verdict != Verdict::Continue {
-        return verdict;
-    }
-    let uri = outcome.changes.as_mut().and_then(|changes| changes.settle_uri(view, normalized_to_origin));
-    let Some(uri) = uri else { return run(after, view, outcome) };
-    let verdict = run(after, &view.rewritten(&uri.seen), outcome);
-    outcome.take_back_uri(Some(uri));
-    verdict
 }
 
 impl Outcome {

@@ -73,9 +73,8 @@ fn head(target: &str) -> RequestHead {
     RequestParser::new(http1::Limits::default()).parse(text.as_bytes()).unwrap().unwrap().0
 }
 
-/// What the shop of a policy does to a GET: the verdict, and of each match the number of the rule and the action.
-fn request(policy: &Policy, target: &str) -> (Verdict, Vec<(u32, &'static str)>) {
-    let connection = Connection {
+fn connection() -> Connection {
+    Connection {
         client_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
         client_port: 50_000,
         server_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -83,20 +82,27 @@ fn request(policy: &Policy, target: &str) -> (Verdict, Vec<(u32, &'static str)>)
         tls: None,
         http2_fingerprint: None,
         scheme_https: true,
-    };
-    let head = head(target);
-    let zone = policy.zone(b"shop.example").unwrap();
-    let view = View::new(Request {
-        head: &head,
-        connection: &connection,
+    }
+}
+
+fn view<'r>(zone: &'r Zone, head: &'r RequestHead, connection: &'r Connection) -> View<'r> {
+    View::new(Request {
+        head,
+        connection,
         zone: zone.name(),
         ray_id: "8c1f0e5d2a7b4c3d",
         received: UNIX_EPOCH,
         normalize: zone.normalization().incoming,
         body: None,
-    });
+    })
+}
+
+/// What the shop of a policy does to a GET: the verdict, and of each match the number of the rule and the action.
+fn request(policy: &Policy, target: &str) -> (Verdict, Vec<(u32, &'static str)>) {
+    let (head, connection) = (head(target), connection());
+    let zone = policy.zone(b"shop.example").unwrap();
     let mut outcome = Outcome::default();
-    let verdict = zone.run_request(&view, &mut outcome);
+    let verdict = zone.run_request(&view(zone, &head, &connection), &mut outcome);
     let number = |id: &str| u32::from_str_radix(id, 16).unwrap();
     (verdict, outcome.matches().iter().map(|found| (number(&found.rule.id), found.action.name())).collect())
 }
@@ -181,7 +187,7 @@ fn a_match_names_its_rule_its_phase_and_its_product() {
 }
 
 #[test]
-fn skip_spares_what_comes_later_at_its_own_level_only() {
+fn skip_spares_what_comes_later_at_its_own_level_and_phases_that_the_account_names_at_both() {
     let everything = |parameters: Value, level: &str| {
         let skip = with(rule(1, "true", "skip"), parameters);
         let mut document = document(json!({
@@ -199,7 +205,10 @@ fn skip_spares_what_comes_later_at_its_own_level_only() {
         (json!({"phase": "current"}), "zone", vec![4, 1, 5, 3]),
         (json!({"phases": [MANAGED]}), "zone", vec![4, 1, 2, 5]),
         (json!({"ruleset": "current", "phases": [MANAGED]}), "zone", vec![4, 1, 5]),
-        (json!({"ruleset": "current", "phases": [MANAGED]}), "account", vec![1, 2, 3]),
+        (json!({"ruleset": "current"}), "account", vec![1, 2, 5, 3]),
+        (json!({"phase": "current"}), "account", vec![1, 2, 5, 3]),
+        (json!({"phases": [MANAGED]}), "account", vec![1, 4, 2]),
+        (json!({"ruleset": "current", "phases": [MANAGED]}), "account", vec![1, 2]),
     ] {
         assert_eq!(everything(parameters.clone(), level), matches, "{parameters} {level}");
     }
@@ -225,10 +234,14 @@ fn with_ruleset(first: Value, overrides: Value) -> Value {
         with(rule(2, "true", "execute"), parameters),
         rule(3, "true", "log"),
     ]}));
+    let categorized = |mut rule: Value, categories: Value| {
+        rule["categories"] = categories;
+        rule
+    };
     document["rulesets"] = json!({"core": {"name": "Core", "phase": MANAGED, "rules": [
         rule(10, "true", "log"),
-        rule(11, "http.request.uri.path contains \"attack\"", "block"),
-        disabled,
+        categorized(rule(11, "http.request.uri.path contains \"attack\"", "block"), json!(["sqli", "php"])),
+        categorized(disabled, json!(["php"])),
     ]}});
     document
 }
@@ -255,9 +268,81 @@ fn execute_runs_a_ruleset_in_the_place_of_the_rule_and_as_overridden() {
             true,
             vec![(10, "log"), (11, "log"), (3, "log")],
         ),
+        // What is said of a category outweighs what is said of the ruleset, the last of several the ones before.
+        (json!({"action": "block", "categories": [{"category": "sqli", "action": "log"}]}), false, vec![(10, "block")]),
+        (json!({"enabled": false, "categories": [{"category": "sqli", "enabled": true}]}), false, vec![(11, "block")]),
+        (
+            json!({"categories": [{"category": "sqli", "action": "log"}, {"category": "php", "enabled": true}]}),
+            true,
+            vec![(10, "log"), (11, "log"), (12, "log"), (3, "log")],
+        ),
+        (
+            json!({"categories": [{"category": "sqli", "action": "log"}, {"category": "php", "action": "block"}]}),
+            false,
+            vec![(10, "log"), (11, "block")],
+        ),
+        (
+            json!({
+                "categories": [{"category": "php", "enabled": true}],
+                "rules": [{"id": format!("{:032x}", 12), "enabled": false}, {"id": format!("{:032x}", 11), "action": "log"}],
+            }),
+            true,
+            vec![(10, "log"), (11, "log"), (3, "log")],
+        ),
     ] {
         assert_eq!(matches(overrides.clone()), (passes, expected), "{overrides}");
     }
+}
+
+#[test]
+fn an_override_that_cannot_be_is_refused_with_its_place_and_the_way_out() {
+    for (overrides, path, message) in [
+        (
+            json!({"sensitivity_level": "low"}),
+            "sensitivity_level",
+            "sensitivity_level is for the rulesets against floods, which do nothing yet; remove it",
+        ),
+        (
+            json!({"categories": [{"category": "xss", "enabled": true}]}),
+            "categories[0].category",
+            "ruleset \"core\" has no rule of the category \"xss\"",
+        ),
+        (
+            json!({"categories": [{"category": "php", "action": "challenge"}]}),
+            "categories[0].action",
+            "action challenge does nothing yet; override with block or log",
+        ),
+        (
+            json!({"rules": [{"id": format!("{:032x}", 10), "score_threshold": 5}]}),
+            "rules[0].score_threshold",
+            "score_threshold is for rules that add up scores, which do nothing yet; remove it",
+        ),
+        (json!({"rules": [{"id": "x"}]}), "rules[0].id", "ruleset \"core\" has no rule \"x\""),
+    ] {
+        let found = refused(&with_ruleset(rule(1, "false", "log"), overrides));
+        let place = format!("zones[0].phases.{MANAGED}[1].action_parameters.overrides.{path}");
+        assert_eq!(found, [(place, message.to_owned())]);
+    }
+}
+
+#[test]
+fn rulesets_are_executed_in_other_phases_too_by_the_account_and_by_zones() {
+    let target = |path: &str| json!({"from_value": {"target_url": {"value": path}}});
+    let mut document = document(json!({REDIRECTS: [with(rule(1, "true", "execute"), json!({"id": "own"}))]}));
+    document["rulesets"] = json!({
+        "own": {"name": "own", "phase": REDIRECTS, "rules": [with(rule(10, "true", "redirect"), target("/own"))]},
+        "all": {"name": "all", "phase": REDIRECTS, "rules": [
+            with(rule(11, "http.request.uri.path eq \"/all\"", "redirect"), target("/of-all")),
+        ]},
+    });
+    document["account"] = json!({"phases": {REDIRECTS: [with(rule(2, "true", "execute"), json!({"id": "all"}))]}});
+    let policy = compiled(&document);
+    assert_eq!(request(&policy, "/all"), (redirected(301, "/of-all"), vec![(11, "redirect")]));
+    assert_eq!(request(&policy, "/"), (redirected(301, "/own"), vec![(10, "redirect")]));
+    document["zones"][0]["phases"][REDIRECTS][0]["action_parameters"]["overrides"] = json!({"action": "block"});
+    let message = format!("action block cannot stand in {REDIRECTS}; override \"enabled\" alone");
+    let place = format!("zones[0].phases.{REDIRECTS}[0].action_parameters.overrides.action");
+    assert_eq!(refused(&document), [(place, message)]);
 }
 
 #[test]
@@ -328,6 +413,114 @@ fn a_zone_holds_bodies_only_where_a_rule_reads_them() {
     assert!(!reads(&executed));
     executed["rulesets"]["core"]["rules"][1] = rule(11, "http.request.body.raw contains \"x\"", "log");
     assert!(reads(&executed));
+}
+
+const CONFIG: &str = "http_config_settings";
+
+#[test]
+fn rules_say_how_a_body_is_held_and_a_skip_spares_it() {
+    let configured = |number, path: &str, parameters| {
+        with(rule(number, &format!("starts_with(http.request.uri.path, \"{path}\")"), "set_config"), parameters)
+    };
+    let policy = compiled(&document(json!({
+        CONFIG: [
+            configured(1, "/up", json!({"bartizan_body_inspection_limit": 10, "bartizan_body_past_limit": "reject"})),
+            configured(2, "/upload", json!({"bartizan_body_inspection_limit": 20, "bartizan_body_wait_ms": 5})),
+            configured(3, "/whole", json!({"request_body_buffering": "full"})),
+            configured(4, "/stream", json!({"request_body_buffering": "none"})),
+        ],
+        CUSTOM: [with(rule(5, "http.request.uri.path eq \"/spared\"", "skip"), json!({"phases": [MANAGED]}))],
+        MANAGED: [rule(6, "http.request.body.raw contains \"x\"", "block")],
+    })));
+    let zone = policy.zone(b"shop.example").unwrap();
+    assert!(zone.may_hold_body());
+    let hold = |target: &str| {
+        let (head, connection) = (head(target), connection());
+        let mut outcome = Outcome::default();
+        assert_eq!(zone.run_before_body(&view(zone, &head, &connection), &mut outcome), Verdict::Continue);
+        zone.body_hold(&outcome).map(|hold| (hold.limit, hold.inspected, hold.wait_ms, hold.past_limit))
+    };
+    assert_eq!(hold("/"), Some((131_072, 131_072, 1_000, PastLimit::InspectPrefix)));
+    assert_eq!(hold("/up"), Some((10, 10, 1_000, PastLimit::Reject)));
+    assert_eq!(hold("/upload"), Some((20, 20, 5, PastLimit::Reject)));
+    assert_eq!(hold("/whole"), Some((64 << 20, 131_072, 0, PastLimit::InspectPrefix)));
+    assert_eq!(hold("/stream"), None);
+    assert_eq!(hold("/spared"), None);
+}
+
+#[test]
+fn a_setting_that_cannot_be_followed_is_refused_with_the_reason() {
+    let place = |key: &str| format!("zones[0].phases.{CONFIG}[0].action_parameters{key}");
+    for (parameters, key, message) in [
+        (
+            json!({"polish": "lossy", "ssl": "full"}),
+            ".polish",
+            "setting polish does nothing here: responses are passed on as the origin wrote them",
+        ),
+        (
+            json!({"ssl": "off"}),
+            ".ssl",
+            "\"off\" would send clients from HTTPS to plain HTTP, which this edge never does; \"flexible\" speaks to the origin in clear text",
+        ),
+        (json!({"ssl": "max"}), ".ssl", "\"max\" is no mode of encryption; use flexible, full, strict or origin_pull"),
+        (
+            json!({"request_body_buffering": "half"}),
+            ".request_body_buffering",
+            "\"half\" is no way to hold a body; use standard, none or full",
+        ),
+        (
+            json!({"bartizan_body_inspection_limit": 0}),
+            ".bartizan_body_inspection_limit",
+            "bartizan_body_inspection_limit is 0; it can be 1 byte to 64 MiB",
+        ),
+        (
+            json!({"bartizan_body_wait_ms": 600_001}),
+            ".bartizan_body_wait_ms",
+            "bartizan_body_wait_ms is 600001; it can be 0 to 600000",
+        ),
+        (
+            json!({}),
+            "",
+            "action set_config does not say what to set; add \"ssl\", \"request_body_buffering\", \"bartizan_body_inspection_limit\", \"bartizan_body_wait_ms\" or \"bartizan_body_past_limit\"",
+        ),
+    ] {
+        let found = refused(&document(json!({CONFIG: [with(rule(1, "true", "set_config"), parameters)]})));
+        assert_eq!(found, [(place(key), message.to_owned())]);
+    }
+    let unknown = document(json!({CONFIG: [with(rule(1, "true", "set_config"), json!({"tls": "full"}))]}));
+    assert!(
+        refused(&unknown)[0].1.starts_with("unknown field `tls`, expected one of `ssl`"),
+        "{:?}",
+        refused(&unknown)
+    );
+}
+
+#[test]
+fn a_rule_may_not_read_the_body_before_it_is_known_how_it_is_held() {
+    let config = |parameters| json!([with(rule(1, "true", "set_config"), parameters)]);
+    let reader = json!([rule(2, "http.request.body.size gt 5", "set_config")]);
+    let body = || json!({"request_body_buffering": "full"});
+    let message = "the rule reads the request body before http_config_settings has said how it is held; read it in a later phase, or take what is said of the body out of set_config";
+    let redirect = with(
+        rule(3, "http.request.body.raw contains \"x\"", "redirect"),
+        json!({"from_value": {"target_url": {"value": "/"}}}),
+    );
+    let mut own = document(json!({CONFIG: config(body()), REDIRECTS: [redirect.clone()]}));
+    assert_eq!(refused(&own), [(format!("zones[0].phases.{REDIRECTS}[0]"), message.to_owned())]);
+    own["zones"][0]["phases"][CONFIG] = config(json!({"ssl": "full"}));
+    compiled(&own);
+    let mut reading = reader;
+    reading[0]["action_parameters"] = body();
+    assert_eq!(
+        refused(&document(json!({CONFIG: reading}))),
+        [(format!("zones[0].phases.{CONFIG}[0]"), message.to_owned())]
+    );
+    let mut over = document(json!({REDIRECTS: [redirect.clone()]}));
+    over["account"] = json!({"phases": {CONFIG: config(body())}});
+    assert_eq!(refused(&over), [(format!("zones[0].phases.{REDIRECTS}[0]"), message.to_owned())]);
+    let mut under = document(json!({CONFIG: config(body())}));
+    under["account"] = json!({"phases": {REDIRECTS: [redirect]}});
+    assert_eq!(refused(&under), [(format!("account.phases.{REDIRECTS}[0]"), message.to_owned())]);
 }
 
 #[test]
@@ -410,12 +603,12 @@ fn a_rule_that_cannot_be_is_refused_with_its_place_and_the_way_out() {
         (
             json!({"http_ratelimit": rules}),
             "zones[0].phases.http_ratelimit",
-            "phase http_ratelimit does nothing yet, so no rule may stand in it; remove it or use http_request_dynamic_redirect, http_request_transform, http_request_origin, http_request_firewall_custom, http_request_firewall_managed, http_request_redirect, http_request_late_transform, http_custom_errors, http_response_headers_transform, http_response_compression or http_log_custom_fields",
+            "phase http_ratelimit does nothing yet, so no rule may stand in it; remove it or use http_request_dynamic_redirect, http_request_transform, http_config_settings, http_request_origin, http_request_firewall_custom, http_request_firewall_managed, http_request_redirect, http_request_late_transform, http_custom_errors, http_response_headers_transform, http_response_compression or http_log_custom_fields",
         ),
         (
             json!({"http_firewall": rules}),
             "zones[0].phases.http_firewall",
-            "unknown phase \"http_firewall\"; the phases are http_request_dynamic_redirect, http_request_transform, http_request_origin, http_request_firewall_custom, http_request_firewall_managed, http_request_redirect, http_request_late_transform, http_custom_errors, http_response_headers_transform, http_response_compression or http_log_custom_fields",
+            "unknown phase \"http_firewall\"; the phases are http_request_dynamic_redirect, http_request_transform, http_config_settings, http_request_origin, http_request_firewall_custom, http_request_firewall_managed, http_request_redirect, http_request_late_transform, http_custom_errors, http_response_headers_transform, http_response_compression or http_log_custom_fields",
         ),
         (
             json!({CUSTOM: [rule(1, "true", "managed_challenge")]}),
@@ -430,7 +623,7 @@ fn a_rule_that_cannot_be_is_refused_with_its_place_and_the_way_out() {
         (
             json!({REDIRECTS: [rule(1, "true", "block")]}),
             "zones[0].phases.http_request_dynamic_redirect[0].action",
-            "action block cannot stand in http_request_dynamic_redirect, where redirect can; it can in http_request_firewall_custom or http_request_firewall_managed",
+            "action block cannot stand in http_request_dynamic_redirect, where execute or redirect can; it can in http_request_firewall_custom or http_request_firewall_managed",
         ),
         (
             json!({CUSTOM: [rule(1, "true", "log"), rule(1, "true", "log")]}),
@@ -455,7 +648,19 @@ fn a_rule_that_cannot_be_is_refused_with_its_place_and_the_way_out() {
         (
             json!({CUSTOM: [with(rule(1, "true", "skip"), json!({"products": ["waf"]}))]}),
             "zones[0].phases.http_request_firewall_custom[0].action_parameters.products[0]",
-            "product waf does not exist here, so there is nothing to skip; remove it",
+            "product waf does not exist here: managed rules are in a phase of their own: \"phases\": [\"http_request_firewall_managed\"] skips them; remove it",
+        ),
+        (
+            json!({CUSTOM: [with(rule(1, "true", "skip"), json!({"products": ["WAF"]}))]}),
+            "zones[0].phases.http_request_firewall_custom[0].action_parameters.products[0]",
+            "unknown product \"WAF\"; remove it",
+        ),
+        (
+            json!({CUSTOM: [{
+                "id": id, "expression": "true", "action": "log", "categories": ["a"],
+            }]}),
+            "zones[0].phases.http_request_firewall_custom[0].categories",
+            "categories are what execute overrides rules of a ruleset by; this rule is in none, so remove them",
         ),
         (
             json!({CUSTOM: [with(rule(1, "true", "skip"), json!({"phases": ["http_ratelimit"]}))]}),

@@ -5,25 +5,45 @@ use std::sync::Arc;
 
 use rules::Phase;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::block::default_block;
-use super::{ActionRow, NOT_YET, ParameterRow, Reading};
+use super::{ActionRow, NOT_YET, ParameterRow, Reading, row};
 use crate::policy::diagnostic::{Diagnostic, Place};
 use crate::policy::run::{Act, Rule, Rules};
 
 pub(super) const ROW: ActionRow = ActionRow {
     name: "execute",
-    phases: &[Phase::RequestFirewallCustom, Phase::RequestFirewallManaged],
+    phases: &[
+        Phase::RequestDynamicRedirect,
+        Phase::RequestTransform,
+        Phase::ConfigSettings,
+        Phase::RequestOrigin,
+        Phase::RequestFirewallCustom,
+        Phase::RequestFirewallManaged,
+        Phase::RequestRedirect,
+        Phase::RequestLateTransform,
+        Phase::CustomErrors,
+        Phase::ResponseHeadersTransform,
+        Phase::ResponseCompression,
+        Phase::LogCustomFields,
+    ],
     terminating: false,
-    summary: "Runs a ruleset of the same phase in the place of the rule.",
+    summary: "Runs a ruleset of the same phase in the place of the rule. Of overrides the more special one has its way: that of \
+              a rule over that of a category, that of a category over that of the ruleset.",
     parameters: &[
         ParameterRow::new("id", "The ruleset, by id; in a site file by name too."),
         ParameterRow::new("overrides.enabled", "Whether its rules run, whatever they say themselves."),
-        ParameterRow::new("overrides.action", "`block` or `log`, in the place of each rule's own action."),
         ParameterRow::new(
-            "overrides.rules",
-            "`id`, `enabled` and `action` of single rules; they outweigh those above.",
+            "overrides.action",
+            "`block` or `log` in the place of each rule's own action, in the phases in which these may stand.",
         ),
+        ParameterRow::new(
+            "overrides.categories",
+            "`category`, `enabled` and `action` for the rules of a category; of several that a rule is in, the last of the list \
+             has its way.",
+        ),
+        ParameterRow::new("overrides.rules", "`id`, `enabled` and `action` of single rules."),
         ParameterRow::new("version", "`latest`, which is the only one."),
     ],
     read,
@@ -33,16 +53,31 @@ pub(super) const ROW: ActionRow = ActionRow {
 #[derive(Debug)]
 pub(in crate::policy) struct Ruleset {
     pub phase: Phase,
-    /// All rules, with whether each is enabled.
-    pub all: Vec<(Rule, bool)>,
+    pub all: Vec<Member>,
     /// The enabled ones.
     pub rules: Arc<Rules>,
+}
+
+/// A rule of a ruleset.
+#[derive(Debug)]
+pub(in crate::policy) struct Member {
+    pub rule: Rule,
+    /// Whether it runs unless something is said of it.
+    pub enabled: bool,
+    /// What `execute` may override it by.
+    pub categories: Box<[Box<str>]>,
+}
+
+impl Member {
+    fn is_in(&self, category: &str) -> bool {
+        self.categories.iter().any(|own| **own == *category)
+    }
 }
 
 impl Ruleset {
     /// Whether it holds a rule of that id, enabled or not.
     pub fn has(&self, id: &str) -> bool {
-        self.all.iter().any(|(rule, _)| *rule.name.id == *id)
+        self.all.iter().any(|member| *member.rule.name.id == *id)
     }
 }
 
@@ -111,9 +146,23 @@ struct Overrides {
     #[serde(default)]
     action: Option<String>,
     #[serde(default)]
-    categories: Vec<serde_json::Value>,
+    sensitivity_level: Option<IgnoredAny>,
+    #[serde(default)]
+    categories: Vec<CategoryOverride>,
     #[serde(default)]
     rules: Vec<RuleOverride>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CategoryOverride {
+    category: String,
+    #[serde(default)]
+    enabled: Option<bool>,
+    #[serde(default)]
+    action: Option<String>,
+    #[serde(default)]
+    sensitivity_level: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -124,49 +173,88 @@ struct RuleOverride {
     enabled: Option<bool>,
     #[serde(default)]
     action: Option<String>,
+    #[serde(default)]
+    sensitivity_level: Option<IgnoredAny>,
+    #[serde(default)]
+    score_threshold: Option<IgnoredAny>,
 }
 
 impl Overrides {
-    /// The rules as overridden. What is said of a rule outweighs what is said of the ruleset.
+    /// The rules as overridden.
     fn apply(self, id: &str, ruleset: &Ruleset, place: &Place<'_>, wrong: &mut Vec<Diagnostic>) -> Option<Arc<Rules>> {
         let before = wrong.len();
-        if !self.categories.is_empty() {
-            wrong.push(
-                place.key("categories").error("rules have no categories yet; override them by id under \"rules\""),
-            );
+        let phase = ruleset.phase;
+        check_override(phase, self.action.as_deref(), self.sensitivity_level.as_ref(), place, wrong);
+        for (index, category) in self.categories.iter().enumerate() {
+            let list = place.key("categories");
+            let place = list.index(index);
+            if !ruleset.all.iter().any(|member| member.is_in(&category.category)) {
+                let message = format!("ruleset \"{id}\" has no rule of the category \"{}\"", category.category);
+                wrong.push(place.key("category").error(message));
+            }
+            check_override(phase, category.action.as_deref(), category.sensitivity_level.as_ref(), &place, wrong);
         }
-        check_override(self.action.as_deref(), &place.key("action"), wrong);
         for (index, rule) in self.rules.iter().enumerate() {
             let list = place.key("rules");
             let place = list.index(index);
             if !ruleset.has(&rule.id) {
                 wrong.push(place.key("id").error(format!("ruleset \"{id}\" has no rule \"{}\"", rule.id)));
             }
-            check_override(rule.action.as_deref(), &place.key("action"), wrong);
+            check_override(phase, rule.action.as_deref(), rule.sensitivity_level.as_ref(), &place, wrong);
+            if rule.score_threshold.is_some() {
+                let message = "score_threshold is for rules that add up scores, which do nothing yet; remove it";
+                wrong.push(place.key("score_threshold").error(message));
+            }
         }
         if wrong.len() > before {
             return None;
         }
-        let rules = ruleset.all.iter().filter_map(|(rule, enabled)| {
-            let own = self.rules.iter().rfind(|other| *other.id == *rule.name.id);
-            let enabled = own.and_then(|own| own.enabled).or(self.enabled).unwrap_or(*enabled);
-            let action = own.and_then(|own| own.action.as_deref()).or(self.action.as_deref());
-            enabled.then(|| {
-                let act = match (action, &rule.act) {
-                    (Some("log"), _) => Act::Log,
-                    (Some("block"), Act::Block(_)) | (None, _) => rule.act.clone(),
-                    (Some(_), _) => Act::Block(Arc::new(default_block())),
-                };
-                Rule { act, ..rule.clone() }
-            })
-        });
-        Some(Arc::new(Rules::new(id, rules.collect())))
+        Some(Arc::new(Rules::new(id, ruleset.all.iter().filter_map(|member| self.overridden(member)).collect())))
+    }
+
+    /// A rule as overridden; nothing where it does not run.
+    fn overridden(&self, member: &Member) -> Option<Rule> {
+        let rule = self.rules.iter().rfind(|rule| *rule.id == *member.rule.name.id);
+        let of_categories = || self.categories.iter().rev().filter(|category| member.is_in(&category.category));
+        let enabled = rule
+            .and_then(|rule| rule.enabled)
+            .or_else(|| of_categories().find_map(|category| category.enabled))
+            .or(self.enabled)
+            .unwrap_or(member.enabled);
+        let action = rule
+            .and_then(|rule| rule.action.as_deref())
+            .or_else(|| of_categories().find_map(|category| category.action.as_deref()))
+            .or(self.action.as_deref());
+        enabled.then(|| {
+            let act = match (action, &member.rule.act) {
+                (Some("log"), _) => Act::Log,
+                (Some("block"), Act::Block(_)) | (None, _) => member.rule.act.clone(),
+                (Some(_), _) => Act::Block(Arc::new(default_block())),
+            };
+            Rule { act, ..member.rule.clone() }
+        })
     }
 }
 
-fn check_override(action: Option<&str>, place: &Place<'_>, wrong: &mut Vec<Diagnostic>) {
+fn check_override(
+    phase: Phase,
+    action: Option<&str>,
+    sensitivity_level: Option<&IgnoredAny>,
+    place: &Place<'_>,
+    wrong: &mut Vec<Diagnostic>,
+) {
+    if sensitivity_level.is_some() {
+        let message = "sensitivity_level is for the rulesets against floods, which do nothing yet; remove it";
+        wrong.push(place.key("sensitivity_level").error(message));
+    }
+    let place = place.key("action");
+    let may_stand = |action: &str| row(action).is_some_and(|row| row.phases.contains(&phase));
     match action {
-        None | Some("block" | "log") => {}
+        None => {}
+        Some(action @ ("block" | "log")) if may_stand(action) => {}
+        Some(action @ ("block" | "log")) => {
+            wrong.push(place.error(format!("action {action} cannot stand in {phase}; override \"enabled\" alone")));
+        }
         Some(action) if NOT_YET.contains(&action) => {
             wrong.push(place.error(format!("action {action} does nothing yet; override with block or log")));
         }

@@ -13,12 +13,13 @@ mod redirect;
 mod rewrite;
 mod route;
 mod serve_error;
+mod set_config;
 mod skip;
 
 use rules::{Context, Phase};
 use serde::de::DeserializeOwned;
 
-pub(super) use execute::Ruleset;
+pub(super) use execute::{Member, Ruleset};
 
 use super::diagnostic::{Diagnostic, Place};
 use super::read::read_value;
@@ -33,6 +34,7 @@ pub static ACTIONS: &[ActionRow] = &[
     execute::ROW,
     redirect::ROW,
     rewrite::ROW,
+    set_config::ROW,
     route::ROW,
     serve_error::ROW,
     compress_response::ROW,
@@ -48,7 +50,6 @@ const NOT_YET: &[&str] = &[
     "managed_challenge",
     "score",
     "set_cache_settings",
-    "set_config",
 ];
 
 /// An action.

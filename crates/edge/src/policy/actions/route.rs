@@ -70,6 +70,7 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Act> {
         sni: given.sni.map(|sni| sni.value.into()),
         host: host.map(Into::into),
         port,
+        scheme: None,
     };
     if route == Route::default() {
         wrong.push(place.error(NEEDED));

@@ -7,7 +7,7 @@ use rules::Phase;
 use serde::Deserialize;
 
 use super::{ActionRow, ParameterRow, Reading};
-use crate::policy::changes::ErrorPage;
+use crate::policy::error_page::ErrorPage;
 use crate::policy::run::Act;
 
 pub(super) const ROW: ActionRow = ActionRow {
@@ -16,12 +16,12 @@ pub(super) const ROW: ActionRow = ActionRow {
     terminating: true,
     summary: "Gives the client the rule's page in the place of a response of status 400 or above, of the origin or of the \
               edge; what a rule has blocked keeps its answer. The zone's rules run before those of the account, and the \
-              first that matches ends the phase. Headers stay, but for those that speak of the content.",
+              first that matches ends the phase; they go before the zone's `error_pages`. Headers stay, but for those that speak of the content.",
     parameters: &[
         ParameterRow::new(
             "content",
             "The body, at most 10 KB. `::CLIENT_IP::` and `::RAY_ID::` stand for the client's address and the Ray ID, \
-             `::GEO::` for the client's country, which is not known here.",
+             `::GEO::` for the code of the client's country, where there is a database of them.",
         ),
         ParameterRow::new("content_type", "`text/html`, `text/plain`, `text/xml` or `application/json`."),
         ParameterRow::new("status_code", "The status, 400 to 999. Unset: as it is."),

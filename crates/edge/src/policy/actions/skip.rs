@@ -16,19 +16,33 @@ pub(super) const ROW: ActionRow = ActionRow {
     name: "skip",
     phases: &[Phase::RequestFirewallCustom, Phase::RequestFirewallManaged],
     terminating: false,
-    summary: "Leaves out rules that come later at the same level: those of the account, or those of the zone.",
+    summary: "Leaves out rules that come later. Of the rest of a ruleset or phase, of rulesets and of rules it leaves out those \
+              at its own level, which is that of the account or of the zone. Phases that a rule of the account names are left out at both \
+              levels, as documented; those that a rule of a zone names at that of the zone.",
     parameters: &[
         ParameterRow::new("ruleset", "`current`: the rest of the ruleset in which the rule stands."),
         ParameterRow::new("phase", "`current`: the rest of the phase."),
         ParameterRow::new("phases", "Later phases, by name."),
-        ParameterRow::new("rulesets", "Rulesets that the phase would execute, by id."),
-        ParameterRow::new("rules", "Rules of such rulesets: a list of ids for each id of a ruleset."),
+        ParameterRow::new("rulesets", "Rulesets that the phase would execute, by id; in a site file by name too."),
+        ParameterRow::new(
+            "rules",
+            "Rules of such rulesets: a list of ids for each id of a ruleset; in a site file for each name too.",
+        ),
+        ParameterRow::new("products", "None of the documented products exists here; each is refused with what to use."),
     ],
     read,
 };
 
-/// The products that Cloudflare's `skip` knows. None of them is built from anything but rules here.
-const PRODUCTS: &[&str] = &["bic", "hot", "rateLimit", "securityLevel", "uaBlock", "waf", "zoneLockdown"];
+/// The products that the documented `skip` knows, which are none of rulesets, and what stands in their place here.
+const PRODUCTS: &[(&str, &str)] = &[
+    ("bic", "there is no browser integrity check"),
+    ("hot", "there is no hotlink protection"),
+    ("rateLimit", "there are no rate limits of the old kind"),
+    ("securityLevel", "there are no challenges by reputation"),
+    ("uaBlock", "user agents are blocked by rules, which \"ruleset\", \"phase\" and \"phases\" skip"),
+    ("waf", "managed rules are in a phase of their own: \"phases\": [\"http_request_firewall_managed\"] skips them"),
+    ("zoneLockdown", "addresses are locked out by rules, which \"ruleset\", \"phase\" and \"phases\" skip"),
+];
 
 const SKIP_WHAT: &str = "action skip does not say what to skip; add \"ruleset\": \"current\", \"phase\": \"current\", \"phases\", \"rulesets\" or \"rules\"";
 
@@ -82,10 +96,10 @@ fn what(reading: &mut Reading<'_, '_>) -> Option<Skip> {
     }
     for (index, name) in given.products.iter().enumerate() {
         let list = place.key("products");
-        wrong.push(list.index(index).error(if PRODUCTS.contains(&name.as_str()) {
-            format!("product {name} does not exist here, so there is nothing to skip; remove it")
-        } else {
-            format!("unknown product \"{name}\"; remove it")
+        let product = PRODUCTS.iter().find(|(product, _)| product == name);
+        wrong.push(list.index(index).error(match product {
+            Some((_, instead)) => format!("product {name} does not exist here: {instead}; remove it"),
+            None => format!("unknown product \"{name}\"; remove it"),
         }));
     }
     let mut exemption = Exemption::default();
