@@ -65,7 +65,7 @@ fmt: $(STAMPS)/dev ## format everything
 	cargo fmt --all
 
 lock: $(STAMPS)/dev ## resolve requirements/*.in into hashed *.txt, without addresses
-	for set in base build analytics demo dev; do \
+	for set in base build analytics demo sinks dev; do \
 		$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 			--no-annotate requirements/$$set.in --output-file requirements/$$set.txt || exit 1; done
 
@@ -94,7 +94,7 @@ $(STAMPS)/demo: requirements/base.txt requirements/build.txt requirements/analyt
 	$(BIN)/pip install --quiet --require-hashes $(foreach f,$^,-r $f)
 	@touch $@
 
-$(STAMPS)/dev: requirements/base.txt requirements/dev.txt | $(STAMPS)/python
+$(STAMPS)/dev: requirements/base.txt requirements/sinks.txt requirements/dev.txt | $(STAMPS)/python
 	$(BIN)/pip install --quiet --require-hashes $(foreach f,$^,-r $f)
 	@touch $@
 

@@ -42,7 +42,7 @@ cargo() {
 packages() {
     missing=
     for pair in nginx:nginx-light haproxy:haproxy wrk:wrk h2load:nghttp2-client chromium:chromium openssl:openssl curl:curl \
-        setpriv:util-linux ss:iproute2; do
+        setpriv:util-linux ss:iproute2 nats-server:nats-server; do
         command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
     done
     # Debian keeps the server's programs out of the path, one directory for each version.

@@ -99,7 +99,15 @@ def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, said: str)
 
 def test_a_library_that_is_missing_is_named_with_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pyarrow" else find(name))
+    missing = {"pyarrow", "nats", "confluent_kafka"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in missing else find(name))
+    streams = (
+        '[sinks.a]\ntype = "nats"\nservers = ["nats://a.example"]\n[sinks.b]\ntype = "kafka"\nbrokers = ["a:9092"]'
+    )
+    assert [problem.rpartition("; ")[2] for problem in problems(tmp_path, streams)] == [
+        "pip install 'bartizan[nats]'",
+        "pip install 'bartizan[kafka]'",
+    ]
     text = '[sinks.a]\ntype = "files"\nformat = "parquet"\ndir = "x"'
     (found,) = problems(tmp_path, text)
     assert "needs pyarrow, which is not installed here; pip install 'bartizan[parquet]'" in found
@@ -118,3 +126,16 @@ def test_mistakes_of_services_are_named_too(tmp_path: Path) -> None:
     assert found[0].startswith('8:21: sink "a": "secret_access_key" names its secret in one way')
     assert found[1].startswith('9:12: sink "a": "endpoint" is plain http to another machine')
     assert found[2].startswith('12:7: sink "b": "url" is no URL with a host')
+
+
+def test_mistakes_of_streams_are_named_too(tmp_path: Path) -> None:
+    nats = 'type = "nats"\nservers = ["nats://a.example:4222", "a.example", "nats://me:pw@a.example"]\n'
+    kafka = 'type = "kafka"\nbrokers = ["127.0.0.1:9092"]\n[sinks.b.settings]\nacks = "0"\n"sasl.password" = "x"\n'
+    found = problems(tmp_path, f'[sinks.a]\n{nats}subject = "a.*"\n[sinks.b]\n{kafka}')
+    assert [problem.split(": ", 1)[0] for problem in found] == ["6:37", "6:50", "7:11", "12:1", "13:1"]
+    assert "is no server; write it as in" in found[0]
+    assert "holds a user name or token; leave it out" in found[1]
+    assert '"subject" is "a.*"; it must be letters, digits, _ and -, with dots between' in found[2]
+    assert '"acks" is set by the sink itself; leave it out' in found[3]
+    assert '"sasl.password" is secret; write it in secret_settings' in found[4]
+    assert "pw" not in "".join(found)

@@ -55,6 +55,7 @@ def test_floors_of_the_package_and_requirements_agree() -> None:
         ("base", project["dependencies"]),
         ("analytics", extras["analytics"]),
         ("demo", extras["demo"]),
+        ("sinks", extras["kafka"] + extras["nats"]),
     ):
         lines = (REPOSITORY / "requirements" / f"{name}.in").read_text().splitlines()
         assert sorted(line for line in lines if line and not line.startswith(("#", "-c"))) == sorted(wanted)

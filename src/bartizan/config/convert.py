@@ -34,6 +34,7 @@ PATTERNS = {
     r"^[A-Z]{3}$(?!\n)": 'three capital letters, as in "LOC"',
     r"^[0-9a-f]{32}$(?!\n)": "32 hexadecimal digits in small letters; leave it out to have one derived",
     r"^[A-Za-z0-9_.:-]{1,64}$(?!\n)": "1 to 64 letters, digits, _ . : or -",
+    r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$(?!\n)": "letters, digits, _ and -, with dots between",
     r"^[^@\s]+@[^@\s]+$(?!\n)": 'an e-mail address, as in "ops@shop.example"',
 }
 """What a pattern means, in words; a test holds it to the patterns of `site`."""

@@ -13,7 +13,21 @@ from urllib.parse import urlsplit
 
 from bartizan.config.problem import Finding
 from bartizan.config.problem import Path as SettingPath
-from bartizan.config.sinks import CHDB, S3, AccessLog, Cef, Chdb, Clickhouse, Files, Https, Secret, Sink, Syslog
+from bartizan.config.sinks import (
+    CHDB,
+    S3,
+    AccessLog,
+    Cef,
+    Chdb,
+    Clickhouse,
+    Files,
+    Https,
+    Kafka,
+    Nats,
+    Secret,
+    Sink,
+    Syslog,
+)
 from bartizan.config.site import Site
 
 __all__ = ["missing_library", "sink_findings"]
@@ -25,6 +39,12 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 _OWN_HEADERS: Final = frozenset({
     "bartizan-batch", "bartizan-dataset", "connection", "content-encoding", "content-length", "content-type", "host",
     "transfer-encoding",
+})  # fmt: skip
+
+
+_OWN_SETTINGS: Final = frozenset({
+    "acks", "bootstrap.servers", "enable.auto.commit", "enable.idempotence", "group.id", "log_level",
+    "transactional.id",
 })  # fmt: skip
 
 
@@ -58,6 +78,11 @@ def sink_findings(site: Site, directory: Path) -> Iterator[Finding]:
                 yield from _url((*path, "url"), sink.url, insecure=sink.insecure)
             case S3():
                 yield from _url((*path, "endpoint"), sink.endpoint, insecure=sink.insecure)
+            case Nats():
+                yield from _servers((*path, "servers"), sink.servers)
+            case Kafka():
+                for key, names in (("settings", list(sink.settings)), ("secret_settings", list(sink.secret_settings))):
+                    yield from _client_settings((*path, key), names)
             case Syslog() | Cef():
                 yield from _address((*path, "address"), sink.address)
         if (ca_file := getattr(sink, "ca_file", None)) is not None:
@@ -108,6 +133,29 @@ def _headers(path: SettingPath, sink: Https) -> Iterator[Finding]:
             yield Finding((*path, "headers", name), message, "key")
 
 
+def _servers(path: SettingPath, servers: list[str]) -> Iterator[Finding]:
+    for index, server in enumerate(servers):
+        try:
+            parts = urlsplit(server)
+            wrong = parts.scheme not in ("nats", "tls") or not parts.hostname or (parts.port or 1) < 1
+        except ValueError:
+            parts, wrong = urlsplit(""), True
+        if wrong:
+            yield Finding((*path, index), 'is no server; write it as in "nats://10.0.0.1:4222" or "tls://nats.example"')
+        elif parts.username is not None:
+            message = "holds a user name or token; leave it out, and use user and password, or token"
+            yield Finding((*path, index), message)
+
+
+def _client_settings(path: SettingPath, names: list[str]) -> Iterator[Finding]:
+    for name in names:
+        if name in _OWN_SETTINGS:
+            yield Finding((*path, name), f'"{name}" is set by the sink itself; leave it out', "key")
+        elif path[-1] == "settings" and any(word in name for word in ("password", "secret", "key.pem")):
+            message = f'"{name}" is secret; write it in secret_settings, as {{ file = "..." }} or {{ env = "..." }}'
+            yield Finding((*path, name), message, "key")
+
+
 def _address(path: SettingPath, address: str) -> Iterator[Finding]:
     scheme, _, rest = address.partition(":")
     if scheme == "unix" and rest.startswith("/"):
@@ -135,15 +183,19 @@ def missing_library(sink: Sink) -> str | None:
     match sink:
         case Chdb():
             return _unless_installed("chdb", f'type "{CHDB}"', "analytics")
+        case Nats():
+            return _unless_installed("nats", 'type "nats"', "nats", "nats-py")
+        case Kafka():
+            return _unless_installed("confluent_kafka", 'type "kafka"', "kafka", "confluent-kafka")
         case Files(format="parquet") | S3(format="parquet"):
             return _unless_installed("pyarrow", 'format "parquet"', "parquet")
     return None
 
 
-def _unless_installed(module: str, what: str, extra: str) -> str | None:
+def _unless_installed(module: str, what: str, extra: str, package: str = "") -> str | None:
     if importlib.util.find_spec(module) is not None:
         return None
-    return f"{what} needs {module}, which is not installed here; pip install 'bartizan[{extra}]'"
+    return f"{what} needs {package or module}, which is not installed here; pip install 'bartizan[{extra}]'"
 
 
 def _secrets(path: SettingPath, part: object, directory: Path) -> Iterator[Finding]:

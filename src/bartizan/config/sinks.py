@@ -24,6 +24,8 @@ __all__ = [
     "Facility",
     "Files",
     "Https",
+    "Kafka",
+    "Nats",
     "Secret",
     "Sink",
     "Syslog",
@@ -147,6 +149,51 @@ class S3(_Web, kw_only=True, tag="s3"):
     timeout_s: Annotated[Seconds, Meta(description="Seconds to connect, and to wait for an answer.")] = 60
 
 
+Subject = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$(?!\n)")]
+
+
+class Nats(_Datasets, kw_only=True, tag="nats"):
+    """NATS JetStream, a message for each event. Exactly once. Needs `pip install 'bartizan[nats]'`."""
+
+    servers: Annotated[
+        list[str], Meta(min_length=1, description="Servers, as in `nats://10.0.0.1:4222` or `tls://...`.")
+    ]
+    stream: Annotated[
+        str, Meta(min_length=1, description="Stream of the messages, made where it is missing. It takes `subject.>`.")
+    ] = "BARTIZAN"
+    subject: Annotated[
+        Subject, Meta(description="What subjects begin with; event table and edge follow, with dots between.")
+    ] = "bartizan"
+    user: Annotated[str | None, Meta(description="User, where the server asks for one.")] = None
+    password: Annotated[Secret | None, Meta(description="Password of that user.")] = None
+    token: Annotated[Secret | None, Meta(description="Token, where the server asks for one.")] = None
+    ca_file: Annotated[
+        str | None, Meta(description="PEM file of the authorities to trust for `tls://`. Unset: those of the system.")
+    ] = None
+    duplicate_window_s: Annotated[
+        Seconds, Meta(description="Seconds for which a stream that is made remembers message ids.")
+    ] = 120
+
+
+class Kafka(_Datasets, kw_only=True, tag="kafka"):
+    """Kafka, a message for each event and a transaction for each range. Needs `pip install 'bartizan[kafka]'`.
+
+    Exactly once for consumers with `isolation.level=read_committed`.
+    """
+
+    brokers: Annotated[list[str], Meta(min_length=1, description="Brokers to begin with, as in `10.0.0.1:9092`.")]
+    topic: Annotated[Subject, Meta(description="What topics begin with; a dot and the event table follow.")] = (
+        "bartizan"
+    )
+    settings: Annotated[
+        dict[str, str],
+        Meta(description="Further settings of the client, by librdkafka's names: `compression.type`."),
+    ] = {}
+    secret_settings: Annotated[
+        dict[str, Secret], Meta(description="Such settings whose values are secret, such as `sasl.password`.")
+    ] = {}
+
+
 Facility = Literal[
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
     "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
@@ -178,4 +225,4 @@ class Cef(_Messages, kw_only=True, tag="cef"):
     """ArcSight's Common Event Format over syslog. `datasets` unset: `firewall_events`."""
 
 
-Sink = Chdb | Files | AccessLog | Https | Clickhouse | S3 | Syslog | Cef
+Sink = Chdb | Files | AccessLog | Https | Clickhouse | S3 | Nats | Kafka | Syslog | Cef

@@ -70,3 +70,61 @@ def _accepts(port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+KAFKA = "4.1.0"
+
+_POM = f"""\
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion><groupId>test</groupId><artifactId>broker</artifactId><version>1</version>
+  <dependencies><dependency>
+    <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{KAFKA}</version>
+  </dependency></dependencies>
+</project>
+"""
+
+_BROKER = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={directory}/data
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=1
+group.initial.rebalance.delay.ms=0
+num.partitions=2
+"""
+
+
+def kafka() -> Path:
+    """A directory with the broker's jars, fetched by Maven where they are not here yet; skips the test without both."""
+    jars = CACHE / f"kafka-{KAFKA}"
+    if shutil.which("java") is None or shutil.which("mvn") is None:
+        pytest.skip("java or mvn is not installed, and the Kafka broker needs both")
+    if not any(jars.glob("kafka_*.jar")):
+        jars.mkdir(parents=True, exist_ok=True)
+        (jars / "pom.xml").write_text(_POM)
+        fetch = ["mvn", "-q", "-B", "-f", str(jars / "pom.xml"), "dependency:copy-dependencies"]
+        more = [f"-DoutputDirectory={jars}", "-DincludeScope=runtime"]
+        subprocess.run([*fetch, *more], check=True, capture_output=True, timeout=300)
+    return jars
+
+
+@contextmanager
+def broker(directory: Path) -> Iterator[int]:
+    """A broker that is its own controller (KRaft), with an empty store; its port."""
+    java = ["java", "-Xmx384m", "-XX:TieredStopAtLevel=1", "-cp", f"{kafka()}/*"]
+    port, controller = free_port(), free_port()
+    file = directory / "server.properties"
+    file.write_text(_BROKER.format(port=port, controller=controller, directory=directory))
+    name = "MkU3OEVBNTcwNTJENDM2Qg"
+    format_store = [*java, "kafka.tools.StorageTool", "format", "-t", name, "-c", str(file)]
+    subprocess.run(format_store, check=True, capture_output=True, timeout=60)
+    with listening([*java, "kafka.Kafka", str(file)], port):
+        yield port

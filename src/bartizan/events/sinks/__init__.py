@@ -11,6 +11,8 @@
 `https.py`        a log collector behind a URL; `http.py` is the connection
 `clickhouse.py`   a ClickHouse server
 `s3.py`           objects in a bucket
+`nats.py`         messages of a JetStream
+`kafka.py`        messages of topics, in transactions
 `syslog.py`       RFC 5424; `cef.py` puts CEF into its messages
 
 A sink gets the rows of one range of the spool under a token, and the same range under the same token after a failure

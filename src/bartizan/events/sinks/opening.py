@@ -46,6 +46,14 @@ def open_sink(sink: settings.Sink, directory: Path, engine: Callable[[], Engine]
             from bartizan.events.sinks.s3 import S3Sink
 
             return S3Sink(sink)
+        case settings.Nats():
+            from bartizan.events.sinks.nats import NatsSink
+
+            return NatsSink(sink)
+        case settings.Kafka():
+            from bartizan.events.sinks.kafka import KafkaSink
+
+            return KafkaSink(sink, directory.name)
         case settings.Syslog():
             from bartizan.events.sinks.syslog import SyslogSink
 
