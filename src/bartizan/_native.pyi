@@ -300,5 +300,14 @@ class Expression:
         Raises ExpressionRefused where there is none that is exact.
         """
 
+    def sql_as_far_as_known(self) -> tuple[str, list[str]]:
+        """The condition with `NULL` for each part that has no translation, and for each of those why.
+
+        It is true or false where what is known decides, and `NULL` where it does not.
+        """
+
+def field_sql(name: str) -> str | None:
+    """The value of a field as SQL over `http_requests`; None for no field, or one that the event store has not."""
+
 def format_expression(source: str) -> str:
     """The canonical form of an expression, whatever it names. Raises ExpressionRefused for what is none."""

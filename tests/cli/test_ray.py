@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
 import msgspec
 import pytest
-from tests.events.support import firewall_event, request, write
+from tests.events.support import ask, eventually, firewall_event, needs_chdb, request, running, write
 
 from bartizan.cli.ray import _with_times, ray
 from bartizan.events.ray import Found
@@ -49,6 +53,7 @@ def test_json_is_the_whole_of_it(state: StateDirectory, capsys: pytest.CaptureFi
         "firewall_events": [event | {"Datetime": time}],
         "source": "spool",
         "expressions": {"a" * 32: 'http.request.uri.path eq "/"'},
+        "considered": "its own event, with the policy that decided, is not there",
     }
 
 
@@ -71,3 +76,76 @@ def test_a_request_that_never_was_is_a_finding(state: StateDirectory, capsys: py
     write(state.spool, ("http_requests", request(1)))
     assert ray(ray_id="ffff", site=None, state=state.path, json=False) == 1
     assert "no event has Ray ID ffff" in capsys.readouterr().err
+
+
+@pytest.fixture
+def short_state() -> Iterator[StateDirectory]:
+    with tempfile.TemporaryDirectory(prefix="bz") as directory:
+        made = StateDirectory(Path(directory))
+        made.create()
+        yield made
+
+
+def policy() -> bytes:
+    def rule(number: int, expression: str, **more: object) -> dict[str, object]:
+        return {"id": f"{number:032x}", "expression": expression, "action": "log", "enabled": True} | more
+
+    custom = [
+        rule(1, 'http.request.uri.path eq "/p/1"'),
+        rule(2, 'http.request.body.raw contains "x"'),
+        rule(3, 'http.host eq "other" and http.request.body.raw contains "x"'),
+        rule(4, "ip.src in $office"),
+        rule(5, "true", enabled=False),
+        rule(6, 'http.gone eq "x"'),
+        rule(7, "true", action="execute", action_parameters={"id": "f" * 32}),
+    ]
+    late = [rule(8, "http.response.code eq 200")]
+    return msgspec.json.encode(
+        {
+            "format": 1,
+            "version": 3,
+            "lists": {"office": {"kind": "ip", "items": ["192.0.2.1"]}},
+            "rulesets": {"f" * 32: {"name": "shared", "rules": [rule(9, "not ssl")]}},
+            "account": {"phases": {"http_request_firewall_custom": [rule(10, "ssl")]}},
+            "zones": [
+                {
+                    "name": "shop",
+                    "phases": {"http_request_firewall_custom": custom, "http_log_custom_fields": late},
+                }
+            ],
+        }
+    )
+
+
+@needs_chdb
+def test_each_rule_of_the_policy_is_judged_by_what_is_stored(
+    short_state: StateDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = short_state
+    state.current_policy.write_bytes(policy())
+    write(state.spool, ("http_requests", request(1, BartizanPolicyVersion=3, ClientRequestScheme="http")))
+    with running(state):
+        eventually(lambda: ask(state, "SELECT count() AS n FROM http_requests")[0]["n"] == 1, "the row is stored")
+        assert ray(ray_id=f"{1:016x}", site=None, state=state.path, json=True) == 0
+        judged = msgspec.json.decode(capsys.readouterr().out)["considered"]
+        assert [(int(rule["id"], 16), rule["of"], rule["matches"]) for rule in judged] == [
+            (10, "account", False),
+            (1, "shop", True),
+            (2, "shop", None),
+            (3, "shop", False),
+            (4, "shop", None),
+            (6, "shop", None),
+            (7, "shop", True),
+            (9, "shared", True),
+            (8, "shop", True),
+        ]
+        missing = {int(rule["id"], 16): " ".join(rule["missing"]) for rule in judged if rule["matches"] is None}
+        assert "http.request.body.raw has no column" in missing[2]
+        assert "does not hold the items of $office" in missing[4]
+        assert "http.gone" in missing[6]
+        assert ray(ray_id=f"{1:016x}", site=None, state=state.path, json=False) == 0
+        shown = capsys.readouterr().out
+        assert "9 rules considered, 2 do not match" in shown
+        assert "not known: " in shown
+    assert ray(ray_id=f"{1:016x}", site=None, state=state.path, json=False) == 0
+    assert "What its rules say cannot be told: no event owner is running" in capsys.readouterr().out

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ def show(place: StateDirectory, **options: object) -> None:
         "action": None,
         "zone": None,
         "status": None,
+        "where": None,
         "columns": None,
         "limit": 10,
         "no_follow": True,
@@ -135,3 +137,31 @@ def test_it_follows_until_interrupted(state: StateDirectory) -> None:
 def test_times_are_utc_with_nine_decimals() -> None:
     assert rfc3339(TIME) == "2024-02-29T12:34:56.007000001Z"
     assert rfc3339("2024-02-29 12:34:56.007000001") == "2024-02-29 12:34:56.007000001"
+
+
+def test_a_rule_chooses_among_requests(state: StateDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        request(1, ClientIP="192.0.2.1", ClientRequestPath="/a", ClientRequestURI="/a"),
+        request(2, ClientIP="192.0.2.2", ClientRequestPath="/b", ClientRequestURI="/a/../b"),
+        request(3, ClientIP="192.0.2.3", ClientRequestPath="/b", ClientRequestURI="/b", EdgeResponseStatus=503),
+    ]
+    write(state.spool, *(("http_requests", row) for row in rows))
+    wanted = 'ip.src in {192.0.2.2/31} and http.request.uri.path eq "/b" and not http.response.code ge 500'
+    show(state, where=wanted, columns="RayID")
+    assert capsys.readouterr().out == f"{2:016x}\n"
+
+
+@pytest.mark.parametrize(
+    ("table", "where", "error"),
+    [
+        ("http_requests", 'http.request.body.raw contains "x"', "http.request.body.raw has no column in http_requests"),
+        ("http_requests", "http.hots eq 1", "http.host"),
+        ("firewall_events", "ssl", "is about http_requests and not firewall_events"),
+    ],
+)
+def test_a_rule_about_what_events_do_not_hold_is_refused(
+    state: StateDirectory, table: str, where: str, error: str
+) -> None:
+    write(state.spool, ("http_requests", request(1)))
+    with pytest.raises(Failure, match=re.escape(error)):
+        show(state, table=table, where=where)

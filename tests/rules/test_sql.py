@@ -11,9 +11,11 @@ from typing import Final
 import pytest
 from tests.events.support import ask, count, eventually, needs_chdb, request, running, write
 
+from bartizan._native import SpoolReader
 from bartizan.layout import StateDirectory
 from bartizan.rules import Request, Response, Tls, Untranslatable, compile  # noqa: A004
 from bartizan.rules.reference import functions
+from bartizan.rules.stored import StoredRule
 
 ROWS: Final = 600
 LAST: Final = "http_log_custom_fields"
@@ -267,6 +269,39 @@ def test_the_same_rows_match(state: StateDirectory) -> None:
     assert {text: len(matched ^ expected[text]) for text, matched in found.items() if matched != expected[text]} == {}
     some = [text for text, matched in expected.items() if 0 < len(matched) < ROWS]
     assert len(some) > 0.8 * len(expected), "most of them tell the rows apart"
+
+
+def test_rows_of_the_spool_are_judged_as_their_requests_were(state: StateDirectory) -> None:
+    choose = random.Random(20_261_121)
+    made = [generated(choose, number) for number in range(ROWS)]
+    # A row is shown as text, in which what is no UTF-8 has no form of its own.
+    requests = [each for each in made if all(is_text(value) for value in dict(each.headers).values())]
+    rows = [
+        row(each, value_of("http.host", each, HOSTS), value_of("http.request.uri.path", each, PATHS))
+        for each in requests
+    ]
+    write(state.spool, *(("http_requests", request(number, **values)) for number, values in enumerate(rows)))
+    stored = []
+    reader = SpoolReader(state.spool)
+    while (batch := reader.next_batch()) is not None:
+        stored += [found for _, found in batch.rows("http_requests")]
+    assert len(stored) == len(requests) > ROWS / 4
+    phases = dict.fromkeys(CUSTOM, "http_request_firewall_custom") | dict.fromkeys(RESPONSE, LAST)
+    wrong = {
+        text: sum(a != b for a, b in zip(judged, expected, strict=True))
+        for text, phase in phases.items()
+        if (judged := StoredRule(text).matches_all(stored))
+        != (expected := compile(text, phase=phase).matches_all(requests))
+    }
+    assert wrong == {}
+
+
+def is_text(value: str | bytes) -> bool:
+    try:
+        value.decode() if isinstance(value, bytes) else value.encode()
+    except UnicodeError:
+        return False
+    return True
 
 
 def test_every_function_is_translated_or_refused_by_name() -> None:

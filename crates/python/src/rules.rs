@@ -14,7 +14,7 @@ use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rules::explain::{Explanation, Line, explain};
-use rules::sql::sql;
+use rules::sql::{sql, sql_as_far_as_known};
 use rules::{Cache, Context, List, ListKind, Lists, Phase, Use};
 use serde_json::{Value, json};
 
@@ -87,9 +87,22 @@ impl Expression {
         sql(&typed, self.phase).map_err(|untranslated| refused(&untranslated.locate(&self.source)))
     }
 
+    /// The condition with `NULL` for each part that has no translation, and for each of those why.
+    fn sql_as_far_as_known(&self) -> PyResult<(String, Vec<String>)> {
+        let typed = rules::inspect(&self.source, &self.context()).map_err(|error| refused(&error))?;
+        let (condition, unknown) = sql_as_far_as_known(&typed, self.phase);
+        Ok((condition, unknown.into_iter().map(|part| part.reason).collect()))
+    }
+
     fn __str__(&self) -> String {
         self.compiled.to_string()
     }
+}
+
+/// The value of a field as SQL over `http_requests`, if the event store has it.
+#[pyfunction]
+pub fn field_sql(name: &str) -> Option<String> {
+    fields::by_name(name).and_then(rules::sql::value)
 }
 
 impl Expression {

@@ -50,6 +50,22 @@ pub fn sql(typed: &Typed, phase: Phase) -> Result<String> {
     Ok(condition)
 }
 
+/// The condition that is as much as the event store knows of the expression, and what it does not know. A part without a
+/// translation is `NULL`, with which SQL's logic of three values says what can be said: `a AND NULL` is false where `a` is.
+pub fn sql_as_far_as_known(typed: &Typed, phase: Phase) -> (String, Vec<Untranslatable>) {
+    let mut unknown = Vec::new();
+    let condition = Translator { phase }.known(&typed.root, &mut unknown);
+    if typed.fields.reads(Available::Response) {
+        return (format!("EdgeResponseStatus != 0 AND ({condition})"), unknown);
+    }
+    (condition, unknown)
+}
+
+/// The value of a field as SQL over `http_requests`; none where no column holds what rules see.
+pub fn value(field: FieldId) -> Option<String> {
+    Translator { phase: Phase::LogCustomFields }.value(field)
+}
+
 impl Untranslatable {
     /// The same as an error in the text that the expression was made from.
     pub fn locate(self, source: &str) -> Error {
@@ -62,15 +78,31 @@ struct Translator {
 }
 
 impl Translator {
+    fn known(&self, node: &TypedNode, unknown: &mut Vec<Untranslatable>) -> String {
+        match &node.part {
+            Part::Logical(operator) => {
+                let parts: Vec<_> = node.parts.iter().map(|part| self.known(part, unknown)).collect();
+                joined(*operator, &parts)
+            }
+            Part::Not if node.parts.len() == 1 => format!("NOT ({})", self.known(&node.parts[0], unknown)),
+            _ => self.fitting(node).unwrap_or_else(|reason| {
+                unknown.push(reason);
+                "NULL".to_owned()
+            }),
+        }
+    }
+
+    fn fitting(&self, node: &TypedNode) -> Result<String> {
+        let condition = self.condition(node)?;
+        fits(node, &condition, 1)?;
+        Ok(condition)
+    }
+
     fn condition(&self, node: &TypedNode) -> Result<String> {
         match &node.part {
             Part::Logical(operator) => {
                 let parts = node.parts.iter().map(|part| self.condition(part)).collect::<Result<Vec<_>>>()?;
-                Ok(match operator {
-                    Logical::And => format!("({})", parts.join(" AND ")),
-                    Logical::Or => format!("({})", parts.join(" OR ")),
-                    Logical::Xor => format!("xor({})", parts.join(", ")),
-                })
+                Ok(joined(*operator, &parts))
             }
             Part::Not => Ok(format!("NOT ({})", self.condition(first(node)?)?)),
             Part::Compare(operator) => self.comparison(node, *operator),
@@ -229,9 +261,13 @@ impl Translator {
         }
     }
 
-    /// The columns that hold what the field held when the rule ran.
     fn column(&self, node: &TypedNode, field: FieldId) -> Result<String> {
-        Ok(match field {
+        self.value(field).ok_or_else(|| refusal(node, format!("{} {}", field.name(), no_column(field))))
+    }
+
+    /// The columns that hold what the field held when the rule ran.
+    fn value(&self, field: FieldId) -> Option<String> {
+        Some(match field {
             FieldId::RequestMethod => "ClientRequestMethod".to_owned(),
             FieldId::RequestVersion => "ClientRequestProtocol".to_owned(),
             FieldId::Host => "ClientRequestHost".to_owned(),
@@ -262,7 +298,7 @@ impl Translator {
             FieldId::EdgeClientTcp => "1".to_owned(),
             FieldId::ResponseCode if self.phase != Phase::CustomErrors => "EdgeResponseStatus".to_owned(),
             FieldId::ResponseContentTypeMediaType if self.phase != Phase::CustomErrors => MEDIA_TYPE.to_owned(),
-            _ => return Err(refusal(node, format!("{} {}", field.name(), no_column(field)))),
+            _ => return None,
         })
     }
 
@@ -284,6 +320,14 @@ impl Translator {
             }
         }
         Ok(())
+    }
+}
+
+fn joined(operator: Logical, parts: &[String]) -> String {
+    match operator {
+        Logical::And => format!("({})", parts.join(" AND ")),
+        Logical::Or => format!("({})", parts.join(" OR ")),
+        Logical::Xor => format!("xor({})", parts.join(", ")),
     }
 }
 
@@ -778,6 +822,30 @@ mod tests {
         let source = format!("len(substring(substring(http.host, 1, 9), 2, 8)) in {{{many}}}");
         let refused = translated(&source, Phase::RequestFirewallCustom).unwrap_err();
         assert_eq!(refused, "the translation is longer than 200 KiB");
+    }
+
+    #[test]
+    fn what_is_not_known_is_null_and_what_is_known_beside_it_still_decides() {
+        let known = |source: &str| {
+            let (lists, cache) = (Lists::default(), Cache::default());
+            let context =
+                Context { phase: Phase::RequestFirewallCustom, used_as: Use::Filter, lists: &lists, cache: &cache };
+            let (sql, unknown) = sql_as_far_as_known(&inspect(source, &context).unwrap(), Phase::RequestFirewallCustom);
+            (sql, unknown.into_iter().map(|unknown| source[unknown.span].to_owned()).collect::<Vec<_>>())
+        };
+        let body = "http.request.body.raw contains \"x\"";
+        assert_eq!(
+            known(&format!("http.host eq \"a\" and not {body}")),
+            ("(ClientRequestHost = 'a' AND NOT (NULL))".to_owned(), vec!["http.request.body.raw".to_owned()])
+        );
+        assert_eq!(known("ssl"), ("(ClientRequestScheme = 'https')".to_owned(), vec![]));
+        assert_eq!(known(&format!("ssl xor {body}")).0, "xor((ClientRequestScheme = 'https'), NULL)");
+    }
+
+    #[test]
+    fn the_value_of_a_field_is_what_its_column_holds() {
+        assert_eq!(value(FieldId::Host).as_deref(), Some("ClientRequestHost"));
+        assert_eq!(value(FieldId::RequestBodyRaw), None);
     }
 
     #[test]

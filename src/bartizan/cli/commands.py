@@ -290,6 +290,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (
             "bartizan tail",
             "bartizan tail --table firewall_events --action block",
+            'bartizan tail --where \'http.host eq "shop.example" and http.user_agent contains "curl"\'',
             "bartizan tail --status 5xx --limit 100 --no-follow --json",
         ),
         "tail:tail",
@@ -300,6 +301,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
             Option("--action", "only events with this action", "ACTION"),
             Option("--zone", "only events of this zone", "ZONE"),
             Option("--status", "only this status, or class of status", "404|4xx"),
+            Option("--where", "only events of requests that this rule's expression matches", "EXPRESSION"),
             Option("--columns", "columns to show, separated by commas", "NAMES"),
             Option("--limit", "past events to begin with (default: 10)", "N", a_count, 10),
             Flag("--no-follow", "end after the past events"),
@@ -331,6 +333,29 @@ COMMANDS: Final[tuple[Command, ...]] = (
             ),
             Option("--timeout", "seconds that it may take (default: 30)", "SECONDS", a_timeout, 30.0),
             Flag("--json", "the same as --format json: a JSON object on a line for each row"),
+        ),
+    ),
+    Command(
+        "top",
+        "show the values of a field that come most often",
+        "Names a column of the events, or a field of the rules language that events hold. Sums weight by "
+        "SampleInterval. Answered from the rollups of each minute where they have it, else, and with --where, from the "
+        "rows.",
+        (
+            "bartizan top ClientIP",
+            "bartizan top http.request.uri.path --since 1h --where 'http.response.code ge 500'",
+            "bartizan top RuleID --table firewall_events --json",
+        ),
+        "top:top",
+        (
+            Positional("field", "column, or field such as http.host", required=True),
+            Option("--where", "only requests that this rule's expression matches", "EXPRESSION"),
+            Option("--since", "how far back to look, as 30m, 24h or 7d (default: 24h)", "TIME", default="24h"),
+            Option("--limit", "how many values (default: 10)", "N", a_count, 10),
+            Option("--table", "events to count (default: http_requests)", "TABLE", default=TABLES[0], choices=TABLES),
+            _BESIDE,
+            _STATE,
+            _JSON,
         ),
     ),
     Command(

@@ -5,18 +5,22 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from bartizan.cli.printable import printable
 from bartizan.cli.tail import rfc3339
+from bartizan.events import control
 from bartizan.events.location import spool_directory
 from bartizan.events.ray import Found, find
 from bartizan.events.tail import Row
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
-from bartizan.policy.why import expressions
+from bartizan.policy.why import considered, expressions
+
+_REDACTED: Final = "REDACTED"
+"""What stands in a stored address in the place of a secret."""
 
 _SECTIONS: Final = (
     ("request", ("ClientRequest", "ZoneName", "EdgeStart", "EdgeEnd")),
@@ -41,11 +45,41 @@ def ray(*, ray_id: str, site: Path | None, state: Path | None, json: bool) -> in
         return 1
     why = _why(installation, found)
     shown = _with_times(found)
+    judged = _considered(installation, found)
     if json:
-        sys.stdout.write(msgspec.json.encode({**msgspec.structs.asdict(shown), "expressions": why}).decode() + "\n")
+        report = {**msgspec.structs.asdict(shown), "expressions": why, "considered": judged}
+        sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
     else:
         _print(shown, why)
+        _print_considered(judged)
     return 0
+
+
+def _considered(installation: StateDirectory, found: Found) -> list[dict[str, Any]] | str:
+    """What each rule of that policy says of the stored request; or, in words, why that cannot be said."""
+    version, zone = found.request.get("BartizanPolicyVersion"), found.request.get("ZoneName")
+    if not isinstance(version, int) or not isinstance(zone, str):
+        return "its own event, with the policy that decided, is not there"
+    policy = considered(installation, version, zone)
+    if policy is None:
+        return f"version {version} of the policy is kept no more"
+    # Only here: the native module takes its time.
+    from bartizan.rules.considered import verdicts
+
+    def ask(sql: str) -> list[list[int | None]]:
+        lines = control.query(installation.events_socket, sql, "JSONCompactEachRow").splitlines()
+        return [row[0] for line in lines for row in [msgspec.json.decode(line)]]
+
+    redacted = _REDACTED in str(found.request.get("ClientRequestURI", ""))
+    rules = [(rule.phase, rule.expression) for rule in policy.rules]
+    try:
+        judged = verdicts(rules, found.ray_id, ask, lists=policy.lists, redacted=redacted)
+    except Failure as failure:
+        return str(failure)
+    return [
+        {**rule._asdict(), "matches": verdict.matches, "missing": list(verdict.missing)}
+        for rule, verdict in zip(policy.rules, judged, strict=True)
+    ]
 
 
 def _why(installation: StateDirectory, found: Found) -> dict[str, str]:
@@ -108,6 +142,33 @@ def _print(found: Found, why: dict[str, str]) -> None:
         cells = [row.get(name, "") for name in ("Action", "Source", "RuleID", "Description")]
         table.add_row(*(Text(_text(cell)) for cell in (*cells, why.get(str(row.get("RuleID")), "unknown"))))
     console.print()
+    console.print(table)
+
+
+def _print_considered(judged: list[dict[str, Any]] | str) -> None:
+    """The rules that match the stored request or cannot be decided; those that do not match are counted."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from bartizan.cli.console import Terminal
+
+    console = Terminal()
+    if isinstance(judged, str):
+        console.print(Text(f"\nWhat its rules say cannot be told: {judged}.", style="yellow"))
+        return
+    shown = [rule for rule in judged if rule["matches"] is not False]
+    counts = f"{len(judged)} rules considered, {len(judged) - len(shown)} do not match"
+    console.print(Text(f"\n{counts}", style="bold"))
+    if not shown:
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("by what is stored", "phase", "of", "action", "expression"):
+        table.add_column(column, overflow="fold")
+    for rule in shown:
+        said = "matches" if rule["matches"] else f"not known: {'; '.join(rule['missing'])}"
+        cells = (said, rule["phase"], rule["of"], rule["action"], rule["expression"])
+        table.add_row(*(Text(_text(cell)) for cell in cells))
     console.print(table)
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from bartizan._native import SpoolReader
+from bartizan._native import SpoolBatch, SpoolReader
 
 Row = dict[str, object]
+
+Judge = Callable[[list[Row]], list[bool]]
+"""Says of each row whether it is wanted; all of a batch at once, because a crossing costs more than a row."""
 
 _BATCH_ROWS: Final = 8192
 _BATCH_BYTES: Final = 4 * 1024 * 1024
@@ -28,6 +31,7 @@ class Selection(msgspec.Struct, frozen=True):
     zone: str | None = None
     status: str | None = None
     """Status that the client was sent: "404", or a class as "4xx"."""
+    judge: Judge | None = None
 
     def columns(self) -> list[tuple[str, str]]:
         """What narrows, and the column that it looks at."""
@@ -47,9 +51,14 @@ class Selection(msgspec.Struct, frozen=True):
             if (value := values[name]) is not None and not (name == "status" and self._status_class)
         ]
 
-    def takes(self, row: Row) -> bool:
-        """Whether a row that passed `equals` passes the rest."""
-        return not self._status_class or str(row.get("EdgeResponseStatus", ""))[:1] == self._status_class
+    def chosen(self, batch: SpoolBatch) -> list[Row]:
+        """The rows of a batch that are wanted."""
+        rows = [row for _, row in batch.rows(self.table, self.equals())]
+        if self._status_class:
+            rows = [row for row in rows if str(row.get("EdgeResponseStatus", ""))[:1] == self._status_class]
+        if self.judge is not None and rows:
+            rows = [row for row, wanted in zip(rows, self.judge(rows), strict=True) if wanted]
+        return rows
 
     @property
     def _status_class(self) -> str:
@@ -69,7 +78,7 @@ def newest(directory: Path, selection: Selection, limit: int) -> tuple[list[Row]
         # To the end of this segment: the next one was read before, and is begun by what is read next.
         end: tuple[int, int] = reader.place
         while (batch := reader.next_batch(_BATCH_ROWS, _BATCH_BYTES)) is not None and batch.range[1] == segment:
-            rows.extend(row for _, row in batch.rows(selection.table, selection.equals()) if selection.takes(row))
+            rows.extend(selection.chosen(batch))
             end = reader.place
         place = place or end
         found = [*rows, *found]
@@ -86,6 +95,4 @@ def coming(directory: Path, selection: Selection, place: tuple[int, int] | None)
         if batch is None:
             time.sleep(_POLL_S)
             continue
-        for _, row in batch.rows(selection.table, selection.equals()):
-            if selection.takes(row):
-                yield row
+        yield from selection.chosen(batch)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -21,6 +22,87 @@ def expressions(state: StateDirectory, version: int, rules: Collection[str]) -> 
     documents = [current] if current.get("version") == version else _stored(state, version)
     wanted = set(rules)
     return {rule["id"]: rule["expression"] for rule in _rules(documents) if rule["id"] in wanted}
+
+
+class _List(msgspec.Struct):
+    kind: str
+
+
+class Considered(NamedTuple):
+    """A rule that a request came by, where its phase ran."""
+
+    phase: str
+    of: str
+    """`account`, the zone's name, or the name of a ruleset that another rule executes."""
+    id: str
+    action: str
+    description: str
+    expression: str
+
+
+class Rules(NamedTuple):
+    """The rules of a zone in one version, and the kinds of the lists that they may name."""
+
+    rules: list[Considered]
+    lists: dict[str, str]
+
+
+def considered(state: StateDirectory, version: int, zone: str) -> Rules | None:
+    """The rules of that version that requests of the zone come by, the account's first, in the order of the policy.
+
+    Those that were switched off are left out. None where neither the policy in effect nor the store has that version.
+    """
+    current = _current(state)
+    if current.get("version") != version:
+        return _considered_in_store(state, version, zone)
+    own = next((each for each in current.get("zones", []) if each.get("name") == zone), None)
+    if own is None:
+        return None
+    rules = list(_considered(current.get("account", {}), own, current.get("rulesets", {})))
+    return Rules(rules, {name: source["kind"] for name, source in current.get("lists", {}).items()})
+
+
+def _considered_in_store(state: StateDirectory, version: int, zone: str) -> Rules | None:
+    if not state.store.is_file():
+        return None
+    from bartizan.policy.effect import open_versions
+
+    try:
+        with open_versions(state) as versions:
+            skeleton = msgspec.json.decode(versions.document(version)[0], type=Skeleton)
+            if zone not in skeleton.zones:
+                return None
+            parts = versions.parts(sorted({skeleton.account, skeleton.zones[zone], *skeleton.rulesets.values()}))
+            read = {digest: msgspec.json.decode(body) for digest, body in parts.items()}
+            rulesets = {name: read[digest] for name, digest in skeleton.rulesets.items()}
+            rules = list(_considered(read[skeleton.account], read[skeleton.zones[zone]], rulesets))
+            # Only those that are named: a list may be large.
+            named = {name for rule in rules for name in re.findall(r"\$([a-z0-9_]+)", rule.expression)}
+            digests = {name: digest for name, digest in skeleton.lists.items() if name in named}
+            lists = versions.parts(sorted(set(digests.values())))
+    except Failure:
+        return None
+    kinds = {name: msgspec.json.decode(lists[digest], type=_List).kind for name, digest in digests.items()}
+    return Rules(rules, kinds)
+
+
+def _considered(account: dict[str, Any], zone: dict[str, Any], rulesets: dict[str, Any]) -> Iterator[Considered]:
+    for of, phases in (("account", account.get("phases", {})), (zone["name"], zone.get("phases", {}))):
+        for phase, rules in phases.items():
+            for rule in _enabled(rules):
+                yield _rule(phase, of, rule)
+                executed = rulesets.get(str((rule.get("action_parameters") or {}).get("id")))
+                if rule["action"] == "execute" and executed is not None:
+                    for inner in _enabled(executed["rules"]):
+                        yield _rule(phase, executed["name"], inner)
+
+
+def _enabled(rules: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    return (rule for rule in rules if rule.get("enabled", True))
+
+
+def _rule(phase: str, of: str, rule: dict[str, Any]) -> Considered:
+    return Considered(phase, of, rule["id"], rule["action"], rule.get("description", ""), rule["expression"])
 
 
 def _current(state: StateDirectory) -> dict[str, Any]:

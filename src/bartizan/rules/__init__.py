@@ -7,6 +7,8 @@
 
 * `rule`: expressions as objects: verdicts, explanations, SQL.
 * `request`: requests for them to judge.
+* `stored`: which of the requests of which only the event is left an expression matches.
+* `considered`: what the rules of a policy say of such a request, or that it is not to be known.
 * `trace`: which part of an expression decided.
 * `reference`: docs/reference/rules.md, made from the tables.
 

@@ -133,6 +133,13 @@ class Rule:
         except _native.ExpressionRefused as refused:
             raise Untranslatable(refused) from None
 
+    def sql_as_far_as_known(self) -> tuple[str, list[str]]:
+        """The condition with `NULL` for each part that has no translation, and why each has none.
+
+        SQL's logic then says true or false where the rest decides: `a AND NULL` is false where `a` is.
+        """
+        return self._expression.sql_as_far_as_known()
+
     def _judged(self, samples: list[object]) -> list[bool]:
         try:
             return self._expression.matches(samples)
