@@ -220,12 +220,23 @@ pub fn of_edge<'a>(own: &[(&'a str, &'a [u8])], added: &Added<'a>) -> Lines<'a> 
     lines
 }
 
-/// Carries out what rules say of the headers of a message, in their order.
+/// Carries out what rules say of the headers of a response, in their order.
 pub fn change<'a>(lines: &mut Lines<'a>, changes: &'a [HeaderChange]) {
+    carry_out(lines, changes, <[u8]>::eq_ignore_ascii_case);
+}
+
+/// The same for a request. CGI, WSGI and PHP read `_` in a name as `-`, so what a rule sets or removes does not stay under the
+/// other spelling, where a client could say it.
+pub fn change_request<'a>(lines: &mut Lines<'a>, changes: &'a [HeaderChange]) {
+    let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    carry_out(lines, changes, |name, other| name.iter().map(plain).eq(other.iter().map(plain)));
+}
+
+fn carry_out<'a>(lines: &mut Lines<'a>, changes: &'a [HeaderChange], is_same: impl Fn(&[u8], &[u8]) -> bool) {
     for change in changes {
         let name = change.name.as_bytes();
         if !matches!(change.operation, HeaderOperation::Add(_)) {
-            lines.retain(|line| !line.name().eq_ignore_ascii_case(name));
+            lines.retain(|line| !is_same(line.name(), name));
         }
         if let HeaderOperation::Set(value) | HeaderOperation::Add(value) = &change.operation {
             lines.push(Line::new(name, value));
@@ -233,7 +244,7 @@ pub fn change<'a>(lines: &mut Lines<'a>, changes: &'a [HeaderChange]) {
     }
 }
 
-/// The same for lines that stand for themselves.
+/// [`change`] of lines that stand for themselves.
 pub fn changed<'l>(lines: &[Line<'l>], changes: &'l [HeaderChange]) -> Lines<'l> {
     let mut lines = Lines::from_slice(lines);
     change(&mut lines, changes);

@@ -175,12 +175,16 @@ fn request_headers_are_set_added_and_removed_on_their_way_to_the_origin() {
             }})),
         ]}),
     );
-    let sent = "X-Static: theirs\r\nX-STATIC: more\r\nX-Gone: a\r\nX-More: theirs\r\nX-Given: a%0d%0aEvil: b\r\nX-Empty: c\r\n";
+    let sent = "X-Static: theirs\r\nX-STATIC: more\r\nx_static: lookalike\r\nX-Gone: a\r\nX_Gone: b\r\nX_Kept: c\r\nX-More: theirs\r\nX-Given: a%0d%0aEvil: b\r\nX-Empty: c\r\n";
     let answer = get(&edge, "/a", sent);
     let got = parts(&answer).1;
     for (name, expected) in [
         ("X-Static", &["second"][..]),
         ("X-Gone", &[]),
+        // To an application these would be the same headers.
+        ("X_Static", &[]),
+        ("X_Gone", &[]),
+        ("X_Kept", &["c"]),
         ("X-More", &["theirs", "ours"]),
         ("X-Path", &["/a"]),
         // What cannot stand in a header is no value, and the client does not keep its own.

@@ -246,7 +246,7 @@ impl<'e> Exchange<'e> {
             };
             let mut lines = headers::to_origin(self.head, &told);
             if let Some(changes) = record.rules.changes() {
-                headers::change(&mut lines, &changes.request_headers);
+                headers::change_request(&mut lines, &changes.request_headers);
             }
             let target = self.target.as_deref().unwrap_or(self.head.path_and_query());
             let length = match body.length() {

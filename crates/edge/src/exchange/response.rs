@@ -179,8 +179,9 @@ impl Exchange<'_> {
             return None;
         }
         let sent = self.head.headers();
-        let lines: Lines<'_> = sent.spans().iter().map(|line| sent.written(line)).collect();
-        Some(Box::new(section_of(&headers::changed(&lines, changes))))
+        let mut lines: Lines<'_> = sent.spans().iter().map(|line| sent.written(line)).collect();
+        headers::change_request(&mut lines, changes);
+        Some(Box::new(section_of(&lines)))
     }
 
     /// Keeps what rules want the event to hold: of the request as sent and as passed on, of the response as it came (`raw`)
@@ -195,7 +196,7 @@ impl Exchange<'_> {
         }
         if !fields.request.is_empty() {
             let mut passed_on: Lines<'_> = sent.end_to_end().map(|line| sent.written(line)).collect();
-            headers::change(&mut passed_on, &changes.request_headers);
+            headers::change_request(&mut passed_on, &changes.request_headers);
             for name in &fields.request {
                 keep(&mut request, name, named(&passed_on, name), false);
             }

@@ -28,7 +28,8 @@ pub(super) const ROW: ActionRow = ActionRow {
         ParameterRow::new("uri.query", "Likewise the new query, without its question mark; empty removes it."),
         ParameterRow::new(
             "headers.NAME.operation",
-            "In the two phases of headers: `set` (in the place of all lines of the name), `add` (one more line) or `remove`.",
+            "In the two phases of headers: `set` (in the place of all lines of the name), `add` (one more line) or `remove`. In \
+             requests a name with `_` for `-` counts as the same, as applications take it.",
         ),
         ParameterRow::new(
             "headers.NAME.value",
