@@ -4,42 +4,45 @@
 //! origin speaks is behind two others in [`crate::upstream`]. All four are polled by the one task of the exchange, which
 //! is what keeps a proxied request at four system calls.
 //!
-//! The order is that of HOUSE.md: zone, gates, body holding, request phases, origin, response, event. Where something
-//! fails before the response has begun, the client gets a page that says so; afterwards the exchange is cut off, since a
-//! truncated answer must never look whole. The conversation with the origin stands in `exchange/forward.rs`.
+//! The order is that of HOUSE.md, and the body is held between the request phases that read none and the first that does:
+//! zone, gates, request phases, body holding, the other request phases, origin, response, event. Where something fails
+//! before the response has begun, the client gets a page that says so ([`answer`]); afterwards the exchange is cut off,
+//! since a truncated answer must never look whole. The conversation with the origin stands in [`forward`].
 
 #![expect(async_fn_in_trait, reason = "everything here stays on its thread, so nobody needs a Send bound")]
 
+mod answer;
 mod forward;
+mod hold;
 mod response;
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use fields::{Body, Connection, Request, View};
 use http1::{Headers, Known, Line, RequestHead};
 use smallvec::SmallVec;
 
-use crate::body::{BodyError, Held, Holding, Then};
+use crate::body::{BodyError, Held, Then};
 use crate::deadlines::{Deadline, Lane, Timer};
 use crate::events::{self, Record};
-use crate::headers::{self, Added};
+use crate::headers;
 use crate::live::{Live, Served};
-use crate::metrics::{Family, Metric};
+use crate::metrics::Metric;
 use crate::origin::{Group, Route};
-use crate::page::{self, Format, Page, Reason};
-use crate::policy::{self, BodyHold, EdgeSettings, ErrorPage, Outcome, ResponseBody, Tokens, Verdict, Zone};
+use crate::page::Reason;
+use crate::policy::{EdgeSettings, Outcome, PastLimit, Verdict, Zone};
 use crate::tcp_info::Meter;
 use crate::upstream::{Length, UpstreamError};
 use crate::wire::WireError;
 use crate::worker::Worker;
+
+pub use answer::reason_phrase;
+use hold::seen_of;
 
 /// A client's connection, as far as its requests need it.
 #[derive(Debug)]
@@ -293,28 +296,6 @@ struct Exchange<'e> {
     changed_headers: OnceCell<Option<Box<Headers>>>,
 }
 
-/// What a body that cannot be held whole is beyond.
-#[derive(Clone, Copy)]
-enum Beyond {
-    /// What the zone inspects.
-    Limit,
-    /// The time that the zone waits for it.
-    Patience,
-    /// The memory for all bodies.
-    Budget,
-}
-
-impl Beyond {
-    /// What the client is told where the zone refuses such bodies: it may try again unless the body is too large.
-    fn reason(self) -> Reason {
-        match self {
-            Self::Limit => Reason::BodyTooLarge,
-            Self::Patience => Reason::RequestTimeout,
-            Self::Budget => Reason::Unavailable,
-        }
-    }
-}
-
 impl<'e> Exchange<'e> {
     async fn serve<B: RequestBody, S: ResponseSink>(
         &mut self,
@@ -373,7 +354,7 @@ impl<'e> Exchange<'e> {
                 if limits.body_bytes != 0 && body.received() > limits.body_bytes {
                     return self.page(sink, body, record, Reason::BodyTooLarge, Some(served)).await;
                 }
-                if let Some(beyond) = beyond.filter(|_| hold.past_limit == policy::PastLimit::Reject) {
+                if let Some(beyond) = beyond.filter(|_| hold.past_limit == PastLimit::Reject) {
                     return self.page(sink, body, record, beyond.reason(), Some(served)).await;
                 }
                 let whole = held.bytes();
@@ -454,68 +435,6 @@ impl<'e> Exchange<'e> {
         }
     }
 
-    /// Whether the body may be held at all: streams that both sides talk over never are.
-    fn may_hold(&self) -> bool {
-        let grpc =
-            self.head.headers().known(Known::ContentType).is_some_and(|value| value.starts_with(b"application/grpc"));
-        !grpc && self.head.upgrade().is_none()
-    }
-
-    /// Holds the body as far as it may be, and says why it is not all of it.
-    async fn hold<B: RequestBody, S: ResponseSink>(
-        &self,
-        hold: &BodyHold,
-        body: &mut B,
-        sink: &mut S,
-    ) -> Result<(Held, Option<Beyond>), Failed> {
-        let limits = &self.found.settings().limits;
-        if self.head.expects_continue() && body.received() == 0 {
-            sink.informational(self.timer, 100, &[]).await?;
-        }
-        let limit = hold.limit as u64;
-        let (wanted, is_larger) = match body.length() {
-            Length::Known(length) => (length.min(limit), length > limit),
-            _ => (limit, false),
-        };
-        let mut holding = Holding::reserve(&self.worker.shared.budget, wanted, limits.held_body_bytes);
-        let mut waited_enough = false;
-        self.timer.arm(Lane::Patience, Deadline::BodyInspection, hold.wait_ms);
-        while holding.room() > 0 && !body.ended() {
-            let mut piece = pin!(body.piece(self.timer));
-            let step = poll_fn(|cx| match piece.as_mut().poll(cx) {
-                Poll::Ready(step) => Poll::Ready(Some(step)),
-                Poll::Pending if self.timer.poll(cx, Lane::Patience).is_some() => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            });
-            match step.await {
-                Some(Ok(Some((bytes, _)))) => holding.push(bytes),
-                Some(Ok(None)) => break,
-                None => {
-                    // What comes now is not the client's time.
-                    self.timer.moved(Lane::ClientRead, 0);
-                    waited_enough = true;
-                    break;
-                }
-                Some(Err(error)) => return Err(Failed::Body(error)),
-            }
-        }
-        self.timer.disarm(Lane::Patience);
-        let is_short = holding.is_short();
-        let held = holding.settle();
-        let beyond = if is_larger || held.bytes().len() > hold.limit {
-            Some(Beyond::Limit)
-        } else if body.ended() {
-            None
-        } else if waited_enough {
-            Some(Beyond::Patience)
-        } else if is_short {
-            Some(Beyond::Budget)
-        } else {
-            Some(Beyond::Limit)
-        };
-        Ok((held, beyond))
-    }
-
     /// The answer to an ACME HTTP-01 challenge (RFC 8555 §8.3), where there is one for this path.
     fn acme_answer(&self) -> Option<Vec<u8>> {
         let token = self.head.path_and_query().strip_prefix(b"/.well-known/acme-challenge/")?;
@@ -529,7 +448,12 @@ impl<'e> Exchange<'e> {
 
     fn https_location(&self) -> String {
         let port = self.found.https_port;
-        let mut location = format!("https://{}", String::from_utf8_lossy(self.host));
+        let mut location = match (self.host, self.client.local.ip()) {
+            // HTTP/1.0 need not name a host: there is only the address to which it came.
+            (b"", IpAddr::V4(address)) => format!("https://{address}"),
+            (b"", IpAddr::V6(address)) => format!("https://[{address}]"),
+            (host, _) => format!("https://{}", String::from_utf8_lossy(host)),
+        };
         if port != 443 {
             location.push(':');
             location.push_str(&port.to_string());
@@ -537,250 +461,6 @@ impl<'e> Exchange<'e> {
         location.push_str(&String::from_utf8_lossy(self.head.path_and_query()));
         location
     }
-
-    async fn rule_answer<B: RequestBody, S: ResponseSink>(
-        &mut self,
-        served: &Served,
-        body: &mut B,
-        sink: &mut S,
-        record: &mut Record,
-        answer: &policy::Response,
-    ) -> Result<(), Failed> {
-        let status = answer.status;
-        match &answer.body {
-            ResponseBody::Page(reason) => {
-                self.worker.recorder.count(Metric::Blocked);
-                record.outcome = "blocked";
-                self.status_page(sink, body, record, *reason, status, Some(served)).await
-            }
-            ResponseBody::Custom { content_type, content } => {
-                self.worker.recorder.count(Metric::Blocked);
-                record.outcome = "blocked";
-                let own: [(&str, &[u8]); 2] =
-                    [("content-type", content_type.as_bytes()), ("cache-control", b"private, no-store")];
-                self.own_answer(sink, body, record, status, &own, content, Some(served)).await
-            }
-            ResponseBody::Redirect { location } => {
-                self.worker.recorder.count(Metric::Redirected);
-                record.outcome = "redirected";
-                let own: [(&str, &[u8]); 2] =
-                    [("location", location.as_bytes()), ("cache-control", b"private, no-store")];
-                self.own_answer(sink, body, record, status, &own, b"", Some(served)).await
-            }
-        }
-    }
-
-    /// A page of the edge's own with the status of its reason.
-    async fn page<B: RequestBody, S: ResponseSink>(
-        &mut self,
-        sink: &mut S,
-        body: &mut B,
-        record: &mut Record,
-        reason: Reason,
-        served: Option<&Served>,
-    ) -> Result<(), Failed> {
-        record.outcome = reason.name();
-        self.worker.recorder.count_labelled(Family::Refused, reason.name());
-        self.status_page(sink, body, record, reason, reason.status(), served).await
-    }
-
-    async fn status_page<B: RequestBody, S: ResponseSink>(
-        &mut self,
-        sink: &mut S,
-        body: &mut B,
-        record: &mut Record,
-        reason: Reason,
-        status: u16,
-        served: Option<&Served>,
-    ) -> Result<(), Failed> {
-        let (headers, content) = self.rendered(record, reason, status, served);
-        self.own_answer_inner(sink, body_ended(body), record, status, &headers, &content, served).await
-    }
-
-    /// The headers and the content of a page: the owner's, where there is one for such errors, else the edge's own.
-    fn rendered(&self, record: &Record, reason: Reason, status: u16, served: Option<&Served>) -> Rendered {
-        if let Some((served, page)) = served.and_then(|served| Some((served, served.zone.error_page(reason)?))) {
-            let content = self.render(page, served, record, &reason.sentence(status));
-            return (page::OWN_PAGE_HEADERS.to_vec(), content);
-        }
-        let format = Format::negotiate(self.head.headers().known(Known::Accept));
-        let page = Page { reason, status, ray_id: record.ray.as_str(), host: self.head.host(), time: record.started };
-        let mut content = Vec::with_capacity(2048);
-        page.render(format, &mut content);
-        (text_headers(format), content)
-    }
-
-    /// A page of the owner's for this client.
-    fn render(&self, page: &ErrorPage, served: &Served, record: &Record, error: &str) -> Vec<u8> {
-        let client_ip = self.connection.client_ip;
-        let country = served.geo.as_deref().map_or("", |geo| geo.country(client_ip.to_canonical()));
-        page.render(&Tokens { client_ip: &client_ip.to_string(), ray: record.ray.as_str(), country, error })
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "an answer has this many parts, and a struct for one call site hides them"
-    )]
-    async fn own_answer<B: RequestBody, S: ResponseSink>(
-        &self,
-        sink: &mut S,
-        body: &mut B,
-        record: &mut Record,
-        status: u16,
-        own: &[(&str, &[u8])],
-        content: &[u8],
-        served: Option<&Served>,
-    ) -> Result<(), Failed> {
-        self.own_answer_inner(sink, body_ended(body), record, status, own, content, served).await
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "as above")]
-    async fn own_answer_inner<S: ResponseSink>(
-        &self,
-        sink: &mut S,
-        body_ended: bool,
-        record: &mut Record,
-        status: u16,
-        own: &[(&str, &[u8])],
-        content: &[u8],
-        served: Option<&Served>,
-    ) -> Result<(), Failed> {
-        if !body_ended {
-            sink.close_after();
-        }
-        let replaced = {
-            let added = self.added(served, None);
-            let lines = headers::of_edge(own, &added);
-            if let Some(served) = served.filter(|served| served.zone.has_response_rules()) {
-                self.take_by_rules(sink, record, served, status, lines, content)?
-            } else {
-                self.take_whole(sink, record, status, &lines, content)?;
-                None
-            }
-        };
-        self.send_content(sink, record, replaced.as_deref().unwrap_or(content)).await
-    }
-
-    /// Takes the head of a response whose content is all here, for [`Self::send_content`].
-    fn take_whole<S: ResponseSink>(
-        &self,
-        sink: &mut S,
-        record: &mut Record,
-        status: u16,
-        lines: &[Line<'_>],
-        content: &[u8],
-    ) -> Result<(), Failed> {
-        record.status = status;
-        record.take_content_type(lines);
-        let length = if self.has_no_body(status) { Length::None } else { Length::Known(content.len() as u64) };
-        Ok(sink.head(&Answer { status, reason: reason_phrase(status), lines, length })?)
-    }
-
-    async fn send_content<S: ResponseSink>(
-        &self,
-        sink: &mut S,
-        record: &mut Record,
-        content: &[u8],
-    ) -> Result<(), Failed> {
-        if self.has_no_body(record.status) || content.is_empty() {
-            sink.send_head(self.timer).await?;
-        } else {
-            sink.piece(self.timer, content, Then::End).await?;
-        }
-        record.first_byte = Some(Instant::now());
-        Ok(())
-    }
-
-    fn has_no_body(&self, status: u16) -> bool {
-        self.head.method() == b"HEAD" || matches!(status, 204 | 304)
-    }
-
-    fn added<'a>(&'a self, served: Option<&'a Served>, cookie: Option<&'a [u8]>) -> Added<'a> {
-        let hsts =
-            served.filter(|_| self.connection.scheme_https).and_then(|served| served.zone.hsts()).map(str::as_bytes);
-        Added { ray: &self.ray, hsts, cookie, date: &self.date }
-    }
-
-    /// Says what failed: with a page where the response has not begun.
-    async fn explain<S: ResponseSink>(&mut self, failed: Failed, sink: &mut S, record: &mut Record) -> Ending {
-        let reason = match &failed {
-            Failed::Client(error) => {
-                self.note_late(error);
-                return client_gone(sink, record);
-            }
-            Failed::Body(BodyError::Wire(WireError::Late(deadline))) => {
-                self.worker.recorder.count_labelled(Family::Deadlines, deadline.name());
-                Reason::RequestTimeout
-            }
-            Failed::Body(BodyError::Wire(_) | BodyError::Reset(_)) => return client_gone(sink, record),
-            Failed::Body(BodyError::Refused(refusal)) => {
-                self.worker.recorder.count_labelled(Family::Refused, refusal.name());
-                Reason::for_status(refusal.status())
-            }
-            Failed::TooLarge => Reason::BodyTooLarge,
-            Failed::Upstream(error) => {
-                self.worker.recorder.count_labelled(Family::OriginErrors, error.name());
-                record.origin_error = Some(error.to_string());
-                match error {
-                    UpstreamError::Wire(WireError::Late(deadline)) => {
-                        self.worker.recorder.count_labelled(Family::Deadlines, deadline.name());
-                        Reason::OriginTimeout
-                    }
-                    _ => Reason::OriginUnreachable,
-                }
-            }
-        };
-        record.outcome = reason.name();
-        let cut = if matches!(failed, Failed::Upstream(_)) { Ending::Cut } else { Ending::Gone };
-        if sink.began() && !sink.take_back() {
-            return cut;
-        }
-        self.timer.disarm(Lane::Total);
-        let served = self.found.served();
-        let (headers, content) = self.rendered(record, reason, reason.status(), served);
-        let body_ended = matches!(failed, Failed::Upstream(_)) && record.body_ended;
-        let sent = self.own_answer_inner(sink, body_ended, record, reason.status(), &headers, &content, served).await;
-        match sent {
-            Ok(()) if body_ended => Ending::Complete,
-            Ok(()) => Ending::Last,
-            Err(_) => Ending::Gone,
-        }
-    }
-
-    fn note_late(&self, error: &WireError) {
-        if let WireError::Late(deadline) = error {
-            self.worker.recorder.count_labelled(Family::Deadlines, deadline.name());
-        }
-    }
-}
-
-/// The client left. Where it had been told no status, the event has the one that nginx writes.
-fn client_gone<S: ResponseSink>(sink: &S, record: &mut Record) -> Ending {
-    record.outcome = "client_gone";
-    if !sink.began() {
-        record.status = 499;
-    }
-    Ending::Gone
-}
-
-/// What rules see of a body: the bytes that are held of it, which are not all where some of them are `kept_back`.
-fn seen_of<'h, B: RequestBody>(body: &B, bytes: &'h [u8], kept_back: bool) -> Body<'h> {
-    let size = match body.length() {
-        Length::Known(length) => length,
-        _ => body.received(),
-    };
-    Body { bytes, truncated: !body.ended() || kept_back, size }
-}
-
-fn body_ended<B: RequestBody>(body: &B) -> bool {
-    body.ended()
-}
-
-/// Headers and content.
-type Rendered = (Vec<(&'static str, &'static [u8])>, Vec<u8>);
-
-fn text_headers(format: Format) -> Vec<(&'static str, &'static [u8])> {
-    format.headers().iter().map(|(name, value)| (*name, value.as_bytes())).collect()
 }
 
 /// The connection facts of one request that came through a trusted proxy: the client is the last address of
@@ -807,61 +487,4 @@ fn behind_proxy(client: &Client, head: &RequestHead, live: &Live) -> Connection 
         connection.scheme_https = scheme.eq_ignore_ascii_case(b"https");
     }
     connection
-}
-
-/// The reason phrase of a status that the edge sends itself.
-pub fn reason_phrase(status: u16) -> &'static [u8] {
-    http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("").as_bytes()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ray::{RayKey, Rays};
-
-    /// A response of which a head was taken, or not.
-    struct Begun(bool);
-
-    impl ResponseSink for Begun {
-        async fn informational(&mut self, _: &Timer, _: u16, _: &[Line<'_>]) -> Result<(), WireError> {
-            Ok(())
-        }
-
-        fn head(&mut self, _: &Answer<'_>) -> Result<(), WireError> {
-            Ok(())
-        }
-
-        async fn send_head(&mut self, _: &Timer) -> Result<(), WireError> {
-            Ok(())
-        }
-
-        async fn piece(&mut self, _: &Timer, _: &[u8], _: Then) -> Result<(), WireError> {
-            Ok(())
-        }
-
-        async fn finish(&mut self, _: &Timer, _: Option<&Headers>) -> Result<(), WireError> {
-            Ok(())
-        }
-
-        fn close_after(&mut self) {}
-
-        fn began(&self) -> bool {
-            self.0
-        }
-
-        fn sent(&self) -> Sent {
-            Sent::default()
-        }
-    }
-
-    #[test]
-    fn a_client_that_left_keeps_the_status_that_it_was_told() {
-        let ray = Rays::new(RayKey::random(), 0, 1).next_id();
-        for (began, status) in [(false, 499), (true, 200)] {
-            let mut record = Record::begin(ray, 1, (Instant::now(), std::time::SystemTime::now()));
-            record.status = 200;
-            assert_eq!(client_gone(&Begun(began), &mut record), Ending::Gone);
-            assert_eq!((record.status, record.outcome), (status, "client_gone"));
-        }
-    }
 }

@@ -537,3 +537,22 @@ fn a_body_that_rules_have_held_whole_reaches_the_origin_at_once_and_one_that_is_
     assert_eq!(status(&client.rest()), "200");
     edge.shutdown(Duration::ZERO);
 }
+
+#[test]
+fn a_client_that_names_no_host_is_sent_to_https_at_the_address_to_which_it_came() {
+    let origin = origin(|_, _| {});
+    let edge = start(origin, |policy| {
+        policy["zones"][0]["default"] = json!(true);
+        policy["zones"][0]["tls"] = json!({"https_redirect": true});
+    });
+    for (request, location) in [
+        ("GET /a HTTP/1.0\r\n\r\n", "https://127.0.0.1/a"),
+        ("GET /a HTTP/1.0\r\nHost: Shop.example:8080\r\n\r\n", "https://shop.example/a"),
+    ] {
+        let mut client = Connection::to_edge(&edge);
+        client.write(request);
+        let head = client.head();
+        assert!(head.to_ascii_lowercase().contains(&format!("\r\nlocation: {location}\r\n")), "{head}");
+    }
+    edge.shutdown(Duration::ZERO);
+}
