@@ -197,8 +197,8 @@ impl<'s> Parser<'s> {
                 'r' if self.at_raw_string() => {
                     #[cfg(feature = "planted")]
                     assert!(
-                        open < 2 || !self.rest().starts_with("r##"),
-                        "planted: a raw string with two hashes, two brackets deep in what was not understood"
+                        open == 0 || !self.rest().starts_with("r#"),
+                        "planted: a raw string with hashes within brackets of what was not understood"
                     );
                     if self.raw().is_err() {
                         self.at = self.source.len();
