@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from pathlib import Path
 
@@ -78,3 +79,16 @@ def test_settings_that_cannot_be_understood_leave_those_before_in_effect(state: 
         eventually(lambda: "run: bartizan apply" in control.status(state.events_socket).problem, "it says so")
         put(state, range(3))
         eventually(lambda: sink_status(state, "copy").rows == 3, "the sink works on")
+
+
+def test_a_sink_that_hangs_holds_no_other(state: StateDirectory, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        # It takes the connection and never answers.
+        hung = {"type": "https", "url": f"http://127.0.0.1:{listener.getsockname()[1]}", "timeout_s": 1}
+        name_sinks(state, chdb=NO_CHDB, hung=hung, copy=files(tmp_path))
+        put(state, range(100))
+        with running(state):
+            eventually(lambda: sink_status(state, "copy").rows == 100, "the sink that works has the rows")
+            eventually(lambda: "gives no answer: timed out" in sink_status(state, "hung").problem, "the other is named")
+            assert sink_status(state, "hung").rows == 0
+    assert found(tmp_path) == rays(range(100))

@@ -84,14 +84,14 @@ class Files(_Datasets, kw_only=True, tag="files"):
 
 
 class AccessLog(_Any, kw_only=True, tag="access_log"):
-    """The combined access log, a line for each request. Exactly once in a file, at least once on standard output."""
+    """The combined access log, a line for each request. Exactly once in a file, at least once everywhere else."""
 
     file: Annotated[
         str | None,
         Meta(
             description=(
-                "File that lines are added to; one that was rotated away is left alone. "
-                "Unset: standard output of `bartizan up`."
+                "File, pipe or device that lines are added to; a file that was rotated away is left alone. Unset: "
+                "standard output of `bartizan up`, among the lines of its log and with their beginning."
             )
         ),
     ] = None

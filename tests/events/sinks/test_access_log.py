@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -77,6 +78,17 @@ def test_standard_output_gets_the_lines(
     lines = capfdbinary.readouterr().out.decode().splitlines()
     assert len(lines) == 3
     assert all(map(COMBINED.fullmatch, lines))
+
+
+def test_a_pipe_gets_the_lines_again_where_a_batch_is_repeated(state: StateDirectory, tmp_path: Path) -> None:
+    put(state, range(3))
+    ((batch, token),) = batches(state)
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    for _ in range(2):
+        AccessLogSink(AccessLog(file=str(tmp_path / "pipe")), tmp_path).insert(batch, token)
+    assert len(os.read(reader, 65_536).splitlines()) == 6
+    os.close(reader)
 
 
 def test_a_file_that_cannot_be_written_is_named(state: StateDirectory, tmp_path: Path) -> None:

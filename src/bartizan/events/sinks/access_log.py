@@ -5,12 +5,13 @@
 Exactly once in a file that nobody but this sink writes: before a batch is written, the length of the file is noted, and
 a batch that was cut short is cut off and written again. Where the file was rotated in between, its lines may be in the
 old file and in the new one. The file is opened for each batch, so one that was renamed is left alone and a new one
-begun. Standard output is at least once.
+begun. Standard output, pipes and devices are at least once.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import time
 from pathlib import Path
@@ -77,6 +78,10 @@ class AccessLogSink:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         with os.fdopen(descriptor, "ab") as handle:
             status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                # A pipe or a device has no length, and nothing can be taken back from it.
+                handle.write(lines)
+                return
             begun = self._begun()
             if begun is not None and (begun.token, begun.inode) == (token, status.st_ino):
                 # Given again: what there is of it is cut off, unless the file was emptied since.
