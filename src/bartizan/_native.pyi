@@ -8,6 +8,7 @@ __all__ = [
     "Edge",
     "Expression",
     "ExpressionRefused",
+    "ListFileRefused",
     "PolicyRefused",
     "SpoolBatch",
     "SpoolReader",
@@ -23,6 +24,10 @@ __all__ = [
     "format_expression",
     "functions_table",
     "limits_table",
+    "list_counts",
+    "list_holds",
+    "list_item_line",
+    "list_items",
     "metrics_table",
     "parse_toml",
     "phases_table",
@@ -53,6 +58,24 @@ def check_policy(document: bytes) -> bytes:
 
     Returns a JSON array of diagnostics: the errors for which it would be refused, or the warnings with which it would
     be taken.
+    """
+
+class ListFileRefused(ValueError):  # noqa: N818  it is the file that is wrong
+    """A list file cannot be read; its arguments are the line, from 1, and what is wrong with it."""
+
+def list_items(kind: str, data: bytes) -> bytes:
+    """The items of a list file as a JSON array. Raises `ListFileRefused`."""
+
+def list_item_line(kind: str, data: bytes, index: int) -> int | None:
+    """The line, from 1, on which the item at `index` stands in a list file, or None."""
+
+def list_counts(part: bytes) -> tuple[int, int, int]:
+    """Of a list of the policy document: how many items it has, how many of them expire, and how many have."""
+
+def list_holds(part: bytes, value: str) -> tuple[bool, tuple[int, str] | None]:
+    """Whether a value is in a list of the policy document now; of a list of redirects status and target as well.
+
+    Raises ValueError where the value is none that such a list holds.
     """
 
 def limits_table() -> bytes:

@@ -87,7 +87,7 @@ action = "skip"
 action_parameters = { rulesets = ["basic"], rules = { basic = ["0000000000000000000000000000000a"] } }
 
 [[zones.shop.rules]]
-phase = "http_request_redirect"
+phase = "http_request_dynamic_redirect"
 expression = "true"
 action = "redirect"
 
@@ -316,7 +316,7 @@ def test_every_setting_reaches_the_document(tmp_path: Path) -> None:
                         },
                     },
                 ],
-                "http_request_redirect": [{**rule, "id": redirect, "expression": "true", "action": "redirect"}],
+                "http_request_dynamic_redirect": [{**rule, "id": redirect, "expression": "true", "action": "redirect"}],
             },
         }
     ]

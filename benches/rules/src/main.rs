@@ -1,6 +1,8 @@
 //! What rules cost at rate, as one JSON object: a thousand that do not match, beside wirefilter-engine 0.6.1 on those that
 //! both can say; compiling many; a long list. One thread; each time is that of the shortest of several rounds.
 
+mod redirects;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
@@ -75,11 +77,12 @@ fn main() {
     let beside = beside(&requests);
     let (thousand_compiled, many_compiled) = (compiled(1_000, &lists), compiled(100_000, &lists));
     let (bytes, nanos) = long_list();
+    let redirects = redirects::redirects();
     println!(
         "{{\"requests\": {REQUESTS}, \"thousand_us\": {:.3}, \"thousand_ungated_us\": {:.3}, \"allocations\": {}, \
          \"gate_ms\": {:.1}, \"gate_mib\": {:.1}, \"possible\": {:.2}, \"kinds_us\": {{{}}}, \"ordinary_us\": {:.3}, \"ordinary_possible\": {:.1}, \
          \"ordinary_allocations\": {}, {beside}, \"compiled\": [{thousand_compiled}, {many_compiled}], \
-         \"list_bytes_per_entry\": {bytes:.2}, \"list_ns\": {nanos:.1}}}",
+         \"list_bytes_per_entry\": {bytes:.2}, \"list_ns\": {nanos:.1}, {redirects}}}",
         thousand.micros,
         thousand.ungated_micros,
         thousand.allocations,
@@ -365,7 +368,7 @@ fn long_list() -> (f64, f64) {
     let mut numbers = Numbers(7);
     let texts: Vec<String> = (0..1_000_000).map(|_| Ipv4Addr::from(numbers.next() << 4 & !1 | 8).to_string()).collect();
     let list = List::new(ListKind::Ip, texts.iter().map(String::as_str)).expect("a list of addresses");
-    let bytes = list.address_bytes().unwrap_or_default() as f64 / list.len() as f64;
+    let bytes = list.bytes().unwrap_or_default() as f64 / list.len() as f64;
     let mut found = 0;
     let micros = best(1_000_000, || {
         for _ in 0..1_000_000 {

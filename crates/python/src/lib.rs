@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 
 mod descriptors;
 mod edge;
+mod lists;
 mod policy;
 mod rules;
 mod spool;
@@ -17,6 +18,8 @@ mod toml;
 mod _native {
     #[pymodule_export]
     use super::edge::{Edge, PolicyRefused};
+    #[pymodule_export]
+    use super::lists::{ListFileRefused, list_counts, list_holds, list_item_line, list_items};
     #[pymodule_export]
     use super::policy::{check_policy, limits_table};
     #[pymodule_export]

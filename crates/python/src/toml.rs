@@ -161,7 +161,7 @@ fn value_to_python<'py>(py: Python<'py>, value: &DeValue<'_>) -> PyResult<Bound<
         // The parser has checked the form, and a float too large for f64 is infinite here as it is in Python.
         DeValue::Float(number) => number.as_str().parse::<f64>().unwrap_or(f64::NAN).into_pyobject(py)?.into_any(),
         DeValue::Boolean(flag) => flag.into_pyobject(py)?.to_owned().into_any(),
-        // No setting is a date; as text it is refused with the message for a wrong type.
+        // A setting that is a moment reads it as text of RFC 3339, which this is; any other refuses it.
         DeValue::Datetime(moment) => PyString::new(py, &moment.to_string()).into_any(),
         DeValue::Array(items) => {
             let items = items.iter().map(|item| value_to_python(py, item.get_ref())).collect::<PyResult<Vec<_>>>()?;

@@ -16,6 +16,7 @@ use crate::functions::{self, Body, FUNCTIONS, Function, Limits, Parameter, Repla
 use crate::ip_set::{IpRange, IpSetBuilder};
 use crate::list::{List, ListKind};
 use crate::pattern::{Encoded, MAX_STATES_TOGETHER, PatternError, SharedPattern, Wildcard};
+use crate::phase::Phase;
 use crate::plan::{BytesCheck, Call, IntegerCheck, IpCheck, Operand, Test, order};
 use crate::typed::{Shape, Shapes};
 
@@ -481,12 +482,12 @@ impl<'a> Checker<'a> {
             return Err(Fault::new(name.span.clone(), format!("there is no list ${}", name.text))
                 .suggest(nearest(&name.text, self.context.lists.names()).map(|name| format!("${name}"))));
         };
-        let fits = match list.kind() {
-            ListKind::Ip => kind == Type::Ip,
-            ListKind::Asn => kind == Type::Integer,
-            ListKind::Hostname | ListKind::String => kind.is_bytes(),
-        };
-        if !fits {
+        if list.kind() == ListKind::Redirect && self.context.phase != Phase::RequestRedirect {
+            let message = format!("${} is a list of kind redirect", name.text);
+            return Err(Fault::new(name.span.clone(), message)
+                .expected(format!("a list of another kind: redirects are for rules in {}", Phase::RequestRedirect)));
+        }
+        if !list.kind().holds(kind) {
             return Err(Fault::new(
                 name.span.clone(),
                 format!("{left} is {kind}, and ${} is a list of kind {}", name.text, list.kind()),
@@ -494,6 +495,7 @@ impl<'a> Checker<'a> {
             .expected(match kind {
                 Type::Ip => "a list of kind ip",
                 Type::Integer => "a list of kind asn",
+                _ if self.context.phase == Phase::RequestRedirect => "a list of kind redirect, hostname or string",
                 _ => "a list of kind hostname or string",
             }));
         }

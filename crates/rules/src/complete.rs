@@ -13,6 +13,7 @@ use crate::expression::Context;
 use crate::functions::{self, Accepts, FUNCTIONS, Function, Limits, Literal, Parameter, Returns, Use};
 use crate::list::ListKind;
 use crate::parse::{Expected, recover};
+use crate::phase::Phase;
 
 /// A text that fits at the cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,11 +197,8 @@ impl Completer<'_> {
         names.sort_unstable();
         for name in names {
             let Some(list) = lists.get(name) else { continue };
-            let fits = kind.is_none_or(|kind| match list.kind() {
-                ListKind::Ip => kind == Type::Ip,
-                ListKind::Asn => kind == Type::Integer,
-                ListKind::Hostname | ListKind::String => kind.is_bytes(),
-            });
+            let fits = kind.is_none_or(|kind| list.kind().holds(kind))
+                && (list.kind() != ListKind::Redirect || self.context.phase == Phase::RequestRedirect);
             if fits {
                 self.push(format!("${name}"), CompletionKind::List, format!("a list of kind {}", list.kind()));
             }

@@ -6,6 +6,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::ip_set_expiry::IpExpiries;
+use crate::list_expiry::Expiry;
+
 /// An immutable set of addresses.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct IpSet {
@@ -84,6 +87,9 @@ impl IpRange {
 pub(crate) struct IpSetBuilder {
     v4: Vec<(u32, u32)>,
     v6: Vec<(u128, u128)>,
+    /// The expiries of both, one for each; empty as long as nothing expires.
+    v4_expiries: Vec<Expiry>,
+    v6_expiries: Vec<Expiry>,
 }
 
 impl IpSetBuilder {
@@ -97,9 +103,40 @@ impl IpSetBuilder {
         }
     }
 
+    /// The same for addresses that leave the set again.
+    pub(crate) fn push_until(&mut self, range: IpRange, expiry: Expiry) {
+        let v4 = self.v4.len();
+        self.push(range);
+        if expiry == Expiry::NEVER && self.v4_expiries.is_empty() && self.v6_expiries.is_empty() {
+            return;
+        }
+        // The ranges before it did not expire.
+        let (expiries, ranges) = if self.v4.len() > v4 {
+            (&mut self.v4_expiries, self.v4.len())
+        } else {
+            (&mut self.v6_expiries, self.v6.len())
+        };
+        expiries.resize(ranges - 1, Expiry::NEVER);
+        expiries.push(expiry);
+    }
+
     pub(crate) fn build(self) -> IpSet {
         IpSet { v4: Ranges::new(self.v4), v6: Ranges::new(self.v6) }
     }
+
+    /// The set and when its addresses leave it, if any does.
+    pub(crate) fn build_expiring(self) -> (IpSet, Option<IpExpiries>) {
+        let expires = self.v4_expiries.iter().chain(&self.v6_expiries).any(|expiry| *expiry != Expiry::NEVER);
+        let expiries = expires.then(|| {
+            IpExpiries::new(with_expiries(&self.v4, &self.v4_expiries), with_expiries(&self.v6, &self.v6_expiries))
+        });
+        (self.build(), expiries)
+    }
+}
+
+fn with_expiries<A: Copy>(ranges: &[(A, A)], expiries: &[Expiry]) -> Vec<(A, A, Expiry)> {
+    let expiries = expiries.iter().copied().chain(std::iter::repeat(Expiry::NEVER));
+    ranges.iter().zip(expiries).map(|((first, last), expiry)| (*first, *last, expiry)).collect()
 }
 
 /// Sets with fewer ranges than this are searched without a table.
@@ -119,14 +156,14 @@ struct Ranges<A> {
 }
 
 /// An address as a number.
-trait Address: Copy + Ord {
-    fn follows(self, other: Self) -> bool;
+pub(crate) trait Address: Copy + Ord {
+    fn successor(self) -> Option<Self>;
     fn leading(self, bits: u32) -> usize;
 }
 
 impl Address for u32 {
-    fn follows(self, other: Self) -> bool {
-        other.checked_add(1) == Some(self)
+    fn successor(self) -> Option<Self> {
+        self.checked_add(1)
     }
 
     fn leading(self, bits: u32) -> usize {
@@ -135,8 +172,8 @@ impl Address for u32 {
 }
 
 impl Address for u128 {
-    fn follows(self, other: Self) -> bool {
-        other.checked_add(1) == Some(self)
+    fn successor(self) -> Option<Self> {
+        self.checked_add(1)
     }
 
     fn leading(self, bits: u32) -> usize {
@@ -153,7 +190,7 @@ impl<A: Address> Ranges<A> {
         let mut ends: Vec<A> = Vec::with_capacity(ranges.len());
         for (first, last) in ranges {
             match ends.last_mut() {
-                Some(end) if first <= *end || first.follows(*end) => *end = last.max(*end),
+                Some(end) if first <= *end || end.successor() == Some(first) => *end = last.max(*end),
                 _ => {
                     starts.push(first);
                     ends.push(last);

@@ -40,6 +40,8 @@ pub mod expression;
 pub mod functions;
 pub mod gate;
 pub mod list;
+pub mod list_expiry;
+pub mod list_redirects;
 pub mod parse;
 pub mod phase;
 pub mod sql;
@@ -48,6 +50,7 @@ pub mod walk;
 
 mod check;
 mod ip_set;
+mod ip_set_expiry;
 mod pattern;
 mod plan;
 
@@ -58,7 +61,9 @@ pub use error::Error;
 pub use expression::{Cache, Context, Expression, ValueExpression, compile, compile_value};
 pub use functions::{FUNCTIONS, Function, Use};
 pub use gate::Gate;
-pub use list::{List, ListError, ListKind, Lists};
+pub use list::{List, ListBuilder, ListError, ListKind, Lists};
+pub use list_expiry::Expiry;
+pub use list_redirects::{Redirect, RedirectItem};
 pub use parse::parse;
 pub use phase::Phase;
 pub use typed::{Typed, inspect};

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from bartizan.cli.problems import show, total
+from bartizan.cli.waiting import waiting
 from bartizan.layout import StateDirectory
 from bartizan.policy.apply import Applied, author
 from bartizan.policy.apply import apply as apply_site
@@ -15,7 +16,8 @@ from bartizan.policy.apply import apply as apply_site
 
 def apply(*, site: Path, state: Path | None, message: str, json: bool) -> int:
     """Applies a site file. 0: it is in effect; 1: it has mistakes or was refused, and the policy before stays."""
-    applied = apply_site(site, StateDirectory.locate(state=state, site=site), message=message, author=author())
+    with waiting(f"putting {site} and its lists into effect"):
+        applied = apply_site(site, StateDirectory.locate(state=state, site=site), message=message, author=author())
     return report(applied, str(site), json=json)
 
 

@@ -8,13 +8,15 @@ from pathlib import Path
 import msgspec
 
 from bartizan.cli.problems import show, total
+from bartizan.cli.waiting import waiting
 from bartizan.layout import StateDirectory
 from bartizan.policy.check import check as check_site
 
 
 def check(*, site: Path, state: Path | None, json: bool) -> int:
     """Checks a site file and changes nothing. 0: it can be applied; 1: it has mistakes, all of which are printed."""
-    found = check_site(site, StateDirectory.locate(state=state, site=site))
+    with waiting(f"reading {site} and its lists, compiling its rules"):
+        found = check_site(site, StateDirectory.locate(state=state, site=site))
     if json:
         report = {"ok": found.ok, **msgspec.to_builtins(found)}
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")

@@ -368,6 +368,33 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (Positional("ray_id", "Ray ID, with or without the place", required=True), _BESIDE, _STATE, _JSON),
     ),
     Command(
+        "lists show",
+        "show the lists of the site file",
+        "Shows each list with its kind, how many items it has, how many of them expire or have, and the rules that use "
+        "it.",
+        ("bartizan lists show", "bartizan lists show shop.toml --json"),
+        "lists:show",
+        (_SITE, _STATE, _JSON),
+    ),
+    Command(
+        "lists test",
+        "say whether a value is in a list",
+        "Reads the list as the edge does, and says whether an address, host name, number or text is in it now; of a "
+        "list of redirects, where a URL leads. Exit code 0: it is in the list; 1: it is not.",
+        (
+            "bartizan lists test office 192.0.2.7",
+            "bartizan lists test moved https://shop.example/old --site shop.toml --json",
+        ),
+        "lists:test",
+        (
+            Positional("name", "name of the list", required=True),
+            Positional("value", "what to look for", required=True),
+            Option("--site", f"site file (default: {SITE_FILE})", "FILE", Path, Path(SITE_FILE)),
+            _STATE,
+            _JSON,
+        ),
+    ),
+    Command(
         "rules test",
         "say whether a rule's expression matches a request",
         "Runs the expression as the edge would on a request from a file or put together from options, and shows which "

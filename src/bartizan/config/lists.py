@@ -1,8 +1,7 @@
-"""Lists by file: one item on each line, as the JSON that the policy document holds.
+"""Lists by file, as the JSON that the policy document holds.
 
-A thousand lists of a thousand addresses are read by every apply, so a file without anything unusual in it is never
-taken apart: its newlines become the commas of a JSON array (15 MB in 40 ms). Whether an item is an address is the
-edge's to say.
+A list may have a million items and is read by every apply, so nothing here looks at one: the native module reads the
+file (`crates/edge/src/policy/list_file.rs` says what it may look like), and builds the list as the edge does.
 """
 
 from __future__ import annotations
@@ -11,43 +10,43 @@ from pathlib import Path
 
 import msgspec
 
-__all__ = ["array", "line_of_item", "read"]
+import bartizan._native as edge
 
-_PLAIN = bytes(sorted({*range(0x21, 0x7F), 0x0A} - set(b'"\\#')))
-"""Bytes that stand for themselves in a JSON string and in a list file, and the newline between items."""
-
-
-def read(path: Path) -> bytes:
-    """The items of a list file as a JSON array. Raises OSError, or UnicodeDecodeError where it is not UTF-8."""
-    return array(path.read_bytes())
+__all__ = ["Counts", "Verdict", "counts", "line_of_item", "read", "verdict"]
 
 
-def array(data: bytes) -> bytes:
-    """The items of the text of a list file as a JSON array: blank lines and comments are left out."""
-    rest = data.strip()
-    while rest.startswith(b"#"):
-        rest = rest.partition(b"\n")[2].lstrip()
-    if not rest:
-        return b"[]"
-    if rest.translate(None, _PLAIN) or b"\n\n" in rest:
-        return msgspec.json.encode([item for _, item in _items(data)])
-    return b'["' + rest.replace(b"\n", b'","') + b'"]'
+class Counts(msgspec.Struct, frozen=True):
+    """How many items a list has as written, how many of them expire or have, and how many have."""
+
+    items: int
+    expiring: int
+    expired: int
 
 
-def line_of_item(data: bytes, index: int) -> int:
-    """The line (from 1) on which the item at `index` (from 0) stands."""
-    return _items(data)[index][0]
+class Verdict(msgspec.Struct, frozen=True):
+    """Whether a value is in a list now; in one of redirects with the status and where it leads."""
+
+    matches: bool
+    status: int | None = None
+    location: str | None = None
 
 
-def _items(data: bytes) -> list[tuple[int, str]]:
-    numbered = enumerate(data.decode("utf-8-sig").split("\n"), 1)
-    stripped = ((number, _without_comment(line)) for number, line in numbered)
-    return [(number, item) for number, item in stripped if item]
+def read(kind: str, path: Path) -> bytes:
+    """The items of a list file as a JSON array. Raises OSError, or `bartizan._native.ListFileRefused`."""
+    return edge.list_items(kind, path.read_bytes())
 
 
-def _without_comment(line: str) -> str:
-    """A `#` begins a comment at the start of a line or after white space, so that an item may contain one."""
-    at = line.find("#")
-    while at > 0 and not line[at - 1].isspace():
-        at = line.find("#", at + 1)
-    return (line if at < 0 else line[:at]).strip()
+def line_of_item(kind: str, data: bytes, index: int) -> int | None:
+    """The line (from 1) on which the item at `index` (from 0) stands in a list file, if there is one."""
+    return edge.list_item_line(kind, data, index)
+
+
+def counts(part: bytes) -> Counts:
+    """How many items a list of a policy has. Raises ValueError for none."""
+    return Counts(*edge.list_counts(part))
+
+
+def verdict(part: bytes, value: str) -> Verdict:
+    """What a list of a policy says of a value. Raises ValueError for a value of another kind."""
+    matches, redirect = edge.list_holds(part, value)
+    return Verdict(matches) if redirect is None else Verdict(matches, *redirect)

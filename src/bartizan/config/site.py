@@ -24,6 +24,7 @@ __all__ = [
     "Edge",
     "Geo",
     "Hsts",
+    "ListItem",
     "ListSource",
     "Listener",
     "Logging",
@@ -477,22 +478,79 @@ class Zone(Settings, kw_only=True):
     rules: Annotated[list[Rule], Meta(description="Rules of the zone, run phase by phase in the order written.")] = []
 
 
+class ListItem(Settings, omit_defaults=True):
+    """The long form of an item of a list. Redirects have no other; their parameters are those of Bulk Redirects."""
+
+    item: Annotated[str | None, Meta(description="The item, of every kind but `redirect`.")] = None
+    source_url: Annotated[
+        str | None,
+        Meta(
+            description=(
+                "Host and path that are redirected, as in `shop.example/old`; with `http://` or `https://` in front "
+                "for one of them only. Each source is there once."
+            )
+        ),
+    ] = None
+    target_url: Annotated[
+        str | None, Meta(description="Where it leads: an http or https URL, or a path that begins with one `/`.")
+    ] = None
+    status_code: Annotated[
+        Annotated[int, Meta(ge=301, le=308)] | None, Meta(description="301, 302, 307 or 308. Unset: 301.")
+    ] = None
+    include_subdomains: Annotated[
+        bool | None, Meta(description="Whether the hosts below that of the source are meant too. Unset: no.")
+    ] = None
+    subpath_matching: Annotated[
+        bool | None, Meta(description="Whether the paths below that of the source are meant too. Unset: no.")
+    ] = None
+    preserve_query_string: Annotated[
+        bool | None, Meta(description="Whether the request's query is appended to the target. Unset: no.")
+    ] = None
+    preserve_path_suffix: Annotated[
+        bool | None,
+        Meta(
+            description=(
+                "With `subpath_matching`: whether what the request's path has below that of the source is appended. "
+                "Unset: yes."
+            )
+        ),
+    ] = None
+    comment: Annotated[str | None, Meta(description="For people, at most 500 characters.")] = None
+    expires: Annotated[
+        str | None,
+        Meta(
+            description=(
+                "The moment from which the item matches no more, without another apply: a date and time of RFC 3339 "
+                "such as `2026-12-01T00:00:00Z`, in quotes or as a date of TOML."
+            )
+        ),
+    ] = None
+
+
 class ListSource(Settings):
     """A list that expressions name as `$name`."""
 
     kind: Annotated[
-        Literal["ip", "hostname", "asn", "string"],
+        Literal["ip", "hostname", "asn", "string", "redirect"],
         Meta(
             description=(
                 "What it holds: IP addresses and CIDR prefixes, host names (`*.shop.example` for all below one), "
-                "numbers of autonomous systems, or strings that are compared whole."
+                "numbers of autonomous systems, strings that are compared whole, or URLs and where each leads."
             )
         ),
     ]
-    items: Annotated[list[str] | UnsetType, Meta(description="The items themselves.")] = UNSET
+    items: Annotated[
+        list[str | ListItem] | UnsetType,
+        Meta(description="The items themselves, each as text or as a table that says more of it."),
+    ] = UNSET
     file: Annotated[
         str | None,
-        Meta(description="A UTF-8 file with one item on each line; `#` begins a comment. Read again by every apply."),
+        Meta(
+            description=(
+                "A UTF-8 file with one item on each line, where `#` begins a comment; or CSV, its columns named in the "
+                "first line as the keys of `items` are. Read again by every apply."
+            )
+        ),
     ] = None
 
 

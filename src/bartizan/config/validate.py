@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from bartizan._native import ListFileRefused
 from bartizan.config import lists
 from bartizan.config.identity import ruleset_id
 from bartizan.config.native import limits
@@ -59,12 +60,11 @@ def read_lists(site: Site, source: Source) -> tuple[dict[str, bytes], list[Findi
             findings.append(wrong)
         elif entry.file is not None:
             try:
-                items[name] = lists.read(directory / entry.file)
+                items[name] = lists.read(entry.kind, directory / entry.file)
             except OSError as error:
                 findings.append(Finding(("lists", name, "file"), _unreadable("file", entry.file, directory, error)))
-            except UnicodeDecodeError as error:
-                line = error.object[: error.start].count(b"\n") + 1
-                message = "is not UTF-8 here; save the list as UTF-8, one item on each line"
+            except ListFileRefused as error:
+                line, message = error.args
                 findings.append(Finding(("lists", name), message, elsewhere=(source.shown(entry.file), line)))
     return items, findings
 

@@ -108,14 +108,15 @@ def _rule_path(rest: list[str | int], rules: list[Rule]) -> SettingPath:
 def _list_line(path: SettingPath, site: Site, source: Source) -> tuple[str, int] | None:
     match path:
         case ("lists", str(name), "items", int(index), *_):
-            file = site.lists[name].file if name in site.lists else None
-            if file is not None:
-                return source.shown(file), _line(source.directory / file, index)
+            given = site.lists.get(name)
+            if given is not None and given.file is not None:
+                return source.shown(given.file), _line(given.kind, source.directory / given.file, index)
     return None
 
 
-def _line(file: Path, index: int) -> int:
+def _line(kind: str, file: Path, index: int) -> int:
     try:
-        return lists.line_of_item(file.read_bytes(), index)
-    except (OSError, IndexError):  # the file has changed since the policy was made
-        return 1
+        line = lists.line_of_item(kind, file.read_bytes(), index)
+    except OSError:
+        line = None
+    return line or 1  # without one the file has changed since the policy was made

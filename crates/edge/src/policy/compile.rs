@@ -12,16 +12,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use rules::{Lists, Phase};
+use rules::Phase;
 use serde_json::value::RawValue;
 
 use super::actions::Ruleset;
 use super::config::HELD_MAX;
 use super::diagnostic::{Diagnostic, Place, Severity};
-use super::digest::{self, Digest, Named};
+use super::digest::{Digest, Named};
 use super::document::{self, Document, EdgeSettings, FORMAT, ZoneSource};
 use super::error_page::ErrorPages;
 use super::hosts::{self, HostTable};
+use super::lists;
 use super::read::read_raw;
 use super::rule::Compiler;
 use super::{Compiled, Level, Policy, Report, Zone};
@@ -46,8 +47,8 @@ impl Policy {
         let edge = edge(document.edge, previous, &mut found);
         let cache = previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.cache));
 
-        let (lists, list_digests) = lists(&document, previous, &mut found);
-        let by_name = lists_by_name(&lists);
+        let (lists, list_digests) = lists::build(&document, previous, &mut found);
+        let by_name = lists::by_name(&lists);
         let mut named = Named::new(list_digests);
         let compiler = Compiler { lists: &by_name, cache: &cache, rulesets: None };
         let rulesets = rulesets(&document, previous, &mut named, compiler, &mut found);
@@ -77,7 +78,7 @@ impl Policy {
             edge,
             zones: zones.collect(),
             hosts,
-            lists: lists.into_iter().filter_map(|(name, list)| Some((name, list?))).collect(),
+            lists: lists.into_iter().filter_map(|(name, list)| Some((name, list.ok()?))).collect(),
             rulesets: rulesets
                 .into_iter()
                 .filter_map(|(id, (digest, ruleset))| Some((id, (digest, ruleset?))))
@@ -104,7 +105,7 @@ pub(super) fn lower_priority() {
 
 /// Runs `work` over all items on threads of low priority. The results stand in the order of the items; what a panic took
 /// is missing.
-fn in_background<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<Option<R>> {
+pub(super) fn in_background<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<Option<R>> {
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(items.len().div_ceil(PARTS_PER_THREAD));
     let next = AtomicUsize::new(0);
     let mut results: Vec<Option<R>> = items.iter().map(|_| None).collect();
@@ -132,7 +133,7 @@ fn in_background<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -
     results
 }
 
-fn crashed(place: &Place<'_>) -> Diagnostic {
+pub(super) fn crashed(place: &Place<'_>) -> Diagnostic {
     place.error(
         "the compiler failed on this part; that is a bug in Bartizan, please report it with this part of the policy",
     )
@@ -237,79 +238,6 @@ fn is_network(text: &str) -> bool {
     let Ok(address) = address.parse::<IpAddr>() else { return false };
     let longest: u8 = if address.is_ipv4() { 32 } else { 128 };
     length.is_none_or(|length| length.parse::<u8>().is_ok_and(|length| length <= longest))
-}
-
-type ListEntry = (Digest, Arc<rules::List>);
-
-fn lists(
-    document: &Document<'_>,
-    previous: Option<&Policy>,
-    found: &mut Vec<Diagnostic>,
-) -> (BTreeMap<String, Option<ListEntry>>, BTreeMap<String, Digest>) {
-    let sources: Vec<_> = document.lists.iter().collect();
-    let all = Place::Root.key("lists");
-    let built = in_background(&sources, |(name, source)| {
-        let digest = digest::plain(source.get());
-        let before = previous.and_then(|previous| previous.lists.get(&***name)).filter(|(before, _)| *before == digest);
-        if let Some((_, list)) = before {
-            return (digest, Ok(Arc::clone(list)));
-        }
-        let mut wrong = Vec::new();
-        let list = list(source, &all.key(name), &mut wrong);
-        (digest, list.map(Arc::new).ok_or(wrong))
-    });
-    let mut lists = BTreeMap::new();
-    let mut digests = BTreeMap::new();
-    for ((name, _), built) in sources.into_iter().zip(built) {
-        let place = all.key(name);
-        if !is_list_name(name) {
-            found.push(place.error(format!("\"{name}\" is no name for a list; use up to 50 of a-z, 0-9 and _")));
-        }
-        let (digest, list) = built.unwrap_or_else(|| (Digest::default(), Err(vec![crashed(&place)])));
-        digests.insert(name.clone().into_owned(), digest);
-        let entry = match list {
-            Ok(list) => Some((digest, list)),
-            Err(wrong) => {
-                found.extend(wrong);
-                None
-            }
-        };
-        lists.insert(name.clone().into_owned(), entry);
-    }
-    (lists, digests)
-}
-
-fn is_list_name(name: &str) -> bool {
-    (1..=50).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
-}
-
-fn list(source: &RawValue, place: &Place<'_>, wrong: &mut Vec<Diagnostic>) -> Option<rules::List> {
-    let list: document::List<'_> = read_raw(source, place, wrong)?;
-    let Some(kind) = rules::ListKind::by_name(&list.kind) else {
-        let message = format!("unknown kind \"{}\"; a list is of the kind ip, hostname, asn or string", list.kind);
-        wrong.push(place.key("kind").error(message));
-        return None;
-    };
-    rules::List::new(kind, list.items.iter().map(|item| &*item.0))
-        .map_err(|error| wrong.push(place.key("items").index(error.index).error(error.message)))
-        .ok()
-}
-
-/// A list that could not be built stands in as an empty one of its name, so that the rules that use it are not blamed too.
-fn lists_by_name(lists: &BTreeMap<String, Option<ListEntry>>) -> Lists {
-    let mut by_name = Lists::default();
-    for (name, entry) in lists {
-        match entry {
-            Some((_, list)) => by_name.insert(name, Arc::clone(list)),
-            None => {
-                if let Ok(empty) = rules::List::new(rules::ListKind::Ip, []) {
-                    by_name.insert(name, Arc::new(empty));
-                }
-            }
-        }
-    }
-    by_name
 }
 
 type RulesetEntry = (Digest, Option<Arc<Ruleset>>);

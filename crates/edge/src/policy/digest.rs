@@ -46,8 +46,11 @@ impl Named {
         if hidden {
             hash.update(self.all_lists);
         } else {
-            for dollar in memchr::memchr_iter(b'$', bytes) {
-                let name = &text[dollar + 1..];
+            // An expression names a list as `$name`, a redirect as `"name"`.
+            let redirects = memmem::find(bytes, b"\"from_list\"").is_some();
+            let marks = memchr::memchr2_iter(b'$', if redirects { b'"' } else { b'$' }, bytes);
+            for mark in marks {
+                let name = &text[mark + 1..];
                 let name =
                     &name[..name.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count()];
                 if let Some(digest) = self.lists.get(name) {
@@ -91,6 +94,8 @@ mod tests {
             ("ip.src in $office", true, false),
             ("ip.src in $office_2", false, false),
             ("ip.src in $other", false, false),
+            (r#"{"from_list":{"name":"office"}}"#, true, false),
+            (r#"{"from_value":{"name":"office"}}"#, false, false),
             (r#"{"action":"execute"}"#, false, true),
             (r#"{"action":"skip"}"#, false, true),
             (r"ip.src in \u0024office", true, true),

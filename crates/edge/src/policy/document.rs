@@ -105,8 +105,9 @@ pub struct SpoolSettings {
 #[serde(deny_unknown_fields)]
 pub(super) struct List<'a> {
     pub kind: String,
+    /// An array, see [`super::lists`].
     #[serde(borrow)]
-    pub items: Vec<Text<'a>>,
+    pub items: &'a RawValue,
 }
 
 /// A string of the document that is borrowed where it holds no escapes.

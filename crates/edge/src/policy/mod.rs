@@ -21,6 +21,8 @@ mod digest;
 mod document;
 mod error_page;
 mod hosts;
+mod list_file;
+mod lists;
 mod read;
 mod redirect;
 mod rule;
@@ -49,6 +51,8 @@ pub use document::{
 };
 pub use error_page::{ErrorPage, Tokens};
 pub use hosts::{HOST_MAX, HostTable};
+pub use list_file::{ListFileError, list_item_line, list_items};
+pub use lists::{ListCounts, ListReading, list_counts, list_holds};
 pub use run::{Action, Match, Outcome, Response, ResponseBody, RuleName, Source, Verdict};
 pub use shared::Shared;
 
@@ -61,7 +65,7 @@ pub struct Policy {
     edge: Arc<EdgeSettings>,
     zones: Box<[Arc<Zone>]>,
     hosts: Arc<HostTable>,
-    lists: BTreeMap<String, (Digest, Arc<rules::List>)>,
+    lists: BTreeMap<String, lists::Entry>,
     rulesets: HashMap<String, (Digest, Arc<actions::Ruleset>)>,
     account: Arc<Level>,
     cache: Arc<Cache>,

@@ -34,6 +34,18 @@ pub(super) fn location(target: &[u8], query: &[u8]) -> Option<String> {
     Some(location)
 }
 
+/// The value of `Location` for what a list of redirects has found. The suffix goes to the end of the target's path, with one
+/// slash between, so that it can neither lengthen a host nor begin another.
+pub(super) fn from_list(found: &rules::Redirect<'_, '_>) -> Option<String> {
+    if found.suffix.is_empty() {
+        return location(found.target.as_bytes(), found.query);
+    }
+    let (base, rest) = found.target.split_at(found.target.find(['?', '#']).unwrap_or(found.target.len()));
+    let suffix = &found.suffix[found.suffix.iter().take_while(|byte| matches!(byte, b'/' | b'\\')).count()..];
+    let slash: &[u8] = if base.ends_with('/') { b"" } else { b"/" };
+    location(&[base.as_bytes(), slash, suffix, rest.as_bytes()].concat(), found.query)
+}
+
 /// Appends bytes as a URI may hold them. A percent sign stays: what is encoded already is not encoded again.
 fn encode(bytes: &[u8], out: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
@@ -79,7 +91,43 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_suffix_of_a_path_stays_in_the_path_of_the_target() {
+        for (target, suffix, query, expected) in [
+            ("https://a.example/qux/", "bar", "", "https://a.example/qux/bar"),
+            ("https://a.example/qux", "/bar", "", "https://a.example/qux/bar"),
+            ("https://a.example/qux", "bar", "", "https://a.example/qux/bar"),
+            ("https://a.example/qux", "/", "", "https://a.example/qux/"),
+            ("https://a.example", "", "", "https://a.example"),
+            ("https://a.example", ".evil.example", "", "https://a.example/.evil.example"),
+            ("https://a.example", "/@evil.example", "", "https://a.example/@evil.example"),
+            ("https://a.example?x=1#top", "/b", "", "https://a.example/b?x=1#top"),
+            ("https://a.example/#top", "b", "q=1", "https://a.example/b?q=1#top"),
+            ("/", "/evil.example", "", "/evil.example"),
+            ("/", "//evil.example", "", "/evil.example"),
+            ("/", "\\evil.example", "", "/evil.example"),
+            ("/new/", "//evil.example", "", "/new/evil.example"),
+            ("/", "a\r\nSet-Cookie: x", "b\r\nc", "/a%0D%0ASet-Cookie:%20x?b%0D%0Ac"),
+        ] {
+            let found = rules::Redirect { status: 301, target, suffix: suffix.as_bytes(), query: query.as_bytes() };
+            assert_eq!(from_list(&found).as_deref(), Some(expected), "{target} {suffix}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_suffix_never_leads_to_another_host(suffix in proptest::collection::vec(any::<u8>(), 0..40)) {
+            for target in ["/", "/a", "https://a.example", "https://a.example/b?c#d"] {
+                let found = rules::Redirect { status: 301, target, suffix: &suffix, query: b"" };
+                let location = from_list(&found).unwrap();
+                prop_assert!(location.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\'));
+                match location.strip_prefix("https://a.example") {
+                    Some(rest) => prop_assert!(rest.is_empty() || rest.starts_with('/'), "{location}"),
+                    None => prop_assert!(location.starts_with('/') && !location.starts_with("//"), "{location}"),
+                }
+            }
+        }
+
         #[test]
         fn a_location_never_holds_a_space_or_control_byte_or_leads_to_another_host(
             target in proptest::collection::vec(any::<u8>(), 0..40),

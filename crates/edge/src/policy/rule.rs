@@ -117,6 +117,7 @@ impl Compiler<'_> {
             let mut reading = Reading {
                 compiler: self,
                 context: &context,
+                expression: expression.as_ref(),
                 parameters: rule.action_parameters.as_ref().filter(|value| !value.is_null()),
                 place: &place.key("action_parameters"),
                 wrong,

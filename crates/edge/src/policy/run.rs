@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fields::{FieldSet, View};
-use rules::{Expression, Gate, Phase};
+use fields::{Available, FieldId, FieldSet, View};
+use rules::{Expression, Gate, List, Phase};
 
 use super::changes::{Changes, CustomFields, HeaderChange, HeaderRewrite, RewrittenUri, UriRewrite};
 use super::config::Config;
@@ -277,10 +277,11 @@ pub(super) struct Exemption {
 }
 
 #[derive(Debug)]
-pub(super) struct Redirect {
-    pub status: u16,
-    pub target: Text,
-    pub preserve_query_string: bool,
+pub(super) enum Redirect {
+    /// To what the rule says.
+    Value { status: u16, target: Text, preserve_query_string: bool },
+    /// To where a list of redirects sends the URL that the field holds.
+    List { list: Arc<List>, key: FieldId },
 }
 
 /// One phase at one level.
@@ -335,7 +336,7 @@ impl Act {
     /// The fields that what it does is computed from.
     fn fields(&self) -> FieldSet {
         match self {
-            Self::Redirect(redirect) => redirect.target.fields(),
+            Self::Redirect(redirect) => redirect.fields(),
             Self::RewriteUri(rewrite) => union([&rewrite.path, &rewrite.query].into_iter().flatten().map(Text::fields)),
             Self::RewriteHeaders(rewrites) => union(rewrites.iter().map(HeaderRewrite::fields)),
             Self::Block(_) | Self::Log | Self::Skip(_) | Self::Execute(_) => FieldSet::EMPTY,
@@ -348,7 +349,7 @@ impl Act {
     pub fn reads_body(&self) -> bool {
         match self {
             Self::Execute(rules) => rules.reads_body(),
-            Self::Redirect(redirect) => redirect.target.reads_body(),
+            Self::Redirect(redirect) => redirect.fields().reads(Available::Body),
             Self::RewriteUri(rewrite) => [&rewrite.path, &rewrite.query].into_iter().flatten().any(Text::reads_body),
             Self::RewriteHeaders(rewrites) => rewrites.iter().any(HeaderRewrite::reads_body),
             Self::Block(_) | Self::Log | Self::Skip(_) => false,
@@ -430,10 +431,11 @@ impl Stage {
                 Next::Answer(Response::clone(response))
             }
             Act::Redirect(redirect) => {
-                // A target that cannot stand in a Location is no match: the request goes on.
-                let Some(location) = redirect.location(view) else { return Next::Rule };
+                // A target that cannot stand in a Location is no match, nor is a URL that its list does not have: the
+                // request goes on.
+                let Some((status, location)) = redirect.of(view) else { return Next::Rule };
                 self.record(rule, Action::Redirect, outcome);
-                Next::Answer(Response { status: redirect.status, body: ResponseBody::Redirect { location } })
+                Next::Answer(Response { status, body: ResponseBody::Redirect { location } })
             }
             Act::Skip(skip) => {
                 self.record(rule, Action::Skip, outcome);
@@ -513,8 +515,28 @@ impl Outcome {
 }
 
 impl Redirect {
-    fn location(&self, view: &View<'_>) -> Option<String> {
-        let query = if self.preserve_query_string { view.query() } else { b"" };
-        redirect::location(&self.target.of(view)?, query)
+    fn fields(&self) -> FieldSet {
+        match self {
+            Self::Value { target, .. } => target.fields(),
+            Self::List { key, .. } => {
+                let mut fields = FieldSet::EMPTY;
+                fields.insert(*key);
+                fields
+            }
+        }
+    }
+
+    /// The status and the `Location` for a request.
+    fn of(&self, view: &View<'_>) -> Option<(u16, String)> {
+        match self {
+            Self::Value { status, target, preserve_query_string } => {
+                let query = if *preserve_query_string { view.query() } else { b"" };
+                redirect::location(&target.of(view)?, query).map(|location| (*status, location))
+            }
+            Self::List { list, key } => {
+                let found = list.redirect(view.bytes(*key)?)?;
+                redirect::from_list(&found).map(|location| (found.status, location))
+            }
+        }
     }
 }

@@ -437,13 +437,140 @@ fn a_rule_that_cannot_be_is_refused_with_its_place_and_the_way_out() {
         (
             json!({REDIRECTS: [with(rule(1, "true", "redirect"), json!({"from_list": {}}))]}),
             "zones[0].phases.http_request_dynamic_redirect[0].action_parameters.from_list",
-            "redirects from a list do nothing yet; use \"from_value\"",
+            "missing field `name`",
+        ),
+        (
+            json!({REDIRECTS: [with(rule(1, "true", "redirect"), json!({"from_list": {"name": "moved"}}))]}),
+            "zones[0].phases.http_request_dynamic_redirect[0].action_parameters.from_list",
+            "\"from_list\" is for rules in http_request_redirect; in http_request_dynamic_redirect use \"from_value\"",
+        ),
+        (
+            json!({BULK: [with(rule(1, "true", "redirect"), json!({"from_value": {"target_url": {"value": "/"}}}))]}),
+            "zones[0].phases.http_request_redirect[0].action_parameters.from_value",
+            "\"from_value\" is for rules in http_request_dynamic_redirect; in http_request_redirect use \"from_list\"",
+        ),
+        (
+            json!({BULK: [with(rule(1, "true", "redirect"), json!({}))]}),
+            "zones[0].phases.http_request_redirect[0].action_parameters",
+            "action redirect needs \"from_list\" with the \"name\" of a list of kind redirect",
+        ),
+        (
+            json!({BULK: [from_list(1, "http.request.full_uri ne \"\"", json!({"name": "moved"}))]}),
+            "zones[0].phases.http_request_redirect[0].action_parameters.from_list.name",
+            "there is no list \"moved\"; make one of kind redirect",
         ),
     ] {
         assert_eq!(refused(&document(phases)), [(path.to_owned(), message.to_owned())]);
     }
 }
 
+const BULK: &str = "http_request_redirect";
+
+fn from_list(id: u32, expression: &str, from_list: Value) -> Value {
+    with(rule(id, expression, "redirect"), json!({ "from_list": from_list }))
+}
+
+#[test]
+fn a_list_of_redirects_sends_those_away_whose_url_it_has() {
+    let moved = json!({"kind": "redirect", "items": [
+        {"source_url": "shop.example/old", "target_url": "https://new.example/a", "subpath_matching": true},
+        {"source_url": "shop.example/gone", "target_url": "/a", "expires": "2020-01-01T00:00:00Z"},
+        {"source_url": "shop.example/raw%2Fx", "target_url": "/raw", "status_code": 308},
+    ]});
+    let rules = json!([
+        from_list(1, "http.request.full_uri in $moved", json!({"name": "moved"})),
+        from_list(
+            2,
+            "raw.http.request.full_uri in $moved",
+            json!({"name": "moved", "key": "raw.http.request.full_uri"})
+        ),
+    ]);
+    let mut document = document(json!({BULK: rules, CUSTOM: [rule(3, "true", "log")]}));
+    document["lists"] = json!({ "moved": moved });
+    let policy = compiled(&document);
+    let to = |location| redirected(301, location);
+    assert_eq!(request(&policy, "/old/b?c"), (to("https://new.example/a/b"), vec![(3, "log"), (1, "redirect")]));
+    assert_eq!(request(&policy, "/gone"), (Verdict::Continue, vec![(3, "log")]));
+    assert_eq!(request(&policy, "/raw%2Fx").0, redirected(308, "/raw"));
+    assert_eq!(request(&policy, "/other"), (Verdict::Continue, vec![(3, "log")]));
+
+    // What the expression lets through and the list does not have is no match, and leaves no event.
+    document["zones"][0]["phases"][BULK] =
+        json!([from_list(1, "http.request.full_uri ne \"\"", json!({"name": "moved"}))]);
+    let policy = compiled(&document);
+    assert_eq!(request(&policy, "/other"), (Verdict::Continue, vec![(3, "log")]));
+    assert_eq!(request(&policy, "/old").0, to("https://new.example/a"));
+
+    // The rule names the list twice, and neither in a way that an unchanged zone could hide.
+    let (next, report) = Policy::compile(document.to_string().as_bytes(), Some(&policy)).unwrap();
+    assert_eq!(report.changed_zones, 0);
+    document["lists"]["moved"]["items"][0]["target_url"] = json!("/newer");
+    let (next, report) = Policy::compile(document.to_string().as_bytes(), Some(&next)).unwrap();
+    assert_eq!((report.changed_zones, request(&next, "/old").0), (1, to("/newer")));
+}
+
+#[test]
+fn a_rule_that_redirects_by_no_list_is_refused() {
+    let lists = json!({
+        "moved": {"kind": "redirect", "items": []},
+        "office": {"kind": "ip", "items": []},
+        "bad": {"kind": "redirect", "items": ["x"]},
+    });
+    let uri = "http.request.full_uri in $moved";
+    let at = |key: &str| format!("zones[0].phases.http_request_redirect[0].{key}");
+    for (rules, path, message) in [
+        (
+            json!({BULK: [from_list(1, uri, json!({"name": "office"}))]}),
+            at("action_parameters.from_list.name"),
+            "office is a list of kind ip; of kind redirect there is bad or moved",
+        ),
+        (
+            json!({BULK: [from_list(1, uri, json!({"name": "moved", "key": "http.host"}))]}),
+            at("action_parameters.from_list.key"),
+            "\"http.host\" is no key; a URL is looked up as it stands in http.request.full_uri or raw.http.request.full_uri",
+        ),
+        (
+            json!({BULK: [from_list(1, "true", json!({"name": "moved"}))]}),
+            at("action_parameters.from_list.key"),
+            "the expression does not read http.request.full_uri, which is looked up; write http.request.full_uri in $moved",
+        ),
+        (
+            json!({BULK: [from_list(1, "http.request.full_uri in $office", json!({"name": "moved"}))]}),
+            at("expression:26"),
+            "http.request.full_uri is String, and $office is a list of kind ip; expected a list of kind redirect, hostname or string",
+        ),
+        (
+            json!({CUSTOM: [rule(1, uri, "block")]}),
+            "zones[0].phases.http_request_firewall_custom[0].expression:26".to_owned(),
+            "$moved is a list of kind redirect; expected a list of another kind: redirects are for rules in http_request_redirect",
+        ),
+    ] {
+        let mut document = document(rules);
+        document["lists"] = lists.clone();
+        // The rules that name a list are not blamed for what is wrong in it.
+        let unread =
+            ("lists.bad.items[0]".to_owned(), "x is no redirect, which has a source_url and a target_url".to_owned());
+        assert_eq!(refused(&document), [unread, (path, message.to_owned())]);
+    }
+}
+
+#[test]
+fn an_item_that_has_expired_matches_no_more_behind_a_gate_either() {
+    let expiring = |item: &str, moment: &str| json!({"kind": "ip", "items": [{"item": item, "expires": moment}]});
+    let rules = json!([
+        rule(1, "ip.src in $past", "log"),
+        rule(2, "ip.src in $ahead", "log"),
+        rule(3, "not ip.src in $past", "log"),
+        rule(4, "not ip.src in $ahead", "log"),
+        rule(5, "ip.src in {192.0.2.7}", "log"),
+    ]);
+    let mut document = document(json!({ CUSTOM: rules }));
+    document["lists"] = json!({
+        "past": expiring("192.0.2.0/24", "2020-01-01T00:00:00Z"),
+        "ahead": expiring("192.0.2.7", "9999-01-01T00:00:00Z"),
+    });
+    assert_eq!(request(&compiled(&document), "/").1, [(2, "log"), (3, "log"), (5, "log")]);
+}
 #[test]
 fn a_bad_expression_is_shown_at_its_column_with_what_was_meant() {
     let document = document(json!({CUSTOM: [rule(1, "true and\nhttp.hots eq \"x\"", "log")]}));

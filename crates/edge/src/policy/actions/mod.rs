@@ -88,6 +88,8 @@ pub(super) struct Reading<'a, 'w> {
     pub compiler: Compiler<'a>,
     /// What the rule's own expression was compiled for.
     pub context: &'a Context<'a>,
+    /// The rule's own expression, where it is one.
+    pub expression: Option<&'a rules::Expression>,
     /// Nothing where the rule gives none.
     pub parameters: Option<&'a serde_json::Value>,
     pub place: &'a Place<'a>,
