@@ -1,4 +1,5 @@
-//! What one `http_requests` row costs: encoding, handing over, writing, reading, turning into a ClickHouse block.
+//! What one `http_requests` row costs: encoding, handing over, writing, reading, turning into a ClickHouse block. First as an
+//! ordinary request leaves it, then with every column of the table filled.
 //!
 //! `cargo bench -p spool`. Times are of the processor (Linux), so that a loaded machine disturbs little. Every stage is checked to have given the same rows before its figure is printed.
 
@@ -10,18 +11,56 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use fields::columns::{HttpRequests, http_requests as column, schema};
-use spool::{Fsync, Options, Position, Reader, Row, RowWriter, Spool, native_block};
+use spool::{ColumnType, Fsync, Index, Options, Position, Reader, Row, RowWriter, Spool, kind, native_block};
 
 const ROWS: u64 = 1_000_000;
 
 /// The kernel's name of the main thread: the program's, cut to fifteen bytes.
 const MAIN: &str = "rows";
 
+/// A row with a value in every column, by its type; texts are as long as in a row of real traffic together.
+fn encode_full<'a>(buffer: &'a mut Vec<u8>, types: &[ColumnType], number: u64) -> Row<'a> {
+    let mut ray = *b"9f1c2d3e00000000";
+    for (place, digit) in ray.iter_mut().rev().zip(0..8) {
+        *place = b"0123456789abcdef"[(number >> (4 * digit)) as usize & 15];
+    }
+    let mut row = RowWriter::<HttpRequests>::new(buffer);
+    for (position, column_type) in types.iter().enumerate() {
+        let position = position as u16;
+        let varied = number.wrapping_mul(u64::from(position) + 1);
+        match column_type {
+            ColumnType::Bool => row.set(Index::<_, kind::Bool>::new(position), varied & 1 == 1),
+            ColumnType::UInt16 => row.set(Index::<_, kind::UInt16>::new(position), varied as u16),
+            ColumnType::UInt32 => row.set(Index::<_, kind::UInt32>::new(position), varied as u32 >> 12),
+            ColumnType::UInt64 => row.set(Index::<_, kind::UInt64>::new(position), varied >> 8 & 0xFF_FFFF),
+            ColumnType::Int64 => row.set(Index::<_, kind::Int64>::new(position), varied as i64 >> 40),
+            ColumnType::Float64 => row.set(Index::<_, kind::Float64>::new(position), varied as f64),
+            ColumnType::Timestamp => row.set(Index::<_, kind::Timestamp>::new(position), START + varied),
+            ColumnType::Text if position == column::RAY_ID.position() => row.set(column::RAY_ID, ray.as_slice()),
+            ColumnType::Text => row.set(Index::<_, kind::Text>::new(position), TEXT),
+            ColumnType::Label => row.set(Index::<_, kind::Label>::new(position), "TLSv1.3"),
+            ColumnType::Json => row.set(Index::<_, kind::Json>::new(position), r#"{"content-type":"text/html"}"#),
+            ColumnType::Ip => {
+                let address = IpAddr::V4(Ipv4Addr::from(varied as u32));
+                row.set(Index::<_, kind::Ip>::new(position), address);
+            }
+            ColumnType::Labels => row.set(Index::<_, kind::Labels>::new(position), ["block", "log"].as_slice()),
+            ColumnType::Other(..) => {}
+        }
+    }
+    row.finish()
+}
+
+/// When the first request came, in nanoseconds.
+const START: u64 = 1_795_246_119_038_879_862;
+/// The text of every text column of a full row.
+const TEXT: &str = "/products/shoes/running/4711?color";
+
 /// A row as an ordinary GET through TLS leaves it: 38 columns, about 530 bytes.
 fn encode(buffer: &mut Vec<u8>, number: u64) -> Row<'_> {
     let client = IpAddr::V4(Ipv4Addr::from(0xC000_0200 + (number as u32 & 0xFF)));
     let origin = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let start = 1_795_246_119_038_879_862 + number * 1000;
+    let start = START + number * 1000;
     let mut ray = *b"9f1c2d3e00000000";
     for (place, digit) in ray.iter_mut().rev().zip(0..8) {
         *place = b"0123456789abcdef"[(number >> (4 * digit)) as usize & 15];
@@ -92,13 +131,19 @@ fn per_row(what: &str, rows: u64, bytes: u64, took: Duration) {
 
 fn main() {
     std::fs::write("/proc/self/comm", MAIN).unwrap();
+    measure("an ordinary row", encode);
+    let types: Vec<_> = column::COLUMNS.iter().map(|column| column.column_type.clone()).collect();
+    measure("a row with every column", |buffer, number| encode_full(buffer, &types, number));
+}
+
+fn measure(what: &str, encode: impl for<'a> Fn(&'a mut Vec<u8>, u64) -> Row<'a>) {
     let mut buffer = Vec::new();
     let mut bytes = 0;
     let began = processor(MAIN);
     for number in 0..ROWS {
         bytes += black_box(encode(&mut buffer, number)).record().len() as u64;
     }
-    println!("a row is {} bytes; the table has {} columns", bytes / ROWS, column::COLUMNS.len());
+    println!("{what}: {} bytes; the table has {} columns", bytes / ROWS, column::COLUMNS.len());
     per_row("encode", ROWS, bytes, processor(MAIN) - began);
 
     let dir = tempfile::tempdir().unwrap();

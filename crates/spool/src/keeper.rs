@@ -29,7 +29,7 @@ use crate::writer::Tally;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The pause after an attempt to which nothing yielded.
 const BREATH: Duration = Duration::from_millis(50);
-/// Room that is made when the disk is full: enough for a while of writing, and never more than a quarter of all.
+/// Room that is made when the disk is full: enough for a while of writing, and never more than a quarter of what there is.
 const FULL_DISK_ROOM: u64 = 16 << 20;
 /// The most that is kept back for thinned copies.
 const MAX_RESERVE: u64 = 8 << 20;
@@ -120,7 +120,6 @@ impl Keeper {
             dir: dir.to_path_buf(),
             edge: edge.to_owned(),
             max_bytes,
-            room: FULL_DISK_ROOM.min(max_bytes / 4),
             reserve: MAX_RESERVE.min(segment_bytes / 8),
             tally: Arc::clone(tally),
             desk: Arc::clone(desk),
@@ -147,8 +146,6 @@ struct Work {
     dir: PathBuf,
     edge: String,
     max_bytes: u64,
-    /// What is freed when the disk is full.
-    room: u64,
     /// Bytes kept back, to be given up for a thinned copy when there are no others.
     reserve: u64,
     tally: Arc<Tally>,
@@ -167,7 +164,9 @@ impl Work {
                 thread::park_timeout(LOOK_EVERY);
                 continue;
             }
-            if !self.make_room() && !stopping {
+            // At the end nothing more is written, so a disk that was full needs no room.
+            let is_full = self.desk.disk_full.swap(false, Ordering::AcqRel) && !stopping;
+            if !self.make_room(is_full) && !stopping {
                 thread::sleep(BREATH);
             }
             if stopping {
@@ -181,8 +180,8 @@ impl Work {
     }
 
     /// Makes as much room as is asked for; `false` if there was nothing more to take.
-    fn make_room(&self) -> bool {
-        let mut wanted = if self.desk.disk_full.swap(false, Ordering::AcqRel) { self.room + self.reserve } else { 0 };
+    fn make_room(&self, is_full: bool) -> bool {
+        let mut wanted = if is_full { FULL_DISK_ROOM.min(self.kept() / 4) } else { 0 };
         // If what comes meanwhile takes more than this, thinning does not keep pace.
         let most = self.kept().max(self.max_bytes) + self.max_bytes / 4;
         while wanted > 0 || self.kept() > self.max_bytes {
@@ -344,7 +343,9 @@ impl Work {
     /// Keeps some bytes of the disk back; `false` if there are none to spare.
     fn keep_reserve(&self) -> bool {
         let path = self.dir.join(RESERVE);
-        if fs::metadata(&path).is_ok_and(|there| there.len() == self.reserve) || self.reserve == 0 {
+        let is_kept = || fs::metadata(&path).is_ok_and(|there| there.len() == self.reserve);
+        // With less than a segment's worth there is nothing that it could be needed for.
+        if self.kept() < 8 * self.reserve || self.reserve == 0 || is_kept() {
             return true;
         }
         let written = OpenOptions::new()

@@ -47,6 +47,7 @@ mod columnar;
 mod error;
 mod handover;
 mod keeper;
+mod numbers;
 mod reader;
 mod record;
 mod ring;

@@ -19,8 +19,9 @@ use crate::Error;
 use crate::error::Context;
 use crate::handover::{self, Leaving};
 use crate::keeper::{Desk, Keeper};
+use crate::numbers::Numbers;
 use crate::reader::{Gap, GapReason};
-use crate::record::{self, Kind};
+use crate::record::{self, Kind, Parsed};
 use crate::ring::{Bell, Lane, Producer};
 use crate::schema::Schema;
 use crate::segment::{self, Header};
@@ -295,6 +296,9 @@ pub(crate) struct Tally {
     bytes_written: AtomicU64,
     rows_dropped_disk: AtomicU64,
     rows_synced: AtomicU64,
+    /// Rows that a sync was asked to cover, whatever came of it.
+    rows_asked: AtomicU64,
+    sync_failed: AtomicBool,
     disk_errors: AtomicU64,
     last_disk_error: Mutex<String>,
     segments_opened: AtomicU64,
@@ -362,6 +366,27 @@ struct Pending {
     first_sequence: u64,
 }
 
+impl Pending {
+    /// Keeps the whole records among so many bytes, and goes on with the first sequence that they do not account for.
+    fn keep(&mut self, bytes: u64) {
+        let taken = self.bytes.len().min(usize::try_from(bytes).unwrap_or(usize::MAX));
+        let (mut end, mut rows) = (0, 0);
+        while let Parsed::Record { kind, payload, size } = record::parse(&self.bytes[end..taken]) {
+            end += size;
+            if kind == Kind::Gap
+                && let Some(gap) = Gap::decode(payload)
+            {
+                self.first_sequence = gap.first_sequence + gap.count;
+            } else {
+                rows += 1;
+                self.first_sequence += 1;
+            }
+        }
+        self.bytes.truncate(end);
+        self.rows = rows;
+    }
+}
+
 const WRITE_BYTES: usize = 256 * 1024;
 const IDLE_LATENCY: Duration = Duration::from_millis(100);
 const IDLE_AFTER: Duration = Duration::from_secs(1);
@@ -380,13 +405,15 @@ struct Writer {
     desk: Arc<Desk>,
     keeper: Option<Keeper>,
     current: Option<Current>,
-    next_segment: u64,
+    numbers: Numbers,
     next_sequence: u64,
     /// First sequence of what the disk refused and no gap has told of yet.
     lost_from: Option<u64>,
     pending: Pending,
     /// Finished segments that were not forced to the disk yet.
     unsynced: Vec<Arc<File>>,
+    /// A segment was begun whose name is not forced to the disk yet.
+    new_name: bool,
     dirty: bool,
     synced_at: Instant,
     /// The mark beside the current segment, once the directory was handed over.
@@ -408,15 +435,17 @@ impl Writer {
         let newest = kept.last().map_or(0, |(number, _)| *number);
         let tally = &shared.tally;
         tally.segment.store(newest, Ordering::Relaxed);
+        let next_sequence = crate::reader::next_sequence(dir)?;
+        let numbers = Numbers::open(dir, newest)?;
         let desk = Arc::new(Desk::default());
         desk.begin(tally, &kept);
+        // Last, because from here on segments may go.
         let keeper = Keeper::start(dir, &edge, options.max_bytes, options.segment_bytes, tally, &desk)
             .context("start the thread that makes room in", dir)?;
         let syncer = match options.fsync {
             Fsync::Every(_) => Some(Syncer::start(Arc::clone(&shared)).context("start the sync thread of", dir)?),
             Fsync::Always | Fsync::Never => None,
         };
-        let next_sequence = crate::reader::next_sequence(dir)?;
         Ok(Self {
             dir: dir.to_path_buf(),
             options,
@@ -427,12 +456,13 @@ impl Writer {
             syncer,
             desk,
             keeper: Some(keeper),
-            next_segment: newest + 1,
+            numbers,
             current: None,
             next_sequence,
             lost_from: None,
             pending: Pending { bytes: Vec::with_capacity(WRITE_BYTES), rows: 0, first_sequence: next_sequence },
             unsynced: Vec::new(),
+            new_name: false,
             dirty: false,
             synced_at: Instant::now(),
             leaving: None,
@@ -450,6 +480,7 @@ impl Writer {
             if found {
                 last_row = Instant::now();
             }
+            self.leave_unforced_segment();
             self.finish_old_segment();
             self.sync_if_due();
             if stopping {
@@ -482,8 +513,9 @@ impl Writer {
             && let Some(current) = &self.current
         {
             self.leaving = Some(Leaving::mark(&self.dir, current.number)?);
-            // Room is made by the one that takes over.
+            // Room is made, and numbers are taken, by the one that takes over; if they cannot be noted, it skips some.
             self.desk.rest(true);
+            let _ = self.numbers.settle();
         }
         Ok(())
     }
@@ -496,7 +528,7 @@ impl Writer {
         self.end_segment();
         self.leaving = None;
         let kept = kept(&self.dir)?;
-        self.next_segment = kept.last().map_or(1, |(number, _)| number + 1).max(self.next_segment);
+        self.numbers = Numbers::open(&self.dir, kept.last().map_or(0, |(number, _)| *number))?;
         self.desk.begin(&self.shared.tally, &kept);
         self.desk.rest(false);
         self.begin_segment()
@@ -583,28 +615,25 @@ impl Writer {
 
     /// Writes the pending bytes, in a new segment if one is due.
     fn write(&mut self) {
-        let result = self.append();
+        let rows = self.pending.rows;
+        let result = self.prepare_segment().inspect_err(|_| self.pending.keep(0)).and_then(|()| self.append());
+        let (written, bytes) = (self.pending.rows, self.pending.bytes.len() as u64);
         let tally = &self.shared.tally;
-        match result {
-            Ok(()) => {
-                let (rows, bytes) = (self.pending.rows, self.pending.bytes.len() as u64);
-                tally.rows_written.fetch_add(rows, Ordering::Relaxed);
-                tally.bytes_written.fetch_add(bytes, Ordering::Relaxed);
-                let kept = tally.bytes_kept.fetch_add(bytes, Ordering::Relaxed) + bytes;
-                self.lost_from = None;
-                self.dirty = true;
-                if kept > self.options.max_bytes {
-                    self.desk.over_the_bound();
-                }
+        tally.rows_written.fetch_add(written, Ordering::Relaxed);
+        tally.bytes_written.fetch_add(bytes, Ordering::Relaxed);
+        let kept = tally.bytes_kept.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if kept > self.options.max_bytes {
+            self.desk.over_the_bound();
+        }
+        self.dirty |= bytes > 0;
+        self.lost_from = None;
+        if let Err(error) = result {
+            if error.is_full() {
+                self.desk.disk_full();
             }
-            Err(error) => {
-                if error.is_full() {
-                    self.desk.disk_full();
-                }
-                tally.rows_dropped_disk.fetch_add(self.pending.rows, Ordering::Relaxed);
-                tally.disk_error(&error);
-                self.lost_from = Some(self.pending.first_sequence);
-            }
+            tally.rows_dropped_disk.fetch_add(rows - written, Ordering::Relaxed);
+            tally.disk_error(&error);
+            self.lost_from = Some(self.pending.first_sequence);
         }
         self.pending.bytes.clear();
         self.pending.rows = 0;
@@ -613,36 +642,45 @@ impl Writer {
         }
     }
 
-    fn append(&mut self) -> Result<(), Error> {
+    /// Begins a segment if there is none or it is large enough.
+    fn prepare_segment(&mut self) -> Result<(), Error> {
         let is_full = |current: &Current| current.length >= self.options.segment_bytes;
         if self.leaving.is_none() && self.current.as_ref().is_some_and(is_full) {
             self.end_segment();
         }
-        if self.current.is_none() {
-            if self.leaving.is_some() {
-                let source = io::Error::other("the last segment of this process is lost");
-                return Err(Error::Io { doing: "append to", path: self.dir.clone(), source });
-            }
-            self.begin_segment()?;
+        if self.current.is_some() {
+            return Ok(());
         }
+        if self.leaving.is_some() {
+            let source = io::Error::other("the last segment of this process is lost");
+            return Err(Error::Io { doing: "append to", path: self.dir.clone(), source });
+        }
+        self.begin_segment()
+    }
+
+    /// Appends the pending bytes to the current segment. After an error they are those that are in it all the same.
+    fn append(&mut self) -> Result<(), Error> {
         let Some(current) = &mut self.current else { return Ok(()) };
-        if let Err(source) = (&*current.file).write_all(&self.pending.bytes) {
-            let error = Error::Io { doing: "append to", path: current.path.clone(), source };
-            // Half a record must not stay in front of later ones; a file that cannot be cut is given up.
-            if current.file.set_len(current.length).is_err() {
-                self.desk.finished(current.number, current.length);
-                self.unsynced.push(Arc::clone(&current.file));
-                self.current = None;
-            }
-            return Err(error);
+        let result = (&*current.file).write_all(&self.pending.bytes).context("append to", &current.path);
+        let mut is_sound = true;
+        if result.is_err() {
+            // Whole records stay: a reader may have them already, and has sent them on. Half a record must not stay in front
+            // of later ones; a file that cannot be cut is given up.
+            let there = current.file.metadata().map_or(current.length, |file| file.len());
+            self.pending.keep(there.saturating_sub(current.length));
+            is_sound = current.file.set_len(current.length + self.pending.bytes.len() as u64).is_ok();
         }
         current.length += self.pending.bytes.len() as u64;
-        current.has_records = true;
-        Ok(())
+        current.has_records |= !self.pending.bytes.is_empty();
+        if !is_sound && let Some(lost) = self.current.take() {
+            self.desk.finished(lost.number, lost.length);
+            self.unsynced.push(lost.file);
+        }
+        result
     }
 
     fn begin_segment(&mut self) -> Result<(), Error> {
-        let number = self.next_segment;
+        let number = self.numbers.take()?;
         let path = segment::path(&self.dir, number);
         let header = Header {
             edge: self.edge.clone(),
@@ -663,18 +701,14 @@ impl Writer {
             .mode(0o600)
             .open(&path)
             .context("create the segment", &path)?;
-        // The number is spent from here on, whatever becomes of the file: numbers are never used twice.
-        self.next_segment += 1;
-        let begun = (&file)
-            .write_all(&header)
-            .and_then(|()| file.sync_data())
-            .context("write the header of", &path)
-            .and_then(|()| segment::sync_dir(&self.dir));
-        if let Err(error) = begun {
+        if let Err(source) = (&file).write_all(&header) {
             // An empty or headless file is stepped over by readers, but would be one more each time we try.
             let _ = fs::remove_file(&path);
-            return Err(error);
+            return Err(Error::Io { doing: "write the header of", path, source });
         }
+        // Forced to the disk with the rows, by whoever forces them: this thread must not wait for it.
+        self.new_name = true;
+        self.dirty = true;
         let length = header.len() as u64;
         let file = Arc::new(file);
         self.current = Some(Current { number, file, path, length, begun: Instant::now(), has_records: false });
@@ -691,9 +725,10 @@ impl Writer {
         let Some(mut current) = self.current.take() else { return };
         let mut close = Vec::new();
         record::append(&mut close, Kind::Close, &[]);
-        if let Err(source) = (&*current.file).write_all(&close) {
-            self.shared.tally.disk_error(&source);
-            // As torn as after a crash, which readers step over.
+        if let Err(error) = (&*current.file).write_all(&close).context("append to", &current.path) {
+            self.shared.tally.disk_error(&error);
+            // If part of it cannot be cut off, the segment is as torn as after a crash, which readers step over.
+            let _ = current.file.set_len(current.length);
         } else {
             let bytes = close.len() as u64;
             current.length += bytes;
@@ -726,25 +761,38 @@ impl Writer {
             return;
         }
         let Some(syncer) = &self.syncer else { return };
-        let files = self.files_to_sync();
         // While the disk is busy with the last request nothing is sent; the next turn asks again.
-        if syncer.send(SyncRequest { files, rows: self.shared.tally.rows_written.load(Ordering::Relaxed) }).is_ok() {
-            self.unsynced.clear();
-            self.dirty = false;
-            self.synced_at = Instant::now();
+        if syncer.send(self.sync_request()).is_ok() {
+            self.requested();
         }
     }
 
-    fn files_to_sync(&self) -> Vec<Arc<File>> {
-        self.unsynced.iter().chain(self.current.as_ref().map(|current| &current.file)).cloned().collect()
+    fn sync_request(&self) -> SyncRequest {
+        SyncRequest {
+            files: self.unsynced.iter().chain(self.current.as_ref().map(|current| &current.file)).cloned().collect(),
+            names: self.new_name.then(|| self.dir.clone()),
+            rows: self.shared.tally.rows_written.load(Ordering::Relaxed),
+        }
+    }
+
+    fn requested(&mut self) {
+        self.unsynced.clear();
+        self.new_name = false;
+        self.dirty = false;
+        self.synced_at = Instant::now();
     }
 
     fn sync_here(&mut self) {
-        let request =
-            SyncRequest { files: self.files_to_sync(), rows: self.shared.tally.rows_written.load(Ordering::Relaxed) };
-        self.unsynced.clear();
-        self.dirty = false;
-        request.run(&self.shared.tally);
+        self.sync_request().run(&self.shared.tally);
+        self.requested();
+    }
+
+    /// Leaves a segment that the system could not force to the disk: it may have forgotten the bytes, and a later sync of
+    /// the same file would succeed without them.
+    fn leave_unforced_segment(&mut self) {
+        if self.shared.tally.sync_failed.swap(false, Ordering::AcqRel) && self.leaving.is_none() {
+            self.end_segment();
+        }
     }
 
     fn finish(mut self) {
@@ -753,31 +801,43 @@ impl Writer {
             self.write();
         }
         self.end_segment();
-        // All segments are finished, so the last that is over the bound can go as well.
-        self.keeper = None;
-        // Before the files are forced here, so that two do not sync and count at once.
+        // First the thread, so that two do not sync and count at once.
         self.syncer = None;
         if self.options.fsync != Fsync::Never {
             self.sync_here();
         }
+        if self.leaving.is_none() {
+            // If it cannot be noted, the next one skips some.
+            let _ = self.numbers.settle();
+        }
+        // All segments are finished, so the last that is over the bound can go as well.
+        self.keeper = None;
     }
 }
 
-/// Files to force to the disk, and how many rows are then safe.
+/// Files to force to the disk, the directory whose names are to be forced after them, and how many rows are then safe.
 struct SyncRequest {
     files: Vec<Arc<File>>,
+    names: Option<PathBuf>,
     rows: u64,
 }
 
 impl SyncRequest {
     fn run(&self, tally: &Tally) {
-        for file in &self.files {
-            if let Err(error) = file.sync_data() {
+        let before = tally.rows_asked.swap(self.rows, Ordering::Relaxed);
+        let files = self.files.iter().try_for_each(|file| file.sync_data());
+        let forced = files
+            .context("force to the disk a segment in", Path::new("the spool directory"))
+            .and_then(|()| self.names.as_deref().map_or(Ok(()), segment::sync_dir));
+        match forced {
+            Ok(()) => {
+                tally.rows_synced.fetch_add(self.rows.saturating_sub(before), Ordering::Relaxed);
+            }
+            Err(error) => {
                 tally.disk_error(&error);
-                return;
+                tally.sync_failed.store(true, Ordering::Release);
             }
         }
-        tally.rows_synced.store(self.rows, Ordering::Relaxed);
     }
 }
 
@@ -887,4 +947,49 @@ fn uuid(mut random: [u8; 16]) -> String {
         text.extend([byte >> 4, byte & 15].into_iter().filter_map(|digit| char::from_digit(digit.into(), 16)));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_records_that_a_refusing_disk_took_are_written_rows() {
+        let mut pending = Pending { bytes: Vec::new(), rows: 2, first_sequence: 10 };
+        let gap = Gap { reason: GapReason::Disk, count: 5, first_sequence: 10 };
+        record::append(&mut pending.bytes, Kind::Gap, &gap.encode());
+        record::append(&mut pending.bytes, Kind::Row, b"the first, of sequence 15");
+        let one = pending.bytes.len();
+        record::append(&mut pending.bytes, Kind::Row, b"the second, of sequence 16");
+        let all = pending.bytes.clone();
+        for taken in [0, 33, 34, one - 1, one, one + 1, all.len() - 1, all.len()] {
+            let mut left = Pending { bytes: all.clone(), ..pending };
+            left.keep(taken as u64);
+            let expected = match taken {
+                _ if taken < 34 => (0, 0, 10),
+                _ if taken < one => (34, 0, 15),
+                _ if taken < all.len() => (one, 1, 16),
+                _ => (all.len(), 2, 17),
+            };
+            assert_eq!((left.bytes.len(), left.rows, left.first_sequence), expected, "{taken} bytes arrived");
+        }
+    }
+
+    #[test]
+    fn rows_of_a_sync_that_failed_are_never_counted_as_forced() {
+        let dir = tempfile::tempdir().unwrap();
+        let tally = Tally::default();
+        // A device that cannot be synced, as a disk that fails.
+        let refusing = Arc::new(OpenOptions::new().write(true).open("/dev/null").unwrap());
+        let sound = Arc::new(File::create(dir.path().join("sound")).unwrap());
+        let run = |files: &[&Arc<File>], rows| {
+            let files = files.iter().copied().cloned().collect();
+            SyncRequest { files, names: Some(dir.path().to_path_buf()), rows }.run(&tally);
+            (tally.rows_synced.load(Ordering::Relaxed), tally.sync_failed.swap(false, Ordering::Relaxed))
+        };
+        assert_eq!(run(&[&sound], 10), (10, false));
+        assert_eq!(run(&[&sound, &refusing], 25), (10, true));
+        assert_eq!(run(&[&sound], 30), (15, false));
+        assert_eq!(tally.disk_errors.load(Ordering::Relaxed), 1);
+    }
 }

@@ -81,8 +81,18 @@ fn a_disk_that_refuses_costs_rows_and_leaves_a_gap() {
     // A limit on file size makes write(2) fail as a full disk does: with part of the bytes taken.
     let limited = "trap '' XFSZ; ulimit -f 200; exec \"$@\"";
     let mut writer = child("writes_under_a_file_size_limit", dir.path(), Some(limited));
+    // Beside it a reader sends on what it sees, at once: that must be there to the end.
+    let mut beside = Reader::open(dir.path(), Position::Oldest).unwrap();
+    let mut seen = Vec::new();
+    while writer.try_wait().unwrap().is_none() {
+        seen.extend(drain(&mut beside).iter().map(|batch| (batch.range().clone(), numbers(batch))));
+    }
     let said: Vec<_> = told(&mut writer).collect();
     assert!(writer.wait().unwrap().success());
+    assert!(seen.len() > 3, "the reader read beside the writer");
+    for (range, rows) in seen {
+        assert_eq!(numbers(&Reader::read_range(dir.path(), &range).unwrap()), rows);
+    }
     let [written, dropped, pushed] = said[..] else { panic!("the child said {said:?}") };
     assert_eq!(written + dropped, pushed);
     assert!(dropped > 0);
