@@ -201,9 +201,9 @@ class Edge:
     def __new__(cls, options: bytes) -> Edge:
         """`options` is a JSON object.
 
-        `acme_challenges`: directory from which HTTP-01 challenges are answered; `events`: "spool" or "off"; `fsync` of
-        the spool: "always", "second" or "never"; `sticky_key`: file of the key of stickiness cookies, made where it is
-        missing. Raises ValueError for anything else.
+        `acme_challenges`: directory from which HTTP-01 challenges are answered; `events`: "spool" or "off";
+        `sticky_key`: file of the key of stickiness cookies, made where it is missing. Raises ValueError for anything
+        else.
         """
 
     def start(self, policy: bytes, sockets: list[int] | None = None, spool_lock: int | None = None) -> None:

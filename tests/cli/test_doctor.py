@@ -150,6 +150,38 @@ def test_an_edge_that_is_not_there_beside_a_supervisor_is_found(site: Path) -> N
     assert (found["edge"].verdict, found["edge"].text) == ("problem", "not running, though the supervisor is")
 
 
+def edge_that_counted(**counted: int) -> dict[str, object]:
+    samples = [{"name": f"bartizan_spool_{name}_total", "label": None, "value": n} for name, n in counted.items()]
+    return {"ok": True, "policy_version": 3, "connections": 0, "spool_disk_error": "disk full", "metrics": samples}
+
+
+@pytest.mark.parametrize(
+    ("counted", "verdict", "text", "way_out"),
+    [
+        ({}, "ok", "no event was lost or sampled away", ""),
+        ({"sampled_rows": 900}, "note", "900 events were sampled away", "max_bytes"),
+        ({"removed_rows": 3}, "problem", "3 events were removed unshipped", "max_bytes"),
+        (
+            {"refused_rows": 7},
+            "problem",
+            "the disk refused 7 events since the edge was started: disk full",
+            "make room",
+        ),
+        ({"dropped": 2}, "problem", "2 events came faster than the disk takes them", "fsync"),
+    ],
+)
+def test_what_became_of_events_is_told(
+    site: Path, counted: dict[str, int], verdict: str, text: str, way_out: str
+) -> None:
+    state = StateDirectory(site.parent / ".bartizan")
+    state.create()
+    with ControlServer(state.edge_socket, lambda _: edge_that_counted(**counted)):
+        finding = findings(site)["spool"]
+    assert finding.verdict == verdict
+    assert finding.text.startswith(text)
+    assert way_out in finding.way_out
+
+
 def test_a_sink_that_takes_no_events_is_named_with_the_way_out(site: Path) -> None:
     state = StateDirectory(site.parent / ".bartizan")
     state.create()

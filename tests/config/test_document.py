@@ -28,7 +28,12 @@ colo = "AMS"
 threads = 2
 limits = { head_bytes = 32768 }
 geo = { location_file = "city.mmdb", asn_file = "asn.mmdb" }
-spool = { dir = "events", segment_bytes = 1048576, segment_seconds = 5 }
+spool.dir = "events"
+spool.segment_bytes = 1048576
+spool.segment_seconds = 5
+spool.max_bytes = 8388608
+spool.fsync = "always"
+spool.fsync_interval_ms = 250
 
 [zones.shop]
 hosts = ["shop.example", "*.shop.example"]
@@ -152,7 +157,14 @@ def test_the_shortest_site_gets_every_default_written_out(tmp_path: Path) -> Non
             "threads": 0,
             "limits": {},
             "geo": {"location_file": None, "asn_file": None},
-            "spool": {"dir": "/state/spool", "segment_bytes": 67108864, "segment_seconds": 60},
+            "spool": {
+                "dir": "/state/spool",
+                "segment_bytes": 67108864,
+                "segment_seconds": 60,
+                "max_bytes": 4294967296,
+                "fsync": "interval",
+                "fsync_interval_ms": 1000,
+            },
         },
         "lists": {},
         "rulesets": {},
@@ -216,7 +228,14 @@ def test_every_setting_reaches_the_document(tmp_path: Path) -> None:
         "threads": 2,
         "limits": {"head_bytes": 32768},
         "geo": {"location_file": str(tmp_path / "city.mmdb"), "asn_file": str(tmp_path / "asn.mmdb")},
-        "spool": {"dir": str(tmp_path / "events"), "segment_bytes": 1048576, "segment_seconds": 5},
+        "spool": {
+            "dir": str(tmp_path / "events"),
+            "segment_bytes": 1048576,
+            "segment_seconds": 5,
+            "max_bytes": 8388608,
+            "fsync": "always",
+            "fsync_interval_ms": 250,
+        },
     }
     assert document["lists"] == {
         "office": {"kind": "ip", "items": ["192.0.2.0/24"]},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from bartizan.edge.watch import REMIND_S, OriginTrouble, failing, failures
+from bartizan.edge.watch import REMIND_S, OriginTrouble, SpoolTrouble, failing, failures, spooled
 
 DOWN = ['zone "shop" http://127.0.0.1:1: connection refused']
 
@@ -58,3 +58,30 @@ def test_a_status_names_failing_servers_and_counts_failures() -> None:
         'zone "blog" unix:/run/app.sock: no answer',
     ]
     assert failures(status) == {"connect": 2, "timeout": 1}
+
+
+def test_lost_events_are_told_once_then_by_the_minute_with_their_count() -> None:
+    trouble = SpoolTrouble()
+    assert trouble.seen({"bartizan_spool_refused_rows_total": 0}, "", 0.0) == []
+    ((level, text),) = trouble.seen({"bartizan_spool_refused_rows_total": 7}, "No space left on device", 2.0)
+    assert level == logging.ERROR
+    assert text.startswith("7 events were lost because the disk of the spool refused them: No space left on device.")
+    assert trouble.seen({"bartizan_spool_refused_rows_total": 9}, "", 4.0) == []
+    ((_, again),) = trouble.seen({"bartizan_spool_refused_rows_total": 10}, "", 2.0 + REMIND_S)
+    assert again.startswith("3 events were lost")
+    assert trouble.seen({"bartizan_spool_refused_rows_total": 10}, "", 2 + 3 * REMIND_S) == []
+
+
+def test_events_that_were_sampled_away_are_a_warning_with_the_way_out() -> None:
+    counted = {"bartizan_spool_sampled_rows_total": 900, "bartizan_spool_removed_rows_total": 3}
+    warning, error = SpoolTrouble().seen(counted, "", 0.0)
+    assert (warning[0], error[0]) == (logging.WARNING, logging.ERROR)
+    assert "900 events were sampled away" in warning[1]
+    assert "3 events that were not shipped were removed" in error[1]
+    assert all("max_bytes" in text for _, text in (warning, error))
+
+
+def test_counters_of_the_spool_are_found_in_a_status() -> None:
+    samples = [("bartizan_requests_total", 9), ("bartizan_spool_sampled_rows_total", 4)]
+    status = {"metrics": [{"name": name, "label": None, "value": value} for name, value in samples]}
+    assert spooled(status) == {"bartizan_spool_sampled_rows_total": 4}

@@ -97,6 +97,15 @@ table! {
     PolicyRefused Counter "bartizan_policy_refused_total" "Policies refused; the one before stayed in effect.";
     SpoolRows Counter "bartizan_spool_rows_total" "Event rows handed to the spool.";
     SpoolDropped Counter "bartizan_spool_dropped_total" "Event rows lost because a ring was full.";
+    SpoolWritten Counter "bartizan_spool_written_rows_total" "Event rows appended to the spool.";
+    SpoolSynced Counter "bartizan_spool_synced_rows_total" "Event rows forced to the disk.";
+    SpoolRefused Counter "bartizan_spool_refused_rows_total" "Event rows lost because the disk refused them.";
+    SpoolDiskErrors Counter "bartizan_spool_disk_errors_total" "Writes, syncs and other file operations of the spool that failed.";
+    SpoolSampled Counter "bartizan_spool_sampled_rows_total" "Event rows sampled away to make room; the sample interval of those that stay grew for them.";
+    SpoolThinnedSegments Counter "bartizan_spool_thinned_segments_total" "Segments rewritten with a tenth of their rows to make room.";
+    SpoolRemovedSegments Counter "bartizan_spool_removed_segments_total" "Segments removed to make room, shipped ones included.";
+    SpoolRemovedRows Counter "bartizan_spool_removed_rows_total" "Event rows lost with a removed segment that not every sink had.";
+    SpoolBytes Gauge "bartizan_spool_bytes" "Bytes that all segments of the spool take.";
 }
 
 table! {

@@ -20,9 +20,9 @@ use crate::deadlines::SWEEP;
 use crate::limits::Limits;
 use crate::listen::{self, BindError, Bound};
 use crate::live::Live;
-use crate::metrics::{Metric, Metrics, Sample};
+use crate::metrics::{Metric, Metrics, Recorder, Sample};
 use crate::origin::{self, Origins, Pool, PoolLimits};
-use crate::policy::{self, Diagnostic, EdgeSettings, Policy, Report};
+use crate::policy::{self, Diagnostic, EdgeSettings, FsyncPolicy, Policy, Report};
 use crate::ray::{RayKey, Rays};
 use crate::tls::{Acceptor, CertificateStore};
 use crate::worker::{Shared, Worker};
@@ -46,8 +46,6 @@ pub struct Options {
     pub acme_challenges: Option<PathBuf>,
     /// Whether events are written to the spool.
     pub events: Events,
-    /// When the spool is forced to the disk: `always`, `second` or `never`.
-    pub fsync: FsyncPolicy,
     /// The file of the key of stickiness cookies, made where it is missing; without one, clients change their server
     /// when the edge starts anew.
     pub sticky_key: Option<PathBuf>,
@@ -62,19 +60,6 @@ pub enum Events {
     Spool,
     /// Nowhere: for tests and for measuring what they cost.
     Off,
-}
-
-/// When the spool is forced to the disk.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FsyncPolicy {
-    /// After every write.
-    Always,
-    /// Every second.
-    #[default]
-    Second,
-    /// Left to the system.
-    Never,
 }
 
 /// What another process hands over to an edge that takes its place.
@@ -137,6 +122,8 @@ pub struct Status {
     pub uptime_s: f64,
     /// Origin servers whose last request failed.
     pub failing_origins: Vec<FailingOrigin>,
+    /// What the disk said when it last refused something to the spool; empty if it never did.
+    pub spool_disk_error: String,
     /// The numbers of `/metrics`.
     pub metrics: Vec<Sample>,
 }
@@ -218,8 +205,7 @@ impl Edge {
         let (spool, producers) = match options.events {
             Events::Off => (None, Vec::new()),
             Events::Spool => {
-                let (spool, producers) =
-                    open_spool(&settings, options.fsync, threads, spool_lock).map_err(StartError::Spool)?;
+                let (spool, producers) = open_spool(&settings, threads, spool_lock).map_err(StartError::Spool)?;
                 (Some(spool), producers)
             }
         };
@@ -339,8 +325,14 @@ impl Edge {
             connections: self.shared.caps.open(),
             uptime_s: self.started.elapsed().as_secs_f64(),
             failing_origins: failing_origins(&live),
+            spool_disk_error: self.spool_disk_error(),
             metrics: self.counted().samples(),
         }
+    }
+
+    fn spool_disk_error(&self) -> String {
+        let spool = self.spool.lock().unwrap_or_else(PoisonError::into_inner);
+        spool.as_ref().map(|spool| spool.counters().last_disk_error).unwrap_or_default()
     }
 
     /// The metrics in Prometheus' text format.
@@ -352,6 +344,9 @@ impl Edge {
     fn counted(&self) -> &Arc<Metrics> {
         let metrics = &self.shared.metrics;
         metrics.control().set(Metric::HeldBodyBytes, self.shared.budget.used());
+        if let Some(spool) = &*self.spool.lock().unwrap_or_else(PoisonError::into_inner) {
+            count_spool(&metrics.control(), &spool.counters());
+        }
         metrics
     }
 
@@ -491,18 +486,36 @@ fn keep_key(file: &Path, key: &[u8; 32]) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
+/// What the threads of the spool have counted.
+fn count_spool(recorder: &Recorder, counters: &spool::Counters) {
+    for (metric, value) in [
+        (Metric::SpoolWritten, counters.rows_written),
+        (Metric::SpoolSynced, counters.rows_synced),
+        (Metric::SpoolRefused, counters.rows_dropped_disk),
+        (Metric::SpoolDiskErrors, counters.disk_errors),
+        (Metric::SpoolSampled, counters.rows_sampled_away),
+        (Metric::SpoolThinnedSegments, counters.segments_thinned),
+        (Metric::SpoolRemovedSegments, counters.segments_removed),
+        (Metric::SpoolRemovedRows, counters.rows_removed),
+        (Metric::SpoolBytes, counters.bytes_kept),
+    ] {
+        recorder.set(metric, value);
+    }
+}
+
 fn open_spool(
     settings: &EdgeSettings,
-    fsync: FsyncPolicy,
     threads: usize,
     lock: Option<File>,
 ) -> Result<(spool::Spool, Vec<spool::Producer>), spool::Error> {
+    let interval = Duration::from_millis(settings.spool.fsync_interval_ms);
     let options = spool::Options {
         segment_bytes: settings.spool.segment_bytes,
         segment_age: Duration::from_secs(settings.spool.segment_seconds),
-        fsync: match fsync {
+        max_bytes: settings.spool.max_bytes,
+        fsync: match settings.spool.fsync {
             FsyncPolicy::Always => spool::Fsync::Always,
-            FsyncPolicy::Second => spool::Fsync::Every(Duration::from_secs(1)),
+            FsyncPolicy::Interval => spool::Fsync::Every(interval),
             FsyncPolicy::Never => spool::Fsync::Never,
         },
         ..spool::Options::default()

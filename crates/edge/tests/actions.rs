@@ -441,7 +441,7 @@ fn a_rule_chooses_the_coding_of_a_response() {
 /// The rows of a table that an edge of that zone leaves for one request.
 fn events(zone: Value, target: &str, headers: &str, table: &str) -> Vec<Value> {
     let spool = tempfile::tempdir().expect("a directory");
-    let edge = start_with(zone, spool.path().to_str().expect("UTF-8"), r#"{"fsync":"never"}"#);
+    let edge = start_with(zone, spool.path().to_str().expect("UTF-8"), "{}");
     get(&edge, target, headers);
     edge.shutdown(PATIENCE);
     let mut reader = spool::Reader::open(spool.path(), spool::Position::Oldest).expect("a spool");

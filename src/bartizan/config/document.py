@@ -238,10 +238,8 @@ def _edge(edge: Edge, paths: _Paths, spool: Path) -> _Edge:
         threads=edge.threads,
         limits=edge.limits,
         geo=settings.Geo(paths.optional(edge.geo.location_file), paths.optional(edge.geo.asn_file)),
-        spool=settings.Spool(
-            dir=paths.of(edge.spool.dir) if edge.spool.dir is not None else str(spool),
-            segment_bytes=edge.spool.segment_bytes,
-            segment_seconds=edge.spool.segment_seconds,
+        spool=msgspec.structs.replace(
+            edge.spool, dir=paths.of(edge.spool.dir) if edge.spool.dir is not None else str(spool)
         ),
     )
 

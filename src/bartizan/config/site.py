@@ -124,6 +124,31 @@ class Spool(Settings):
     segment_seconds: Annotated[
         int, Meta(ge=1, le=86_400, description="A segment is closed at this age, in seconds.")
     ] = 60
+    max_bytes: Annotated[
+        int,
+        Meta(
+            ge=1_048_576,
+            le=1_125_899_906_842_624,
+            description=(
+                "All segments together, in bytes; a segment takes a quarter of it at most. Beyond it those go that "
+                "every sink has, then the oldest events are sampled away: 1 in 10 stays, in 100, in 1,000, in 10,000, "
+                "with its `SampleInterval` grown as much; then whole segments go. A full disk has the same effect."
+            ),
+        ),
+    ] = 4_294_967_296
+    fsync: Annotated[
+        Literal["always", "interval", "never"],
+        Meta(
+            description=(
+                "When events are forced to the disk, which decides what a power cut costs; a crash of the process "
+                "costs the same with each. `always`: after every write, which comes at most 0.1 s behind the "
+                "response. `interval`: every `fsync_interval_ms`. `never`: when the system likes."
+            )
+        ),
+    ] = "interval"
+    fsync_interval_ms: Annotated[
+        int, Meta(ge=10, le=60_000, description='How often events are forced to the disk with `fsync = "interval"`.')
+    ] = 1000
 
 
 class Geo(Settings):

@@ -1,6 +1,7 @@
-"""What the edge process says of its own accord: origins that fail or answer again, certificates that changed.
+"""What the edge process says of its own accord: failing origins, changed certificates, lost events.
 
 A dead origin fails every request; the log says so once, then once a minute with the count, and again when it is over.
+Events that are lost or sampled away are told in the same way.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Watch:
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
         self._origins = OriginTrouble()
+        self._spool = SpoolTrouble()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
@@ -56,6 +58,8 @@ class Watch:
         status = self._edge.status()
         line = self._origins.seen(failures(status), failing(status), time.monotonic())
         if line is not None:
+            _log.log(*line)
+        for line in self._spool.seen(spooled(status), str(status["spool_disk_error"]), time.monotonic()):
             _log.log(*line)
 
 
@@ -90,6 +94,55 @@ class OriginTrouble:
             self._untold = 0
             return logging.INFO, f"no exchange with an origin has failed for {REMIND_S:.0f} s"
         return None
+
+
+_SAMPLED: Final = (
+    "{count} events were sampled away to make room in the spool; those that stay count for them. Are events shipped? "
+    "`bartizan doctor` says; `max_bytes` in [edge.spool] is the bound"
+)
+_REMOVED: Final = (
+    "{count} events that were not shipped were removed to make room in the spool. Are events shipped? "
+    "`bartizan doctor` says; `max_bytes` in [edge.spool] is the bound"
+)
+_REFUSED: Final = (
+    "{count} events were lost because the disk of the spool refused them: {error}. Requests are served. Make room, "
+    "or move the spool with `dir` in [edge.spool]"
+)
+_DROPPED: Final = (
+    "{count} events were lost because they came faster than the disk of the spool takes them. Requests are served. "
+    "A faster disk helps, or a weaker `fsync` in [edge.spool]"
+)
+
+_SPOOL_LINES: Final = {
+    "bartizan_spool_sampled_rows_total": (logging.WARNING, _SAMPLED),
+    "bartizan_spool_removed_rows_total": (logging.ERROR, _REMOVED),
+    "bartizan_spool_refused_rows_total": (logging.ERROR, _REFUSED),
+    "bartizan_spool_dropped_total": (logging.ERROR, _DROPPED),
+}
+"""What is said of each counter of the spool that grows."""
+
+
+class SpoolTrouble:
+    """Decides when events that are lost or sampled away are worth a line."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, tuple[float, int]] = {}
+
+    def seen(self, counted: Mapping[str, int], error: str, now: float) -> list[tuple[int, str]]:
+        """Levels and texts to log at the time `now` (seconds), from the counters of the spool and its last error."""
+        lines = []
+        for name, (level, text) in _SPOOL_LINES.items():
+            count = counted.get(name, 0)
+            told_at, told = self._told.get(name, (-REMIND_S, 0))
+            if count > told and now - told_at >= REMIND_S:
+                self._told[name] = (now, count)
+                lines.append((level, text.format(count=count - told, error=error or "no reason given")))
+        return lines
+
+
+def spooled(status: Mapping[str, Any]) -> dict[str, int]:
+    """The counters of the spool, out of the status of an edge."""
+    return {sample["name"]: int(sample["value"]) for sample in status["metrics"] if sample["name"] in _SPOOL_LINES}
 
 
 def failing(status: Mapping[str, Any]) -> list[str]:

@@ -267,6 +267,31 @@ def _sink(sink: dict[str, str | int]) -> Finding:
     return Finding(subject, "ok", f"has {sink['rows']} events")
 
 
+def _spool(status: dict[str, object]) -> Iterator[Finding]:
+    """What became of events between the edge and its disk, since it was started."""
+    from bartizan.edge.watch import spooled
+
+    counted = spooled(status)
+    refused = counted.get("bartizan_spool_refused_rows_total", 0)
+    dropped = counted.get("bartizan_spool_dropped_total", 0)
+    removed = counted.get("bartizan_spool_removed_rows_total", 0)
+    sampled = counted.get("bartizan_spool_sampled_rows_total", 0)
+    if refused:
+        text = f"the disk refused {refused} events since the edge was started: {status.get('spool_disk_error', '')}"
+        yield Finding("spool", "problem", text, "make room, or move the spool with `dir` in [edge.spool]")
+    if dropped:
+        text = f"{dropped} events came faster than the disk takes them since the edge was started, and are lost"
+        yield Finding("spool", "problem", text, "a faster disk, or a weaker `fsync` in [edge.spool]")
+    bound = "have them shipped faster, or raise `max_bytes` in [edge.spool]"
+    if removed:
+        yield Finding("spool", "problem", f"{removed} events were removed unshipped to make room", bound)
+    if sampled:
+        text = f"{sampled} events were sampled away to make room; those that stay count for them"
+        yield Finding("spool", "note", text, bound)
+    if not refused + dropped + removed + sampled:
+        yield Finding("spool", "ok", "no event was lost or sampled away since the edge was started")
+
+
 def _told(name: str, reply: dict[str, object]) -> Iterator[Finding]:
     match name, reply:
         case "supervisor", {"processes": list(processes)}:
@@ -282,7 +307,8 @@ def _told(name: str, reply: dict[str, object]) -> Iterator[Finding]:
                 else Finding(name, "ok", "running")
             )
             yield from map(_sink, sinks)
-        case "edge", {"policy_version": version, "connections": connections}:
+        case "edge", {"policy_version": version, "connections": connections, "metrics": list()}:
             yield Finding(name, "ok", f"serves policy version {version} to {connections} connections")
+            yield from _spool(reply)
         case _:
             yield Finding(name, "ok", "running")

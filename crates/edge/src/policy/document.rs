@@ -86,7 +86,7 @@ pub struct Listen {
     pub proxy_protocol: bool,
 }
 
-/// Where and in what portions events are written.
+/// Where and in what portions events are written, what they may take, and when they are forced to the disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpoolSettings {
@@ -98,6 +98,28 @@ pub struct SpoolSettings {
     /// A segment is closed at this age.
     #[serde(default = "default_segment_s")]
     pub segment_seconds: u64,
+    /// What all segments may take together.
+    #[serde(default = "default_spool_bytes")]
+    pub max_bytes: u64,
+    /// When rows are forced to the disk.
+    #[serde(default)]
+    pub fsync: FsyncPolicy,
+    /// How often, with [`FsyncPolicy::Interval`].
+    #[serde(default = "default_fsync_ms")]
+    pub fsync_interval_ms: u64,
+}
+
+/// When the spool is forced to the disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FsyncPolicy {
+    /// After every write.
+    Always,
+    /// By the clock.
+    #[default]
+    Interval,
+    /// Left to the system.
+    Never,
 }
 
 /// A named list that expressions reach as `$name`.
@@ -344,4 +366,12 @@ fn default_segment_bytes() -> u64 {
 
 fn default_segment_s() -> u64 {
     60
+}
+
+fn default_spool_bytes() -> u64 {
+    4 << 30
+}
+
+fn default_fsync_ms() -> u64 {
+    1000
 }

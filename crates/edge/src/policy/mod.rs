@@ -46,7 +46,7 @@ pub use changes::{Changes, CustomFields, HeaderChange, HeaderOperation, Response
 pub use config::{BodyHold, Buffering, Config, Ssl};
 pub use diagnostic::{Diagnostic, Severity, Step};
 pub use document::{
-    BodySettings, CertificateFiles, CompressionSettings, EdgeSettings, GeoSettings, Hsts, Listen,
+    BodySettings, CertificateFiles, CompressionSettings, EdgeSettings, FsyncPolicy, GeoSettings, Hsts, Listen,
     NormalizationSettings, PastLimit, SpoolSettings, TlsSettings, TlsVersion,
 };
 pub use error_page::{ErrorPage, Tokens};
