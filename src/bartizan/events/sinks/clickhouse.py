@@ -39,7 +39,7 @@ class ClickhouseSink:
             self._headers["X-ClickHouse-Key"] = reveal(settings.password)
         try:
             self._tables = EventTables(self._run, schema.RETENTION_DAYS, alone=False)
-        except SinkFailed:
+        except BaseException:
             self.close()
             raise
 

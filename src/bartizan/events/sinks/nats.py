@@ -48,7 +48,7 @@ class NatsSink:
         self._thread.start()
         try:
             self._run(self._open(), _BATCH_S)
-        except SinkFailed:
+        except BaseException:
             self.close()
             raise
 
