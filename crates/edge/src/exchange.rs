@@ -359,13 +359,17 @@ impl<'e> Exchange<'e> {
                 }
                 let whole = held.bytes();
                 let inspected = &whole[..whole.len().min(hold.inspected)];
-                let seen = seen_of(body, inspected, inspected.len() < whole.len());
+                let cut = inspected.len() < whole.len();
+                let seen = seen_of(body, inspected, hold.inspected, cut);
+                if hold.past_limit == PastLimit::Reject && self.is_text_beyond(zone, seen, record) {
+                    return self.page(sink, body, record, Reason::BodyTooLarge, Some(served)).await;
+                }
                 verdict = self.run_rules(served, seen, Zone::run_after_body, record);
             } else if verdict == Verdict::Continue {
-                verdict = self.run_rules(served, seen_of(body, b"", false), Zone::run_after_body, record);
+                verdict = self.run_rules(served, seen_of(body, b"", 0, false), Zone::run_after_body, record);
             }
         } else if zone.has_request_rules() {
-            verdict = self.run_rules(served, seen_of(body, b"", false), Zone::run_request, record);
+            verdict = self.run_rules(served, seen_of(body, b"", 0, false), Zone::run_request, record);
         } else {
             self.take_target(
                 zone,
@@ -407,6 +411,16 @@ impl<'e> Exchange<'e> {
         self.take_target(zone, view.uri(), record);
         self.worker.spare.replace(view.into_spare());
         verdict
+    }
+
+    /// Whether a body, without its content codings, is longer than what is inspected.
+    fn is_text_beyond(&self, zone: &Zone, body: Body<'_>, record: &Record) -> bool {
+        let ray = record.ray;
+        let request = Request { body: Some(body), ..self.request(zone, ray.as_str(), record.started) };
+        let view = View::with_spare(request, self.worker.spare.take());
+        let is_beyond = view.is_body_text_cut();
+        self.worker.spare.replace(view.into_spare());
+        is_beyond
     }
 
     /// What the event says of the path and what the origin is asked for, from the URL as rules first see it.

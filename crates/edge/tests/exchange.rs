@@ -357,6 +357,46 @@ fn a_body_that_cannot_be_held_whole_is_refused_by_what_it_is_beyond() {
     edge.shutdown(Duration::ZERO);
 }
 
+/// A compressed form, as a request.
+fn compressed(form: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(form).expect("written");
+    let body = encoder.finish().expect("written");
+    let lines = format!(
+        "Content-Type: application/x-www-form-urlencoded\r\nContent-Encoding: gzip\r\nConnection: close\r\n\
+         Content-Length: {}",
+        body.len()
+    );
+    [post(&lines).into_bytes(), body].concat()
+}
+
+#[test]
+fn a_compressed_body_is_inspected_as_its_text_and_a_bomb_is_a_body_too_large() {
+    let (told, heads) = mpsc::channel();
+    let origin = origin(move |_, mut edge| {
+        told.send(edge.head()).expect("heard");
+        edge.write("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+    });
+    let statuses = |past_limit: &str| {
+        let edge = start(origin, |policy| {
+            hold_bodies(policy, json!({"past_limit": past_limit}));
+            policy["zones"][0]["phases"]["http_request_firewall_custom"][0]["expression"] =
+                json!("http.request.body.form[\"role\"][0] eq \"root\"");
+        });
+        let zeros = [b"a=", &vec![b'0'; 8 << 20][..]].concat();
+        [&b"role=root"[..], b"role=guest", &zeros].map(|form| {
+            let mut client = Connection::to_edge(&edge);
+            client.write(compressed(form));
+            status(&client.head()).to_owned()
+        })
+    };
+    assert_eq!(statuses("reject"), ["403", "204", "413"]);
+    assert_eq!(statuses("inspect_prefix"), ["403", "204", "204"]);
+    let passed_on: Vec<String> = heads.try_iter().collect();
+    assert_eq!(passed_on.len(), 3);
+    assert!(passed_on.iter().all(|head| head.to_ascii_lowercase().contains("\r\ncontent-encoding: gzip\r\n")));
+}
+
 #[test]
 fn the_chain_names_the_proxy_that_spoke_and_not_the_balancer_before_it() {
     let (told, heads) = mpsc::channel();

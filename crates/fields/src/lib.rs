@@ -24,6 +24,7 @@ pub mod table;
 pub mod value;
 pub mod view;
 
+mod coding;
 mod media;
 mod multipart;
 

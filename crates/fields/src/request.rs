@@ -72,8 +72,10 @@ pub struct Measured {
 /// A request body as far as it is held.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Body<'r> {
-    /// The bytes held, content codings undone.
+    /// The bytes held, as they were sent.
     pub bytes: &'r [u8],
+    /// The most bytes of text that are made of them where they are in a content coding.
+    pub text_limit: usize,
     /// Whether more follow than are held.
     pub truncated: bool,
     /// The length in bytes: as declared, or as far as received.

@@ -282,11 +282,11 @@ fields! {
         "http.request.timestamp.msec lt 10";
     RequestBodyRaw "http.request.body.raw" Type::String, Body, Body,
         Present,
-        "The request body as received, up to the zone's inspection limit.",
+        "The request body as received, up to the zone's inspection limit. No Content-Encoding is undone.",
         r#"http.request.body.raw contains "<?php""#;
     RequestBodyTruncated "http.request.body.truncated" Type::Boolean, Body, Body,
         Present,
-        "Whether the body is longer than what the body fields hold.",
+        "Whether the body is longer than what the body fields hold: as it was sent, or once its Content-Encoding is undone. True as well where it is not in the coding that it names.",
         "http.request.body.truncated";
     RequestBodySize "http.request.body.size" Type::Integer, Body, Body,
         Present,
@@ -294,7 +294,7 @@ fields! {
         "http.request.body.size gt 1000000";
     RequestBodyForm "http.request.body.form" MULTIMAP, Body, Body,
         Present,
-        "The fields of an application/x-www-form-urlencoded body by name. Nothing is decoded.",
+        "The fields of an application/x-www-form-urlencoded body by name. A gzip, deflate or br Content-Encoding is undone, nothing else.",
         r#"any(http.request.body.form["username"][*] == "admin")"#;
     RequestBodyFormNames "http.request.body.form.names" STRINGS, Body, Body,
         Present,
@@ -306,7 +306,7 @@ fields! {
         r#"any(http.request.body.form.values[*] == "admin")"#;
     RequestBodyMultipart "http.request.body.multipart" MULTIMAP, Body, Body,
         Present,
-        "The values of a multipart body's parts by the name that their Content-Disposition gives them. Nothing is decoded. After 2,048 parts, what follows is part of the last value.",
+        "The values of a multipart body's parts by the name that their Content-Disposition gives them. A gzip, deflate or br Content-Encoding of the body is undone, nothing else. After 2,048 parts, what follows is part of the last value.",
         r#"any(http.request.body.multipart["role"][*] == "admin")"#;
     RequestBodyMultipartNames "http.request.body.multipart.names" ROWS, Body, Body,
         Present,
@@ -334,7 +334,7 @@ fields! {
         r#"any(http.request.body.multipart.content_transfer_encodings[*][0] == "binary")"#;
     RequestBodyMime "http.request.body.mime" Type::String, Body, Body,
         Partial("recognises common image, audio, video, document and archive signatures"),
-        "The media type that the first bytes of the body show, empty where they show none.",
+        "The media type that the first bytes of the body show, once a gzip, deflate or br Content-Encoding is undone; empty where they show none.",
         r#"http.request.body.mime in {"image/gif" "image/jpeg" "image/png"}"#;
     RawRequestHeaders "raw.http.request.headers" MULTIMAP, Headers, Head,
         Present,

@@ -15,6 +15,7 @@ use http1::{Headers, Known, Version};
 use ring::hmac::{self, HMAC_SHA256};
 use ring::rand::SystemRandom;
 
+use crate::coding::{Coded, Decoded};
 use crate::geo::{Geo, NOWHERE, Place};
 use crate::hello::Hello;
 use crate::media;
@@ -49,6 +50,7 @@ pub struct View<'r> {
     args: OnceCell<PairIndex>,
     raw_args: OnceCell<PairIndex>,
     cookies: OnceCell<PairIndex>,
+    decoded: OnceCell<Decoded>,
     form: OnceCell<PairIndex>,
     multipart: OnceCell<Box<Multipart>>,
     languages: OnceCell<PairIndex>,
@@ -94,6 +96,7 @@ impl<'r> View<'r> {
             args: OnceCell::new(),
             raw_args: OnceCell::new(),
             cookies: OnceCell::new(),
+            decoded: OnceCell::new(),
             form: OnceCell::new(),
             multipart: OnceCell::new(),
             languages: OnceCell::new(),
@@ -120,6 +123,9 @@ impl<'r> View<'r> {
                 spare.keep(bytes);
             }
         }
+        if let Some(text) = self.decoded.into_inner().and_then(Decoded::into_buffer) {
+            spare.keep(text);
+        }
         for index in [self.args, self.raw_args, self.cookies, self.form, self.languages] {
             if let Some(index) = index.into_inner() {
                 spare.keep_index(index);
@@ -134,6 +140,7 @@ impl<'r> View<'r> {
     /// Gives the view the body, once it is held.
     pub fn set_body(&mut self, body: Body<'r>) {
         self.request.body = Some(body);
+        self.decoded = OnceCell::new();
         self.form = OnceCell::new();
         self.multipart = OnceCell::new();
     }
@@ -255,6 +262,11 @@ impl<'r> View<'r> {
         self.cookie.get_or_init(|| self.joined(Known::Cookie, b"; "))
     }
 
+    /// Whether the body, without its content codings, is longer than what may be read of it.
+    pub fn is_body_text_cut(&self) -> bool {
+        self.decoded().is_cut()
+    }
+
     /// The value of a field, `None` where the field is not yet known: a response field before there is a response.
     pub fn value(&self, field: FieldId) -> Option<Value<'_>> {
         match field.kind() {
@@ -294,7 +306,7 @@ impl<'r> View<'r> {
             FieldId::UserAgent => self.user_agent(),
             FieldId::XForwardedFor => self.x_forwarded_for.get_or_init(|| self.joined(Known::XForwardedFor, b", ")),
             FieldId::RequestBodyRaw => self.body().bytes,
-            FieldId::RequestBodyMime => media::detect(self.body().bytes).as_bytes(),
+            FieldId::RequestBodyMime => media::detect(self.body_text()).as_bytes(),
             FieldId::RawRequestFullUri => self.raw_full_uri.get_or_init(|| {
                 let mut full = self.spare.take();
                 full.extend_from_slice(self.scheme());
@@ -336,7 +348,7 @@ impl<'r> View<'r> {
     pub fn boolean(&self, field: FieldId) -> Option<bool> {
         Some(match field {
             FieldId::RequestHeadersTruncated => false,
-            FieldId::RequestBodyTruncated => self.body().truncated,
+            FieldId::RequestBodyTruncated => self.body().truncated || self.decoded().is_truncated(),
             FieldId::Ssl => self.request.connection.scheme_https,
             FieldId::EdgeClientTcp => true,
             FieldId::SourceIsInEuropeanUnion => self.place().is_in_european_union,
@@ -391,7 +403,7 @@ impl<'r> View<'r> {
             FieldId::RequestBodyFormNames => Array::PairNames(self.form()),
             FieldId::RequestBodyFormValues => Array::PairValues(self.form()),
             FieldId::RequestBodyMultipartNames => self.said(Said::Names),
-            FieldId::RequestBodyMultipartValues => self.multipart().values(self.body().bytes),
+            FieldId::RequestBodyMultipartValues => self.multipart().values(self.body_text()),
             FieldId::RequestBodyMultipartFilenames => self.said(Said::Filenames),
             FieldId::RequestBodyMultipartContentTypes => self.said(Said::ContentTypes),
             FieldId::RequestBodyMultipartContentDispositions => self.said(Said::ContentDispositions),
@@ -417,7 +429,7 @@ impl<'r> View<'r> {
             FieldId::RequestHeaders => Map::Headers(self.headers()),
             FieldId::RequestCookies => Map::Pairs(self.cookies()),
             FieldId::RequestBodyForm => Map::Pairs(self.form()),
-            FieldId::RequestBodyMultipart => Map::Pairs(self.multipart().by_name(self.body().bytes)),
+            FieldId::RequestBodyMultipart => Map::Pairs(self.multipart().by_name(self.body_text())),
             FieldId::RawRequestHeaders => Map::Headers(self.raw_headers()),
             FieldId::RawRequestUriArgs => Map::Pairs(self.raw_args()),
             FieldId::ResponseHeaders | FieldId::RawResponseHeaders => Map::Headers(self.response?.headers),
@@ -478,6 +490,19 @@ impl<'r> View<'r> {
         self.request.body.unwrap_or_default()
     }
 
+    fn decoded(&self) -> &Decoded {
+        self.decoded.get_or_init(|| {
+            let Body { bytes, truncated, text_limit: limit, .. } = self.body();
+            let codings = self.raw_headers().known_all(Known::ContentEncoding);
+            Decoded::of(codings, Coded { bytes, truncated, limit }, || self.spare.take())
+        })
+    }
+
+    /// The body without its content codings.
+    fn body_text(&self) -> &[u8] {
+        self.decoded().text(self.body().bytes)
+    }
+
     fn since_epoch(&self) -> Duration {
         self.request.received.duration_since(UNIX_EPOCH).unwrap_or_default()
     }
@@ -523,19 +548,19 @@ impl<'r> View<'r> {
 
     fn form(&self) -> Pairs<'_> {
         let is_form = media_type(self.raw_headers()).eq_ignore_ascii_case(b"application/x-www-form-urlencoded");
-        self.index(&self.form, if is_form { self.body().bytes } else { b"" }, PairIndex::find_arguments)
+        self.index(&self.form, if is_form { self.body_text() } else { b"" }, PairIndex::find_arguments)
     }
 
     fn multipart(&self) -> &Multipart {
         self.multipart.get_or_init(|| {
             let mut multipart = self.spare.take_multipart();
-            multipart.find(self.raw_headers().known(Known::ContentType).unwrap_or_default(), self.body().bytes);
+            multipart.find(self.raw_headers().known(Known::ContentType).unwrap_or_default(), self.body_text());
             multipart
         })
     }
 
     fn said(&self, what: Said) -> Array<'_> {
-        self.multipart().said(what, self.body().bytes)
+        self.multipart().said(what, self.body_text())
     }
 
     fn languages(&self) -> Pairs<'_> {
@@ -773,8 +798,30 @@ mod tests {
         );
         let mut view = View::new(request(&head, &connection));
         assert!(view.form().is_empty());
-        view.set_body(Body { bytes: b"a=b", truncated: false, size: 3 });
+        view.set_body(Body { bytes: b"a=b", text_limit: 100, truncated: false, size: 3 });
         assert_eq!(view.form().len(), 1);
+    }
+
+    #[test]
+    fn a_compressed_body_is_read_as_its_text_and_raw_as_it_was_sent() {
+        let text = "POST / HTTP/1.1\nHost: a\nContent-Length: 9\nContent-Encoding: gzip\n";
+        let head = head(&format!("{text}Content-Type: application/x-www-form-urlencoded\n\n"));
+        let form = [b"a=b&".repeat(50), b"c".repeat(200_000)].concat();
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(&form).unwrap();
+        let sent = encoder.finish().unwrap();
+        let connection = connection();
+        let mut view = View::new(request(&head, &connection));
+        let body = Body { bytes: &sent, text_limit: 300_000, truncated: false, size: sent.len() as u64 };
+        let seen = |view: &View<'_>| {
+            let is_raw = view.bytes(FieldId::RequestBodyRaw) == Some(&sent[..]);
+            (is_raw, view.form().len(), view.boolean(FieldId::RequestBodyTruncated).unwrap(), view.is_body_text_cut())
+        };
+        assert_eq!(seen(&view), (false, 0, false, false), "there is no body yet");
+        view.set_body(body);
+        assert_eq!(seen(&view), (true, 51, true, true), "{} bytes may not stand for so many", sent.len());
+        view.set_body(Body { bytes: b"x=y", size: 3, ..body });
+        assert_eq!((view.form().len(), seen(&view).2, seen(&view).3), (1, true, false), "what is no gzip is as sent");
     }
 
     #[test]
@@ -787,7 +834,7 @@ mod tests {
         let mut view = View::new(request(&head, &connection));
         let parts = |view: &View<'_>| view.array(FieldId::RequestBodyMultipartNames).unwrap().len();
         assert_eq!(parts(&view), 0);
-        view.set_body(Body { bytes: body, truncated: false, size: body.len() as u64 });
+        view.set_body(Body { bytes: body, text_limit: 100, truncated: false, size: body.len() as u64 });
         assert_eq!(parts(&view), 1);
         let role = Key::new(b"role");
         let Some(Value::Array(values)) = view.map(FieldId::RequestBodyMultipart).unwrap().get(&role) else {
@@ -806,7 +853,7 @@ mod tests {
         let (sent, connection) = (head(&format!("{text}{form}")), connection());
         let changed = head("GET / HTTP/1.1\nHost: b\nUser-Agent: ours\nCookie: b=2\nContent-Type: text/plain\n\n");
         let mut view = View::new(request(&sent, &connection));
-        view.set_body(Body { bytes: b"a=b", truncated: false, size: 3 });
+        view.set_body(Body { bytes: b"a=b", text_limit: 100, truncated: false, size: 3 });
         let seen = |view: &View<'_>| {
             let text = |field| String::from_utf8(view.bytes(field).unwrap().to_vec()).unwrap();
             let headers = view.array(FieldId::RequestHeadersNames).unwrap().len();

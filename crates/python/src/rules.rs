@@ -163,7 +163,8 @@ impl Sample {
         let normalize = Normalization::by_name(&self.normalization).ok_or_else(|| {
             format!("there is no URL normalisation {:?}; it is cloudflare, rfc3986 or none", self.normalization)
         })?;
-        let body = Body { bytes: &body, truncated: self.body_truncated, size: declared(&head, body.len()) };
+        let size = declared(&head, body.len());
+        let body = Body { bytes: &body, text_limit: TEXT_LIMIT, truncated: self.body_truncated, size };
         let mut view = View::new(Request {
             head: &head,
             connection: &connection,
@@ -224,6 +225,9 @@ impl Sample {
         })
     }
 }
+
+/// What the edge reads of a compressed body if nothing else is said.
+const TEXT_LIMIT: usize = 128 * 1024;
 
 /// The versions and cipher suites that this edge negotiates, as the fields name them.
 const TLS_VERSIONS: &[&str] = &["TLSv1.2", "TLSv1.3"];

@@ -100,11 +100,12 @@ impl Exchange<'_> {
     }
 }
 
-/// What rules see of a body: the bytes that are held of it, which are not all where some of them are `kept_back`.
-pub(super) fn seen_of<'h, B: RequestBody>(body: &B, bytes: &'h [u8], kept_back: bool) -> Body<'h> {
+/// What rules see of a body: the bytes that are held of it, which are not all where some of them are `kept_back`, and no more
+/// text of compressed ones than that limit.
+pub(super) fn seen_of<'h, B: RequestBody>(body: &B, bytes: &'h [u8], text_limit: usize, kept_back: bool) -> Body<'h> {
     let size = match body.length() {
         Length::Known(length) => length,
         _ => body.received(),
     };
-    Body { bytes, truncated: !body.ended() || kept_back, size }
+    Body { bytes, text_limit, truncated: !body.ended() || kept_back, size }
 }

@@ -110,7 +110,12 @@ impl Sample {
             ray_id: "9f1c2d3e4a5b6c7d",
             received: received(),
             normalize: self.normalize,
-            body: self.body.as_ref().map(|(bytes, truncated, size)| Body { bytes, truncated: *truncated, size: *size }),
+            body: self.body.as_ref().map(|(bytes, truncated, size)| Body {
+                bytes,
+                text_limit: TEXT_LIMIT,
+                truncated: *truncated,
+                size: *size,
+            }),
         }
     }
 
@@ -127,6 +132,9 @@ impl Sample {
         view
     }
 }
+
+/// What the edge inspects of a body if nothing else is said.
+const TEXT_LIMIT: usize = 128 * 1024;
 
 const TIMINGS: Timings = Timings { edge: Duration::from_micros(28_900), origin: Duration::from_millis(150) };
 
