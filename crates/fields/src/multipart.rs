@@ -1,9 +1,11 @@
 //! The parts of a multipart body (RFC 2046 §5.1), with the names and file names that forms give them (RFC 7578 §4.2).
 //!
-//! Where readers differ, what any usual one takes for a part is one: a line ends in LF alone where the first delimiter
-//! does, a last part needs no end, and a header may be folded. Nothing is decoded or copied: all is places in the body.
-//! A rule must not be passed by a body that is too long to be read, so where a limit is reached, what follows is part of
-//! the last value.
+//! Where readers differ, what any usual one takes for a part is one: a line may end in LF alone, a last part needs no end,
+//! a header may be folded, and parts may follow the last delimiter. A delimiter is strict if its line ends as that of the first
+//! one does and nothing but blanks follows it; some readers end a part at any line that begins as a delimiter, others read on
+//! to the next strict one. Such a part is there twice: as long as it is for the former, and for the latter. Nothing is
+//! decoded or copied: all is places in the body. A rule must not be passed by a body that is too long to be read, so where a
+//! limit is reached, what follows is part of the last value.
 
 use memchr::memmem::Finder;
 
@@ -72,16 +74,27 @@ impl Multipart {
     pub(crate) fn find(&mut self, content_type: &[u8], body: &[u8]) {
         self.clear();
         let Some(boundary) = boundary(content_type) else { return };
-        let mut delimiters = Delimiters::new(body, boundary);
-        let Some(mut before) = delimiters.next() else { return };
-        while !before.closes {
-            let next = if self.values.len() + 1 < PARTS { delimiters.next() } else { None };
-            let end = next.map_or(body.len(), |next| next.start);
-            self.push_part(body, before.end.min(end), end);
-            match next {
-                Some(next) => before = next,
-                None => return,
+        // Where the part begins that is open for every reader, and the one that is open for strict readers alone.
+        let (mut part, mut whole) = (None::<Opened>, None::<usize>);
+        for delimiter in Delimiters::new(body, boundary) {
+            if self.values.len() + 1 >= PARTS {
+                break;
             }
+            if let Some(opened) = part.take() {
+                self.push_part(body, opened.at.min(delimiter.start), delimiter.start);
+                whole = whole.or((opened.is_strict && !delimiter.is_strict).then_some(opened.at));
+            }
+            if delimiter.is_strict
+                && let Some(at) = whole.take()
+            {
+                self.push_part(body, at.min(delimiter.start), delimiter.start);
+            }
+            if delimiter.opens {
+                part = Some(Opened { at: delimiter.end, is_strict: delimiter.is_strict });
+            }
+        }
+        for at in [part.map(|opened| opened.at), whole].into_iter().flatten() {
+            self.push_part(body, at, body.len());
         }
     }
 
@@ -183,18 +196,27 @@ fn boundary(content_type: &[u8]) -> Option<&[u8]> {
     media.eq_ignore_ascii_case(b"multipart/").then(|| parameters.find_map(is_boundary)).flatten()
 }
 
-/// A delimiter line.
+/// Where a part begins, and whether after a strict delimiter.
+#[derive(Clone, Copy, Debug)]
+struct Opened {
+    at: usize,
+    is_strict: bool,
+}
+
+/// A line that begins as a delimiter does.
 #[derive(Clone, Copy, Debug)]
 struct Delimiter {
     /// Where it begins, with the end of the line before it: what precedes ends here.
     start: usize,
     /// Where what follows it begins.
     end: usize,
-    /// Whether it is the last one.
-    closes: bool,
+    /// Whether a part follows.
+    opens: bool,
+    /// Whether every reader takes it for a delimiter (RFC 2046 §5.1.1).
+    is_strict: bool,
 }
 
-/// The delimiter lines of a body in order.
+/// The lines of a body that begin as delimiters do, in order.
 struct Delimiters<'b> {
     body: &'b [u8],
     /// Finds the dashes and the boundary.
@@ -210,27 +232,26 @@ impl<'b> Delimiters<'b> {
         Self { body, finder, at: 0, crlf: None }
     }
 
-    /// The delimiter that begins at the dashes, if it is one: it has its line for itself but for blanks (RFC 2046 §5.1.1).
+    /// The delimiter that begins at the dashes, if a line does.
     fn delimiter(&mut self, dashes: usize) -> Option<Delimiter> {
-        let before = &self.body[..dashes];
-        let start = match before {
-            [] => 0,
-            [.., b'\r', b'\n'] => dashes - 2,
-            [.., b'\n'] if self.crlf != Some(true) => dashes - 1,
+        let (start, before) = match &self.body[..dashes] {
+            [] => (0, LineEnd::OfText),
+            [.., b'\r', b'\n'] => (dashes - 2, LineEnd::Crlf),
+            [.., b'\n'] => (dashes - 1, LineEnd::Lf),
             _ => return None,
         };
         let after = dashes + self.finder.needle().len();
         let rest = &self.body[after..];
-        let closed = rest.strip_prefix(b"--").filter(|rest| line_end(rest).is_some());
-        let closes = closed.is_some();
-        let (line, length) = line_end(closed.unwrap_or(rest))?;
-        if self.crlf == Some(true) && line == LineEnd::Lf {
-            return None;
-        }
-        if !closes && line != LineEnd::OfText {
+        let closed = rest.strip_prefix(b"--").and_then(line_end);
+        let Some((line, length)) = closed.or_else(|| line_end(rest)) else {
+            return Some(Delimiter { start, end: after, opens: false, is_strict: false });
+        };
+        let opens = closed.is_none();
+        let is_strict = self.crlf != Some(true) || (before != LineEnd::Lf && line != LineEnd::Lf);
+        if opens && line != LineEnd::OfText {
             self.crlf.get_or_insert(line == LineEnd::Crlf);
         }
-        Some(Delimiter { start, end: after + if closes { 2 } else { 0 } + length, closes })
+        Some(Delimiter { start, end: after + if opens { 0 } else { 2 } + length, opens, is_strict })
     }
 }
 
@@ -418,14 +439,14 @@ mod tests {
     fn a_form_is_read_with_its_file() {
         let body = "preamble\r\n--x\r\nContent-Disposition: form-data; name=\"username\"\r\n\r\nalice_doe\r\n\
             --x  \r\ncontent-disposition: form-data; filename=\"a;\\\"b.txt\"; name=picture\r\n\
-            Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n\r\n\0\r\n--xy\r\n\r\n\
+            Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n\r\n\0\r\n--y\r\n\r\n\
             --x--\r\nepilogue --x\r\n";
         let owned = |rows: [&[&str]; 2]| rows.map(|row| row.iter().map(|text| (*text).to_owned()).collect()).to_vec();
         let expected = Read {
-            values: vec!["alice_doe".to_owned(), "\0\r\n--xy\r\n".to_owned()],
+            values: vec!["alice_doe".to_owned(), "\0\r\n--y\r\n".to_owned()],
             by_name: vec![
                 ("username".to_owned(), "alice_doe".to_owned()),
-                ("picture".to_owned(), "\0\r\n--xy\r\n".to_owned()),
+                ("picture".to_owned(), "\0\r\n--y\r\n".to_owned()),
             ],
             names: owned([&["username"], &["picture"]]),
             filenames: owned([&[], &["a;\\\"b.txt"]]),
@@ -458,7 +479,11 @@ mod tests {
     #[test]
     fn lines_end_as_the_first_delimiter_does() {
         assert_eq!(values("--x\n\na\n--x\n\nb\n--x--"), ["a", "b"]);
-        assert_eq!(values("--x\r\n\r\na\n--x\n\r\nb\r\n--x--"), ["a\n--x\n\r\nb"]);
+        assert_eq!(
+            values("--x\r\n\r\na\n--x\n\r\nb\r\n--x--"),
+            ["a", "b", "a\n--x\n\r\nb"],
+            "a line that ends otherwise is a delimiter for some"
+        );
     }
 
     #[test]
@@ -473,13 +498,31 @@ mod tests {
     }
 
     #[test]
-    fn a_delimiter_has_its_line_for_itself() {
+    fn what_follows_on_the_line_of_a_delimiter_makes_a_part_end_for_some_readers() {
         assert_eq!(
             values("--x\r\n\r\na--x\r\n--xx\r\n--x--y\r\n--x \t\r\n\r\nb\r\n--x-- \r\n"),
-            ["a--x\r\n--xx\r\n--x--y", "b"]
+            ["a--x", "a--x\r\n--xx\r\n--x--y", "b"]
         );
-        assert_eq!(values("--x--\r\n--x\r\n\r\na"), [""; 0]);
+        assert_eq!(values("--x\r\n\r\nadmin\r\n--x--garbage\r\n"), ["admin", "admin\r\n--x--garbage\r\n"]);
         assert_eq!(values("--x\r\n--x\r\n\r\n--x--"), ["", ""], "nothing stands between them");
+        let named = "--x\r\nContent-Disposition: form-data; name=role\r\n\r\nadmin\r\n--x--!\r\n--x--";
+        let read = read(FORM, named.as_bytes());
+        assert_eq!(read.names, [["role"], ["role"]], "both have the headers");
+        assert_eq!(read.by_name[0], ("role".to_owned(), "admin".to_owned()));
+    }
+
+    #[test]
+    fn parts_may_follow_the_last_delimiter() {
+        assert_eq!(values("--x--\r\n--x\r\n\r\na"), ["a"]);
+        assert_eq!(values("--x\r\n\r\na\r\n--x--\r\nepilogue\r\n--x\r\n\r\nb\r\n--x--\r\nepilogue"), ["a", "b"]);
+    }
+
+    #[test]
+    fn what_looks_like_delimiters_costs_no_more_than_two_readings() {
+        let body = format!("--x\r\n\r\n{}--x--", "a\r\n--xx\r\n--x\n".repeat(3));
+        let read = values(&body);
+        let bytes: usize = read.iter().map(String::len).sum();
+        assert!(bytes <= 2 * body.len(), "{read:?}");
     }
 
     #[test]
