@@ -730,6 +730,7 @@ pub static ABSENT: &[Absent] = &[
     Absent { name: "cf.api_gateway.auth_id_present", kind: Type::Boolean, lack: API_SHIELD },
     Absent { name: "cf.api_gateway.fallthrough_detected", kind: Type::Boolean, lack: API_SHIELD },
     Absent { name: "cf.api_gateway.request_violates_schema", kind: Type::Boolean, lack: API_SHIELD },
+    Absent { name: "cf.bot_detection.js_check_score", kind: Type::Integer, lack: BOTS },
     Absent { name: "cf.bot_management.corporate_proxy", kind: Type::Boolean, lack: BOTS },
     Absent { name: "cf.bot_management.detection_ids", kind: Type::Array(&Type::Integer), lack: BOTS },
     Absent { name: "cf.bot_management.js_detection.passed", kind: Type::Boolean, lack: BOTS },
@@ -790,24 +791,31 @@ pub static ABSENT: &[Absent] = &[
     Absent { name: "http.request.jwt.claims.sub", kind: MULTIMAP, lack: API_SHIELD },
     Absent { name: "http.request.jwt.claims.sub.names", kind: STRINGS, lack: API_SHIELD },
     Absent { name: "http.request.jwt.claims.sub.values", kind: STRINGS, lack: API_SHIELD },
+    Absent { name: "icmp", kind: Type::String, lack: PACKETS },
     Absent { name: "icmp.code", kind: Type::Integer, lack: PACKETS },
     Absent { name: "icmp.type", kind: Type::Integer, lack: PACKETS },
+    Absent { name: "ip", kind: Type::String, lack: PACKETS },
     Absent { name: "ip.dst", kind: Type::Ip, lack: PACKETS },
+    Absent { name: "ip.dst.asnum", kind: Type::Integer, lack: PACKETS },
     Absent { name: "ip.dst.country", kind: Type::String, lack: PACKETS },
     Absent { name: "ip.hdr_len", kind: Type::Integer, lack: PACKETS },
     Absent { name: "ip.len", kind: Type::Integer, lack: PACKETS },
     Absent { name: "ip.opt.type", kind: Type::Integer, lack: PACKETS },
     Absent { name: "ip.proto", kind: Type::String, lack: PACKETS },
     Absent { name: "ip.ttl", kind: Type::Integer, lack: PACKETS },
+    Absent { name: "sip", kind: Type::Boolean, lack: PACKETS },
+    Absent { name: "tcp", kind: Type::String, lack: PACKETS },
     Absent { name: "tcp.flags", kind: Type::Integer, lack: PACKETS },
     Absent { name: "tcp.flags.ack", kind: Type::Boolean, lack: PACKETS },
     Absent { name: "tcp.flags.cwr", kind: Type::Boolean, lack: PACKETS },
     Absent { name: "tcp.flags.ece", kind: Type::Boolean, lack: PACKETS },
+    Absent { name: "tcp.flags.ecn", kind: Type::Boolean, lack: PACKETS },
     Absent { name: "tcp.flags.fin", kind: Type::Boolean, lack: PACKETS },
     Absent { name: "tcp.flags.push", kind: Type::Boolean, lack: PACKETS },
     Absent { name: "tcp.flags.reset", kind: Type::Boolean, lack: PACKETS },
     Absent { name: "tcp.flags.syn", kind: Type::Boolean, lack: PACKETS },
     Absent { name: "tcp.flags.urg", kind: Type::Boolean, lack: PACKETS },
+    Absent { name: "udp", kind: Type::String, lack: PACKETS },
     Absent { name: "udp.dstport", kind: Type::Integer, lack: PACKETS },
     Absent { name: "udp.srcport", kind: Type::Integer, lack: PACKETS },
 ];
@@ -831,6 +839,20 @@ impl FieldId {
     /// The type of its values.
     pub fn kind(self) -> Type {
         self.field().kind
+    }
+
+    /// Whether its value is the same for every request to this edge, so that a rule that reads it decides nothing by it.
+    pub fn is_constant(self) -> bool {
+        match self {
+            Self::ThreatScore
+            | Self::RequestHeadersTruncated
+            | Self::TimingsClientQuicRtt
+            | Self::TimingsWorker
+            | Self::WorkerUpstreamZone
+            | Self::EdgeClientTcp
+            | Self::Response1xxxCode => true,
+            field => field.field().category == Category::ClientCertificate,
+        }
     }
 }
 

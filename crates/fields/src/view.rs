@@ -24,7 +24,7 @@ use crate::normalize::normalize;
 use crate::pairs::{PairIndex, Pairs};
 use crate::request::{Body, Measured, Request, Response, Timings, Tls, Transport};
 use crate::spare::Spare;
-use crate::table::{Category, FieldId, Type};
+use crate::table::{FieldId, Type};
 use crate::value::{Array, Map, Value};
 
 /// The fields of one request.
@@ -339,7 +339,7 @@ impl<'r> View<'r> {
             }
             FieldId::ResponseErrorType => self.response?.error_type.as_bytes(),
             FieldId::WorkerUpstreamZone => b"",
-            field if field.kind().is_bytes() && is_always_empty(field) => b"",
+            field if field.kind().is_bytes() && field.is_constant() => b"",
             field => return self.place().text(field).map(str::as_bytes),
         })
     }
@@ -352,7 +352,7 @@ impl<'r> View<'r> {
             FieldId::Ssl => self.request.connection.scheme_https,
             FieldId::EdgeClientTcp => true,
             FieldId::SourceIsInEuropeanUnion => self.place().is_in_european_union,
-            field if field.kind() == Type::Boolean && is_always_empty(field) => false,
+            field if field.kind() == Type::Boolean && field.is_constant() => false,
             _ => return None,
         })
     }
@@ -571,11 +571,6 @@ impl<'r> View<'r> {
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Fields that have the documented value of what is not known: no client is asked for a certificate.
-fn is_always_empty(field: FieldId) -> bool {
-    field.field().category == Category::ClientCertificate
 }
 
 /// The host name of an authority: lower-cased, without port and without a final dot. Borrowed where it already is that.

@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 
 use super::actions::Ruleset;
 use super::config::HELD_MAX;
+use super::constants;
 use super::diagnostic::{Diagnostic, Place, Severity};
 use super::digest::{Digest, Named};
 use super::document::{self, Document, EdgeSettings, FORMAT, ZoneSource};
@@ -86,6 +87,7 @@ impl Policy {
             account,
             cache,
         };
+        let warnings = warnings.into_iter().chain(constants::readers(&policy)).collect();
         let report = Report {
             version: policy.version,
             zones: policy.zones.len(),

@@ -16,6 +16,7 @@ mod actions;
 mod changes;
 mod compile;
 mod config;
+mod constants;
 mod diagnostic;
 mod digest;
 mod document;
