@@ -19,7 +19,10 @@ __all__ = [
     "absent_functions_table",
     "actions_table",
     "check_policy",
+    "complete_expression",
+    "diagnose_expression",
     "event_tables",
+    "field_sql",
     "fields_table",
     "format_expression",
     "functions_table",
@@ -317,6 +320,13 @@ class Expression:
     def explain_json(self) -> str:
         """The same as a JSON object: expression, tree, fields, phases and holds_body."""
 
+    def trace_json(self, sample: object) -> str:
+        """The verdict of each condition within it for a request, as a JSON array.
+
+        Its objects have depth, source and matches, outermost first; keys of tokens are not shown. Raises what
+        `matches` raises.
+        """
+
     def sql(self) -> str:
         """The condition over the table `http_requests` that holds for the same requests.
 
@@ -331,6 +341,19 @@ class Expression:
 
 def field_sql(name: str) -> str | None:
     """The value of a field as SQL over `http_requests`; None for no field, or one that the event store has not."""
+
+def complete_expression(source: str, offset: int, phase: str, lists: list[tuple[str, str, list[str]]]) -> str:
+    """What could be written at that place of a filter, in characters, as a JSON array.
+
+    Its objects have insert, kind, detail, start and end. Raises ValueError for a phase or a list that is wrong.
+    """
+
+def diagnose_expression(source: str, phase: str, lists: list[tuple[str, str, list[str]]]) -> str:
+    """All that is wrong with a text as a filter, as a JSON array in the order of the text; empty where it compiles.
+
+    Its objects have message, line, column, length, expected and suggestion. Raises ValueError for a phase or a list
+    that is wrong.
+    """
 
 def format_expression(source: str) -> str:
     """The canonical form of an expression, whatever it names. Raises ExpressionRefused for what is none."""

@@ -23,7 +23,9 @@ mod _native {
     #[pymodule_export]
     use super::policy::{check_policy, limits_table};
     #[pymodule_export]
-    use super::rules::{Expression, ExpressionRefused, field_sql, format_expression};
+    use super::rules::{
+        Expression, ExpressionRefused, complete_expression, diagnose_expression, field_sql, format_expression,
+    };
     #[pymodule_export]
     use super::spool::{SpoolBatch, SpoolReader, SpoolWriter, event_tables};
     #[pymodule_export]

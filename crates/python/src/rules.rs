@@ -15,7 +15,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rules::explain::{Explanation, Line, explain};
 use rules::sql::{sql, sql_as_far_as_known};
-use rules::{Cache, Context, List, ListKind, Lists, Phase, Use};
+use rules::{Cache, CompletionKind, Context, List, ListKind, Lists, Phase, Use};
 use serde_json::{Value, json};
 
 create_exception!(
@@ -42,7 +42,7 @@ impl Expression {
     #[new]
     #[expect(clippy::needless_pass_by_value, reason = "arguments from Python arrive by value")]
     fn new(py: Python<'_>, source: String, phase: &str, lists: Vec<(String, String, Vec<String>)>) -> PyResult<Self> {
-        let phase = Phase::by_name(phase).ok_or_else(|| no_phase(phase))?;
+        let phase = phase_of(phase)?;
         let lists = named_lists(&lists)?;
         let cache = Cache::default();
         let context = Context { phase, used_as: Use::Filter, lists: &lists, cache: &cache };
@@ -79,6 +79,18 @@ impl Expression {
     /// The same as a JSON object.
     fn explain_json(&self) -> PyResult<String> {
         self.explanation().map(|explanation| explained(&explanation).to_string())
+    }
+
+    /// The verdict of each condition within it for a request, as a JSON array.
+    #[expect(clippy::needless_pass_by_value, reason = "arguments from Python arrive by value")]
+    fn trace_json(&self, py: Python<'_>, sample: Sample) -> PyResult<String> {
+        let typed = rules::inspect(&self.source, &self.context()).map_err(|error| refused(&error))?;
+        let trace = py.detach(|| sample.see(|view| typed.trace(view))).map_err(PyValueError::new_err)?;
+        let conditions = typed.verdicts(&self.source, &trace);
+        let said = conditions.iter().map(
+            |condition| json!({"depth": condition.depth, "source": condition.source, "matches": condition.matches}),
+        );
+        Ok(said.collect::<Value>().to_string())
     }
 
     /// The condition over the table `http_requests` that holds for the same requests.
@@ -121,6 +133,58 @@ pub fn format_expression(source: &str) -> PyResult<String> {
     rules::parse(source).map(|ast| ast.to_string()).map_err(|error| refused(&error))
 }
 
+/// All that is wrong with a text as a filter of a phase, as a JSON array.
+#[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "arguments from Python arrive by value")]
+pub fn diagnose_expression(source: &str, phase: &str, lists: Vec<(String, String, Vec<String>)>) -> PyResult<String> {
+    let (phase, lists, cache) = (phase_of(phase)?, named_lists(&lists)?, Cache::default());
+    let errors = rules::diagnose(source, &Context { phase, used_as: Use::Filter, lists: &lists, cache: &cache });
+    let said = errors.iter().map(|error| {
+        json!({
+            "message": error.message,
+            "line": error.line,
+            "column": error.column,
+            "length": error.span.len(),
+            "expected": error.expected,
+            "suggestion": error.suggestion,
+        })
+    });
+    Ok(said.collect::<Value>().to_string())
+}
+
+/// What could be written at a place of a filter of a phase, counted in characters, as a JSON array.
+#[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "arguments from Python arrive by value")]
+pub fn complete_expression(
+    source: &str,
+    offset: usize,
+    phase: &str,
+    lists: Vec<(String, String, Vec<String>)>,
+) -> PyResult<String> {
+    let (phase, lists, cache) = (phase_of(phase)?, named_lists(&lists)?, Cache::default());
+    let context = Context { phase, used_as: Use::Filter, lists: &lists, cache: &cache };
+    let place = source.char_indices().nth(offset).map_or(source.len(), |(place, _)| place);
+    let characters = |end: usize| source.get(..end).unwrap_or(source).chars().count();
+    let said = rules::complete(source, place, &context).into_iter().map(|completion| {
+        let kind = match completion.kind {
+            CompletionKind::Field => "field",
+            CompletionKind::Function => "function",
+            CompletionKind::Operator => "operator",
+            CompletionKind::List => "list",
+            CompletionKind::Value => "value",
+            CompletionKind::Index => "index",
+        };
+        json!({
+            "insert": completion.insert,
+            "kind": kind,
+            "detail": completion.detail,
+            "start": characters(completion.replaces.start),
+            "end": characters(completion.replaces.end),
+        })
+    });
+    Ok(said.collect::<Value>().to_string())
+}
+
 /// A request, as Python describes it: an object with these attributes.
 #[derive(FromPyObject)]
 struct Sample {
@@ -153,6 +217,11 @@ struct Handshake {
 
 impl Sample {
     fn judge(&self, expression: &rules::Expression) -> Result<bool, String> {
+        self.see(|view| expression.matches(view))
+    }
+
+    /// Shows the request as rules see it.
+    fn see<T>(&self, look: impl FnOnce(&View<'_>) -> T) -> Result<T, String> {
         let (head, body) = self.parse()?;
         let response = self.response.as_deref().map(|text| parse_response(text, head.method())).transpose()?;
         let connection = self.connection()?;
@@ -179,7 +248,7 @@ impl Sample {
             let timings = Timings::default();
             view.set_response(Response { status: head.status(), headers: head.headers(), error_type, timings });
         }
-        Ok(expression.matches(&view))
+        Ok(look(&view))
     }
 
     fn parse(&self) -> Result<(RequestHead, Vec<u8>), String> {
@@ -311,6 +380,10 @@ fn named_lists(lists: &[(String, String, Vec<String>)]) -> PyResult<Lists> {
         named.insert(name, Arc::new(list));
     }
     Ok(named)
+}
+
+fn phase_of(name: &str) -> PyResult<Phase> {
+    Phase::by_name(name).ok_or_else(|| no_phase(name))
 }
 
 fn no_phase(name: &str) -> PyErr {

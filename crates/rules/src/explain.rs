@@ -2,6 +2,7 @@
 //! where such an expression may stand.
 
 use std::fmt;
+use std::ops::Range;
 
 use fields::{Available, FieldId, Type};
 
@@ -9,12 +10,13 @@ use crate::ast::{Index, Literal, Set};
 use crate::error::Error;
 use crate::expression::Context;
 use crate::phase::Phase;
+use crate::secret;
 use crate::typed::{Part, Typed, TypedNode, inspect};
 
 /// What there is to say of an expression.
 #[derive(Clone, Debug)]
 pub struct Explanation {
-    /// The expression in canonical form.
+    /// The expression in canonical form, without the secrets in it.
     pub canonical: String,
     /// Its parts, outermost first.
     pub lines: Vec<Line>,
@@ -37,7 +39,7 @@ pub struct Line {
     pub each: bool,
     /// What it means; empty where the text says it.
     pub about: String,
-    /// The whole part as it was written.
+    /// The whole part as it was written, but for the secrets in it.
     pub source: String,
 }
 
@@ -45,10 +47,12 @@ pub struct Line {
 pub fn explain(source: &str, context: &Context<'_>) -> Result<Explanation, Error> {
     let typed = inspect(source, context)?;
     let mut lines = Vec::new();
-    describe(&typed, &typed.root, source, 0, &mut lines);
+    let secrets = secret::places(&typed.root);
+    let written = Written { typed: &typed, source, secrets: &secrets };
+    written.describe(&typed.root, 0, &mut lines);
     let stands = |phase: &Phase| inspect(source, &Context { phase: *phase, ..*context }).is_ok();
     Ok(Explanation {
-        canonical: typed.to_string(),
+        canonical: typed.shown().to_owned(),
         lines,
         fields: typed.fields.iter().collect(),
         phases: Phase::ALL.into_iter().filter(stands).collect(),
@@ -62,12 +66,22 @@ impl Explanation {
     }
 }
 
-fn describe(typed: &Typed, node: &TypedNode, source: &str, depth: usize, lines: &mut Vec<Line>) {
-    let (text, about) = words(typed, node);
-    let source_of = source.get(node.span.clone()).unwrap_or_default().to_owned();
-    lines.push(Line { depth, text, kind: node.kind, each: node.each, about, source: source_of });
-    for part in &node.parts {
-        describe(typed, part, source, depth + 1, lines);
+/// An expression with where its secrets are.
+struct Written<'e> {
+    typed: &'e Typed,
+    source: &'e str,
+    secrets: &'e [Range<usize>],
+}
+
+impl Written<'_> {
+    fn describe(&self, node: &TypedNode, depth: usize, lines: &mut Vec<Line>) {
+        let source = secret::shown(self.source, &node.span, self.secrets);
+        let (text, about) =
+            if self.secrets.contains(&node.span) { (source.clone(), String::new()) } else { words(self.typed, node) };
+        lines.push(Line { depth, text, kind: node.kind, each: node.each, about, source });
+        for part in &node.parts {
+            self.describe(part, depth + 1, lines);
+        }
     }
 }
 

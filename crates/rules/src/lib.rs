@@ -53,6 +53,7 @@ mod ip_set;
 mod ip_set_expiry;
 mod pattern;
 mod plan;
+mod secret;
 
 pub use ast::Ast;
 pub use complete::{Completion, CompletionKind, complete};

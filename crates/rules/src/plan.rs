@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use fields::{Array, Buffer, FieldId, Key, Map, Spare, Strings, Text, Value, View};
+use fields::{Array, Buffer, FieldId, FieldSet, Key, Map, Spare, Strings, Text, Value, View};
 use memchr::memmem::Finder;
 
 use crate::functions::Replacement;
@@ -347,6 +347,20 @@ impl Test {
         }
     }
 
+    /// The fields that it reads.
+    pub(crate) fn fields(&self) -> FieldSet {
+        match self {
+            Self::Constant(_) => FieldSet::EMPTY,
+            Self::All(tests) | Self::Any(tests) | Self::Odd(tests) => together(tests.iter().map(Self::fields)),
+            Self::Not(test) => test.fields(),
+            Self::Field(field, _) | Self::Length(field, _) => only(*field),
+            Self::Holds(operand) | Self::Bytes(operand, _) | Self::Integer(operand, _) | Self::Ip(operand, _) => {
+                operand.fields()
+            }
+            Self::SomeElement(source, test) | Self::EveryElement(source, test) => source.fields().union(test.fields()),
+        }
+    }
+
     pub(crate) fn run(&self, frame: &Frame<'_, '_>) -> bool {
         match self {
             Self::Constant(value) => *value,
@@ -425,6 +439,26 @@ impl Operand {
 }
 
 impl Operand {
+    /// The fields that it reads.
+    pub(crate) fn fields(&self) -> FieldSet {
+        match self {
+            Self::Field(field) => only(*field),
+            Self::Key(operand, _) | Self::Position(operand, _) | Self::Not(operand) => operand.fields(),
+            Self::Call(call) => together(call.arguments.iter().map(Self::fields)),
+            Self::Mapped(source, element) | Self::MappedPosition(source, element, _) => {
+                source.fields().union(element.fields())
+            }
+            Self::Test(test) => test.fields(),
+            Self::Element
+            | Self::Integer(_)
+            | Self::Ip(_)
+            | Self::Bytes(_)
+            | Self::Pattern(_)
+            | Self::Wildcard(_)
+            | Self::Replacement(_) => FieldSet::EMPTY,
+        }
+    }
+
     /// Whether it is the same for every request.
     fn is_constant(&self) -> bool {
         self.constant().is_some() || matches!(self, Self::Pattern(_) | Self::Wildcard(_) | Self::Replacement(_))
@@ -518,6 +552,16 @@ impl BytesCheck {
             Self::Wildcard(wildcard) => wildcard.is_match(bytes),
         }
     }
+}
+
+fn together(sets: impl Iterator<Item = FieldSet>) -> FieldSet {
+    sets.fold(FieldSet::EMPTY, FieldSet::union)
+}
+
+fn only(field: FieldId) -> FieldSet {
+    let mut fields = FieldSet::EMPTY;
+    fields.insert(field);
+    fields
 }
 
 /// So many values are looked through one after the other: most are of another length.

@@ -18,16 +18,30 @@ use crate::expression::Context;
 use crate::functions::{self, Function, Use};
 use crate::list::List;
 use crate::parse::parse;
+use crate::secret;
+use crate::walk::Trace;
 
 /// A checked expression.
 #[derive(Clone, Debug)]
 pub struct Typed {
     /// The outermost part.
     pub root: TypedNode,
-    /// The fields that it reads.
+    /// The fields that it reads; what is settled without a field reads none.
     pub fields: FieldSet,
     lists: Vec<NamedList>,
     canonical: String,
+    shown: String,
+}
+
+/// What a condition within an expression came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// How many conditions it is within.
+    pub depth: usize,
+    /// What was written, but for the secrets in it.
+    pub source: String,
+    /// Whether it holds.
+    pub matches: bool,
 }
 
 /// A part of a checked expression.
@@ -77,16 +91,42 @@ pub(crate) type Shapes = HashMap<*const Node, Shape>;
 pub fn inspect(source: &str, context: &Context<'_>) -> Result<Typed, Error> {
     let ast = parse(source)?;
     let mut checker = Checker::recording(source, context);
-    let checked = match context.used_as {
-        Use::Filter => checker.condition(&ast).map(drop),
-        Use::UriValue | Use::HeaderValue | Use::RedirectTarget => checker.value(&ast).map(drop),
+    let read = match context.used_as {
+        Use::Filter => checker.condition(&ast).map(|test| test.fields()),
+        Use::UriValue | Use::HeaderValue | Use::RedirectTarget => checker.value(&ast).map(|value| value.fields()),
     };
     let shapes = checker.shapes.take().unwrap_or_default();
-    let root = checked.and_then(|()| typed(&ast.root, &shapes)).map_err(|fault| fault.locate(source))?;
-    Ok(Typed { root, fields: checker.fields, lists: checker.lists, canonical: ast.to_string() })
+    let (read, root) =
+        read.and_then(|read| Ok((read, typed(&ast.root, &shapes)?))).map_err(|fault| fault.locate(source))?;
+    let (fields, canonical) = (checker.fields.intersection(read), ast.to_string());
+    Ok(Typed { root, fields, lists: checker.lists, canonical, shown: secret::taken_out(&ast).to_string() })
 }
 
 impl Typed {
+    /// The canonical form without the secrets in it, for people.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// The verdict of each condition within the expression, outermost first, as a trace of it says. What is asked of each
+    /// element of an array is no condition by itself, and neither is what is written out.
+    pub fn verdicts(&self, source: &str, trace: &Trace) -> Vec<Verdict> {
+        let secrets = secret::places(&self.root);
+        let mut verdicts = Vec::new();
+        let mut left = vec![(&self.root, trace, 0)];
+        while let Some((node, trace, depth)) = left.pop() {
+            let is_condition =
+                node.kind == Type::Boolean && !node.each && !matches!(node.part, Part::Literal(Literal::Boolean(_)));
+            if is_condition {
+                let source = secret::shown(source, &node.span, &secrets);
+                verdicts.push(Verdict { depth, source, matches: trace.matches() });
+            }
+            let below = depth + usize::from(is_condition);
+            left.extend(node.parts.iter().zip(&trace.parts).map(|(part, trace)| (part, trace, below)).rev());
+        }
+        verdicts
+    }
+
     /// The list of that name, as it was when the expression was checked.
     pub fn list(&self, name: &str) -> Option<&Arc<List>> {
         self.lists.iter().find(|(known, _)| **known == *name).map(|(_, list)| list)

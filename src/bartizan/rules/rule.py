@@ -54,7 +54,7 @@ class Part(msgspec.Struct, frozen=True):
     """Whether it has a value for each element of an array."""
     about: str
     source: str
-    """The whole part as it was written."""
+    """The whole part as it was written, but for keys of tokens."""
 
 
 class ReadField(msgspec.Struct, frozen=True):
@@ -79,6 +79,16 @@ class Explanation(msgspec.Struct, frozen=True):
     """Whether it makes the edge hold request bodies."""
 
 
+class Condition(msgspec.Struct, frozen=True):
+    """A condition within an expression and its verdict."""
+
+    depth: int
+    """How many conditions it is within."""
+    source: str
+    """What was written, but for keys of tokens."""
+    matches: bool
+
+
 class Rule:
     """A compiled filter expression; `compile` makes one. Threads may share it."""
 
@@ -86,11 +96,11 @@ class Rule:
         self._expression = expression
 
     def __str__(self) -> str:
-        """The expression in canonical form."""
+        """The expression in canonical form, to be stored: keys of tokens are in it."""
         return str(self._expression)
 
     def __repr__(self) -> str:
-        return f"<Rule {self}>"
+        return f"<Rule {self.explanation().expression}>"
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -121,6 +131,18 @@ class Rule:
     def explanation(self) -> Explanation:
         """The same for programs."""
         return msgspec.json.decode(self._expression.explain_json(), type=Explanation)
+
+    def trace(self, request: Request | bytes, **facts: Unpack[Facts]) -> list[Condition]:
+        """Every condition of the expression with its verdict for the request, outermost first.
+
+        What is asked of each element of an array is no condition by itself, and is left out. Raises what `matches`
+        raises.
+        """
+        try:
+            traced = self._expression.trace_json(sample(request, facts))
+        except ValueError as error:
+            raise Failure(str(error)) from None
+        return msgspec.json.decode(traced, type=list[Condition])
 
     def sql(self) -> str:
         """The condition over the event table `http_requests` that holds for the same requests.
@@ -155,9 +177,8 @@ def compile(  # noqa: A001  its name in re too
     Raises ExpressionError for an expression that is wrong in that phase, Failure for a phase that does not exist and
     for a list that is wrong.
     """
-    named = [(name, *_kind_and_items(given)) for name, given in (lists or {}).items()]
     try:
-        return Rule(_native.Expression(expression, phase, named))
+        return Rule(_native.Expression(expression, phase, named_lists(lists)))
     except _native.ExpressionRefused as refused:
         raise ExpressionError(refused) from None
     except ValueError as error:
@@ -170,6 +191,11 @@ def canonical(expression: str) -> str:
         return _native.format_expression(expression)
     except _native.ExpressionRefused as refused:
         raise ExpressionError(refused) from None
+
+
+def named_lists(lists: Lists | None) -> list[tuple[str, str, list[str]]]:
+    """Lists as the native module takes them: name, kind and items."""
+    return [(name, *_kind_and_items(given)) for name, given in (lists or {}).items()]
 
 
 def _kind_and_items(given: Sequence[str] | tuple[str, Sequence[str]]) -> tuple[str, list[str]]:

@@ -106,7 +106,7 @@ pub(super) const JOIN: Function = Function {
         "join",
         &[Parameter::new("items", STRINGS, Literal::Refused), Parameter::new("separator", STRING, Literal::Allowed)],
         Type::String,
-        "The elements of the array as one string, with the separator between them. Missing if an element is.",
+        "The elements of the array as one string, with the separator between them. Missing if an element is, and if it would be longer than 1 MiB.",
         join,
     )
 };
@@ -173,6 +173,9 @@ fn has_value<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
     arguments.elements(0, differs).map(|all_differ| Cell::Boolean(!all_differ))
 }
 
+/// A separator that the client chooses, between elements that the client chooses, would be memory without a bound.
+const JOINED_MAX: usize = 1 << 20;
+
 fn join<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
     let separator = arguments.cell(1)?;
     let separator = separator.bytes()?;
@@ -180,9 +183,11 @@ fn join<'v>(arguments: Arguments<'_, 'v, '_>) -> Option<Cell<'v>> {
     let mut is_first = true;
     let is_whole = arguments.elements(0, |element| {
         let Some(bytes) = element.as_ref().and_then(Cell::bytes) else { return false };
-        if !std::mem::take(&mut is_first) {
-            joined.extend_from_slice(separator);
+        let separator = if std::mem::take(&mut is_first) { &[][..] } else { separator };
+        if joined.len() + separator.len() + bytes.len() > JOINED_MAX {
+            return false;
         }
+        joined.extend_from_slice(separator);
         joined.extend_from_slice(bytes);
         true
     })?;

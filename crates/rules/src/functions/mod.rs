@@ -107,6 +107,8 @@ pub struct Parameter {
     pub limits: Limits,
     /// Whether it may be left out.
     pub optional: bool,
+    /// Whether a literal is shown to nobody.
+    pub secret: bool,
 }
 
 /// A type that a parameter accepts.
@@ -244,11 +246,16 @@ impl fmt::Display for Limits {
 
 impl Parameter {
     const fn new(name: &'static str, accepts: &'static [Accepts], literal: Literal) -> Self {
-        Self { name, accepts, literal, limits: Limits::None, optional: false }
+        Self { name, accepts, literal, limits: Limits::None, optional: false, secret: false }
     }
 
     const fn optional(mut self) -> Self {
         self.optional = true;
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.secret = true;
         self
     }
 

@@ -37,7 +37,7 @@ pub(super) const IS_TIMED_HMAC_VALID_V0: Function = Function {
     ..Function::new(
         "is_timed_hmac_valid_v0",
         &[
-            Parameter::new("key", STRING, Literal::Required).limited(Limits::NotEmpty),
+            Parameter::new("key", STRING, Literal::Required).limited(Limits::NotEmpty).secret(),
             Parameter::new("token", BYTES, Literal::Allowed),
             Parameter::new("ttl", INTEGER, Literal::Required).limited(Limits::Between(1, i64::MAX)),
             Parameter::new("now", INTEGER, Literal::Allowed),

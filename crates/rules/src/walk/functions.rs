@@ -32,6 +32,11 @@ pub(super) fn call(name: &str, arguments: &[Option<&Owned>]) -> Option<Owned> {
         "join" => {
             let pieces =
                 value.elements()?.iter().map(|element| element.as_ref()?.bytes()).collect::<Option<Vec<_>>>()?;
+            let separators = bytes(1)?.len() * pieces.len().saturating_sub(1);
+            let length = separators + pieces.iter().map(|piece| piece.len()).sum::<usize>();
+            if length > 1024 * 1024 {
+                return None;
+            }
             Owned::Bytes(pieces.join(bytes(1)?))
         }
         "is_timed_hmac_valid_v0" => {

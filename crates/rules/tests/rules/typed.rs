@@ -64,6 +64,25 @@ fn a_tree_names_its_fields_and_lists() {
 }
 
 #[test]
+fn what_folding_throws_away_is_not_read() {
+    for (source, read) in [
+        ("http.request.body.raw contains \"a\" and false", &[][..]),
+        ("ssl or http.request.body.raw contains \"a\" or true", &[]),
+        ("false and len(http.request.body.raw) gt 1 or ssl", &["ssl"]),
+        ("any(http.request.uri.args.values[*] contains \"a\")", &["http.request.uri.args.values"]),
+        ("len(http.request.body.raw) gt 1 and true", &["http.request.body.raw"]),
+    ] {
+        let (lists, cache) = (Lists::default(), Cache::default());
+        let phase = Phase::RequestFirewallCustom;
+        let context = Context { phase, used_as: Use::Filter, lists: &lists, cache: &cache };
+        let compiled = rules::compile(source, &context).unwrap();
+        assert_eq!(compiled.fields().iter().map(fields::FieldId::name).collect::<Vec<_>>(), read, "{source}");
+        assert_eq!(compiled.fields(), filter(source).fields, "{source}");
+        assert_eq!(compiled.needs_body(), read.contains(&"http.request.body.raw"), "{source}");
+    }
+}
+
+#[test]
 fn what_is_refused_is_refused_alike() {
     for (source, used_as) in [
         ("http.hots eq \"a\"", Use::Filter),

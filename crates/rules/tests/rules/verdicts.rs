@@ -587,6 +587,18 @@ fn blanks_and_line_ends_do_not_count() {
 }
 
 #[test]
+fn a_joined_text_that_would_take_much_memory_is_missing() {
+    let joined = |arguments: usize| {
+        let (query, body) = (vec!["a"; arguments].join("&"), "b".repeat(64 << 10));
+        let head = format!("POST /?{query} HTTP/1.1\nHost: a\nContent-Length: {}", body.len());
+        Sample::new(&head).with_body(body.as_bytes())
+    };
+    let expression = "len(join(http.request.uri.args.names, http.request.body.raw)) gt 0";
+    check(&joined(16), &[(expression, true)]);
+    check(&joined(17), &[(expression, false)]);
+}
+
+#[test]
 fn bytes_that_are_no_text_are_compared_as_they_are() {
     let sample = Sample::new("GET /%FF HTTP/1.1\nHost: a\nX-Bytes: caf\u{e9}");
     check(
