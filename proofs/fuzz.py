@@ -62,17 +62,19 @@ SPOOL_SEGMENTS = tuple(
     for case in (
         # Every column of the first table, then a row of the second, a gap, the end.
         (
-            "01 2a 00ff03 01 9003 8301 0700ca9a3b000000 000000000000f83f 026869 027b7d 04c0000201 020178 00 010161"
-            "01 04 01 01 02 6869  02 19 01 0300000000000000 2900000000000000 2b00000000000000  03 00"
+            "00  01 2a 00ff03 01 9003 8301 0700ca9a3b000000 000000000000f83f 026869 027b7d 04c0000201 020178 00 010161"
+            "01 05 01 01 02 6869  02 19 01 0300000000000000 2900000000000000 2b00000000000000  03 00"
         ),
-        # A damaged record before a sound one, a kind from later, raw bytes, an address of sixteen bytes.
+        # Thinned: rows that were sampled away, a damaged record before a sound one, a kind from later, raw bytes, an
+        # address of sixteen bytes.
         (
+            "01  02 19 03 0900000000000000 0000000000000000 0800000000000000"
             "09 04 01 01 01 61  01 04 01 01 01 62  07 02 0000"
             "01 14 00 8000 10 20010db8000000000000000000000001  80 03 000000"
         ),
     )
 )
-"""Control byte, length and payload of each record, as the target takes them."""
+"""Whether it was thinned, then control byte, length and payload of each record, as the target takes them."""
 
 
 @dataclass

@@ -2,7 +2,8 @@
 //! whatever it holds, the segment behind it is read whole.
 //!
 //! A checksum would keep every change out, so an input is a row of records, and their heads are put around them here: a
-//! control byte (kind; whether the checksum is spoilt; whether it is no record but raw bytes), a length, a payload.
+//! control byte (kind; whether the checksum is spoilt; whether it is no record but raw bytes), a length, a payload. The first
+//! byte says whether the segment was thinned, so that its offsets do not begin at 0.
 
 #![no_main]
 
@@ -22,10 +23,10 @@ const SCHEMA: &str = concat!(
     r#"{"name":"j","type":"later","wire":"list"}]},{"name":"u","columns":[{"name":"a","type":"text","wire":"bytes"}]}]}"#,
 );
 
-/// A directory whose second segment holds one sound row, and the bytes that open the first.
+/// A directory whose second segment holds one sound row, and the bytes that open the first, as written and as thinned.
 struct Directory {
     path: PathBuf,
-    header: Vec<u8>,
+    headers: [Vec<u8>; 2],
 }
 
 thread_local! {
@@ -36,17 +37,17 @@ impl Directory {
     fn new() -> Self {
         let path = PathBuf::from(format!("/dev/shm/bartizan-fuzz-{}", std::process::id()));
         fs::create_dir_all(&path).expect("a directory in memory");
-        let mut second = header(2);
+        let mut second = header(2, "");
         second.extend(record(1, &[1, 1, 1, b'x']));
         fs::write(path.join(format!("{:020}.spool", 2)), second).expect("a sound segment");
-        Self { path, header: header(1) }
+        Self { path, headers: [header(1, ""), header(1, r#","thinned":{"one_in":10,"base":4611686018427387904}"#)] }
     }
 }
 
 fuzz_target!(|input: &[u8]| {
     DIRECTORY.with(|directory| {
-        let mut bytes = directory.header.clone();
-        let mut rest = input;
+        let Some((first, mut rest)) = input.split_first() else { return };
+        let mut bytes = directory.headers[usize::from(first & 1)].clone();
         while let Some((&[control, length], after)) = rest.split_first_chunk() {
             let (payload, after) = after.split_at(usize::from(length).min(after.len()));
             if control & 0x80 != 0 {
@@ -77,9 +78,9 @@ fuzz_target!(|input: &[u8]| {
     });
 });
 
-fn header(segment: u64) -> Vec<u8> {
+fn header(segment: u64, more: &str) -> Vec<u8> {
     let json = format!(
-        r#"{{"edge":"9767c15e-0b0d-4844-a8b4-cff8bf1613da","segment":{segment},"created_ns":1,"first_sequence":0,"schema":{SCHEMA}}}"#
+        r#"{{"edge":"9767c15e-0b0d-4844-a8b4-cff8bf1613da","segment":{segment},"created_ns":1,"first_sequence":0,"schema":{SCHEMA}{more}}}"#
     );
     let mut bytes = b"BARTSPL\n\x01\0\0\0".to_vec();
     bytes.extend((json.len() as u32).to_le_bytes());
