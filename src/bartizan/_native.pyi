@@ -31,9 +31,11 @@ __all__ = [
     "list_holds",
     "list_item_line",
     "list_items",
+    "logpush_fields_table",
     "metrics_table",
     "parse_toml",
     "phases_table",
+    "secret_names_table",
 ]
 
 class TomlSyntaxError(ValueError):
@@ -205,8 +207,8 @@ class Edge:
         """`options` is a JSON object.
 
         `acme_challenges`: directory from which HTTP-01 challenges are answered; `events`: "spool" or "off";
-        `sticky_key`: file of the key of stickiness cookies, made where it is missing. Raises ValueError for anything
-        else.
+        `sticky_key`: file of the key of stickiness cookies, `address_key`: of the key of hashed client addresses, both
+        made where they are missing. Raises ValueError for anything else.
         """
 
     def start(self, policy: bytes, sockets: list[int] | None = None, spool_lock: int | None = None) -> None:
@@ -260,6 +262,16 @@ def fields_table() -> str:
 
 def absent_fields_table() -> str:
     """Every documented field that is not here: a JSON array of objects with name, type, reason and product or null."""
+
+def logpush_fields_table() -> str:
+    """Every field that Cloudflare documents for the event tables, as a JSON array.
+
+    Each is an object with table, name, state ("filled", "partly", "later", "never"), reason (null where filled) and,
+    where no column has the field, type and product (null for "never").
+    """
+
+def secret_names_table() -> str:
+    """The names by which parameters are known for secrets: a JSON object of stems, words and last_words."""
 
 def functions_table() -> str:
     """Every function of the rules language, as a JSON array.

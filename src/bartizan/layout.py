@@ -102,6 +102,11 @@ class StateDirectory:
         return self.path / "sticky.key"
 
     @property
+    def address_key(self) -> Path:
+        """Key of the day under which events hash the addresses of clients, mode 0600; made by the edge."""
+        return self.path / "address.key"
+
+    @property
     def run(self) -> Path:
         """Control sockets and lock files; nothing in it outlives the processes."""
         return self.path / "run"

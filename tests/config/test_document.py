@@ -35,6 +35,13 @@ spool.max_bytes = 8388608
 spool.fsync = "always"
 spool.fsync_interval_ms = 250
 
+[events]
+client_ip = "hashed"
+redact = false
+secret_parameters = ["customer"]
+retention_days = 90
+retention = { ClientIP = 7 }
+
 [zones.shop]
 hosts = ["shop.example", "*.shop.example"]
 default = true
@@ -165,6 +172,13 @@ def test_the_shortest_site_gets_every_default_written_out(tmp_path: Path) -> Non
                 "fsync": "interval",
                 "fsync_interval_ms": 1000,
             },
+            "events": {
+                "client_ip": "full",
+                "redact": True,
+                "secret_parameters": [],
+                "retention_days": 30,
+                "retention": {},
+            },
         },
         "lists": {},
         "rulesets": {},
@@ -235,6 +249,13 @@ def test_every_setting_reaches_the_document(tmp_path: Path) -> None:
             "max_bytes": 8388608,
             "fsync": "always",
             "fsync_interval_ms": 250,
+        },
+        "events": {
+            "client_ip": "hashed",
+            "redact": False,
+            "secret_parameters": ["customer"],
+            "retention_days": 90,
+            "retention": {"ClientIP": 7},
         },
     }
     assert document["lists"] == {
@@ -379,5 +400,5 @@ def test_acme_zones_are_set_aside_for_the_renewal(tmp_path: Path) -> None:
 def test_the_edge_takes_a_document_with_every_setting(tmp_path: Path) -> None:
     redirect = 'action_parameters = { from_value = { target_url = { value = "https://shop.example/" } } }\n'
     text = FULL.replace('action = "redirect"\n', 'action = "redirect"\n' + redirect)
-    without_files = re.sub("(?m)^(certificates|geo) = .*$", "", text)
+    without_files = re.sub("(?m)^(certificates|geo|redact) = .*$", "", text)
     assert check_policy(made(tmp_path, without_files).document(1)) == []

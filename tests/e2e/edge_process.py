@@ -16,7 +16,10 @@ from bartizan.layout import StateDirectory
 
 
 class EdgeProcess:
-    """`python -m bartizan.edge` with a policy; a context manager. `port` and `tls_port` are set once it serves."""
+    """`python -m bartizan.edge` with a policy; a context manager. `port` and `tls_port` are set once it serves.
+
+    `said` is its log, whole once it has stopped.
+    """
 
     def __init__(self, state: StateDirectory, document: Document) -> None:
         """Writes the policy into the state directory."""
@@ -25,20 +28,20 @@ class EdgeProcess:
         self.state = state
         self.port = 0
         self.tls_port = 0
+        self.said = ""
 
     def __enter__(self) -> EdgeProcess:
         """Starts it and waits until it says where it listens."""
         command = [sys.executable, "-m", "bartizan.edge", "--state", str(self.state.path)]
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert self._process.stderr is not None
-        said = ""
         for line in self._process.stderr:
-            said += line
+            self.said += line
             if addresses := re.findall(r"(https?)://[\d.]+:(\d+)", line):
                 ports = {scheme: int(port) for scheme, port in addresses}
                 self.port, self.tls_port = ports.get("http", 0), ports.get("https", 0)
                 return self
-        raise AssertionError(f"the edge did not start: {said}")
+        raise AssertionError(f"the edge did not start: {self.said}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -46,10 +49,10 @@ class EdgeProcess:
         """Stops it."""
         self._process.terminate()
         try:
-            self._process.communicate(timeout=10)
+            self.said += self._process.communicate(timeout=10)[1]
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.communicate()
+            self.said += self._process.communicate()[1]
 
     def peak_bytes(self) -> int:
         """The most memory that was resident since the last `forget_peak`."""

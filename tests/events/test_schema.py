@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from bartizan._native import check_policy
 from bartizan.events import schema
 
 
@@ -28,8 +30,22 @@ def test_the_statement_that_makes_a_table_keeps_events_for_the_days_given() -> N
     assert statement.startswith(
         "CREATE TABLE IF NOT EXISTS `bartizan`.`firewall_events` (\n  `Datetime` DateTime64(9, 'UTC')"
     )
-    assert "TTL toDateTime(`Datetime`) + INTERVAL 7 DAY" in statement
+    assert "\nTTL toDateTime(`Datetime`) + INTERVAL 7 DAY\n" in statement
     assert "non_replicated_deduplication_window = 1000" in statement
+
+
+def test_what_rows_are_ordered_by_cannot_go_before_them() -> None:
+    for name in {column for order in schema._ORDER.values() for column in order}:
+        edge = {
+            "listen": [],
+            "spool": {"dir": "/spool"},
+            "events": {"retention": {name: 1}},
+        }
+        document = {"format": 1, "version": 1, "edge": edge, "zones": []}
+        said = [
+            diagnostic["message"] for diagnostic in msgspec.json.decode(check_policy(msgspec.json.encode(document)))
+        ]
+        assert any(message.startswith(f'"{name}" is what rows are found by') for message in said), said
 
 
 def test_names_are_quoted_for_sql() -> None:

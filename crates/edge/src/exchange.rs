@@ -17,7 +17,7 @@ mod hold;
 mod response;
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use smallvec::SmallVec;
 
 use crate::body::{BodyError, Held, Then};
 use crate::deadlines::{Deadline, Lane, Timer};
-use crate::events::{self, Record};
+use crate::events::{self, Located, Record};
 use crate::headers;
 use crate::live::{Live, Served};
 use crate::metrics::Metric;
@@ -61,6 +61,10 @@ pub struct Client {
     pub trusted: bool,
     /// The codec's limits.
     pub limits: http1::Limits,
+    /// The round-trip time of the connection when it was accepted, in milliseconds, where the system says it.
+    pub rtt_ms: Option<u32>,
+    /// Where the client of the last request was, for its next one.
+    pub located: RefCell<Option<Box<Located>>>,
 }
 
 /// The client's side of a request body.
@@ -222,8 +226,7 @@ pub async fn run<B: RequestBody, S: ResponseSink>(
         worker.recorder.response(record.status);
     }
     record.end(sink.sent(), body.received() + head.head_bytes() as u64, ending);
-    let zone = found.served().map(|served| &*served.name);
-    events::leave(worker, client, &connection, head, &record, zone, &settings.colo);
+    events::leave(client, &connection, head, &record, found.served(), settings);
     ending
 }
 

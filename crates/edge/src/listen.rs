@@ -6,6 +6,7 @@
 //! process listens silently; all are closed together, after what was queued on them has been accepted. A connection stays
 //! on the thread that accepted it.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use fields::{Connection, Tls};
+use fields::{Connection, Tls, Transport};
 use rustix::io::Errno;
 use tokio::net::TcpStream;
 
@@ -215,6 +216,7 @@ async fn connection(worker: Rc<Worker>, socket: TcpStream, peer: SocketAddr, lis
     drop(live);
     let (mut source, mut destination) = (peer, local.ip());
     let mut socket = ClientSocket::new(socket);
+    let rtt_ms = socket.meter().measured().map(|measured| measured.round_trip.as_millis() as u32);
     let mut early = Vec::new();
     let mut place = None;
     if listen.proxy_protocol {
@@ -254,6 +256,8 @@ async fn connection(worker: Rc<Worker>, socket: TcpStream, peer: SocketAddr, lis
         address: source.ip().to_canonical().to_string(),
         trusted,
         limits: client_limits,
+        rtt_ms,
+        located: RefCell::default(),
     };
     if !listen.tls {
         return plain(client, socket, early, timer).await;

@@ -23,6 +23,7 @@ use crate::live::Live;
 use crate::metrics::{Metric, Metrics, Recorder, Sample};
 use crate::origin::{self, Origins, Pool, PoolLimits};
 use crate::policy::{self, Diagnostic, EdgeSettings, FsyncPolicy, Policy, Report};
+use crate::pseudonym::Pseudonyms;
 use crate::ray::{RayKey, Rays};
 use crate::tls::{Acceptor, CertificateStore};
 use crate::worker::{Shared, Worker};
@@ -49,6 +50,9 @@ pub struct Options {
     /// The file of the key of stickiness cookies, made where it is missing; without one, clients change their server
     /// when the edge starts anew.
     pub sticky_key: Option<PathBuf>,
+    /// The file of the key of the day, under which events keep the addresses of clients where they are hashed; without
+    /// one, those of a client differ when the edge starts anew.
+    pub address_key: Option<PathBuf>,
 }
 
 /// Whether events are written.
@@ -213,7 +217,8 @@ impl Edge {
         recorder.set(Metric::PolicyZones, live.policy.zones().len() as u64);
         let tls = Acceptor::new(Arc::clone(&certificates)).map_err(StartError::Tls)?;
         let live = policy::Shared::new(Arc::new(live)).map_err(StartError::System)?;
-        let shared = Arc::new(Shared::new(live, tls, metrics, options.acme_challenges.clone()));
+        let pseudonyms = Pseudonyms::open(options.address_key.as_deref()).map_err(StartError::System)?;
+        let shared = Arc::new(Shared::new(live, tls, metrics, pseudonyms, options.acme_challenges.clone()));
         let grace_ms = Arc::new(AtomicU64::new(settings.limits.drain_timeout_ms));
         // From here on an error drops the edge, which stops the threads that run already.
         let edge = Self {
@@ -470,7 +475,7 @@ fn sticky_key(file: &Path) -> io::Result<[u8; 32]> {
 }
 
 /// Writes a key beside its place and moves it there, so that a crash never leaves half a key to stop the next start.
-fn keep_key(file: &Path, key: &[u8; 32]) -> io::Result<()> {
+pub(crate) fn keep_key(file: &Path, key: &[u8]) -> io::Result<()> {
     let mut new = file.as_os_str().to_owned();
     new.push(".new");
     let new = Path::new(&new);

@@ -15,6 +15,7 @@ use crate::metrics::{Metrics, Recorder};
 use crate::origin;
 
 use crate::policy;
+use crate::pseudonym::Pseudonyms;
 use crate::ray::{RayId, Rays};
 use crate::tls;
 use crate::wire::Buffers;
@@ -35,6 +36,8 @@ pub struct Shared {
     pub acme_challenges: Option<std::path::PathBuf>,
     /// What requests to origins are marked with.
     pub loop_mark: LoopMark,
+    /// What events keep of the addresses of clients.
+    pub pseudonyms: Pseudonyms,
     draining: AtomicBool,
     drain: tokio::sync::Notify,
 }
@@ -51,6 +54,7 @@ impl Shared {
         live: policy::Shared<Live>,
         tls: tls::Acceptor,
         metrics: Arc<Metrics>,
+        pseudonyms: Pseudonyms,
         acme_challenges: Option<std::path::PathBuf>,
     ) -> Self {
         Self {
@@ -61,6 +65,7 @@ impl Shared {
             metrics,
             acme_challenges,
             loop_mark: LoopMark::random(),
+            pseudonyms,
             draining: AtomicBool::new(false),
             drain: tokio::sync::Notify::new(),
         }

@@ -65,9 +65,23 @@ impl Geo {
         record.country.iso_code
     }
 
+    /// What events keep of where an address is.
+    pub fn locate(&self, address: IpAddr) -> Location {
+        let place = self.look_up(address);
+        Location {
+            asnum: place.asnum as u32,
+            organization: place.organization.to_owned(),
+            country: place.country.to_ascii_lowercase(),
+            region_code: place.region_code.to_owned(),
+            city: place.city.to_owned(),
+            latitude: place.lat,
+            longitude: place.lon,
+        }
+    }
+
     /// What is known of an address.
     pub(crate) fn look_up(&self, address: IpAddr) -> Place<'_> {
-        let system: System =
+        let system: System<'_> =
             self.autonomous_systems.as_ref().map(|database| database.look_up(address)).unwrap_or_default();
         let record: Record<'_> = self.places.as_ref().map(|database| database.look_up(address)).unwrap_or_default();
         let country = record.country.iso_code;
@@ -79,6 +93,7 @@ impl Geo {
         let degrees = |degrees: Option<f64>| degrees.map(|degrees| degrees.to_string()).unwrap_or_default();
         Place {
             asnum: i64::from(system.autonomous_system_number),
+            organization: system.autonomous_system_organization,
             city: record.city.names.en,
             continent: record.continent.code,
             country,
@@ -96,10 +111,30 @@ impl Geo {
     }
 }
 
+/// Where an address is, as events keep it; what is not known is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Location {
+    /// The number of the autonomous system; 0 if unknown.
+    pub asnum: u32,
+    /// Who runs it.
+    pub organization: String,
+    /// The country, two small letters.
+    pub country: String,
+    /// Its first subdivision.
+    pub region_code: String,
+    /// The city, in English.
+    pub city: String,
+    /// Degrees.
+    pub latitude: String,
+    /// Degrees.
+    pub longitude: String,
+}
+
 /// What is known of an address, named as the fields are.
 #[derive(Debug)]
 pub(crate) struct Place<'g> {
     pub asnum: i64,
+    pub organization: &'g str,
     pub city: &'g str,
     pub continent: &'g str,
     pub country: &'g str,
@@ -139,6 +174,7 @@ impl Place<'_> {
 /// Where an address is of which nothing is known.
 pub(crate) static NOWHERE: Place<'static> = Place {
     asnum: 0,
+    organization: "",
     city: "",
     continent: "",
     country: "",
@@ -156,8 +192,9 @@ pub(crate) static NOWHERE: Place<'static> = Place {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct System {
+struct System<'g> {
     autonomous_system_number: u32,
+    autonomous_system_organization: &'g str,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -170,7 +207,7 @@ struct Record<'g> {
     #[serde(borrow)]
     country: Country<'g>,
     #[serde(borrow)]
-    location: Location<'g>,
+    location: Coordinates<'g>,
     #[serde(borrow)]
     postal: Postal<'g>,
     #[serde(borrow)]
@@ -213,7 +250,7 @@ struct Country<'g> {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Location<'g> {
+struct Coordinates<'g> {
     latitude: Option<f64>,
     longitude: Option<f64>,
     metro_code: Option<u16>,
@@ -285,6 +322,21 @@ mod tests {
         assert_eq!(looked_up("203.0.113.1"), nowhere);
         assert_eq!(looked_up("198.51.100.1"), nowhere, "a record of another form is none");
         assert_eq!(Geo::default().look_up("192.0.2.7".parse().unwrap()).country, "");
+    }
+
+    #[test]
+    fn an_event_keeps_where_an_address_is() {
+        let expected = Location {
+            asnum: 64_496,
+            organization: "Example Networks".into(),
+            country: "gb".into(),
+            region_code: "ENG".into(),
+            city: "London".into(),
+            latitude: "51.5142".into(),
+            longitude: "-0.0931".into(),
+        };
+        assert_eq!(geo().locate("192.0.2.7".parse().unwrap()), expected);
+        assert_eq!(geo().locate("203.0.113.1".parse().unwrap()), Location::default());
     }
 
     #[test]

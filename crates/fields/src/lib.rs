@@ -32,7 +32,7 @@ mod multipart;
 #[path = "../tests/support/mmdb.rs"]
 mod mmdb;
 
-pub use geo::{Database, Geo};
+pub use geo::{Database, Geo, Location};
 pub use hello::Hello;
 pub use normalize::Normalization;
 pub use request::{Body, Connection, Measured, Request, Response, Timings, Tls, Transport};

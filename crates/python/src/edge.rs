@@ -92,8 +92,8 @@ impl Edge {
 
 #[pymethods]
 impl Edge {
-    /// `options` is a JSON object: `acme_challenges`, `events` (`spool`, `off`), `sticky_key` (a
-    /// file, made where it is missing).
+    /// `options` is a JSON object: `acme_challenges`, `events` (`spool`, `off`), `sticky_key`, `address_key` (files, made where
+    /// they are missing).
     #[new]
     fn new(options: &[u8]) -> PyResult<Self> {
         let options = serde_json::from_slice(options)

@@ -30,8 +30,8 @@ mod _native {
     use super::spool::{SpoolBatch, SpoolReader, SpoolWriter, event_tables};
     #[pymodule_export]
     use super::tables::{
-        absent_fields_table, absent_functions_table, actions_table, fields_table, functions_table, metrics_table,
-        phases_table,
+        absent_fields_table, absent_functions_table, actions_table, fields_table, functions_table,
+        logpush_fields_table, metrics_table, phases_table, secret_names_table,
     };
     #[pymodule_export]
     use super::toml::{TomlSpans, TomlSyntaxError, parse_toml};

@@ -2,6 +2,8 @@
 
 use edge::metrics::{Definition, FAMILIES, METRICS};
 use edge::policy::ACTIONS;
+use edge::redact;
+use fields::columns::{self, DIFFERENCES, TABLES, is_ours};
 use fields::table::{ABSENT, ALIASES, Available, Presence, TABLE};
 use pyo3::prelude::*;
 use rules::Phase;
@@ -48,6 +50,38 @@ pub fn absent_fields_table() -> String {
         })
     });
     rows.collect::<Value>().to_string()
+}
+
+/// Every field that Cloudflare documents for the event tables: `table`, `name`, `state` (`filled`, `partly`, `later`,
+/// `never`), and but for `filled` `reason`; `type` is the documented one where no column has the field, `product` what it
+/// will come with.
+#[pyfunction]
+pub fn logpush_fields_table() -> String {
+    let columns = TABLES.iter().flat_map(|table| table.columns.iter().map(move |column| (table, column)));
+    let here = columns.filter(|(table, column)| !is_ours(&table.name, &column.name)).map(|(table, column)| {
+        let of_table = DIFFERENCES.iter().find(|(name, _)| *name == table.name).map_or(&[][..], |(_, found)| found);
+        let difference = of_table.iter().find(|(name, _)| *name == column.name).map(|(_, difference)| *difference);
+        let state = if difference.is_some() { "partly" } else { "filled" };
+        json!({ "table": table.name, "name": column.name, "state": state, "reason": difference })
+    });
+    let lacking = columns::ABSENT.iter().map(|absent| {
+        json!({
+            "table": absent.table,
+            "name": absent.name,
+            "state": if absent.lack.product.is_some() { "later" } else { "never" },
+            "reason": absent.lack.reason,
+            "type": absent.kind,
+            "product": absent.lack.product,
+        })
+    });
+    here.chain(lacking).collect::<Value>().to_string()
+}
+
+/// The names by which parameters of URLs are known for secrets: `stems`, `words` and `last_words`, each of these with what
+/// before it says that it is none.
+#[pyfunction]
+pub fn secret_names_table() -> String {
+    json!({ "stems": redact::STEMS, "words": redact::WORDS, "last_words": redact::LAST_WORDS }).to_string()
 }
 
 /// Every function of the rules language: name, signature, summary, where it is allowed, whether once only, and examples.

@@ -56,7 +56,7 @@ const START: u64 = 1_795_246_119_038_879_862;
 /// The text of every text column of a full row.
 const TEXT: &str = "/products/shoes/running/4711?color";
 
-/// A row as an ordinary GET through TLS leaves it: 38 columns, about 530 bytes.
+/// A row as an ordinary GET through TLS leaves it.
 fn encode(buffer: &mut Vec<u8>, number: u64) -> Row<'_> {
     let client = IpAddr::V4(Ipv4Addr::from(0xC000_0200 + (number as u32 & 0xFF)));
     let origin = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -71,7 +71,15 @@ fn encode(buffer: &mut Vec<u8>, number: u64) -> Row<'_> {
     row.set(column::RAY_ID, ray.as_slice());
     row.set(column::ZONE_NAME, "shop");
     row.set(column::CLIENT_IP, client);
+    row.set(column::CLIENT_ASN, 64_496u32);
+    row.set(column::CLIENT_COUNTRY, "gb");
+    row.set(column::CLIENT_REGION_CODE, "ENG");
+    row.set(column::CLIENT_CITY, "London");
+    row.set(column::CLIENT_LATITUDE, "51.5142");
+    row.set(column::CLIENT_LONGITUDE, "-0.0931");
     row.set(column::CLIENT_SRC_PORT, 40_000 + (number & 0xFFF) as u16);
+    row.set(column::CLIENT_TCP_RTT_MS, 12u32);
+    row.set(column::CLIENT_REQUEST_SOURCE, "eyeball");
     row.set(column::CLIENT_REQUEST_METHOD, "GET");
     row.set(column::CLIENT_REQUEST_HOST, "shop.example");
     row.set(column::CLIENT_REQUEST_PATH, "/products/shoes/running/4711");
@@ -90,6 +98,11 @@ fn encode(buffer: &mut Vec<u8>, number: u64) -> Row<'_> {
     row.set(column::JA4, "t13d1516h2_8daaf6152771_02713d6af862");
     row.set(column::EDGE_SERVER_PORT, 443u16);
     row.set(column::EDGE_COLO_CODE, "LOC");
+    row.set(column::EDGE_PATHING_OP, "wl");
+    row.set(column::EDGE_PATHING_SRC, "macro");
+    row.set(column::EDGE_PATHING_STATUS, "nr");
+    row.set(column::EDGE_REQUEST_HOST, "shop.example");
+    row.set(column::EDGE_SERVER_IP, origin);
     row.set(column::EDGE_RESPONSE_STATUS, 200u16);
     row.set(column::EDGE_RESPONSE_BYTES, 14_382u64);
     row.set(column::EDGE_RESPONSE_BODY_BYTES, 14_002u64);
@@ -98,6 +111,9 @@ fn encode(buffer: &mut Vec<u8>, number: u64) -> Row<'_> {
     row.set(column::EDGE_TIME_TO_FIRST_BYTE_MS, 4u32);
     row.set(column::ORIGIN_IP, origin);
     row.set(column::ORIGIN_RESPONSE_STATUS, 200u16);
+    row.set(column::ORIGIN_RESPONSE_BYTES, 51_914u64);
+    row.set(column::ORIGIN_RESPONSE_HTTP_LAST_MODIFIED, "Sun, 06 Nov 1994 08:49:37 GMT");
+    row.set(column::ORIGIN_RESPONSE_TIME, 3_271_828u64);
     row.set(column::ORIGIN_RESPONSE_DURATION_MS, 3u32);
     row.set(column::ORIGIN_RESPONSE_HEADER_RECEIVE_DURATION_MS, 3u32);
     row.set(column::ORIGIN_REQUEST_HEADER_SEND_DURATION_MS, 0u32);

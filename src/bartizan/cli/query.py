@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from bartizan.analytics.queries import QUERIES, find
-from bartizan.cli.printable import printable
+from bartizan.cli.printable import printable, printable_json, printable_lines
 from bartizan.events import control
 from bartizan.events.engine import Limits
 from bartizan.failure import Failure
@@ -61,6 +61,9 @@ def query(
     answer = control.query(socket_file, sql, FORMATS[format], Limits(seconds=timeout))
     if format == "table":
         _table(answer)
+    elif sys.stdout.isatty():
+        text = answer.decode(errors="replace")
+        sys.stdout.write(printable_json(text) if format == "json" else printable_lines(text))
     else:
         sys.stdout.buffer.write(answer)
         sys.stdout.buffer.flush()
@@ -84,7 +87,8 @@ def _table(answer: bytes) -> None:
         decoded = msgspec.json.decode(answer, type=_Answer)
     except msgspec.DecodeError:
         # A FORMAT of its own in the statement.
-        sys.stdout.write(answer.decode(errors="replace"))
+        text = answer.decode(errors="replace")
+        sys.stdout.write(printable_lines(text) if sys.stdout.isatty() else text)
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in decoded.meta:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bartizan.cli.printable import printable
+from bartizan.cli.printable import printable, printable_json
 from bartizan.cli.tail import rfc3339
 from bartizan.events import control
 from bartizan.events.location import spool_directory
@@ -48,7 +48,7 @@ def ray(*, ray_id: str, site: Path | None, state: Path | None, json: bool) -> in
     judged = _considered(installation, found)
     if json:
         report = {**msgspec.structs.asdict(shown), "expressions": why, "considered": judged}
-        sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
+        sys.stdout.write(printable_json(msgspec.json.encode(report).decode()) + "\n")
     else:
         _print(shown, why)
         _print_considered(judged)

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from bartizan.cli.printable import printable
+from bartizan.cli.printable import printable, printable_json
 from bartizan.events import schema
 from bartizan.events.location import spool_directory
 from bartizan.events.tail import Judge, Row, Selection, coming, newest
@@ -114,7 +114,7 @@ def _is_status(text: str) -> bool:
 def _show(row: Row, table: str, names: tuple[str, ...], *, json: bool, chosen: bool) -> None:
     if json:
         shown = {name: row[name] for name in names if name in row} if chosen else row
-        sys.stdout.write(msgspec.json.encode(_readable(shown, table)).decode() + "\n")
+        sys.stdout.write(printable_json(msgspec.json.encode(_readable(shown, table)).decode()) + "\n")
         return
     line = " ".join(_cell(name, row.get(name)).ljust(_WIDTHS.get(name, 0)) for name in names)
     if sys.stdout.isatty():

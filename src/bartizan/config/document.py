@@ -135,6 +135,7 @@ class _Edge(msgspec.Struct):
     limits: dict[str, int]
     geo: settings.Geo
     spool: settings.Spool
+    events: settings.Events
 
 
 class _List(msgspec.Struct):
@@ -174,7 +175,7 @@ def parts(
     paths = _Paths(directory)
     rulesets = {name: ruleset_id(name, ruleset) for name, ruleset in site.rulesets.items()}
     return Parts(
-        edge=_encode(_edge(site.edge, paths, spool)),
+        edge=_encode(_edge(site.edge, site.events, paths, spool)),
         lists={name: _list(source, list_items.get(name)) for name, source in sorted(site.lists.items())},
         rulesets={
             rulesets[name]: _encode(_ruleset(name, ruleset, rulesets))
@@ -228,7 +229,7 @@ def _located(part: Any, paths: _Paths) -> Any:
     return msgspec.structs.replace(part, **changed)
 
 
-def _edge(edge: Edge, paths: _Paths, spool: Path) -> _Edge:
+def _edge(edge: Edge, events: settings.Events, paths: _Paths, spool: Path) -> _Edge:
     plain = edge.listen if edge.listen or edge.listen_tls else [DEFAULT_LISTEN]
     return _Edge(
         listen=[_listen(listener, tls=False) for listener in plain]
@@ -241,6 +242,7 @@ def _edge(edge: Edge, paths: _Paths, spool: Path) -> _Edge:
         spool=msgspec.structs.replace(
             edge.spool, dir=paths.of(edge.spool.dir) if edge.spool.dir is not None else str(spool)
         ),
+        events=events,
     )
 
 

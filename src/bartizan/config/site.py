@@ -22,6 +22,7 @@ __all__ = [
     "CertificateFiles",
     "Compression",
     "Edge",
+    "Events",
     "Geo",
     "Hsts",
     "ListItem",
@@ -594,10 +595,52 @@ class Account(Settings):
     error_pages: ErrorPages = {}
 
 
+class Events(Settings):
+    """What the events of requests keep, and for how long. `docs/security/what-is-stored.md` lists all of it."""
+
+    client_ip: Annotated[
+        Literal["full", "truncated", "hashed"],
+        Meta(
+            description=(
+                "How addresses of clients are kept: whole; as their network, 24 bits of IPv4 and 48 of IPv6; or as a "
+                "pseudonym that stays the same for a day (UTC) and cannot be joined with that of another day."
+            )
+        ),
+    ] = "full"
+    redact: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Whether URLs are kept without the values of parameters that are named like secrets (`token`, "
+                "`password`, `key`, `code` and so on), and without user information. Off keeps passwords of visitors."
+            )
+        ),
+    ] = True
+    secret_parameters: Annotated[
+        list[str],
+        Meta(
+            description="More names of parameters whose values are not kept; capitals, `-`, `_` and the like are one."
+        ),
+    ] = []
+    retention_days: Annotated[
+        int, Meta(ge=1, le=3650, description="Days that the event store keeps events; whole days are dropped.")
+    ] = 30
+    retention: Annotated[
+        dict[str, Annotated[int, Meta(ge=1, le=3650)]],
+        Meta(
+            description=(
+                "Days that the event store keeps the values of single columns, by name, where they are fewer: after "
+                "them the column is empty. In every event table that has the column."
+            )
+        ),
+    ] = {}
+
+
 class Site(Settings, kw_only=True):
     """A whole site file."""
 
     edge: Annotated[Edge, Meta(description="The machine: addresses, threads, limits.")] = field(default_factory=Edge)
+    events: Annotated[Events, Meta(description="What events keep, and for how long.")] = field(default_factory=Events)
     zones: Annotated[
         dict[Name, Zone],
         Meta(

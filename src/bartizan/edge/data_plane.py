@@ -31,6 +31,7 @@ class Edge:
     `events` says whether requests leave events in the policy's spool; `acme_challenges` names the directory from which
     ACME HTTP-01 challenges are answered (RFC 8555 §8.3); `sticky_key` names the file of the key that signs stickiness
     cookies, made where it is missing: without one, clients change their origin server when the edge starts anew.
+    `address_key` names that of the key under which events hash the addresses of clients, where the policy says so.
     """
 
     def __init__(
@@ -40,12 +41,15 @@ class Edge:
         events: Literal["spool", "off"] = "spool",
         acme_challenges: Path | None = None,
         sticky_key: Path | None = None,
+        address_key: Path | None = None,
     ) -> None:
         options: dict[str, str] = {"events": events}
         if acme_challenges is not None:
             options["acme_challenges"] = str(acme_challenges)
         if sticky_key is not None:
             options["sticky_key"] = str(sticky_key)
+        if address_key is not None:
+            options["address_key"] = str(address_key)
         # A file is read when it is needed: the document of a thousand zones is 28 MB, too much to keep.
         self._policy = msgspec.json.encode(policy) if isinstance(policy, Mapping) else policy
         self._native = _native.Edge(msgspec.json.encode(options))

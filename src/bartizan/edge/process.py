@@ -55,7 +55,12 @@ def run(state: StateDirectory, *, take_over: bool = False) -> None:
             held.enter_context(before)
             lock = before.handed.edge_lock
             held.callback(os.close, lock)
-        edge = Edge(_policy(state), acme_challenges=state.acme / "challenges", sticky_key=state.sticky_key)
+        edge = Edge(
+            _policy(state),
+            acme_challenges=state.acme / "challenges",
+            sticky_key=state.sticky_key,
+            address_key=state.address_key,
+        )
         try:
             for number in _STOPS:
                 signal.signal(number, _raise_stopped)

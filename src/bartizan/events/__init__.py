@@ -5,6 +5,8 @@
                                    └─► `tail`, `ray`: read the files themselves, with nothing else running
 
 `schema.py`     the event tables as the edge writes them, and their ClickHouse definition
+`retention.py`  how long the event store keeps what
+`stored.py`     the page about what is kept of visitors
 `location.py`   where an installation keeps its spool
 `journal.py`    how far the spool has been shipped, and the batch in hand
 `progress.py`   how far all sinks are, told to the edge, which makes room by it

@@ -16,6 +16,8 @@ import msgspec
 
 from bartizan.events import schema
 from bartizan.events.event_tables import EventTables
+from bartizan.events.retention import Retention
+from bartizan.events.retention import tables as kept_tables
 from bartizan.events.sinks.contract import SinkFailed
 from bartizan.events.statement import HARMLESS_TABLE_FUNCTIONS, refusal
 from bartizan.failure import Failure
@@ -63,17 +65,19 @@ class Engine:
     Raises Failure if chDB is not installed or another process has the directory.
     """
 
-    def __init__(self, directory: Path, retention_days: int = schema.RETENTION_DAYS) -> None:
+    def __init__(self, directory: Path, retention: Retention | None = None) -> None:
         try:
             import chdb
         except ImportError as error:
             raise Failure(MISSING) from error
         self._chdb: Any = chdb
         self._path = str(directory)
+        self._retention = retention or Retention()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             self._connection = self._chdb.connect(self._path)
-            self._tables = EventTables(self._run, retention_days, alone=True)
+            self._tables = EventTables(self._run, self._retention.days, alone=True)
+            self._change_retention(self._connection, self._retention)
         except (RuntimeError, chdb.ChdbError) as error:
             raise Failure(
                 f"the event store {directory} cannot be opened: {_reason(error)}; it takes one process at a time, "
@@ -143,6 +147,29 @@ class Engine:
         with self._opening:
             if self._queries == 0:
                 self._connection.close()
+
+    def keep(self, retention: Retention) -> None:
+        """Keeps events as long as `retention` says from now on. Raises SinkFailed."""
+        if retention == self._retention:
+            return
+        try:
+            # Inserts go on beside it, each on a connection of its own.
+            with self._opening:
+                connection = self._chdb.connect(self._path)
+            try:
+                self._change_retention(connection, retention)
+            finally:
+                with self._opening:
+                    connection.close()
+            self._retention = retention
+        except (RuntimeError, self._chdb.ChdbError) as error:
+            raise SinkFailed(_reason(error), "the days before stay in effect until the next apply") from error
+
+    def _change_retention(self, connection: Any, retention: Retention) -> None:
+        for kept in kept_tables():
+            existing = connection.query(f"SHOW CREATE TABLE {kept.qualified}", "Raw").bytes().decode()
+            for statement in kept.changes(retention, existing):
+                connection.query(statement)
 
     def _run(self, statement: str) -> bytes:
         answer: bytes | None = self._connection.query(statement, "TabSeparated").bytes()

@@ -1,4 +1,4 @@
-"""Where an installation keeps its spool: in the state directory, unless the policy in effect says otherwise."""
+"""What the event owner takes from the policy in effect: where events are spooled, and how long they are kept."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from bartizan.events.retention import Retention
 from bartizan.layout import StateDirectory
 
 
@@ -15,6 +16,7 @@ class _Spool(msgspec.Struct):
 
 class _Edge(msgspec.Struct):
     spool: _Spool = msgspec.field(default_factory=_Spool)
+    events: Retention = Retention()
 
 
 class _Policy(msgspec.Struct):
@@ -22,10 +24,19 @@ class _Policy(msgspec.Struct):
 
 
 def spool_directory(state: StateDirectory) -> Path:
-    """The directory of the segments. It need not exist yet."""
+    """The directory of the segments, in the state directory unless the policy says otherwise. It need not exist yet."""
+    named = _settings(state).spool.dir
+    return Path(named) if named else state.spool
+
+
+def retention(state: StateDirectory) -> Retention:
+    """How long the policy in effect wants events kept."""
+    return _settings(state).events
+
+
+def _settings(state: StateDirectory) -> _Edge:
     try:
-        document = msgspec.json.decode(state.current_policy.read_bytes(), type=_Policy)
+        return msgspec.json.decode(state.current_policy.read_bytes(), type=_Policy).edge
     except (OSError, msgspec.DecodeError):
-        # No policy yet, or one that only its owner reads: the default is where the edge then writes, too.
-        return state.spool
-    return Path(document.edge.spool.dir) if document.edge.spool.dir else state.spool
+        # No policy yet, or one that only its owner reads: the defaults are what the edge then goes by, too.
+        return _Edge()

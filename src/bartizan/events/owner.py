@@ -20,12 +20,13 @@ from bartizan.control import ControlServer, Message
 from bartizan.events.control import Request, Status
 from bartizan.events.deliveries import Deliveries
 from bartizan.events.engine import MISSING, Engine, QueryRefused, installed
-from bartizan.events.location import spool_directory
+from bartizan.events.location import retention, spool_directory
+from bartizan.events.sinks.contract import SinkFailed
 from bartizan.layout import StateDirectory
 from bartizan.lock import sole
 
 _LOOK_S: Final = 0.5
-"""Between two looks at the settings of the sinks: `apply` does not wait for the event owner."""
+"""Between two looks at the settings: `apply` does not wait for the event owner."""
 
 SWITCHED_OFF: Final = "the event store is switched off; remove `enabled = false` from [sinks.chdb]"
 
@@ -42,6 +43,7 @@ class Owner:
         self._opening = threading.Lock()
         state.run.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.engine: Engine | None = None
+        self._policy_seen = self._policy_stamp()
         with ExitStack() as opened:
             opened.enter_context(sole(state.events_lock, "an event owner", "stop it, or use another state directory"))
             opened.callback(self._close_engine)
@@ -58,6 +60,7 @@ class Owner:
             self._deliveries.start()
             while not self._stopping.wait(_LOOK_S):
                 self._deliveries.follow()
+                self._follow_policy()
             self._deliveries.stop()
 
     def stop(self) -> None:
@@ -81,8 +84,28 @@ class Owner:
         with self._opening:
             if self.engine is None:
                 # Journals are beside the engine's directory, not in it: what it keeps there is its own.
-                self.engine = Engine(self._state.analytics / "chdb")
+                self.engine = Engine(self._state.analytics / "chdb", retention(self._state))
             return self.engine
+
+    def _follow_policy(self) -> None:
+        """Keeps events as long as a policy says that was applied since the last call."""
+        stamp = self._policy_stamp()
+        if stamp == self._policy_seen or self.engine is None:
+            return
+        try:
+            self.engine.keep(retention(self._state))
+        except SinkFailed:
+            _log.exception(
+                "how long events are kept cannot be changed; the days before stay in effect until the next apply"
+            )
+        self._policy_seen = stamp
+
+    def _policy_stamp(self) -> tuple[int, int] | None:
+        try:
+            status = self._state.current_policy.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_ino, status.st_mtime_ns
 
     def _close_engine(self) -> None:
         if self.engine is not None:

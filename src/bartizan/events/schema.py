@@ -6,11 +6,11 @@ The source is `crates/fields/src/columns.rs`, read through `bartizan._native.eve
 from __future__ import annotations
 
 from functools import cache
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
-from bartizan._native import event_tables
+from bartizan._native import event_tables, logpush_fields_table
 
 DATABASE: Final = "bartizan"
 """The ClickHouse database of the event tables, and the default one of queries."""
@@ -42,6 +42,20 @@ _ORDER: Final = {
     "firewall_events": ("ZoneName", "Datetime"),
     "bartizan_refusals": ("Reason", "Datetime"),
 }
+
+
+class Field(msgspec.Struct, frozen=True):
+    """A field that Cloudflare documents for one of the tables, and whether events have it."""
+
+    table: str
+    name: str
+    state: Literal["filled", "partly", "later", "never"]
+    reason: str | None = None
+    """In what it differs, or why it is not here."""
+    type: str | None = None
+    """The documented type of what is not here."""
+    product: str | None = None
+    """The package that it will come with."""
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -77,6 +91,12 @@ class Table(msgspec.Struct, frozen=True):
 def tables() -> tuple[Table, ...]:
     """The tables that this release writes."""
     return tuple(table_of(name, columns) for name, columns in event_tables())
+
+
+@cache
+def fields() -> tuple[Field, ...]:
+    """The documented fields of the tables: those that are columns first, in row order."""
+    return tuple(msgspec.json.decode(logpush_fields_table(), type=list[Field]))
 
 
 def table_of(name: str, columns: list[tuple[str, str, str]]) -> Table:

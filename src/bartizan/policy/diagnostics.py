@@ -78,6 +78,8 @@ def _site_path(path: SettingPath, site: Site, zones: list[str]) -> SettingPath:
             plain = len(site.edge.listen) or (0 if site.edge.listen_tls else 1)
             key, place = ("listen", index) if index < plain else ("listen_tls", index - plain)
             return ("edge", key, place, *rest)
+        case ("edge", "events", *rest):
+            return ("events", *rest)
     return path
 
 

@@ -18,7 +18,7 @@ use super::{Answer, Exchange, Failed, RequestBody, ResponseSink};
 use crate::body::{Held, Then};
 use crate::compress::{self, Encoder};
 use crate::deadlines::{Deadline, Lane, Timer, within};
-use crate::events::Record;
+use crate::events::{self, Record};
 use crate::headers::{self, Told};
 use crate::limits::Limits;
 use crate::live::Served;
@@ -144,7 +144,7 @@ impl<'e> Exchange<'e> {
         record: &mut Record,
     ) -> Result<(), Failed> {
         let cookie = checkout.assign_cookie.then(|| checkout.server.sticky_cookie(self.connection.scheme_https));
-        let Checkout { connection, server, reused, timings, assign_cookie, peer, generation } = checkout;
+        let Checkout { connection, server, reused, timings, assign_cookie, ends, generation } = checkout;
         let (result, resting) = match connection {
             OriginConnection::Http1(stream) => {
                 let wire = Wire::new(stream, Rc::clone(&self.worker.buffers));
@@ -188,7 +188,7 @@ impl<'e> Exchange<'e> {
             Err(_) | Ok(()) => {}
         }
         if let Some(connection) = resting {
-            let checkout = Checkout { connection, server, reused, timings, assign_cookie, peer, generation };
+            let checkout = Checkout { connection, server, reused, timings, assign_cookie, ends, generation };
             self.worker.pool.put_back(checkout);
         }
         result
@@ -248,6 +248,7 @@ impl<'e> Exchange<'e> {
             if let Some(changes) = record.rules.changes() {
                 headers::change_request(&mut lines, &changes.request_headers);
             }
+            record.origin_host = events::host_of(&lines);
             let target = self.target.as_deref().unwrap_or(self.head.path_and_query());
             let length = match body.length() {
                 // The held body is whole, so its length is known whatever its framing was.
@@ -519,6 +520,7 @@ impl<'e> Exchange<'e> {
                 }
             };
             let Some((bytes, then)) = piece? else { break };
+            record.origin_body += bytes.len() as u64;
             match &mut encoder {
                 None => {
                     sink.piece(self.timer, bytes, then).await?;

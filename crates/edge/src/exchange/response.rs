@@ -8,7 +8,7 @@ use rules::Phase;
 use serde_json::{Map, Value};
 
 use super::{Exchange, Failed, ResponseSink};
-use crate::events::{Kept, Record};
+use crate::events::{self, Kept, Record};
 use crate::headers::{self, Lines};
 use crate::live::Served;
 use crate::policy::{CustomFields, ErrorPage, HeaderChange};
@@ -189,6 +189,7 @@ impl Exchange<'_> {
     pub(super) fn keep_fields(&self, record: &mut Record, lines: &[Line<'_>], raw: &Headers) {
         let Some(changes) = record.rules.changes() else { return };
         let Some(fields) = &changes.log else { return };
+        let settings = &self.found.settings().events;
         let sent = self.head.headers();
         let mut request = Map::new();
         for name in &fields.raw_request {
@@ -202,8 +203,8 @@ impl Exchange<'_> {
             }
         }
         let kept = Kept {
-            request: text(request),
-            response: text(response_fields(fields, lines, raw)),
+            request: text(events::without_secrets(request, settings)),
+            response: text(events::without_secrets(response_fields(fields, lines, raw), settings)),
             cookies: text(cookie_fields(fields, sent)),
         };
         record.kept = Some(Box::new(kept));

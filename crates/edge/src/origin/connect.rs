@@ -80,6 +80,13 @@ impl fmt::Display for ConnectError {
 
 impl std::error::Error for ConnectError {}
 
+/// The addresses of the two ends of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ends {
+    pub local: IpAddr,
+    pub peer: IpAddr,
+}
+
 /// A new connection.
 #[derive(Debug)]
 pub(super) struct Connected {
@@ -87,8 +94,8 @@ pub(super) struct Connected {
     pub timings: ConnectTimings,
     /// Whether HTTP/2 is to be spoken on it.
     pub http2: bool,
-    /// The address at the other end; none for a Unix socket.
-    pub peer: Option<IpAddr>,
+    /// The addresses of its ends; none for a Unix socket.
+    pub ends: Option<Ends>,
     /// The generation of the name's addresses that the peer was taken from.
     pub generation: u64,
 }
@@ -115,7 +122,7 @@ async fn steps(server: &Server, http1_only: bool, step: &Cell<&'static str>) -> 
             let stream = UnixStream::connect(path).await.map_err(|error| socket_failure(&error))?;
             timings.tcp = started.elapsed();
             let http2 = server.http_version == HttpVersion::Http2;
-            return Ok(Connected { stream: Stream::Unix(stream), timings, http2, peer: None, generation });
+            return Ok(Connected { stream: Stream::Unix(stream), timings, http2, ends: None, generation });
         }
         (Location::Address { address, .. }, _) => vec![*address],
         (Location::Name { port, .. }, Some(name)) => {
@@ -134,10 +141,10 @@ async fn steps(server: &Server, http1_only: bool, step: &Cell<&'static str>) -> 
     let (stream, peer) = first_to_connect(&addresses).await.map_err(|error| socket_failure(&error))?;
     stream.set_nodelay(true).map_err(|error| socket_failure(&error))?;
     timings.tcp = connecting.elapsed();
-    let peer = Some(peer.ip());
+    let ends = stream.local_addr().ok().map(|local| Ends { local: local.ip(), peer: peer.ip() });
     let Some(tls) = &server.tls else {
         let http2 = server.http_version == HttpVersion::Http2;
-        return Ok(Connected { stream: Stream::Tcp(stream), timings, http2, peer, generation });
+        return Ok(Connected { stream: Stream::Tcp(stream), timings, http2, ends, generation });
     };
     step.set("the TLS handshake");
     let shaking = Instant::now();
@@ -157,7 +164,7 @@ async fn steps(server: &Server, http1_only: bool, step: &Cell<&'static str>) -> 
         let message = "it does not offer HTTP/2 by ALPN: use http_version \"1.1\" or \"auto\"".to_owned();
         return Err((ConnectErrorKind::Protocol, message));
     }
-    Ok(Connected { stream: Stream::Tls(Box::new(stream)), timings, http2, peer, generation })
+    Ok(Connected { stream: Stream::Tls(Box::new(stream)), timings, http2, ends, generation })
 }
 
 fn socket_failure(error: &io::Error) -> Failure {

@@ -3,7 +3,7 @@
 //! The windows bound what an origin can make us hold: [`STREAM_WINDOW`] per request, [`CONNECTION_WINDOW`] per connection.
 //! A ping every [`PING_EVERY`] finds connections whose other end vanished without a word.
 
-use super::connect::Connected;
+use super::connect::{Connected, Ends};
 use super::stream::Stream;
 use bytes::Bytes;
 use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
@@ -11,7 +11,6 @@ use h2::{Ping, SendStream};
 use std::cell::Cell;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -75,7 +74,7 @@ pub(super) struct Multiplexed {
     shared: Rc<Shared>,
     pub last_used: Instant,
     /// The address at the other end, and the generation of the name's addresses that it was taken from.
-    pub peer: Option<IpAddr>,
+    pub ends: Option<Ends>,
     pub generation: u64,
     /// Whether the name had that address when it was last asked.
     pub is_current: bool,
@@ -91,12 +90,12 @@ pub struct Http2 {
 impl Multiplexed {
     /// Shakes hands and leaves the connection to a task of this thread.
     pub async fn start(connected: Connected) -> Result<Self, h2::Error> {
-        let Connected { stream, peer, generation, .. } = connected;
+        let Connected { stream, ends, generation, .. } = connected;
         let tls_version = stream.tls_version();
         let (sender, connection) = builder().handshake::<_, Bytes>(stream).await?;
         let shared = Rc::new(Shared { in_flight: Cell::new(0), closed: Cell::new(false), tls_version });
         tokio::task::spawn_local(drive(connection, Rc::clone(&shared)));
-        Ok(Self { sender, shared, last_used: Instant::now(), peer, generation, is_current: true })
+        Ok(Self { sender, shared, last_used: Instant::now(), ends, generation, is_current: true })
     }
 
     pub fn is_closed(&self) -> bool {

@@ -33,6 +33,7 @@ pub mod stream;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use connect::Ends;
 pub use connect::{ConnectError, ConnectErrorKind, ConnectTimings};
 pub use group::{Group, GroupError, Options, Origins, Pick, sticky_token};
 pub use http2::{Http2, Http2Error};

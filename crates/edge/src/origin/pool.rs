@@ -4,7 +4,7 @@
 //! and those that traffic no longer needs grow old and are swept. HTTP/2 connections are shared by the requests of the
 //! thread. Nothing here is locked or sent: a connection stays on the thread that made it.
 
-use super::connect::{self, ConnectError, ConnectErrorKind, ConnectTimings, Connected, Failure};
+use super::connect::{self, ConnectError, ConnectErrorKind, ConnectTimings, Connected, Ends, Failure};
 use super::group::{Group, Pick, Turns};
 use super::http2::{Http2, Multiplexed};
 use super::server::{Server, ServerId};
@@ -13,7 +13,6 @@ use super::stream::Stream;
 use foldhash::fast::RandomState;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -72,7 +71,7 @@ pub struct Checkout {
     pub timings: ConnectTimings,
     /// Whether the response must carry [`Server::sticky_cookie`].
     pub assign_cookie: bool,
-    pub(crate) peer: Option<IpAddr>,
+    pub(crate) ends: Option<Ends>,
     pub(crate) generation: u64,
 }
 
@@ -101,7 +100,7 @@ struct Slot {
 struct Idle {
     stream: Stream,
     since: Instant,
-    peer: Option<IpAddr>,
+    ends: Option<Ends>,
     generation: u64,
 }
 
@@ -147,7 +146,7 @@ impl Pool {
             && let Some(idle) = self.take_idle(&server)
         {
             let connection = Connection::Http1(idle.stream);
-            return Ok(Checkout { assign_cookie, ..reused(server, connection, idle.peer, idle.generation) });
+            return Ok(Checkout { assign_cookie, ..reused(server, connection, idle.ends, idle.generation) });
         }
         let outcome = match server.http_version {
             HttpVersion::Http2 if pick.http1 => Err((ConnectErrorKind::Protocol, UPGRADE_NEEDS_HTTP1.to_owned())),
@@ -168,11 +167,11 @@ impl Pool {
 
     /// Takes back a connection whose response was read to its end and that both sides keep open.
     pub fn put_back(&self, checkout: Checkout) {
-        let Checkout { connection: Connection::Http1(stream), server, peer, generation, .. } = checkout else { return };
+        let Checkout { connection: Connection::Http1(stream), server, ends, generation, .. } = checkout else { return };
         let mut slots = self.slots.borrow_mut();
         let slot = slots.entry(server.id).or_default();
         if slot.idle.len() < self.limits.get().idle_per_server {
-            slot.idle.push(Idle { stream, since: self.now.get(), peer, generation });
+            slot.idle.push(Idle { stream, since: self.now.get(), ends, generation });
         }
     }
 
@@ -219,9 +218,9 @@ impl Pool {
     /// A place on a shared HTTP/2 connection; or a connection of its own if ALPN agrees on HTTP/1.1.
     async fn shared(&self, server: &Arc<Server>, attempt: u32) -> Result<Checkout, Failure> {
         loop {
-            if let Some((mut place, peer)) = self.take_place(server) {
+            if let Some((mut place, ends)) = self.take_place(server) {
                 if place.ready().await.is_ok() {
-                    return Ok(reused(Arc::clone(server), Connection::Http2(place), peer, 0));
+                    return Ok(reused(Arc::clone(server), Connection::Http2(place), ends, 0));
                 }
                 continue;
             }
@@ -230,7 +229,7 @@ impl Pool {
                     && let Some(idle) = self.take_idle(server)
                 {
                     let connection = Connection::Http1(idle.stream);
-                    return Ok(reused(Arc::clone(server), connection, idle.peer, idle.generation));
+                    return Ok(reused(Arc::clone(server), connection, idle.ends, idle.generation));
                 }
                 let connected = connect::connect(server, false).await?;
                 return self.adopt(server, connected).await;
@@ -261,7 +260,7 @@ impl Pool {
         if !connected.http2 {
             return Ok(fresh(server, connected));
         }
-        let (timings, peer) = (connected.timings, connected.peer);
+        let (timings, ends) = (connected.timings, connected.ends);
         let shaken = tokio::time::timeout(server.connect_timeout, Multiplexed::start(connected)).await;
         let started = match shaken {
             Ok(started) => started.map_err(|error| error.to_string()),
@@ -273,7 +272,7 @@ impl Pool {
         self.slot(server, |slot| slot.http2.push(connection));
         let server = Arc::clone(server);
         let connection = Connection::Http2(place);
-        Ok(Checkout { connection, server, reused: false, timings, assign_cookie: false, peer, generation: 0 })
+        Ok(Checkout { connection, server, reused: false, timings, assign_cookie: false, ends, generation: 0 })
     }
 
     /// The connection used last that is still silent and leads to an address that the name still has.
@@ -281,7 +280,7 @@ impl Pool {
         let mut slots = self.slots.borrow_mut();
         let slot = slots.get_mut(&server.id)?;
         while let Some(mut idle) = slot.idle.pop() {
-            if idle.stream.is_quiet() && is_current(server, idle.peer, &mut idle.generation) {
+            if idle.stream.is_quiet() && is_current(server, idle.ends, &mut idle.generation) {
                 return Some(idle);
             }
         }
@@ -290,12 +289,12 @@ impl Pool {
 
     /// A place on the least loaded connection that leads to an address which the name still has, and that address; none
     /// if another connection should be made. Those to other addresses serve what is under way on them and go.
-    fn take_place(&self, server: &Server) -> Option<(Http2, Option<IpAddr>)> {
+    fn take_place(&self, server: &Server) -> Option<(Http2, Option<Ends>)> {
         let mut slots = self.slots.borrow_mut();
         let slot = slots.get_mut(&server.id)?;
         let mut current = 0;
         slot.http2.retain_mut(|connection| {
-            connection.is_current = is_current(server, connection.peer, &mut connection.generation);
+            connection.is_current = is_current(server, connection.ends, &mut connection.generation);
             let usable = connection.is_current && !connection.is_closed();
             current += usize::from(usable);
             usable || (connection.in_flight() > 0 && !connection.is_closed())
@@ -306,7 +305,7 @@ impl Pool {
             return None;
         }
         connection.last_used = self.now.get();
-        Some((connection.place(), connection.peer))
+        Some((connection.place(), connection.ends))
     }
 
     fn slot<T>(&self, server: &Server, with: impl FnOnce(&mut Slot) -> T) -> T {
@@ -314,23 +313,23 @@ impl Pool {
     }
 }
 
-fn reused(server: Arc<Server>, connection: Connection, peer: Option<IpAddr>, generation: u64) -> Checkout {
+fn reused(server: Arc<Server>, connection: Connection, ends: Option<Ends>, generation: u64) -> Checkout {
     let timings = ConnectTimings::default();
-    Checkout { connection, server, reused: true, timings, assign_cookie: false, peer, generation }
+    Checkout { connection, server, reused: true, timings, assign_cookie: false, ends, generation }
 }
 
 fn fresh(server: &Arc<Server>, connected: Connected) -> Checkout {
-    let Connected { stream, timings, peer, generation, .. } = connected;
+    let Connected { stream, timings, ends, generation, .. } = connected;
     let (connection, server) = (Connection::Http1(stream), Arc::clone(server));
-    Checkout { connection, server, reused: false, timings, assign_cookie: false, peer, generation }
+    Checkout { connection, server, reused: false, timings, assign_cookie: false, ends, generation }
 }
 
 /// Whether the address at the other end of a connection, made when `generation` was the name's, is still one of the
 /// name's.
-fn is_current(server: &Server, peer: Option<IpAddr>, generation: &mut u64) -> bool {
-    let (Some(name), Some(peer)) = (&server.addresses, peer) else { return true };
+fn is_current(server: &Server, ends: Option<Ends>, generation: &mut u64) -> bool {
+    let (Some(name), Some(ends)) = (&server.addresses, ends) else { return true };
     let now = name.generation();
-    if now != *generation && !name.contains(peer) {
+    if now != *generation && !name.contains(ends.peer) {
         return false;
     }
     *generation = now;

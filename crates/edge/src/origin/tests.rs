@@ -535,7 +535,7 @@ fn a_busy_http2_connection_to_an_address_that_the_name_lost_takes_no_more_reques
         let origins = dns.origins();
         let (group, pool) = (origins.group(&settings).expect("a group"), Pool::new(PoolLimits::default()));
         let mut busy = pool.checkout(&group, &pick(), 0).await.expect("a connection");
-        assert_eq!(busy.peer, Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        assert_eq!(busy.ends.map(|ends| ends.peer), Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
         let Connection::Http2(place) = &mut busy.connection else { panic!("HTTP/2 was expected") };
         let _upload = place.send_request(http2_request(), false).expect("a stream");
         dns.answer(&[Ipv4Addr::new(127, 0, 0, 2)]);
@@ -543,14 +543,14 @@ fn a_busy_http2_connection_to_an_address_that_the_name_lost_takes_no_more_reques
         loop {
             let mut checkout = pool.checkout(&group, &pick(), 0).await.expect("a connection");
             ask_http2(&mut checkout).await.expect("an answer");
-            if checkout.peer == Some(second.address.ip()) {
+            if checkout.ends.map(|ends| ends.peer) == Some(second.address.ip()) {
                 break;
             }
             assert!(started.elapsed() < Duration::from_secs(20), "the change is never seen");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let shared = pool.checkout(&group, &pick(), 0).await.expect("a connection");
-        assert_eq!((shared.reused, shared.peer), (true, Some(second.address.ip())));
+        assert_eq!((shared.reused, shared.ends.map(|ends| ends.peer)), (true, Some(second.address.ip())));
         assert_eq!((first.connections.get(), second.connections.get()), (1, 1));
     });
 }

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
+use fields::columns;
 use rules::Phase;
 use serde_json::value::RawValue;
 
@@ -20,7 +21,7 @@ use super::config::HELD_MAX;
 use super::constants;
 use super::diagnostic::{Diagnostic, Place, Severity};
 use super::digest::{Digest, Named};
-use super::document::{self, Document, EdgeSettings, FORMAT, ZoneSource};
+use super::document::{self, Document, EdgeSettings, EventSettings, FORMAT, ZoneSource};
 use super::error_page::ErrorPages;
 use super::hosts::{self, HostTable};
 use super::lists;
@@ -185,8 +186,32 @@ fn edge(source: &RawValue, previous: Option<&Policy>, found: &mut Vec<Diagnostic
         let spool = place.key("spool");
         found.push(spool.key("dir").error("the spool needs a directory"));
     }
+    kept_columns(&settings.events, &place.key("events"), found);
     let same = previous.map(|previous| &previous.edge).filter(|before| ***before == settings);
     Some(same.map_or_else(|| Arc::new(settings), Arc::clone))
+}
+
+/// What events keep: no more than a person who says so wants, and no column that there is not.
+fn kept_columns(events: &EventSettings, place: &Place<'_>, found: &mut Vec<Diagnostic>) {
+    if !events.redact {
+        let message =
+            "passwords and tokens in the URLs of visitors are kept in events; leave it out to have them taken out";
+        found.push(place.key("redact").warning(message));
+    }
+    let retention = place.key("retention");
+    for (name, days) in &events.retention {
+        let place = retention.key(name);
+        if !columns::TABLES.iter().any(|table| table.column(name).is_some()) {
+            found.push(place.error(format!("no event has a column \"{name}\"; docs/reference/events.md lists them")));
+        } else if columns::BELONG_TO_THE_ROW.contains(&name.as_str()) {
+            found.push(
+                place.error(format!("\"{name}\" is what rows are found by; it goes with them, by retention_days")),
+            );
+        } else if *days == 0 || *days >= events.retention_days {
+            let all = events.retention_days;
+            found.push(place.error(format!("{days} days are not fewer than the {all} of the whole row; leave it out")));
+        }
+    }
 }
 
 /// Zones that redirect to HTTPS where no TLS is spoken: right only behind something that does.

@@ -15,6 +15,8 @@ use serde_json::value::RawValue;
 
 use crate::limits::Limits;
 use crate::origin;
+use crate::pseudonym::ClientAddress;
+use crate::redact::SecretNames;
 
 /// The version of the document's form that this build reads.
 pub const FORMAT: u64 = 1;
@@ -60,6 +62,25 @@ pub struct EdgeSettings {
     pub geo: GeoSettings,
     /// Where events go.
     pub spool: SpoolSettings,
+    /// What events keep.
+    #[serde(default)]
+    pub events: EventSettings,
+}
+
+/// What events keep of a request, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventSettings {
+    /// How the addresses of clients are kept.
+    pub client_ip: ClientAddress,
+    /// Whether the values of secret parameters are taken out of URLs.
+    pub redact: bool,
+    /// Parameters that are secret beside those that are named like it.
+    pub secret_parameters: SecretNames,
+    /// Days that rows are kept; the event store's business, like those of single columns.
+    pub retention_days: u32,
+    /// Days that the values of a column are kept, where they are fewer.
+    pub retention: BTreeMap<String, u32>,
 }
 
 /// Databases of addresses in the `MaxMind` DB format, by path.
@@ -314,6 +335,18 @@ pub struct CompressionSettings {
     pub enabled: bool,
     /// Responses known to be shorter are left alone.
     pub min_bytes: u64,
+}
+
+impl Default for EventSettings {
+    fn default() -> Self {
+        Self {
+            client_ip: ClientAddress::default(),
+            redact: true,
+            secret_parameters: SecretNames::default(),
+            retention_days: 30,
+            retention: BTreeMap::new(),
+        }
+    }
 }
 
 impl Default for NormalizationSettings {

@@ -47,8 +47,8 @@ pub use changes::{Changes, CustomFields, HeaderChange, HeaderOperation, Response
 pub use config::{BodyHold, Buffering, Config, Ssl};
 pub use diagnostic::{Diagnostic, Severity, Step};
 pub use document::{
-    BodySettings, CertificateFiles, CompressionSettings, EdgeSettings, FsyncPolicy, GeoSettings, Hsts, Listen,
-    NormalizationSettings, PastLimit, SpoolSettings, TlsSettings, TlsVersion,
+    BodySettings, CertificateFiles, CompressionSettings, EdgeSettings, EventSettings, FsyncPolicy, GeoSettings, Hsts,
+    Listen, NormalizationSettings, PastLimit, SpoolSettings, TlsSettings, TlsVersion,
 };
 pub use error_page::{ErrorPage, Tokens};
 pub use hosts::{HOST_MAX, HostTable};

@@ -696,3 +696,35 @@ fn a_redirect_to_https_that_nobody_speaks_is_a_warning() {
     document["edge"]["listen"][0]["tls"] = json!(true);
     assert_eq!(warnings(&document), []);
 }
+
+#[test]
+fn what_events_keep_is_judged() {
+    let mut document = document(json!({}));
+    document["edge"]["events"] = json!({"redact": false, "retention": {"ClientIP": 7}});
+    let report = Policy::compile(document.to_string().as_bytes(), None).unwrap().1;
+    let warnings: Vec<_> = report.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "edge.events.redact: passwords and tokens in the URLs of visitors are kept in events; leave it out to have them taken out"
+        ]
+    );
+    let mut refused = |events: Value| {
+        document["edge"]["events"] = events;
+        Policy::compile(document.to_string().as_bytes(), None).unwrap_err()[0].to_string()
+    };
+    assert_eq!(
+        refused(json!({"retention": {"ClientIp": 7}})),
+        "edge.events.retention.ClientIp: no event has a column \"ClientIp\"; docs/reference/events.md lists them"
+    );
+    assert_eq!(
+        refused(json!({"retention": {"ZoneName": 7}})),
+        "edge.events.retention.ZoneName: \"ZoneName\" is what rows are found by; it goes with them, by retention_days"
+    );
+    assert_eq!(
+        refused(json!({"retention": {"ClientIP": 30}})),
+        "edge.events.retention.ClientIP: 30 days are not fewer than the 30 of the whole row; leave it out"
+    );
+    assert!(refused(json!({"secret_parameters": ["-"]})).contains("has no letter and no digit"));
+    assert!(refused(json!({"client_ip": "gone"})).contains("client_ip"));
+}
