@@ -20,6 +20,7 @@ SHORT: dict[str, list[str]] = {
     "ambiguity": ["--only", "responses"],
     "autobahn": ["--cases", "1.*"],
     "browser": ["--mib", "2"],
+    "crash": ["--trials", "4"],
     "fuzz": ["http1_request", "5"],
     "fuzz rules_evaluator": ["rules_evaluator", "5"],
     "fuzz rules_parser": ["rules_parser", "5"],

@@ -1,0 +1,324 @@
+"""`kill -9` of the edge, the event owner, the supervisor or all of them at random moments under load; one JSON line.
+
+The judge is the client: every CF-Ray that it read longer than `MARGIN_S` before a kill of the edge, and every one whose
+edge was not killed, must be in the event store, in its rollup and in a second sink exactly once. Nothing is repaired by
+hand between the trials; they all happen to one installation. While everything but the edge is dead, the edge serves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+ROOT = Path(__file__).resolve().parent.parent
+
+MARGIN_S: Final = 1.0
+"""The fsync interval of the spool; a killed process loses only what its writer thread had not written yet."""
+
+TARGETS: Final = ("edge", "events", "supervisor", "all")
+_RAY: Final = re.compile(rb"\r\ncf-ray: ([0-9a-f]+)", re.IGNORECASE)
+_PATIENCE_S: Final = 60.0
+_PACE_S: Final = 0.001
+_ON_ITS_WAY_S: Final = 0.1
+
+_SITE: Final = """\
+[edge]
+listen = ["127.0.0.1:{port}"]
+
+[zones.shop]
+default = true
+origins = ["http://127.0.0.1:{origin}"]
+
+[[zones.shop.rules]]
+expression = 'http.request.uri.path eq "/blocked"'
+action = "block"
+
+[sinks.copy]
+type = "files"
+dir = "{copy}"
+every_s = 1
+"""
+
+
+class Origin:
+    """Answers every request with ten bytes."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.port = self._listening.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            connection, _ = self._listening.accept()
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection:
+            received = b""
+            while True:
+                while b"\r\n\r\n" not in received:
+                    try:
+                        more = connection.recv(65536)
+                    except OSError:
+                        return
+                    if not more:
+                        return
+                    received += more
+                received = received.partition(b"\r\n\r\n")[2]
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789")
+
+
+class Client:
+    """Asks one request after another for as long as it lives, and remembers each Ray ID with when it was read."""
+
+    def __init__(self, port: int, seed: int) -> None:
+        self.read: list[tuple[str, float]] = []
+        self.failed: list[float] = []
+        self._port = port
+        self._random = random.Random(seed)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends it, after the request in hand."""
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            try:
+                with socket.create_connection(("127.0.0.1", self._port), timeout=10) as connection:
+                    self._converse(connection)
+            except OSError:
+                self.failed.append(time.monotonic())
+                time.sleep(0.02)
+
+    def _converse(self, connection: socket.socket) -> None:
+        for _ in range(200):
+            if self._over.wait(_PACE_S):
+                return
+            path = b"/blocked" if self._random.random() < 0.2 else b"/%d" % self._random.randrange(1000)
+            connection.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+            received = b""
+            while b"\r\n\r\n" not in received:
+                received += self._more(connection)
+            head, _, body = received.partition(b"\r\n\r\n")
+            length = int(re.findall(rb"\r\ncontent-length: (\d+)", head, re.IGNORECASE)[0])
+            while len(body) < length:
+                body += self._more(connection)
+            ray = _RAY.search(head)
+            assert ray is not None, head
+            self.read.append((ray[1].decode(), time.monotonic()))
+
+    def _more(self, connection: socket.socket) -> bytes:
+        more = connection.recv(65536)
+        if not more:
+            raise ConnectionResetError
+        return more
+
+
+class Installation:
+    """A `bartizan up` in a directory of its own."""
+
+    def __init__(self, directory: Path, origin: int) -> None:
+        from bartizan.layout import StateDirectory
+
+        self.state = StateDirectory(directory / ".bartizan")
+        self.copy = directory / "copy"
+        self.site = directory / "bartizan.toml"
+        self.log = directory / "log"
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.site.write_text(_SITE.format(port=self.port, origin=origin, copy=self.copy))
+        self._up: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts the supervisor, unless it runs, and waits until an edge serves."""
+        if self._up is None or self._up.poll() is not None:
+            command = [sys.executable, "-m", "bartizan.cli", "up", str(self.site), "--json"]
+            with self.log.open("ab") as log:
+                self._up = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        self._until(lambda: self.supervisor() is not None and self._serves(), "an edge that serves")
+        self._until(lambda: self.events() is not None, "an event owner that answers")
+
+    def kill(self, target: str) -> float:
+        """Kills it with SIGKILL; when, on the monotonic clock."""
+        from bartizan.lock import owner
+
+        state = self.state
+        locks = {"edge": state.edge_lock, "events": state.events_lock, "supervisor": state.supervisor_lock}
+        chosen = list(locks.values()) if target == "all" else [locks[target]]
+        pids = [pid for lock in chosen if (pid := owner(lock)) is not None]
+        at = time.monotonic()
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        if self._up is not None and target in ("supervisor", "all"):
+            self._up.wait()
+        return at
+
+    def stop(self) -> None:
+        """Stops everything in order."""
+        if self._up is not None and self._up.poll() is None:
+            self._up.terminate()
+            self._up.wait(_PATIENCE_S)
+
+    def supervisor(self) -> dict[str, Any] | None:
+        """The status of the supervisor, if it answers."""
+        return self._asked(self.state.supervisor_socket)
+
+    def events(self) -> dict[str, Any] | None:
+        """The status of the event owner, if it answers."""
+        return self._asked(self.state.events_socket)
+
+    def asked(self, sql: str) -> list[dict[str, Any]]:
+        """The rows that the event store answers with."""
+        from bartizan.events import control
+        from bartizan.events.engine import Limits
+
+        answer = control.query(self.state.events_socket, sql, "JSONEachRow", Limits(seconds=120))
+        return [json.loads(line) for line in answer.splitlines()]
+
+    def _serves(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return True
+        except OSError:
+            return False
+
+    def _asked(self, path: Path) -> dict[str, Any] | None:
+        from bartizan.control import ask
+
+        try:
+            return ask(path, {"command": "status"}, timeout_s=10)
+        except (OSError, ValueError):
+            return None
+
+    def _until(self, holds: Any, what: str) -> None:
+        end = time.monotonic() + _PATIENCE_S
+        while not holds():
+            if time.monotonic() > end:
+                raise AssertionError(f"waited {_PATIENCE_S:.0f} s for {what}; the log: {self.log.read_text()[-3000:]}")
+            time.sleep(0.05)
+
+
+def trials(installation: Installation, count: int, chance: random.Random) -> dict[str, Any]:
+    """Runs the trials; what the client read, what it may have lost, and what failed when it should not have."""
+    must: set[str] = set()
+    may: set[str] = set()
+    unserved = 0
+    kills: Counter[str] = Counter()
+    for trial in range(count):
+        target = TARGETS[trial % len(TARGETS)]
+        installation.start()
+        clients = [Client(installation.port, trial * 10 + number) for number in range(4)]
+        time.sleep(MARGIN_S + chance.uniform(0.2, 1.2))
+        killed_at = installation.kill(target)
+        kills[target] += 1
+        time.sleep(chance.uniform(0.1, 0.5))
+        after = time.monotonic()
+        for client in clients:
+            client.stop()
+        edge_died = target in ("edge", "all")
+        for client in clients:
+            for ray, read_at in client.read:
+                # What was sent before the kill may be read a moment after it.
+                owed = not edge_died or not -MARGIN_S <= read_at - killed_at <= _ON_ITS_WAY_S
+                (must if owed else may).add(ray)
+            if not edge_died:
+                unserved += sum(killed_at <= at <= after for at in client.failed)
+        print(f"trial {trial + 1}/{count}: {target}, {len(must)} rays", file=sys.stderr)
+    return {"must": must, "may": may, "unserved": unserved, "kills": dict(kills)}
+
+
+def settled(installation: Installation, at_least: int) -> None:
+    """Waits until what was written has arrived everywhere: no count has changed for two seconds."""
+    installation.start()
+    end = time.monotonic() + 2 * _PATIENCE_S
+    before: tuple[int, int] = (-1, -1)
+    since = time.monotonic()
+    while time.monotonic() < end:
+        now = (int(installation.asked("SELECT count() AS n FROM http_requests")[0]["n"]), len(copied(installation)))
+        if now != before:
+            before, since = now, time.monotonic()
+        elif time.monotonic() - since > 2 and now[0] >= at_least:
+            return
+        time.sleep(0.5)
+
+
+def copied(installation: Installation) -> list[str]:
+    """Ray IDs of the request rows in the second sink, as often as they are there."""
+    rays = []
+    for file in (installation.copy / "http_requests").glob("*.ndjson"):
+        rays += [json.loads(line)["RayID"] for line in file.read_bytes().splitlines()]
+    return rays
+
+
+def main() -> int:
+    """Run the trials and judge. Returns 1 if a row is missing or doubled anywhere."""
+    sys.path.insert(0, str(ROOT))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=200, help="kills (default: 200)")
+    parser.add_argument("--seed", type=int, default=1, help="of the moments (default: 1)")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bartizan-crash-") as directory:
+        installation = Installation(Path(directory), Origin().port)
+        started = time.monotonic()
+        try:
+            seen = trials(installation, arguments.trials, random.Random(arguments.seed))
+            settled(installation, len(seen["must"]))
+            stored = Counter(
+                {
+                    row["RayID"]: int(row["n"])
+                    for row in installation.asked("SELECT RayID, count() AS n FROM http_requests GROUP BY RayID")
+                }
+            )
+            rollup = int(installation.asked("SELECT sum(Requests) AS n FROM requests_per_minute")[0]["n"])
+            second = Counter(copied(installation))
+        finally:
+            installation.stop()
+    must, known = seen["must"], seen["must"] | seen["may"]
+    report = {
+        "proof": "crash",
+        "trials": arguments.trials,
+        "kills": seen["kills"],
+        "responses_read": len(known),
+        "responses_that_must_be_there": len(must),
+        "missing_in_store": len(must - stored.keys()),
+        "doubled_in_store": sum(count > 1 for count in stored.values()),
+        "rows_in_store": stored.total(),
+        "rows_in_rollup": rollup,
+        "missing_in_second_sink": len(must - second.keys()),
+        "doubled_in_second_sink": sum(count > 1 for count in second.values()),
+        "read_within_the_margin_and_lost": len(seen["may"] - stored.keys()),
+        "failed_while_the_edge_lived": seen["unserved"],
+        "seconds": round(time.monotonic() - started),
+    }
+    wrong = ("missing_in_store", "doubled_in_store", "missing_in_second_sink", "doubled_in_second_sink")
+    report["passed"] = (
+        not any(report[name] for name in wrong) and not seen["unserved"] and rollup == stored.total() and len(must) > 0
+    )
+    report["command"] = "python proofs/crash.py " + " ".join(sys.argv[1:])
+    head = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(head, cwd=ROOT, capture_output=True, text=True, check=True)
+    report["commit"] = commit.stdout.strip()
+    print(json.dumps(report))
+    return 0 if report["passed"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
