@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from tests.events.support import ask, eventually, firewall_event, needs_chdb, request, running, write
 
-from bartizan.cli.ray import _with_times, ray
+from bartizan.cli.ray import _altered, _with_times, ray
 from bartizan.events.ray import Found
 from bartizan.events.tail import Row
 from bartizan.layout import StateDirectory
@@ -97,6 +97,7 @@ def policy() -> bytes:
         rule(4, "ip.src in $office"),
         rule(5, "true", enabled=False),
         rule(6, 'http.gone eq "x"'),
+        rule(11, 'http.referer contains "secret"'),
         rule(7, "true", action="execute", action_parameters={"id": "f" * 32}),
     ]
     late = [rule(8, "http.response.code eq 200")]
@@ -117,13 +118,30 @@ def policy() -> bytes:
     )
 
 
+def test_what_a_row_does_not_hold_as_rules_saw_it_is_named() -> None:
+    row: Row = {"ClientRequestURI": "/?token=REDACTED", "ClientRequestPath": "/", "ClientIP": "100::1:2:3:4"}
+    assert _altered(row) == {
+        "raw.http.request.uri": "a secret was taken out of ClientRequestURI",
+        "ip.src": "the client's address is stored as a hash",
+    }
+    assert _altered({"ClientRequestURI": "/", "ClientIP": "2001:db8::1"}) == {}
+
+
 @needs_chdb
 def test_each_rule_of_the_policy_is_judged_by_what_is_stored(
     short_state: StateDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state = short_state
     state.current_policy.write_bytes(policy())
-    write(state.spool, ("http_requests", request(1, BartizanPolicyVersion=3, ClientRequestScheme="http")))
+    write(
+        state.spool,
+        (
+            "http_requests",
+            request(
+                1, BartizanPolicyVersion=3, ClientRequestReferer="http://a/?key=REDACTED", ClientRequestScheme="http"
+            ),
+        ),
+    )
     with running(state):
         eventually(lambda: ask(state, "SELECT count() AS n FROM http_requests")[0]["n"] == 1, "the row is stored")
         assert ray(ray_id=f"{1:016x}", site=None, state=state.path, json=True) == 0
@@ -135,6 +153,7 @@ def test_each_rule_of_the_policy_is_judged_by_what_is_stored(
             (3, "shop", False),
             (4, "shop", None),
             (6, "shop", None),
+            (11, "shop", None),
             (7, "shop", True),
             (9, "shared", True),
             (8, "shop", True),
@@ -143,9 +162,10 @@ def test_each_rule_of_the_policy_is_judged_by_what_is_stored(
         assert "http.request.body.raw has no column" in missing[2]
         assert "does not hold the items of $office" in missing[4]
         assert "http.gone" in missing[6]
+        assert missing[11] == "a secret was taken out of ClientRequestReferer"
         assert ray(ray_id=f"{1:016x}", site=None, state=state.path, json=False) == 0
         shown = capsys.readouterr().out
-        assert "9 rules considered, 2 do not match" in shown
+        assert "10 rules considered, 2 do not match" in shown
         assert "not known: " in shown
     assert ray(ray_id=f"{1:016x}", site=None, state=state.path, json=False) == 0
     assert "What its rules say cannot be told: no event owner is running" in capsys.readouterr().out

@@ -20,7 +20,17 @@ from bartizan.layout import StateDirectory
 from bartizan.policy.why import considered, expressions
 
 _REDACTED: Final = "REDACTED"
-"""What stands in a stored address in the place of a secret."""
+"""What stands in a stored URL in the place of a secret."""
+
+_REDACTED_FIELDS: Final = {
+    "ClientRequestURI": "raw.http.request.uri",
+    "ClientRequestPath": "http.request.uri.path",
+    "ClientRequestReferer": "http.referer",
+}
+"""Columns with URLs, and the fields that are read from them."""
+
+_HASHED: Final = "100::"
+"""How a hashed address begins (RFC 6666)."""
 
 _SECTIONS: Final = (
     ("request", ("ClientRequest", "ZoneName", "EdgeStart", "EdgeEnd")),
@@ -70,10 +80,9 @@ def _considered(installation: StateDirectory, found: Found) -> list[dict[str, An
         lines = control.query(installation.events_socket, sql, "JSONCompactEachRow").splitlines()
         return [row[0] for line in lines for row in [msgspec.json.decode(line)]]
 
-    redacted = _REDACTED in str(found.request.get("ClientRequestURI", ""))
     rules = [(rule.phase, rule.expression) for rule in policy.rules]
     try:
-        judged = verdicts(rules, found.ray_id, ask, lists=policy.lists, redacted=redacted)
+        judged = verdicts(rules, found.ray_id, ask, lists=policy.lists, altered=_altered(found.request))
     except Failure as failure:
         return str(failure)
     return [
@@ -143,6 +152,18 @@ def _print(found: Found, why: dict[str, str]) -> None:
         table.add_row(*(Text(_text(cell)) for cell in (*cells, why.get(str(row.get("RuleID")), "unknown"))))
     console.print()
     console.print(table)
+
+
+def _altered(row: Row) -> dict[str, str]:
+    """The fields, by the beginning of their names, whose values are not in the row as rules saw them; and why."""
+    altered = {
+        field: f"a secret was taken out of {column}"
+        for column, field in _REDACTED_FIELDS.items()
+        if _REDACTED in str(row.get(column, ""))
+    }
+    if str(row.get("ClientIP", "")).startswith(_HASHED):
+        altered["ip.src"] = "the client's address is stored as a hash"
+    return altered
 
 
 def _print_considered(judged: list[dict[str, Any]] | str) -> None:

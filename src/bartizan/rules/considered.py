@@ -37,14 +37,15 @@ class _Condition(NamedTuple):
 
 
 def verdicts(
-    rules: Iterable[tuple[str, str]], ray_id: str, ask: Ask, *, lists: Mapping[str, str], redacted: bool
+    rules: Iterable[tuple[str, str]], ray_id: str, ask: Ask, *, lists: Mapping[str, str], altered: Mapping[str, str]
 ) -> list[Verdict]:
     """The verdict of each rule, given as phase and expression, on the request with that Ray ID.
 
-    `lists` are the kinds of the policy's lists by name; what they held is not known. `redacted` says that a secret was
-    left out of the stored address. Raises Failure where the event store does not answer or has no such request.
+    `lists` are the kinds of the policy's lists by name; what they held is not known. `altered` says of fields, by the
+    beginning of their names, why the row does not hold what the rules read. Raises Failure where the event store does
+    not answer or has no such request.
     """
-    conditions = [_condition(phase, expression, lists, redacted=redacted) for phase, expression in rules]
+    conditions = [_condition(phase, expression, lists, altered) for phase, expression in rules]
     found: list[int | None] = []
     for batch in _batches([condition.sql for condition in conditions]):
         sql = f"SELECT [{', '.join(batch)}] FROM http_requests WHERE RayID = '{ray_id}' LIMIT 1"  # noqa: S608  ours
@@ -58,15 +59,16 @@ def verdicts(
     ]
 
 
-def _condition(phase: str, expression: str, lists: Mapping[str, str], *, redacted: bool) -> _Condition:
+def _condition(phase: str, expression: str, lists: Mapping[str, str], altered: Mapping[str, str]) -> _Condition:
     named = {name: (lists[name], ()) for name in _LIST.findall(expression) if name in lists}
     try:
         rule: Rule = compiled(expression, phase=phase, lists=named)
     except Failure as wrong:
         # Of another release, or about a list that is gone.
         return _Condition("NULL", (getattr(wrong, "message", str(wrong)),))
-    if redacted and any(name.startswith("raw.http.request.uri") for name in rule.fields):
-        return _Condition("NULL", ("a secret was left out of the stored address",))
+    lost = {why for name in rule.fields for beginning, why in altered.items() if name.startswith(beginning)}
+    if lost:
+        return _Condition("NULL", tuple(sorted(lost)))
     sql, missing = rule.sql_as_far_as_known()
     return _Condition(f"({sql})", tuple(dict.fromkeys(missing)))
 
