@@ -330,7 +330,7 @@ class Expression:
         """What it is made of, for people."""
 
     def explain_json(self) -> str:
-        """The same as a JSON object: expression, tree, fields, phases and holds_body."""
+        """The same as a JSON object: expression, tree, fields, phases, holds_body, cost_ns and costliest."""
 
     def trace_json(self, sample: object) -> str:
         """The verdict of each condition within it for a request, as a JSON array.

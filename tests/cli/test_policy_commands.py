@@ -62,6 +62,14 @@ def test_check_of_a_site_file_in_order(shell: Shell) -> None:
     assert not Path(".bartizan").exists()
 
 
+def test_check_warns_of_a_rule_that_costs_too_much(shell: Shell) -> None:
+    change('http.request.uri.path eq "/admin"', 'http.request.body.raw matches "[0-9]{6}[a-f]{6}"')
+    code, found = shell.json("check")
+    [problem] = found["problems"]
+    assert (code, problem["severity"], problem["where"]) == (0, "warning", 'zone "shop" rule 1')
+    assert "most for matches over http.request.body.raw, " in problem["message"]
+
+
 def test_check_prints_each_mistake_on_a_line_and_counts_them(shell: Shell) -> None:
     change("hosts", "hots")
     change('"block"', '"blok"')

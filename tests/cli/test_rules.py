@@ -90,9 +90,13 @@ def test_an_explanation_ends_with_the_sql(capsys: Captured) -> None:
     assert app.run(["rules", "explain", 'http.host eq "a"']) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == 'http.host eq "a"'
-    assert lines[-3:] == [
+    assert lines[-4:-2] == [
         "reads    http.host (known with the request head)",
         "phases   every phase",
+    ]
+    assert lines[-2].startswith("cost     about ")
+    assert lines[-2].split("; ")[1].startswith("most for reading http.host, ")
+    assert lines[-1:] == [
         "sql      ClientRequestHost = 'a'",
     ]
     assert app.run(["rules", "explain", "http.request.body.size gt 1", "--json"]) == 0
@@ -102,6 +106,8 @@ def test_an_explanation_ends_with_the_sql(capsys: Captured) -> None:
         "http.request.body.size has no column in http_requests",
         True,
     )
+    assert said["cost_ns"] > 0
+    assert said["costliest"] == "reading http.request.body.size"
 
 
 def test_an_expression_is_formatted_from_a_file_or_standard_input(

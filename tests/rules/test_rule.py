@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import pytest
@@ -143,10 +144,15 @@ def test_an_explanation_shows_the_tree_and_what_follows() -> None:
     assert [line.split("  ")[0] for line in map(str.strip, lines[2:8])] == [
         "and", "contains", "http.request.body.raw", '"a"', "not", "ssl",
     ]  # fmt: skip
-    assert lines[-2:] == [
+    assert lines[-3:-1] == [
         "reads    ssl (known with the request head); http.request.body.raw (the edge holds request bodies for it)",
         "phases   every phase",
     ]
+    assert re.fullmatch(
+        r"cost     about [0-9.]+ us with every part evaluated; most for contains over http\.request\.body\.raw, "
+        r"[0-9.]+ us \(a body of 128 KiB\)",
+        lines[-1],
+    )
     explained = rule.explanation()
     assert isinstance(explained, Explanation)
     assert explained.holds_body
@@ -155,6 +161,15 @@ def test_an_explanation_shows_the_tree_and_what_follows() -> None:
         (1, "contains", "Boolean"),
     ]
     assert "http_request_firewall_custom" in explained.phases
+
+
+def test_an_explanation_says_what_an_expression_costs() -> None:
+    cheap = compile('http.host eq "a"').explanation()
+    dear = compile('http.host eq "a" and http.request.body.raw matches "[0-9]{6}[a-f]"').explanation()
+    assert 0 < cheap.cost_ns < 1_000 < 100_000 < dear.cost_ns
+    assert (cheap.costliest, dear.costliest) == ("reading http.host", "matches over http.request.body.raw")
+    nothing = compile("true").explanation()
+    assert (nothing.cost_ns, nothing.costliest) == (0, None)
 
 
 def test_an_explanation_says_where_an_expression_may_stand() -> None:

@@ -1,6 +1,8 @@
 //! What rules cost at rate, as one JSON object: a thousand that do not match, beside wirefilter-engine 0.6.1 on those that
-//! both can say; compiling many; a long list. One thread; each time is that of the shortest of several rounds.
+//! both can say; compiling many; a long list; estimates beside what they are of. One thread; each time is that of the
+//! shortest of several rounds. With the argument `estimates` nothing but those.
 
+mod estimates;
 mod redirects;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -63,6 +65,11 @@ impl Numbers {
 fn main() {
     let requests: Vec<(RequestHead, Connection)> = (0..REQUESTS).map(request).collect();
     let lists = lists();
+    let estimates = estimates::estimates(&requests, &lists);
+    if std::env::args().nth(1).as_deref() == Some("estimates") {
+        println!("{{{estimates}}}");
+        return;
+    }
     let sources = sources();
     let all: Vec<&str> = sources.iter().flat_map(|(_, sources)| sources).map(String::as_str).collect();
     let cache = Cache::default();
@@ -82,7 +89,7 @@ fn main() {
         "{{\"requests\": {REQUESTS}, \"thousand_us\": {:.3}, \"thousand_ungated_us\": {:.3}, \"allocations\": {}, \
          \"gate_ms\": {:.1}, \"gate_mib\": {:.1}, \"possible\": {:.2}, \"kinds_us\": {{{}}}, \"ordinary_us\": {:.3}, \"ordinary_possible\": {:.1}, \
          \"ordinary_allocations\": {}, {beside}, \"compiled\": [{thousand_compiled}, {many_compiled}], \
-         \"list_bytes_per_entry\": {bytes:.2}, \"list_ns\": {nanos:.1}, {redirects}}}",
+         \"list_bytes_per_entry\": {bytes:.2}, \"list_ns\": {nanos:.1}, {redirects}, {estimates}}}",
         thousand.micros,
         thousand.ungated_micros,
         thousand.allocations,

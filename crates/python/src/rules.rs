@@ -428,5 +428,7 @@ fn explained(explanation: &Explanation) -> Value {
         "fields": explanation.fields.iter().map(field).collect::<Value>(),
         "phases": explanation.phases.iter().map(|phase| phase.name()).collect::<Value>(),
         "holds_body": explanation.holds_body(),
+        "cost_ns": explanation.cost.total.0,
+        "costliest": explanation.cost.costliest.as_ref().map(|part| &part.what),
     })
 }

@@ -7,6 +7,7 @@ use std::ops::Range;
 use fields::{Available, FieldId, Type};
 
 use crate::ast::{Index, Literal, Set};
+use crate::cost::{BODY_BYTES, Cost, estimate};
 use crate::error::Error;
 use crate::expression::Context;
 use crate::phase::Phase;
@@ -24,6 +25,8 @@ pub struct Explanation {
     pub fields: Vec<FieldId>,
     /// The phases in which it may stand.
     pub phases: Vec<Phase>,
+    /// What it costs, estimated.
+    pub cost: Cost,
 }
 
 /// A part of an expression.
@@ -56,6 +59,7 @@ pub fn explain(source: &str, context: &Context<'_>) -> Result<Explanation, Error
         lines,
         fields: typed.fields.iter().collect(),
         phases: Phase::ALL.into_iter().filter(stands).collect(),
+        cost: estimate(&typed),
     })
 }
 
@@ -143,7 +147,9 @@ impl fmt::Display for Explanation {
             writeln!(f, "  {}", line.trim_end())?;
         }
         writeln!(f, "\nreads    {}", self.reads())?;
-        write!(f, "phases   {}", self.stands())
+        writeln!(f, "phases   {}", self.stands())?;
+        write!(f, "cost     {}", self.cost)?;
+        if self.holds_body() { write!(f, " (a body of {} KiB)", BODY_BYTES / 1024) } else { Ok(()) }
     }
 }
 

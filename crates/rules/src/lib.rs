@@ -13,6 +13,7 @@
 //! * [`inspect`] gives the tree with the type of each part, for explanations and translations; [`Typed::trace`] what each
 //!   part comes to for a request.
 //! * [`explain`](explain::explain) says it to people, [`sql`](sql::sql) to the event store.
+//! * [`estimate`](cost::estimate) says what it costs before it has seen a request.
 //! * [`Gate`] tells for many expressions at once which of them a request can match at all.
 //! * [`Cache`] lets equal expressions and equal regular expressions of many zones and versions be one in memory.
 //!
@@ -33,6 +34,7 @@
 
 pub mod ast;
 pub mod complete;
+pub mod cost;
 pub mod diagnose;
 pub mod error;
 pub mod explain;
@@ -57,6 +59,7 @@ mod secret;
 
 pub use ast::Ast;
 pub use complete::{Completion, CompletionKind, complete};
+pub use cost::{Cost, Nanoseconds};
 pub use diagnose::diagnose;
 pub use error::Error;
 pub use expression::{Cache, Context, Expression, ValueExpression, compile, compile_value};

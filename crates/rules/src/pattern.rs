@@ -34,6 +34,8 @@ const LITERAL_BYTES_MAX: usize = 12;
 /// More literals than this are looked for with less success, however long they are, and less of each may be fewer.
 const LITERALS_FEW: usize = 16;
 const LITERAL_BYTES: [usize; 2] = [4, 3];
+/// So many literals are looked for in all spellings at once.
+const LITERALS_FEWEST: usize = 4;
 /// What a thread may spend on remembering states of one lazy automaton.
 const CACHE_BYTES: usize = 256 << 10;
 
@@ -123,6 +125,13 @@ fn explain(error: &regex_syntax::Error) -> PatternError {
         expected: None,
         at: span.map(|span| span.start.offset..span.end.offset),
     }
+}
+
+/// Whether all matches of an expression begin, or all end, with one of a few literals: a search can then look for those,
+/// and runs through a text as fast as a search for a string does.
+pub(crate) fn is_anchored_by_literals(source: &str) -> bool {
+    let tree = syntax::parse_with(source, &syntax_config()).ok();
+    tree.and_then(|tree| literals(&tree)).is_some_and(|found| found.len() <= LITERALS_FEWEST)
 }
 
 /// What every match begins or ends with, in lower case; the better of the two. Where there are many, shorter ones are

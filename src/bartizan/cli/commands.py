@@ -425,8 +425,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "rules explain",
         "say what a rule's expression means",
         "Shows the parts of the expression with their types and meaning, the fields that it reads and when they are "
-        "known, the phases in which it may stand, and the SQL that asks the event store for the same requests. Exit "
-        "code 0: it is explained; 1: it is wrong.",
+        "known, the phases in which it may stand, what it costs by an estimate, and the SQL that asks the event store "
+        "for the same requests. Exit code 0: it is explained; 1: it is wrong.",
         (
             "bartizan rules explain 'lower(http.host) wildcard \"*.example\"'",
             "bartizan rules explain 'http.response.code ge 500' --phase http_log_custom_fields --json",

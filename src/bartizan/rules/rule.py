@@ -77,6 +77,10 @@ class Explanation(msgspec.Struct, frozen=True):
     """Where such an expression may stand."""
     holds_body: bool
     """Whether it makes the edge hold request bodies."""
+    cost_ns: int
+    """Nanoseconds that it takes, estimated: with every part evaluated, and a body of 128 KiB where it reads one."""
+    costliest: str | None
+    """What takes most of that; None where nothing is computed."""
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -125,7 +129,7 @@ class Rule:
         ])  # fmt: skip
 
     def explain(self) -> str:
-        """The tree with types, the fields that are read and when they are known, and where it may stand."""
+        """The tree with types, the fields that are read and when they are known, where it may stand, and the cost."""
         return self._expression.explain()
 
     def explanation(self) -> Explanation:

@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 use super::actions::Ruleset;
 use super::config::HELD_MAX;
 use super::constants;
+use super::costs;
 use super::diagnostic::{Diagnostic, Place, Severity};
 use super::digest::{Digest, Named};
 use super::document::{self, Document, EdgeSettings, EventSettings, FORMAT, ZoneSource};
@@ -88,7 +89,8 @@ impl Policy {
             account,
             cache,
         };
-        let warnings = warnings.into_iter().chain(constants::readers(&policy)).collect();
+        let warnings =
+            warnings.into_iter().chain(constants::readers(&policy)).chain(costs::excesses(&policy)).collect();
         let report = Report {
             version: policy.version,
             zones: policy.zones.len(),

@@ -17,6 +17,7 @@ mod changes;
 mod compile;
 mod config;
 mod constants;
+mod costs;
 mod diagnostic;
 mod digest;
 mod document;
@@ -39,7 +40,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use fields::{FieldSet, View};
-use rules::{Cache, Phase};
+use rules::{Cache, Cost, Phase};
 use serde::Serialize;
 
 pub use actions::{ACTIONS, ActionRow, ParameterRow};
@@ -143,23 +144,36 @@ impl Policy {
     /// The rules that read any of these fields: the place of each in the document, and which of them it reads.
     pub fn readers(&self, fields: FieldSet) -> Vec<(Vec<Step>, FieldSet)> {
         let mut found = Vec::new();
-        let mut look = |path: Vec<Step>, rules: &run::Rules| {
-            found.extend(rules.readers(fields).map(|(index, read)| ([&path[..], &[index.into()]].concat(), read)));
-        };
+        self.each_rules(|path, rules| {
+            found.extend(rules.readers(fields).map(|(index, read)| ([path, &[index.into()]].concat(), read)));
+        });
+        found
+    }
+
+    /// The rules whose expressions cost more than is in proportion: the place of each in the document, and what it costs.
+    fn costly(&self) -> Vec<(Vec<Step>, Cost)> {
+        let mut found = Vec::new();
+        self.each_rules(|path, rules| {
+            found.extend(rules.costly().map(|(index, cost)| ([path, &[index.into()]].concat(), cost.clone())));
+        });
+        found
+    }
+
+    /// Shows the rules of each ruleset and phase with their place in the document.
+    fn each_rules(&self, mut look: impl FnMut(&[Step], &run::Rules)) {
         let mut rulesets: Vec<_> = self.rulesets.iter().collect();
         rulesets.sort_unstable_by_key(|(id, _)| *id);
         for (id, (_, ruleset)) in rulesets {
-            look(vec!["rulesets".into(), id.as_str().into(), "rules".into()], &ruleset.rules);
+            look(&["rulesets".into(), id.as_str().into(), "rules".into()], &ruleset.rules);
         }
         let of_account = (vec!["account".into()], &*self.account);
         let of_zone = |zone: &'_ Arc<Zone>| vec!["zones".into(), zone.index.into()];
         let of_zones = self.zones.iter().map(|zone| (of_zone(zone), &zone.compiled.level));
         for (path, level) in std::iter::once(of_account).chain(of_zones) {
             for (phase, rules) in &level.phases {
-                look([&path[..], &["phases".into(), phase.name().into()]].concat(), rules);
+                look(&[&path[..], &["phases".into(), phase.name().into()]].concat(), rules);
             }
         }
-        found
     }
 
     /// All zones, in the order of the document.

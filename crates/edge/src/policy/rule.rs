@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rules::{Cache, Context, Lists, Phase, Use};
 
 use super::actions::{self, Member, Reading, Ruleset};
+use super::costs;
 use super::diagnostic::{Diagnostic, Place};
 use super::document;
 use super::run::{Act, Rule, RuleName, Rules};
@@ -133,6 +134,7 @@ impl Compiler<'_> {
         let (expression, act) = (expression?, act?);
         (wrong.len() == before).then(|| Rule {
             index,
+            excess: costs::excess(&rule.expression, &expression, &context).map(Arc::new),
             expression,
             name: Arc::new(RuleName {
                 id: rule.id.as_str().into(),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fields::{Available, FieldId, FieldSet, View};
-use rules::{Expression, Gate, List, Phase};
+use rules::{Cost, Expression, Gate, List, Phase};
 
 use super::changes::{Changes, CustomFields, HeaderChange, HeaderRewrite, RewrittenUri, UriRewrite};
 use super::config::Config;
@@ -241,6 +241,8 @@ pub(super) struct Rule {
     pub act: Act,
     /// Whether a match leaves a trace.
     pub logged: bool,
+    /// What the expression costs, where that is out of proportion.
+    pub excess: Option<Arc<Cost>>,
 }
 
 /// What a rule does.
@@ -309,6 +311,11 @@ impl Rules {
     pub fn readers(&self, fields: FieldSet) -> impl Iterator<Item = (usize, FieldSet)> {
         let read = move |rule: &Rule| rule.expression.fields().union(rule.act.fields()).intersection(fields);
         self.in_order.iter().map(move |rule| (rule.index, read(rule))).filter(|(_, read)| !read.is_empty())
+    }
+
+    /// The rules whose expressions cost more than is in proportion, by their place.
+    pub fn costly(&self) -> impl Iterator<Item = (usize, &Cost)> {
+        self.in_order.iter().filter_map(|rule| Some((rule.index, &**rule.excess.as_ref()?)))
     }
 
     /// Whether a rule reads the request body.
