@@ -12,6 +12,7 @@ from tests.events.support import ask, eventually, firewall_event, needs_chdb, re
 
 from bartizan.analytics.top import top as question
 from bartizan.cli import app
+from bartizan.events.rollups import TOP_VALUES
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 
@@ -52,9 +53,14 @@ def test_values_are_counted_by_weight_from_rollups_and_from_rows(
         *(("firewall_events", event) for event in events),
     )
     with running(state):
-        # The rollups follow the rows by a moment.
-        in_rollup = "SELECT sum(Requests) AS n FROM requests_per_minute"
-        eventually(lambda: ask(state, in_rollup)[0]["n"] == 21, "the rows are in the rollup")
+        # The rollups follow the rows by a moment, each by its own.
+        top = f"arraySum(top -> top.2, approx_top_sumMerge({TOP_VALUES})(ClientIP))"
+        in_rollups = f"""SELECT
+            (SELECT sum(Requests) FROM requests_per_minute) AS requests,
+            (SELECT sum(Events) FROM firewall_events_per_minute) AS firewall_events,
+            (SELECT {top} FROM requests_top_per_minute) AS top"""  # noqa: S608  constants
+        filled = {"requests": 21, "firewall_events": 3, "top": 21}
+        eventually(lambda: ask(state, in_rollups)[0] == filled, "the rows are in the rollups")
         assert asked(state, capsys, "ClientIP") == [("2001:db8::1", 13), ("192.0.2.1", 8)]
         assert asked(state, capsys, "ClientRequestHost", "--limit", "1") == [("0.example", 12)]
         assert asked(state, capsys, "EdgeResponseStatus") == [("200", 20), ("500", 1)]
