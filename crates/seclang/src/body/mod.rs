@@ -1,0 +1,1 @@
+//! Bodies become arguments, files and documents.

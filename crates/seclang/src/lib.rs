@@ -1,0 +1,13 @@
+//! The ModSecurity rule language (`SecLang`), as CRS v4 uses it and as users have it in files of their own.
+//!
+//! Files become directives ([`source`]), directives become rules ([`rule`]) and a rule set ([`ruleset`]). A request
+//! becomes a [`transaction`]: collections of values, each text held once. Rules run over it phase by phase and leave
+//! matches, scores and a verdict.
+//!
+//! Bytes throughout: no value of a request is taken for text in an encoding. What is not supported is refused at load, with
+//! file, line and reason; nothing is ignored. Matching takes linear time: there is no backtracking engine.
+
+pub mod body;
+pub mod operator;
+pub mod pairs;
+pub mod transform;

@@ -1,0 +1,1 @@
+//! Operators: the question that a rule asks of a value.

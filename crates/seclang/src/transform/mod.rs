@@ -1,0 +1,1 @@
+//! Transformations: what is done to a value before an operator sees it.
