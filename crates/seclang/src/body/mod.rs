@@ -5,6 +5,7 @@
 //! before it came here is no error: its end is missing because of us.
 
 pub mod cookies;
+pub mod json;
 pub mod multipart;
 pub mod urlencoded;
 
@@ -22,11 +23,13 @@ pub enum Processor {
     Urlencoded,
     /// `multipart/form-data`.
     Multipart,
+    /// JSON.
+    Json,
 }
 
 impl Processor {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Urlencoded, Self::Multipart];
+    pub const ALL: [Self; 3] = [Self::Urlencoded, Self::Multipart, Self::Json];
 
     /// The one that `ctl:requestBodyProcessor` calls so, in any case of letters.
     pub fn named(name: &[u8]) -> Option<Self> {
@@ -38,6 +41,7 @@ impl Processor {
         match self {
             Self::Urlencoded => "URLENCODED",
             Self::Multipart => "MULTIPART",
+            Self::Json => "JSON",
         }
     }
 }
@@ -49,11 +53,13 @@ pub struct Limits {
     pub arguments: usize,
     /// Files of a form (`SecUploadFileLimit`). More set a flag, and are read.
     pub files: usize,
+    /// Objects and arrays of JSON within each other (`SecRequestBodyJsonDepthLimit`).
+    pub json_depth: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { arguments: 1_000, files: usize::MAX }
+        Self { arguments: 1_000, files: usize::MAX, json_depth: 1_024 }
     }
 }
 
@@ -99,6 +105,7 @@ impl std::error::Error for Error {}
 pub struct Body {
     arguments: Pairs,
     form: multipart::Form,
+    json: json::Reader,
     error: Option<Error>,
     has_invalid_encoding: bool,
 }
@@ -125,6 +132,7 @@ impl Body {
         let found = match processor {
             Processor::Urlencoded => self.read_urlencoded(source.bytes, limits),
             Processor::Multipart => self.form.parse(source, limits, &mut self.arguments),
+            Processor::Json => self.json.parse(source, limits, &mut self.arguments),
         };
         self.error = found.err();
     }
