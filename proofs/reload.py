@@ -157,11 +157,11 @@ class Clients:
 class WebSocket:
     """A WebSocket, as far as bytes that come back."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, host: str = "shop.example") -> None:
         self._connection = socket.create_connection(("127.0.0.1", port), timeout=20)
         key = base64.b64encode(b"the sample nonce").decode()
         self._connection.sendall(
-            f"GET /ws HTTP/1.1\r\nHost: shop.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            f"GET /ws HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
         )
         received = b""
@@ -180,6 +180,10 @@ class WebSocket:
         except OSError:
             return False
         return received == text
+
+    def close(self) -> None:
+        """Ends it by this side."""
+        self._connection.close()
 
     def ends(self, within_s: float) -> bool:
         """Whether it ends, by the other side, within so many seconds."""

@@ -28,6 +28,7 @@ SHORT: dict[str, list[str]] = {
     "power_cut": ["--trials", "1"],
     "reload": ["--reloads", "2", "--upgrades", "1", "--clients", "2"],
     "rules": ["--pairs", "5000", "--printed", "500"],
+    "soak": ["--minutes", "0.4", "--down-minutes", "0.1", "--probe-seconds", "2", "--disk-gib", "2"],
 }
 """The arguments with which each proof is over in seconds; what follows its name tells its runs apart."""
 
