@@ -448,8 +448,7 @@ mod tests {
 
     #[test]
     fn limits_hold_and_are_told() {
-        let mut limits = Limits::default();
-        limits.json_depth = 2;
+        let mut limits = Limits { json_depth: 2, ..Limits::default() };
         assert_eq!(read_with(b"[[1]]", false, &limits).1, "");
         let deep = read_with(b"[[[1]]]", false, &limits).1;
         assert_eq!(deep, "JSON: nested deeper than SecRequestBodyJsonDepthLimit allows at byte 2");

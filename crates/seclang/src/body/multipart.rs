@@ -1003,8 +1003,7 @@ mod tests {
 
     #[test]
     fn limits_hold_and_are_told() {
-        let mut limits = Limits::default();
-        (limits.arguments, limits.files) = (1, 1);
+        let limits = Limits { arguments: 1, files: 1, ..Limits::default() };
         let argument = "--x\r\nContent-Disposition: form-data; name=a\r\n\r\nb\r\n";
         let file = "--x\r\nContent-Disposition: form-data; name=a; filename=b\r\n\r\nc\r\n";
         let within = read_with(FORM, format!("{argument}{file}--x--\r\n").as_bytes(), false, &limits);
