@@ -8,6 +8,7 @@
 //! file, line and reason; nothing is ignored. Matching takes linear time: there is no backtracking engine.
 
 pub mod body;
+pub mod bytes;
 pub mod operator;
 pub mod pairs;
 pub mod transform;

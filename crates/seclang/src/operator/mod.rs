@@ -1,1 +1,303 @@
-//! Operators: the question that a rule asks of a value.
+//! Operators: the question that a rule asks of each value (`@rx`, `@pm`, `@within`, …).
+//!
+//! [`Operator::parse`] makes one of its name and argument as they stand in the rule, or says what is wrong with them. What
+//! is refused is refused by name: an operator that asks the network or starts a program has no place on the path of a
+//! request, and one that would never match for want of data would be a rule that does nothing.
+//!
+//! Bytes throughout, and time linear in the value: patterns run on automata, see [`pattern`].
+
+mod address;
+mod capture;
+mod number;
+pub mod pattern;
+mod phrase;
+mod text;
+mod verify;
+
+use regex_automata::Input;
+
+pub use capture::Captures;
+pub use pattern::Scratch;
+
+use crate::bytes::ByteSet;
+use address::Addresses;
+use number::Comparison;
+use pattern::Pattern;
+use phrase::Phrases;
+use verify::Verifier;
+
+/// Where an operator gets what its argument names.
+pub trait DataFiles {
+    /// The content of a file, named as the rule names it, or why there is none.
+    fn read(&self, name: &[u8]) -> Result<Vec<u8>, String>;
+
+    /// The lines of a `SecDataset`, where one of this name was declared before the rule.
+    fn dataset(&self, name: &[u8]) -> Option<Vec<Vec<u8>>>;
+}
+
+/// Why an operator cannot be used, with the way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorError(String);
+
+impl std::fmt::Display for OperatorError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for OperatorError {}
+
+/// An operator with its argument.
+#[derive(Debug)]
+pub struct Operator {
+    name: &'static str,
+    argument: Box<[u8]>,
+    macros: bool,
+    question: Question,
+}
+
+#[derive(Debug)]
+enum Question {
+    Pattern(Pattern),
+    AllOfPattern(Pattern),
+    /// A pattern with macros, made when they are known.
+    ExpandedPattern,
+    AllOfExpandedPattern,
+    RestPath(Pattern),
+    Phrases(Phrases),
+    Within,
+    Contains,
+    ContainsWord,
+    Equals,
+    BeginsWith,
+    EndsWith,
+    Compares(Comparison),
+    Addresses(Addresses),
+    BytesOutside(ByteSet),
+    BadUrlEncoding,
+    BadUtf8,
+    Verified(Verifier, Pattern),
+    SqlInjection,
+    CrossSiteScripting,
+    Always,
+    Never,
+}
+
+type Parse = fn(&[u8], &dyn DataFiles) -> Result<Question, OperatorError>;
+
+/// Each operator by its name. Those whose argument may have macros say so.
+const OPERATORS: &[(&str, bool, Parse)] = &[
+    ("rx", true, |argument, _| expandable(argument, Question::ExpandedPattern, Question::Pattern)),
+    ("rxGlobal", true, |argument, _| expandable(argument, Question::AllOfExpandedPattern, Question::AllOfPattern)),
+    ("pm", false, |argument, _| Phrases::of_argument(argument).map(Question::Phrases)),
+    ("pmFromFile", false, phrases_of_file),
+    ("pmf", false, phrases_of_file),
+    ("pmFromDataset", false, |argument, files| Phrases::new(&dataset(argument, files)?).map(Question::Phrases)),
+    ("within", true, |_, _| Ok(Question::Within)),
+    ("contains", true, |_, _| Ok(Question::Contains)),
+    ("containsWord", true, |_, _| Ok(Question::ContainsWord)),
+    ("strmatch", true, |_, _| Ok(Question::Contains)),
+    ("streq", true, |_, _| Ok(Question::Equals)),
+    ("beginsWith", true, |_, _| Ok(Question::BeginsWith)),
+    ("endsWith", true, |_, _| Ok(Question::EndsWith)),
+    ("eq", true, |_, _| Ok(Question::Compares(Comparison::Equal))),
+    ("ge", true, |_, _| Ok(Question::Compares(Comparison::GreaterOrEqual))),
+    ("gt", true, |_, _| Ok(Question::Compares(Comparison::Greater))),
+    ("le", true, |_, _| Ok(Question::Compares(Comparison::LessOrEqual))),
+    ("lt", true, |_, _| Ok(Question::Compares(Comparison::Less))),
+    ("ipMatch", false, |argument, _| Addresses::new(argument.split(|&byte| byte == b',')).map(Question::Addresses)),
+    ("ipMatchFromFile", false, addresses_of_file),
+    ("ipMatchF", false, addresses_of_file),
+    ("ipMatchFromDataset", false, |argument, files| {
+        Addresses::new(dataset(argument, files)?.iter().map(Vec::as_slice)).map(Question::Addresses)
+    }),
+    ("validateByteRange", false, |argument, _| byte_range(argument)),
+    ("validateUrlEncoding", false, |_, _| Ok(Question::BadUrlEncoding)),
+    ("validateUtf8Encoding", false, |_, _| Ok(Question::BadUtf8)),
+    ("verifyCC", false, |argument, _| verified(Verifier::CreditCard, argument)),
+    ("verifyCPF", false, |argument, _| verified(Verifier::Cpf, argument)),
+    ("verifySSN", false, |argument, _| verified(Verifier::Ssn, argument)),
+    ("verifySVNR", false, |argument, _| verified(Verifier::Svnr, argument)),
+    ("validateNid", false, |argument, _| {
+        let (verifier, pattern) = Verifier::of_country(argument)?;
+        verified(verifier, pattern)
+    }),
+    ("detectSQLi", false, |_, _| Ok(Question::SqlInjection)),
+    ("detectXSS", false, |_, _| Ok(Question::CrossSiteScripting)),
+    ("restpath", false, |argument, _| pattern::rest_path(argument).map(Question::RestPath)),
+    ("noMatch", false, |_, _| Ok(Question::Never)),
+    ("unconditionalMatch", false, |_, _| Ok(Question::Always)),
+];
+
+/// What the reference manual has and this engine does not, with the reason and the way out.
+const REFUSED: &[(&str, &str)] = &[
+    ("inspectFile", "it starts a program for each upload, on the path of the request; scan uploads outside the edge"),
+    ("fuzzyHash", "it needs ssdeep, which is not built in; compare digests with @streq or @pmFromFile"),
+    ("rbl", "it asks the DNS for each request; load the addresses with @ipMatchFromFile"),
+    ("gsbLookup", "its data format is no longer published; load the names with @pmFromFile"),
+    ("geoLookup", "no database of places is read here; use the field ip.src.country in a custom rule"),
+    ("validateDTD", "documents are read without their DTD; refuse what is not wanted with XPath in the variable XML"),
+    ("validateSchema", "no schema is read here; use XPath in the variable XML, or the arguments of a JSON body"),
+    ("validateHash", "no response is rewritten to carry hashes; sign what must not change in the application"),
+];
+
+impl Operator {
+    /// The operator `name`, without its `@` and `!`, with its argument.
+    pub fn parse(name: &[u8], argument: &[u8], files: &dyn DataFiles) -> Result<Self, OperatorError> {
+        let is = |known: &str| known.as_bytes().eq_ignore_ascii_case(name);
+        let Some(&(name, expands, parse)) = OPERATORS.iter().find(|(known, ..)| is(known)) else {
+            return Err(match REFUSED.iter().find(|(known, _)| is(known)) {
+                Some((known, reason)) => OperatorError(format!("operator @{known} is not supported: {reason}")),
+                None => OperatorError(format!(
+                    "unknown operator @{}; known are {}",
+                    name.escape_ascii(),
+                    OPERATORS.iter().map(|(known, ..)| format!("@{known}")).collect::<Vec<_>>().join(", ")
+                )),
+            });
+        };
+        let question =
+            parse(argument, files).map_err(|OperatorError(reason)| OperatorError(format!("@{name}: {reason}")))?;
+        Ok(Self { name, argument: argument.into(), macros: expands && has_macro(argument), question })
+    }
+
+    /// Its name, as the reference manual spells it.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its argument as the rule has it.
+    pub fn argument(&self) -> &[u8] {
+        &self.argument
+    }
+
+    /// Whether the argument has macros that are to be expanded for each request.
+    pub fn takes_macros(&self) -> bool {
+        self.macros
+    }
+
+    /// The names that `@restpath` gives to parts of the path, each with its number among the captures.
+    pub fn path_names(&self) -> impl Iterator<Item = (&str, usize)> {
+        let pattern = match &self.question {
+            Question::RestPath(pattern) => Some(pattern),
+            _ => None,
+        };
+        pattern.into_iter().flat_map(Pattern::names)
+    }
+
+    /// Whether the answer for `value` is yes. `argument` is the argument with its macros expanded; where it has none it is not
+    /// looked at. What a yes captures goes to `captures`, over what was there.
+    pub fn matches(
+        &self,
+        value: &[u8],
+        argument: &[u8],
+        scratch: &mut Scratch,
+        mut captures: Option<&mut Captures>,
+    ) -> bool {
+        if let Some(captures) = &mut captures {
+            captures.clear();
+        }
+        let argument = if self.macros { argument } else { &self.argument };
+        match &self.question {
+            Question::Pattern(pattern) | Question::RestPath(pattern) => pattern.matches(value, scratch, captures),
+            Question::AllOfPattern(pattern) => pattern.matches_all(value, scratch, captures),
+            Question::ExpandedPattern => {
+                scratch.expanded(argument).is_some_and(|pattern| pattern.matches(value, scratch, captures))
+            }
+            Question::AllOfExpandedPattern => {
+                scratch.expanded(argument).is_some_and(|pattern| pattern.matches_all(value, scratch, captures))
+            }
+            Question::Phrases(phrases) => phrases.matches(value, captures),
+            Question::Within => text::contains(argument, value),
+            Question::Contains => text::contains(value, argument),
+            Question::ContainsWord => text::contains_word(value, argument),
+            Question::Equals => value == argument,
+            Question::BeginsWith => value.starts_with(argument),
+            Question::EndsWith => value.ends_with(argument),
+            Question::Compares(comparison) => comparison.holds(value, argument),
+            Question::Addresses(addresses) => addresses.matches(value),
+            Question::BytesOutside(outside) => outside.find(value).is_some(),
+            Question::BadUrlEncoding => text::has_bad_percent(value),
+            Question::BadUtf8 => std::str::from_utf8(value).is_err(),
+            Question::Verified(verifier, pattern) => {
+                pattern.any(value, scratch, captures, |found| verifier.holds(found))
+            }
+            Question::SqlInjection => text::is_sql_injection(value, captures),
+            Question::CrossSiteScripting => libinjectionrs::detect_xss(value).is_injection(),
+            Question::Always => true,
+            Question::Never => false,
+        }
+    }
+}
+
+fn has_macro(argument: &[u8]) -> bool {
+    memchr::memmem::find(argument, b"%{").is_some_and(|at| argument[at..].contains(&b'}'))
+}
+
+/// A pattern, or what stands for it until its macros are known.
+fn expandable(argument: &[u8], later: Question, now: fn(Pattern) -> Question) -> Result<Question, OperatorError> {
+    if has_macro(argument) { Ok(later) } else { Pattern::new(argument).map(now) }
+}
+
+fn verified(verifier: Verifier, pattern: &[u8]) -> Result<Question, OperatorError> {
+    Pattern::new(pattern).map(|pattern| Question::Verified(verifier, pattern))
+}
+
+/// The lines of a file that say something: without the space around them, without comments.
+fn lines(name: &[u8], files: &dyn DataFiles) -> Result<Vec<Vec<u8>>, OperatorError> {
+    let name = name.trim_ascii();
+    if name.starts_with(b"http://") || name.starts_with(b"https://") {
+        return Err(OperatorError(format!(
+            "\"{}\" is an address; nothing is fetched at load, name a file",
+            name.escape_ascii()
+        )));
+    }
+    let content = files.read(name).map_err(OperatorError)?;
+    let lines = content.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+    Ok(lines.filter(|line| !line.is_empty() && !line.starts_with(b"#")).map(<[u8]>::to_vec).collect())
+}
+
+fn phrases_of_file(argument: &[u8], files: &dyn DataFiles) -> Result<Question, OperatorError> {
+    Phrases::new(&lines(argument, files)?).map(Question::Phrases)
+}
+
+fn addresses_of_file(argument: &[u8], files: &dyn DataFiles) -> Result<Question, OperatorError> {
+    Addresses::new(lines(argument, files)?.iter().map(Vec::as_slice)).map(Question::Addresses)
+}
+
+fn dataset(argument: &[u8], files: &dyn DataFiles) -> Result<Vec<Vec<u8>>, OperatorError> {
+    let name = argument.trim_ascii();
+    files.dataset(name).ok_or_else(|| {
+        OperatorError(format!("no dataset \"{}\"; declare it with SecDataset before this rule", name.escape_ascii()))
+    })
+}
+
+/// `1-255,10`: which bytes are allowed. Without an argument none is, and every value matches.
+fn byte_range(argument: &[u8]) -> Result<Question, OperatorError> {
+    if argument.trim_ascii().is_empty() {
+        return Ok(Question::Always);
+    }
+    let byte = |text: &[u8]| std::str::from_utf8(text.trim_ascii()).ok()?.parse::<u8>().ok();
+    let mut allowed = ByteSet::EMPTY;
+    for part in argument.split(|&byte| byte == b',') {
+        let mut ends = part.splitn(2, |&byte| byte == b'-').map(byte);
+        let range = match (ends.next(), ends.next()) {
+            (Some(Some(only)), None) => Some((only, only)),
+            (Some(Some(first)), Some(Some(last))) if first <= last => Some((first, last)),
+            _ => None,
+        };
+        let (first, last) = range.ok_or_else(|| {
+            let part = part.escape_ascii();
+            OperatorError(format!("\"{part}\" is no range of bytes; write 0 to 255, or first-last as 32-126"))
+        })?;
+        allowed = allowed.union(ByteSet::range(first, last));
+    }
+    Ok(Question::BytesOutside(allowed.complement()))
+}
+
+/// Where a pattern looks in a value: in all of it.
+fn whole(value: &[u8]) -> Input<'_> {
+    Input::new(value)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,232 @@
-//! Transformations: what is done to a value before an operator sees it.
+//! Transformations: what a rule does to a value before its operator looks at it (`t:lowercase`).
+//!
+//! Names and meanings are those of the `ModSecurity` v3 reference manual. Where its implementations differ, what CRS v4's own
+//! tests want decides: entities are those of HTML, escapes of CSS make UTF-8, `%u` folds by the table of code page 20127.
+//! Bytes throughout: letters are those of ASCII, and a value need not be UTF-8.
+//!
+//! Most values of most requests are changed by nothing. So each transformation first looks for a byte that could make a
+//! difference ([`Transformation::triggers`]), writes nothing where there is none, and says whether it changed anything.
+
+mod base64;
+mod comments;
+mod encode;
+mod entities;
+mod escapes;
+mod path;
+mod space;
+mod unicode;
+mod url;
+
+use crate::bytes::ByteSet;
+
+/// A transformation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each is named as the reference manual names it, where its meaning stands")]
+pub enum Transformation {
+    Base64Decode,
+    Base64DecodeExt,
+    Base64Encode,
+    CmdLine,
+    CompressWhitespace,
+    CssDecode,
+    EscapeSeqDecode,
+    HexDecode,
+    HexEncode,
+    HtmlEntityDecode,
+    JsDecode,
+    Length,
+    Lowercase,
+    Md5,
+    None,
+    NormalizePath,
+    NormalizePathWin,
+    ParityEven7bit,
+    ParityOdd7bit,
+    ParityZero7bit,
+    RemoveComments,
+    RemoveCommentsChar,
+    RemoveNulls,
+    RemoveWhitespace,
+    ReplaceComments,
+    ReplaceNulls,
+    Sha1,
+    SqlHexDecode,
+    Trim,
+    TrimLeft,
+    TrimRight,
+    Uppercase,
+    UrlDecode,
+    UrlDecodeUni,
+    UrlEncode,
+    Utf8ToUnicode,
+}
+
+use Transformation as T;
+
+/// Each transformation with its name; the first name of each is the one it is shown with.
+const NAMES: &[(&str, Transformation)] = &[
+    ("base64Decode", T::Base64Decode),
+    ("base64DecodeExt", T::Base64DecodeExt),
+    ("base64Encode", T::Base64Encode),
+    ("cmdLine", T::CmdLine),
+    ("compressWhitespace", T::CompressWhitespace),
+    ("cssDecode", T::CssDecode),
+    ("escapeSeqDecode", T::EscapeSeqDecode),
+    ("hexDecode", T::HexDecode),
+    ("hexEncode", T::HexEncode),
+    ("htmlEntityDecode", T::HtmlEntityDecode),
+    ("jsDecode", T::JsDecode),
+    ("length", T::Length),
+    ("lowercase", T::Lowercase),
+    ("md5", T::Md5),
+    ("none", T::None),
+    ("normalizePath", T::NormalizePath),
+    ("normalisePath", T::NormalizePath),
+    ("normalizePathWin", T::NormalizePathWin),
+    ("normalisePathWin", T::NormalizePathWin),
+    ("parityEven7bit", T::ParityEven7bit),
+    ("parityOdd7bit", T::ParityOdd7bit),
+    ("parityZero7bit", T::ParityZero7bit),
+    ("removeComments", T::RemoveComments),
+    ("removeCommentsChar", T::RemoveCommentsChar),
+    ("removeNulls", T::RemoveNulls),
+    ("removeWhitespace", T::RemoveWhitespace),
+    ("replaceComments", T::ReplaceComments),
+    ("replaceNulls", T::ReplaceNulls),
+    ("sha1", T::Sha1),
+    ("sqlHexDecode", T::SqlHexDecode),
+    ("trim", T::Trim),
+    ("trimLeft", T::TrimLeft),
+    ("trimRight", T::TrimRight),
+    ("uppercase", T::Uppercase),
+    ("urlDecode", T::UrlDecode),
+    ("urlDecodeUni", T::UrlDecodeUni),
+    ("urlEncode", T::UrlEncode),
+    ("utf8toUnicode", T::Utf8ToUnicode),
+];
+
+impl Transformation {
+    /// All of them.
+    pub const ALL: [Self; 36] = {
+        let mut all = [T::None; 36];
+        let (mut row, mut count) = (0, 0);
+        while row < NAMES.len() {
+            // Aliases follow the name that they stand for.
+            if count == 0 || all[count - 1] as u8 != NAMES[row].1 as u8 {
+                all[count] = NAMES[row].1;
+                count += 1;
+            }
+            row += 1;
+        }
+        assert!(count == all.len());
+        all
+    };
+
+    /// The transformation of this name, in any case of letters.
+    pub fn named(name: &[u8]) -> Option<Self> {
+        NAMES.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name)).map(|&(_, found)| found)
+    }
+
+    /// Its name, as the reference manual spells it.
+    pub fn name(self) -> &'static str {
+        NAMES.iter().find(|(_, known)| *known == self).map_or("none", |(name, _)| name)
+    }
+
+    /// The bytes of which an input must have one to be changed; nothing where that cannot be said.
+    pub fn triggers(self) -> Option<&'static ByteSet> {
+        match self {
+            T::Base64Decode
+            | T::Base64DecodeExt
+            | T::Base64Encode
+            | T::HexDecode
+            | T::HexEncode
+            | T::Length
+            | T::Md5
+            | T::Sha1 => None,
+            T::None => Some(&ByteSet::EMPTY),
+            T::CmdLine => Some(&space::COMMAND),
+            T::CompressWhitespace => Some(&space::COMPRESSIBLE),
+            T::CssDecode | T::EscapeSeqDecode | T::JsDecode => Some(&escapes::BACKSLASH),
+            T::HtmlEntityDecode => Some(&entities::AMPERSAND),
+            T::Lowercase => Some(&encode::UPPER),
+            T::NormalizePath => Some(&path::UNIX),
+            T::NormalizePathWin => Some(&path::WINDOWS),
+            T::ParityEven7bit => Some(&encode::NOT_EVEN),
+            T::ParityOdd7bit => Some(&encode::NOT_ODD),
+            T::ParityZero7bit => Some(&encode::HIGH),
+            T::RemoveComments | T::RemoveCommentsChar => Some(&comments::ANY),
+            T::RemoveNulls | T::ReplaceNulls => Some(&encode::NUL),
+            T::RemoveWhitespace => Some(&space::REMOVABLE),
+            T::ReplaceComments => Some(&comments::STAR),
+            T::SqlHexDecode => Some(&encode::LETTER_X),
+            T::Trim | T::TrimLeft | T::TrimRight => Some(&space::TRIMMED),
+            T::Uppercase => Some(&encode::LOWER),
+            T::UrlDecode | T::UrlDecodeUni => Some(&url::ENCODED),
+            T::UrlEncode => Some(&url::UNSAFE),
+            T::Utf8ToUnicode => Some(&encode::HIGH),
+        }
+    }
+
+    /// Writes what becomes of `input` to `output`, over what was there, and answers whether that differs from `input`. Where
+    /// it does not, what `output` holds is of no account.
+    pub fn apply(self, input: &[u8], output: &mut Vec<u8>) -> bool {
+        output.clear();
+        match self {
+            T::Base64Decode => base64::decode(input, output),
+            T::Base64DecodeExt => base64::decode_forgiving(input, output),
+            T::Base64Encode => base64::encode(input, output),
+            T::CmdLine => space::command_line(input, output),
+            T::CompressWhitespace => space::compress(input, output),
+            T::CssDecode => escapes::css(input, output),
+            T::EscapeSeqDecode => escapes::ansi_c(input, output),
+            T::HexDecode => encode::from_hex(input, output),
+            T::HexEncode => encode::to_hex(input, output),
+            T::HtmlEntityDecode => entities::decode(input, output),
+            T::JsDecode => escapes::javascript(input, output),
+            T::Length => encode::length(input, output),
+            T::Lowercase => encode::lowercase(input, output),
+            T::Md5 => encode::md5(input, output),
+            T::None => false,
+            T::NormalizePath => path::normalize(input, output),
+            T::NormalizePathWin => path::normalize_windows(input, output),
+            T::ParityEven7bit => encode::with_parity(input, output, &encode::EVEN),
+            T::ParityOdd7bit => encode::with_parity(input, output, &encode::ODD),
+            T::ParityZero7bit => encode::with_parity(input, output, &encode::ZERO),
+            T::RemoveComments => comments::remove(input, output),
+            T::RemoveCommentsChar => comments::remove_marks(input, output),
+            T::RemoveNulls => encode::remove_nulls(input, output),
+            T::RemoveWhitespace => space::remove(input, output),
+            T::ReplaceComments => comments::replace(input, output),
+            T::ReplaceNulls => encode::replace_nulls(input, output),
+            T::Sha1 => encode::sha1(input, output),
+            T::SqlHexDecode => encode::sql_hex(input, output),
+            T::Trim => space::trim(input, output, true, true),
+            T::TrimLeft => space::trim(input, output, true, false),
+            T::TrimRight => space::trim(input, output, false, true),
+            T::Uppercase => encode::uppercase(input, output),
+            T::UrlDecode => url::decode(input, output),
+            T::UrlDecodeUni => url::decode_unicode(input, output),
+            T::UrlEncode => url::encode(input, output),
+            T::Utf8ToUnicode => unicode::to_percent_u(input, output),
+        }
+    }
+}
+
+/// The value of a hexadecimal digit.
+pub(crate) const fn hex_digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// The byte that two hexadecimal digits at the start of `text` spell.
+pub(crate) fn hex_pair(text: &[u8]) -> Option<u8> {
+    let [high, low, ..] = text else { return None };
+    Some(hex_digit(*high)? << 4 | hex_digit(*low)?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! Sets of bytes: what a class of a pattern or a scan of a value asks for.
+
+/// A set of bytes, one bit for each of the 256.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct ByteSet([u64; 4]);
+
+impl ByteSet {
+    /// The set of no byte.
+    pub const EMPTY: Self = Self([0; 4]);
+    /// The set of every byte.
+    pub const FULL: Self = Self([u64::MAX; 4]);
+
+    /// The set of the bytes of `bytes`.
+    pub const fn of(bytes: &[u8]) -> Self {
+        let mut set = Self::EMPTY;
+        let mut index = 0;
+        while index < bytes.len() {
+            set = set.with(bytes[index]);
+            index += 1;
+        }
+        set
+    }
+
+    /// The bytes from `first` to `last`, both included.
+    pub const fn range(first: u8, last: u8) -> Self {
+        let mut set = Self::EMPTY;
+        let mut byte = first as u16;
+        while byte <= last as u16 {
+            set = set.with(byte as u8);
+            byte += 1;
+        }
+        set
+    }
+
+    /// The bytes of which `wanted` holds.
+    pub fn from_fn(wanted: impl Fn(u8) -> bool) -> Self {
+        (0..=u8::MAX).filter(|&byte| wanted(byte)).fold(Self::EMPTY, Self::with)
+    }
+
+    /// This set and one byte more.
+    #[must_use]
+    pub const fn with(mut self, byte: u8) -> Self {
+        self.0[byte as usize >> 6] |= 1 << (byte & 63);
+        self
+    }
+
+    /// What is in either.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        let (a, b) = (self.0, other.0);
+        Self([a[0] | b[0], a[1] | b[1], a[2] | b[2], a[3] | b[3]])
+    }
+
+    /// What is not in this one.
+    #[must_use]
+    pub const fn complement(self) -> Self {
+        let a = self.0;
+        Self([!a[0], !a[1], !a[2], !a[3]])
+    }
+
+    /// Whether `byte` is in it.
+    pub const fn contains(&self, byte: u8) -> bool {
+        self.0[byte as usize >> 6] & (1 << (byte & 63)) != 0
+    }
+
+    /// Whether they have a byte in common.
+    pub const fn intersects(&self, other: &Self) -> bool {
+        let (a, b) = (&self.0, &other.0);
+        (a[0] & b[0]) | (a[1] & b[1]) | (a[2] & b[2]) | (a[3] & b[3]) != 0
+    }
+
+    /// How many bytes are in it.
+    pub const fn len(&self) -> u32 {
+        let a = &self.0;
+        a[0].count_ones() + a[1].count_ones() + a[2].count_ones() + a[3].count_ones()
+    }
+
+    /// Whether no byte is in it.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Each byte in it, in their order.
+    pub fn iter(self) -> impl Iterator<Item = u8> {
+        (0..=u8::MAX).filter(move |&byte| self.contains(byte))
+    }
+
+    /// Where in `value` the first byte of the set is.
+    pub fn find(&self, value: &[u8]) -> Option<usize> {
+        value.iter().position(|&byte| self.contains(byte))
+    }
+
+    /// The set of the bytes that `value` has.
+    pub fn present(value: &[u8]) -> Self {
+        let mut seen = [false; 256];
+        for &byte in value {
+            seen[usize::from(byte)] = true;
+        }
+        let mut set = Self::EMPTY;
+        for (byte, &present) in seen.iter().enumerate() {
+            set.0[byte >> 6] |= u64::from(present) << (byte & 63);
+        }
+        set
+    }
+}
+
+impl std::fmt::Debug for ByteSet {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let bytes: Vec<u8> = self.iter().collect();
+        write!(formatter, "ByteSet({})", bytes.escape_ascii())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_holds_what_was_put_in_and_nothing_else() {
+        let set = ByteSet::of(b"\x00/\xff").union(ByteSet::range(b'a', b'c'));
+        let held: Vec<u8> = set.iter().collect();
+        assert_eq!(held, b"\x00/abc\xff");
+        assert_eq!((set.len(), set.is_empty()), (6, false));
+        assert_eq!(set.complement().len(), 250);
+        assert!(!set.intersects(&set.complement()));
+        assert!(set.intersects(&ByteSet::of(b"zc")));
+        assert_eq!(set.find(b"xyz/"), Some(3));
+        assert_eq!(set.find(b"xyz"), None);
+        assert_eq!(ByteSet::range(0, 255), ByteSet::FULL);
+        assert_eq!(ByteSet::present(b"abcabc\xff/\x00"), set);
+        assert_eq!(format!("{:?}", ByteSet::of(b"a\n")), r"ByteSet(\na)");
+    }
+}

@@ -1,0 +1,479 @@
+//! PCRE's spelling of a pattern made that of `regex-syntax`.
+//!
+//! Every byte that could be read differently by the two is written as `\xHH`, every class as ranges of bytes. So there is one
+//! reading of a pattern, PCRE's, and what has no meaning in linear time is refused here, by name.
+
+use std::fmt::Write;
+
+use crate::bytes::ByteSet;
+use crate::operator::OperatorError;
+use crate::transform::hex_digit;
+
+const DIGIT: ByteSet = ByteSet::range(b'0', b'9');
+const WORD: ByteSet =
+    DIGIT.union(ByteSet::range(b'a', b'z')).union(ByteSet::range(b'A', b'Z')).union(ByteSet::of(b"_"));
+const SPACE: ByteSet = ByteSet::of(b" \t\n\x0b\x0c\r");
+const HORIZONTAL: ByteSet = ByteSet::of(b" \t\xa0");
+const VERTICAL: ByteSet = ByteSet::of(b"\n\x0b\x0c\r\x85");
+
+/// `pattern` for `regex-syntax`, with Unicode off.
+pub(super) fn of(pattern: &[u8]) -> Result<String, OperatorError> {
+    let mut speller =
+        Speller { pattern, at: 0, spelled: String::with_capacity(pattern.len() * 2), extended: vec![false] };
+    speller.all()?;
+    Ok(speller.spelled)
+}
+
+struct Speller<'a> {
+    pattern: &'a [u8],
+    at: usize,
+    spelled: String,
+    /// Whether white space says nothing, per open group.
+    extended: Vec<bool>,
+}
+
+/// What an escape stands for.
+enum Escaped {
+    Byte(u8),
+    Set(ByteSet),
+    /// Something of `regex-syntax` that is no single byte.
+    Spelled(&'static str),
+}
+
+impl<'a> Speller<'a> {
+    fn all(&mut self) -> Result<(), OperatorError> {
+        while let Some(byte) = self.next() {
+            match byte {
+                b'\\' => self.escape()?,
+                b'[' => self.class()?,
+                b'(' => self.group()?,
+                b')' => {
+                    self.extended.pop();
+                    self.spelled.push(')');
+                }
+                b'*' | b'+' | b'?' => {
+                    self.spelled.push(char::from(byte));
+                    self.laziness()?;
+                }
+                b'{' => self.counted()?,
+                b'.' | b'^' | b'$' | b'|' => self.spelled.push(char::from(byte)),
+                b'#' if self.is_extended() => while self.next().is_some_and(|byte| byte != b'\n') {},
+                _ if self.is_extended() && SPACE.contains(byte) => {}
+                _ => self.literal(byte),
+            }
+        }
+        Ok(())
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.pattern.get(self.at).copied()
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        &self.pattern[self.at..]
+    }
+
+    /// Steps over `text`, where it comes next.
+    fn takes(&mut self, text: &[u8]) -> bool {
+        let found = self.rest().starts_with(text);
+        if found {
+            self.at += text.len();
+        }
+        found
+    }
+
+    fn is_extended(&self) -> bool {
+        self.extended.last().copied().unwrap_or(false)
+    }
+
+    fn literal(&mut self, byte: u8) {
+        if byte.is_ascii_alphanumeric() {
+            self.spelled.push(char::from(byte));
+        } else {
+            spell_byte(&mut self.spelled, byte);
+        }
+    }
+
+    fn refused<T>(&self, what: &str, reason: &str) -> Result<T, OperatorError> {
+        Err(OperatorError(format!(
+            "{what} at byte {} of the pattern \"{}\" {reason}",
+            self.at,
+            self.pattern.escape_ascii()
+        )))
+    }
+
+    fn not_linear<T>(&self, what: &str) -> Result<T, OperatorError> {
+        self.refused(what, "cannot be matched in linear time and is not supported; write the pattern without it")
+    }
+
+    /// What may stand behind a repetition.
+    fn laziness(&mut self) -> Result<(), OperatorError> {
+        match self.peek() {
+            Some(b'+') => self.not_linear("possessive repetition (+ behind a repetition)"),
+            Some(b'?') => {
+                self.at += 1;
+                self.spelled.push('?');
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// `{2}`, `{2,}`, `{2,3}`; any other brace is a byte.
+    fn counted(&mut self) -> Result<(), OperatorError> {
+        let Some(length) = self.rest().iter().position(|&byte| byte == b'}') else {
+            self.literal(b'{');
+            return Ok(());
+        };
+        let inside = &self.rest()[..length];
+        let mut parts = inside.split(|&byte| byte == b',');
+        let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+        let well_formed = match (parts.next(), parts.next(), parts.next()) {
+            (Some(exactly), None, _) => is_number(exactly),
+            (Some(least), Some(most), None) => is_number(least) && (most.is_empty() || is_number(most)),
+            _ => false,
+        };
+        if !well_formed {
+            self.literal(b'{');
+            return Ok(());
+        }
+        self.spelled.push('{');
+        self.spelled.extend(inside.iter().map(|&byte| char::from(byte)));
+        self.spelled.push('}');
+        self.at += length + 1;
+        self.laziness()
+    }
+
+    fn group(&mut self) -> Result<(), OperatorError> {
+        let extended = self.is_extended();
+        if self.rest().starts_with(b"*") {
+            return self.refused("a verb (*…)", "is not supported; write the pattern without it");
+        }
+        if !self.takes(b"?") {
+            self.extended.push(extended);
+            self.spelled.push('(');
+            return Ok(());
+        }
+        for (mark, what) in [
+            (&b"="[..], "looking ahead (?=…)"),
+            (b"!", "looking ahead (?!…)"),
+            (b"<=", "looking behind (?<=…)"),
+            (b"<!", "looking behind (?<!…)"),
+            (b">", "an atomic group (?>…)"),
+            (b"(", "a conditional group (?(…)"),
+            (b"|", "a branch reset (?|…)"),
+            (b"R", "recursion (?R)"),
+            (b"&", "recursion (?&…)"),
+            (b"P>", "recursion (?P>…)"),
+            (b"P=", "a reference to a group (?P=…)"),
+            (b"C", "a call-out (?C)"),
+        ] {
+            if self.rest().starts_with(mark) {
+                return self.not_linear(what);
+            }
+        }
+        if self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            return self.not_linear("recursion (?1)");
+        }
+        if self.takes(b"#") {
+            while self.next().is_some_and(|byte| byte != b')') {}
+            return Ok(());
+        }
+        self.extended.push(extended);
+        self.spelled.push_str("(?");
+        if self.takes(b"P<") || self.takes(b"<") {
+            return self.name(b'>');
+        }
+        if self.takes(b"'") {
+            return self.name(b'\'');
+        }
+        self.flags()
+    }
+
+    fn name(&mut self, end: u8) -> Result<(), OperatorError> {
+        self.spelled.push_str("P<");
+        loop {
+            match self.next() {
+                Some(byte) if byte == end => break,
+                Some(byte) if byte.is_ascii_alphanumeric() || byte == b'_' => self.spelled.push(char::from(byte)),
+                _ => return self.refused("the name of a group", "has letters, digits and underscores only"),
+            }
+        }
+        self.spelled.push('>');
+        Ok(())
+    }
+
+    /// `(?i)` and `(?i:`. White space is left out here, so `x` is not passed on.
+    fn flags(&mut self) -> Result<(), OperatorError> {
+        let (mut on, mut off, mut clears) = (String::new(), String::new(), false);
+        let mut extended = self.is_extended();
+        let end = loop {
+            match self.next() {
+                Some(byte @ (b':' | b')')) => break byte,
+                Some(b'-') => clears = true,
+                Some(b'x') => extended = !clears,
+                Some(byte @ (b'i' | b'm' | b's' | b'U')) => {
+                    if clears { &mut off } else { &mut on }.push(char::from(byte));
+                }
+                _ => return self.refused("a flag", "is none of i, m, s, x and U"),
+            }
+        };
+        let open = self.extended.len() - 1;
+        if end == b')' {
+            // The flags hold for the rest of the group around them.
+            self.extended.pop();
+            if let Some(around) = self.extended.last_mut() {
+                *around = extended;
+            }
+            if on.is_empty() && off.is_empty() {
+                self.spelled.truncate(self.spelled.len() - "(?".len());
+                return Ok(());
+            }
+        } else {
+            self.extended[open] = extended;
+        }
+        self.spelled.push_str(&on);
+        if !off.is_empty() {
+            self.spelled.push('-');
+            self.spelled.push_str(&off);
+        }
+        self.spelled.push(char::from(end));
+        Ok(())
+    }
+
+    /// Behind a backslash, outside a class.
+    fn escape(&mut self) -> Result<(), OperatorError> {
+        if self.takes(b"Q") {
+            loop {
+                if self.at == self.pattern.len() || self.takes(b"\\E") {
+                    return Ok(());
+                }
+                if let Some(byte) = self.next() {
+                    self.literal(byte);
+                }
+            }
+        }
+        match self.rest().first() {
+            Some(b'1'..=b'9') => return self.not_linear("a reference to a group (\\1)"),
+            Some(b'g' | b'k') => return self.not_linear("a reference to a group (\\g, \\k)"),
+            Some(b'K' | b'G') => {
+                return self.refused("\\K or \\G", "is not supported; write the pattern without it");
+            }
+            Some(b'Z') => return self.refused("\\Z", "is not supported; write \\z, or $ for the end of a line"),
+            Some(b'E') => {
+                self.at += 1;
+                return Ok(());
+            }
+            _ => {}
+        }
+        match self.escaped(false)? {
+            Escaped::Byte(byte) => self.literal(byte),
+            Escaped::Set(set) => spell_set(&mut self.spelled, set, false),
+            Escaped::Spelled(text) => self.spelled.push_str(text),
+        }
+        Ok(())
+    }
+
+    /// What an escape stands for that means the same inside a class and outside, but for `\b`.
+    fn escaped(&mut self, in_class: bool) -> Result<Escaped, OperatorError> {
+        let Some(byte) = self.next() else {
+            return self.refused("a backslash", "ends the pattern; write \\\\ for the byte itself");
+        };
+        Ok(match byte {
+            b'd' => Escaped::Set(DIGIT),
+            b'D' => Escaped::Set(DIGIT.complement()),
+            b'w' => Escaped::Set(WORD),
+            b'W' => Escaped::Set(WORD.complement()),
+            b's' => Escaped::Set(SPACE),
+            b'S' => Escaped::Set(SPACE.complement()),
+            b'h' => Escaped::Set(HORIZONTAL),
+            b'H' => Escaped::Set(HORIZONTAL.complement()),
+            b'v' => Escaped::Set(VERTICAL),
+            b'V' => Escaped::Set(VERTICAL.complement()),
+            b'N' if !in_class => Escaped::Set(ByteSet::of(b"\n").complement()),
+            b'R' if !in_class => Escaped::Spelled(r"(?:\r\n|\n|\x0b|\f|\r|\x85)"),
+            b'b' if in_class => Escaped::Byte(0x08),
+            b'b' => Escaped::Spelled(r"\b"),
+            b'B' if !in_class => Escaped::Spelled(r"\B"),
+            b'A' if !in_class => Escaped::Spelled(r"\A"),
+            b'z' if !in_class => Escaped::Spelled(r"\z"),
+            b'a' => Escaped::Byte(0x07),
+            b'e' => Escaped::Byte(0x1b),
+            b'f' => Escaped::Byte(0x0c),
+            b'n' => Escaped::Byte(b'\n'),
+            b'r' => Escaped::Byte(b'\r'),
+            b't' => Escaped::Byte(b'\t'),
+            b'c' => match self.next() {
+                Some(letter) if letter.is_ascii() => Escaped::Byte(letter.to_ascii_uppercase() ^ 0x40),
+                _ => return self.refused("\\c", "is followed by a letter"),
+            },
+            b'x' => Escaped::Byte(self.hex()?),
+            b'0'..=b'7' => Escaped::Byte(self.octal(byte)?),
+            byte if byte.is_ascii_alphanumeric() => {
+                let what = format!("\\{}", char::from(byte));
+                return self.refused(&what, "is not supported; spell the bytes that are meant");
+            }
+            byte => Escaped::Byte(byte),
+        })
+    }
+
+    /// Behind `\x`: up to two digits, or any number in braces.
+    fn hex(&mut self) -> Result<u8, OperatorError> {
+        let braced = self.takes(b"{");
+        let most = if braced { 8 } else { 2 };
+        let mut value = 0u32;
+        for _ in 0..most {
+            let Some(digit) = self.peek().and_then(hex_digit) else { break };
+            self.at += 1;
+            value = value << 4 | u32::from(digit);
+        }
+        if braced && !self.takes(b"}") {
+            return self.refused("\\x{", "has hexadecimal digits and a closing brace");
+        }
+        match u8::try_from(value) {
+            Ok(byte) => Ok(byte),
+            Err(_) => {
+                self.refused("\\x{…}", "is beyond ff: patterns match bytes; spell the bytes of the UTF-8 sequence")
+            }
+        }
+    }
+
+    /// Up to three octal digits.
+    fn octal(&mut self, first: u8) -> Result<u8, OperatorError> {
+        let mut value = u16::from(first - b'0');
+        for _ in 0..2 {
+            let Some(digit @ b'0'..=b'7') = self.peek() else { break };
+            self.at += 1;
+            value = value << 3 | u16::from(digit - b'0');
+        }
+        match u8::try_from(value) {
+            Ok(byte) => Ok(byte),
+            Err(_) => self.refused("an octal escape", "is beyond 377: patterns match bytes"),
+        }
+    }
+
+    /// Behind `[`: read as PCRE reads it, written as ranges.
+    fn class(&mut self) -> Result<(), OperatorError> {
+        let negated = self.takes(b"^");
+        let mut set = ByteSet::EMPTY;
+        let mut first = true;
+        loop {
+            let Some(byte) = self.next() else {
+                return self.refused("a class [", "has no end; write \\[ for the byte itself");
+            };
+            if byte == b']' && !first {
+                break;
+            }
+            first = false;
+            match self.member(byte)? {
+                Escaped::Byte(low) => set = set.union(self.range(low)?),
+                Escaped::Set(members) => set = set.union(members),
+                Escaped::Spelled(_) => return self.refused("an escape", "has no meaning in a class"),
+            }
+        }
+        spell_set(&mut self.spelled, set, negated);
+        Ok(())
+    }
+
+    /// One member of a class, of which `byte` was read.
+    fn member(&mut self, byte: u8) -> Result<Escaped, OperatorError> {
+        match byte {
+            b'\\' if self.takes(b"Q") || self.takes(b"E") => Ok(Escaped::Set(ByteSet::EMPTY)),
+            b'\\' => self.escaped(true),
+            b'[' if self.peek() == Some(b':') => self.named_class(),
+            byte => Ok(Escaped::Byte(byte)),
+        }
+    }
+
+    /// `[:alpha:]`; without its end the bracket is a byte.
+    fn named_class(&mut self) -> Result<Escaped, OperatorError> {
+        let rest = &self.rest()[1..];
+        let length = rest.iter().take_while(|byte| byte.is_ascii_lowercase() || **byte == b'^').count();
+        if !rest[length..].starts_with(b":]") {
+            return Ok(Escaped::Byte(b'['));
+        }
+        let (negated, name) = match &rest[..length] {
+            [b'^', name @ ..] => (true, name),
+            name => (false, name),
+        };
+        let printed = ByteSet::range(0x21, 0x7e);
+        let letters = ByteSet::range(b'a', b'z').union(ByteSet::range(b'A', b'Z'));
+        let alphanumeric = letters.union(DIGIT);
+        let set = match name {
+            b"alpha" => letters,
+            b"digit" => DIGIT,
+            b"alnum" => alphanumeric,
+            b"upper" => ByteSet::range(b'A', b'Z'),
+            b"lower" => ByteSet::range(b'a', b'z'),
+            b"space" => SPACE,
+            b"blank" => ByteSet::of(b" \t"),
+            b"punct" => ByteSet::from_fn(|byte| byte.is_ascii_punctuation()),
+            b"print" => printed.with(b' '),
+            b"graph" => printed,
+            b"cntrl" => ByteSet::range(0, 0x1f).with(0x7f),
+            b"xdigit" => DIGIT.union(ByteSet::range(b'a', b'f')).union(ByteSet::range(b'A', b'F')),
+            b"word" => WORD,
+            b"ascii" => ByteSet::range(0, 0x7f),
+            _ => {
+                return self.refused(
+                    "a class [:…:]",
+                    "is unknown; known are alpha, digit, alnum, upper, lower, space, blank, \
+                     punct, print, graph, cntrl, xdigit, word and ascii",
+                );
+            }
+        };
+        self.at += 1 + length + 2;
+        Ok(Escaped::Set(if negated { set.complement() } else { set }))
+    }
+
+    /// From `low` to the end of its range, where one follows.
+    fn range(&mut self, low: u8) -> Result<ByteSet, OperatorError> {
+        let is_range = self.peek() == Some(b'-') && self.pattern.get(self.at + 1).is_some_and(|&byte| byte != b']');
+        if !is_range {
+            return Ok(ByteSet::EMPTY.with(low));
+        }
+        let before = self.at;
+        self.at += 1;
+        let Some(byte) = self.next() else { return Ok(ByteSet::EMPTY.with(low)) };
+        match self.member(byte)? {
+            Escaped::Byte(high) if low <= high => Ok(ByteSet::range(low, high)),
+            Escaped::Byte(_) => self.refused("a range", "ends before it begins"),
+            // A class ends no range: the hyphen is a byte.
+            _ => {
+                self.at = before + 1;
+                Ok(ByteSet::of(&[low, b'-']))
+            }
+        }
+    }
+}
+
+fn spell_byte(spelled: &mut String, byte: u8) {
+    // Writing to a string does not fail.
+    let _ = write!(spelled, r"\x{byte:02x}");
+}
+
+fn spell_set(spelled: &mut String, set: ByteSet, negated: bool) {
+    // A class without members has no spelling but as what is not any byte.
+    let (set, negated) = if set.is_empty() { (ByteSet::FULL, !negated) } else { (set, negated) };
+    spelled.push_str(if negated { "[^" } else { "[" });
+    let mut byte = 0u16;
+    while byte < 256 {
+        let first = byte;
+        while byte < 256 && set.contains(byte as u8) {
+            byte += 1;
+        }
+        if byte > first {
+            spell_byte(spelled, first as u8);
+            spelled.push('-');
+            spell_byte(spelled, (byte - 1) as u8);
+        }
+        byte += 1;
+    }
+    spelled.push(']');
+}

@@ -1,0 +1,43 @@
+//! Questions about a text as it stands.
+
+use libinjectionrs::{SqliFlags, SqliState};
+use memchr::{memchr_iter, memmem};
+
+use super::Captures;
+use crate::transform::hex_pair;
+
+/// Whether `part` is in `text`; an empty one is in every text.
+pub(super) fn contains(text: &[u8], part: &[u8]) -> bool {
+    memmem::find(text, part).is_some()
+}
+
+/// Whether `word` is in `text` with no letter, digit or underscore on either side.
+pub(super) fn contains_word(text: &[u8], word: &[u8]) -> bool {
+    let of_word = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    let mut from = 0;
+    while let Some(found) = memmem::find(&text[from..], word) {
+        let (start, end) = (from + found, from + found + word.len());
+        let before = start.checked_sub(1).and_then(|at| text.get(at));
+        if word.is_empty() || !of_word(before) && !of_word(text.get(end)) {
+            return true;
+        }
+        from = start + 1;
+    }
+    false
+}
+
+/// Whether a `%` has no two hexadecimal digits behind it.
+pub(super) fn has_bad_percent(text: &[u8]) -> bool {
+    memchr_iter(b'%', text).any(|at| hex_pair(&text[at + 1..]).is_none())
+}
+
+/// libinjection's verdict; its fingerprint is the capture.
+pub(super) fn is_sql_injection(value: &[u8], captures: Option<&mut Captures>) -> bool {
+    let mut state = SqliState::new(value, SqliFlags::FLAG_NONE);
+    let found = state.detect();
+    if let Some(captures) = captures.filter(|_| found) {
+        let length = state.fingerprint.iter().position(|&byte| byte == 0).unwrap_or(state.fingerprint.len());
+        captures.say(&state.fingerprint[..length]);
+    }
+    found
+}

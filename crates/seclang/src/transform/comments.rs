@@ -1,0 +1,85 @@
+//! Comments of SQL, C and HTML.
+
+use memchr::{memchr2_iter, memmem};
+
+use crate::bytes::ByteSet;
+
+/// `/*`, `*/`, `<!--`, `-->`, `--` and `#` all have one of these.
+pub(super) const ANY: ByteSet = ByteSet::of(b"*-#");
+/// `/*` and `*/` have it.
+pub(super) const STAR: ByteSet = ByteSet::of(b"*");
+
+/// Takes `/* … */` and `<!-- … -->` out, and all from `--` or `#` on. The byte after the end of a comment is taken as it is,
+/// never as the start of another: that is how ModSecurity reads it, and with a comment at the very end it leaves a zero byte
+/// there. A comment without an end leaves a space.
+pub(super) fn remove(input: &[u8], output: &mut Vec<u8>) -> bool {
+    let Some(first) = ANY.find(input) else { return false };
+    // The first byte that counts may stand behind `/` or `<!`.
+    let mut at = first.saturating_sub(2);
+    output.extend_from_slice(&input[..at]);
+    while at < input.len() {
+        let rest = &input[at..];
+        let opening = if rest.starts_with(b"/*") {
+            2
+        } else if rest.starts_with(b"<!--") {
+            4
+        } else if rest.starts_with(b"--") || rest[0] == b'#' {
+            return true;
+        } else {
+            output.push(rest[0]);
+            at += 1;
+            continue;
+        };
+        at += opening;
+        let Some(length) = end_of_comment(&input[at..]) else {
+            output.push(b' ');
+            return true;
+        };
+        at += length;
+        output.push(input.get(at).copied().unwrap_or(0));
+        at += 1;
+    }
+    output != input
+}
+
+/// Behind the first `*/` or `-->`.
+fn end_of_comment(text: &[u8]) -> Option<usize> {
+    memchr2_iter(b'/', b'>', text).map(|at| at + 1).find(|&end| {
+        let before = &text[..end];
+        before.ends_with(b"*/") || before.ends_with(b"-->")
+    })
+}
+
+/// Takes the marks of comments out and leaves what is between them.
+pub(super) fn remove_marks(input: &[u8], output: &mut Vec<u8>) -> bool {
+    const MARKS: [&[u8]; 6] = [b"/*", b"*/", b"<!--", b"-->", b"--", b"#"];
+    let Some(first) = ANY.find(input) else { return false };
+    // The first byte that counts may stand behind `/` or `<!`.
+    let mut at = first.saturating_sub(2);
+    output.extend_from_slice(&input[..at]);
+    while at < input.len() {
+        if let Some(mark) = MARKS.iter().find(|mark| input[at..].starts_with(mark)) {
+            at += mark.len();
+        } else {
+            output.push(input[at]);
+            at += 1;
+        }
+    }
+    output.len() != input.len()
+}
+
+/// Puts a space in the place of each `/* … */`; one without an end reaches to the end.
+pub(super) fn replace(input: &[u8], output: &mut Vec<u8>) -> bool {
+    let mut at = 0;
+    while let Some(length) = memmem::find(&input[at..], b"/*") {
+        output.extend_from_slice(&input[at..at + length]);
+        output.push(b' ');
+        let inside = at + length + 2;
+        at = memmem::find(&input[inside..], b"*/").map_or(input.len(), |length| inside + length + 2);
+    }
+    if at == 0 {
+        return false;
+    }
+    output.extend_from_slice(&input[at..]);
+    true
+}

@@ -1,0 +1,104 @@
+//! Character references of HTML (HTML Standard §13.2.5.72–80), as they are read in text.
+
+use std::sync::LazyLock;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use memchr::memchr;
+
+use crate::bytes::ByteSet;
+
+pub(super) const AMPERSAND: ByteSet = ByteSet::of(b"&");
+
+/// The table of the standard: a name with its `;` where it needs one, then the code points.
+const TABLE: &str = include_str!("entities.txt");
+/// The longest name, and the longest of those that need no `;`.
+const LONGEST: usize = 32;
+const LONGEST_BARE: usize = 6;
+
+static NAMED: LazyLock<HashMap<&'static [u8], String, FixedState>> = LazyLock::new(|| {
+    TABLE
+        .lines()
+        .filter_map(|line| {
+            let (name, codes) = line.split_once(' ')?;
+            let characters = codes.split(' ').filter_map(|code| char::from_u32(u32::from_str_radix(code, 16).ok()?));
+            Some((name.as_bytes(), characters.collect()))
+        })
+        .collect()
+});
+
+pub(super) fn decode(input: &[u8], output: &mut Vec<u8>) -> bool {
+    let (mut at, mut from) = (0, 0);
+    while let Some(found) = memchr(b'&', &input[at..]) {
+        at += found;
+        let start = output.len();
+        output.extend_from_slice(&input[from..at]);
+        if let Some(length) = reference(&input[at + 1..], output) {
+            at += 1 + length;
+            from = at;
+        } else {
+            output.truncate(start);
+            at += 1;
+        }
+    }
+    if from == 0 {
+        return false;
+    }
+    output.extend_from_slice(&input[from..]);
+    output != input
+}
+
+/// Writes what the reference at the start of `text`, behind its `&`, stands for and answers how long it is.
+fn reference(text: &[u8], output: &mut Vec<u8>) -> Option<usize> {
+    if text.first() == Some(&b'#') {
+        return numeric(&text[1..], output).map(|length| length + 1);
+    }
+    let letters = text.iter().take(LONGEST).take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    let terminated = text.get(letters) == Some(&b';');
+    let whole = terminated.then_some(letters + 1);
+    let bare = (2..=letters.min(LONGEST_BARE)).rev();
+    let (length, characters) =
+        whole.into_iter().chain(bare).find_map(|length| NAMED.get(&text[..length]).map(|found| (length, found)))?;
+    output.extend_from_slice(characters.as_bytes());
+    Some(length)
+}
+
+/// The same, behind `&#`.
+fn numeric(text: &[u8], output: &mut Vec<u8>) -> Option<usize> {
+    let (code, length) = match text {
+        [b'x' | b'X', digits @ ..] => match number(digits, 16) {
+            (_, 0) => return None,
+            (code, count) => (code, count + 1),
+        },
+        digits => number(digits, 10),
+    };
+    if length == 0 {
+        return None;
+    }
+    let mut buffer = [0; 4];
+    output.extend_from_slice(character(code).encode_utf8(&mut buffer).as_bytes());
+    Some(length + usize::from(text.get(length) == Some(&b';')))
+}
+
+/// The number at the start of `text`, the largest there is where it is larger, and how many digits it has.
+fn number(text: &[u8], base: u32) -> (u32, usize) {
+    let digits = text.iter().map_while(|&byte| char::from(byte).to_digit(base));
+    digits.fold((0, 0), |(number, count): (u32, usize), digit| {
+        (number.saturating_mul(base).saturating_add(digit), count + 1)
+    })
+}
+
+/// The character of a number: 80 to 9F are those of Windows-1252, what is none is U+FFFD.
+fn character(code: u32) -> char {
+    const WINDOWS_1252: [char; 32] = [
+        '\u{20ac}', '\u{81}', '\u{201a}', '\u{192}', '\u{201e}', '\u{2026}', '\u{2020}', '\u{2021}', '\u{2c6}',
+        '\u{2030}', '\u{160}', '\u{2039}', '\u{152}', '\u{8d}', '\u{17d}', '\u{8f}', '\u{90}', '\u{2018}', '\u{2019}',
+        '\u{201c}', '\u{201d}', '\u{2022}', '\u{2013}', '\u{2014}', '\u{2dc}', '\u{2122}', '\u{161}', '\u{203a}',
+        '\u{153}', '\u{9d}', '\u{17e}', '\u{178}',
+    ];
+    match code {
+        0x80..=0x9f => WINDOWS_1252[(code - 0x80) as usize],
+        0 => char::REPLACEMENT_CHARACTER,
+        _ => char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER),
+    }
+}

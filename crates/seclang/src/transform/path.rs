@@ -1,0 +1,106 @@
+//! Paths without `.`, `..` and repeated slashes.
+
+use crate::bytes::ByteSet;
+
+/// What a path must have to be changed by [`normalize`].
+pub(super) const UNIX: ByteSet = ByteSet::of(b"/.");
+/// The same for [`normalize_windows`].
+pub(super) const WINDOWS: ByteSet = ByteSet::of(b"/.\\: ");
+
+/// `.` and empty parts go, `..` takes the part before it along. What leads out of a relative path stays, what leads out of the
+/// root goes. A slash at the end stays.
+pub(super) fn normalize(input: &[u8], output: &mut Vec<u8>) -> bool {
+    if UNIX.find(input).is_none() {
+        return false;
+    }
+    clean(input, output);
+    output != input
+}
+
+fn clean(input: &[u8], output: &mut Vec<u8>) {
+    // Coraza's data want the two slashes as they are, and one was never anything else.
+    if input == b"/" || input == b"//" {
+        output.extend_from_slice(input);
+        return;
+    }
+    let start = output.len();
+    let rooted = input.first() == Some(&b'/');
+    if rooted {
+        output.push(b'/');
+    }
+    // Before this place stands the root or what leads out of a relative path: `..` cannot take it along.
+    let mut floor = output.len();
+    for part in input.split(|&byte| byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." if output.len() > floor => {
+                let cut = output[floor..].iter().rposition(|&byte| byte == b'/').map_or(floor, |at| floor + at);
+                output.truncate(cut);
+            }
+            b".." if rooted => {}
+            _ => {
+                if output.len() > start && output.last() != Some(&b'/') {
+                    output.push(b'/');
+                }
+                output.extend_from_slice(part);
+                if part == b".." {
+                    floor = output.len();
+                }
+            }
+        }
+    }
+    if input.last() == Some(&b'/') && output.len() > start && output.last() != Some(&b'/') {
+        output.push(b'/');
+    }
+}
+
+/// The same with backslashes for slashes, and what Windows does not read left out: the stream of a file (`name:stream`,
+/// `name::$DATA`), and dots and spaces at the end of a part.
+pub(super) fn normalize_windows(input: &[u8], output: &mut Vec<u8>) -> bool {
+    if WINDOWS.find(input).is_none() {
+        return false;
+    }
+    let slashed: Vec<u8> = input.iter().map(|&byte| if byte == b'\\' { b'/' } else { byte }).collect();
+    clean(&slashed, output);
+    cut_stream(output);
+    trim_parts(output);
+    output != input
+}
+
+/// Cuts the last part at its colon; the colon of a drive is none of it.
+fn cut_stream(path: &mut Vec<u8>) {
+    let drive = if matches!(path.as_slice(), [letter, b':', ..] if letter.is_ascii_alphabetic()) { 2 } else { 0 };
+    let slash = path.len() > drive && path.last() == Some(&b'/');
+    let end = path.len() - usize::from(slash);
+    let start = path[drive..end].iter().rposition(|&byte| byte == b'/').map_or(drive, |at| drive + at + 1);
+    if let Some(colon) = path[start..end].iter().position(|&byte| byte == b':') {
+        path.truncate(start + colon);
+        path.extend(slash.then_some(b'/'));
+    }
+}
+
+/// Takes dots and spaces from the end of each part that is not dots alone; a part that had nothing else goes.
+fn trim_parts(path: &mut Vec<u8>) {
+    let trimmed = |part: &[u8]| {
+        let dots = part.iter().all(|&byte| byte == b'.');
+        let end = part.iter().rposition(|byte| !matches!(byte, b'.' | b' ')).map_or(0, |at| at + 1);
+        if dots { part.len() } else { end }
+    };
+    if path.split(|&byte| byte == b'/').all(|part| trimmed(part) == part.len()) {
+        return;
+    }
+    let mut kept = Vec::with_capacity(path.len());
+    let mut first = true;
+    for part in path.split(|&byte| byte == b'/') {
+        let end = trimmed(part);
+        if end == 0 && !part.is_empty() {
+            continue;
+        }
+        if !first {
+            kept.push(b'/');
+        }
+        kept.extend_from_slice(&part[..end]);
+        first = false;
+    }
+    *path = kept;
+}

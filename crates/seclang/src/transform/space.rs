@@ -1,0 +1,103 @@
+//! White space: taken out, made one, trimmed, and the spaces of a command line.
+//!
+//! White space is what Unicode calls so, read as UTF-8, and the byte A0 where it is of no UTF-8 sequence (the no-break space
+//! of ISO 8859-1). Inside the sequence of another character that byte is left alone.
+
+use super::unicode;
+use crate::bytes::ByteSet;
+
+/// What [`trim`] takes.
+pub(super) const TRIMMED: ByteSet = ByteSet::of(b" \t\n\r\x0b\x0c");
+/// U+0085 and U+00A0 begin with C2, and A0 may stand alone.
+pub(super) const COMPRESSIBLE: ByteSet = TRIMMED.union(ByteSet::of(b"\xc2\xa0"));
+/// U+1680, U+2000 to U+205F and U+3000 begin with E1, E2 and E3.
+pub(super) const REMOVABLE: ByteSet = COMPRESSIBLE.union(ByteSet::of(b"\xe1\xe2\xe3"));
+/// What [`command_line`] changes; `/` and `(` matter only behind a space.
+pub(super) const COMMAND: ByteSet = ByteSet::of(b"\"'\\^ ,;\t\r\n").union(ByteSet::range(b'A', b'Z'));
+
+/// Each run of white space of Latin 1 as one space.
+pub(super) fn compress(input: &[u8], output: &mut Vec<u8>) -> bool {
+    let Some(mut at) = COMPRESSIBLE.find(input).map(|first| start_of_sequences(&input[..first])) else { return false };
+    output.extend_from_slice(&input[..at]);
+    let mut in_space = false;
+    while at < input.len() {
+        let (space, length) = space(&input[at..], |code| matches!(code, 0x09..=0x0d | 0x20 | 0x85 | 0xa0));
+        if !space {
+            output.extend_from_slice(&input[at..at + length]);
+        } else if !in_space {
+            output.push(b' ');
+        }
+        in_space = space;
+        at += length;
+    }
+    output != input
+}
+
+pub(super) fn remove(input: &[u8], output: &mut Vec<u8>) -> bool {
+    let Some(mut at) = REMOVABLE.find(input).map(|first| start_of_sequences(&input[..first])) else { return false };
+    output.extend_from_slice(&input[..at]);
+    while at < input.len() {
+        let (space, length) = space(&input[at..], |code| char::from_u32(code).is_some_and(char::is_whitespace));
+        if !space {
+            output.extend_from_slice(&input[at..at + length]);
+        }
+        at += length;
+    }
+    output.len() != input.len()
+}
+
+/// Behind the last byte of ASCII: what follows is read from the start of its sequences.
+fn start_of_sequences(before: &[u8]) -> usize {
+    before.iter().rposition(u8::is_ascii).map_or(0, |last| last + 1)
+}
+
+/// Whether `text` begins with white space, and how many bytes its first character takes.
+fn space(text: &[u8], is_space: impl Fn(u32) -> bool) -> (bool, usize) {
+    match text[0] {
+        byte @ 0..=0x7f => (is_space(u32::from(byte)), 1),
+        byte => match unicode::sequence(text) {
+            Some((code, length)) => (is_space(code), length),
+            None => (byte == 0xa0, 1),
+        },
+    }
+}
+
+/// Takes white space away at the start, the end or both.
+pub(super) fn trim(input: &[u8], output: &mut Vec<u8>, start: bool, end: bool) -> bool {
+    let kept = |byte: &u8| !TRIMMED.contains(*byte);
+    let first = if start { input.iter().position(kept).unwrap_or(input.len()) } else { 0 };
+    let last = if end { input.iter().rposition(kept).map_or(first, |at| at + 1) } else { input.len() };
+    let trimmed = &input[first..last.max(first)];
+    if trimmed.len() == input.len() {
+        return false;
+    }
+    output.extend_from_slice(trimmed);
+    true
+}
+
+/// What shells read alike made alike: quotes, backslashes and carets are taken out, so are spaces before `/` and `(`; a run of
+/// white space, commas and semicolons is one space; letters are small.
+pub(super) fn command_line(input: &[u8], output: &mut Vec<u8>) -> bool {
+    let Some(first) = COMMAND.find(input) else { return false };
+    output.extend_from_slice(&input[..first]);
+    let mut in_space = false;
+    for &byte in &input[first..] {
+        match byte {
+            b'"' | b'\'' | b'\\' | b'^' => continue,
+            b' ' | b',' | b';' | b'\t' | b'\r' | b'\n' => {
+                if !in_space {
+                    output.push(b' ');
+                }
+                in_space = true;
+                continue;
+            }
+            b'/' | b'(' if in_space => {
+                output.pop();
+                output.push(byte);
+            }
+            _ => output.push(byte.to_ascii_lowercase()),
+        }
+        in_space = false;
+    }
+    output != input
+}

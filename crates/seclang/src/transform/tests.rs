@@ -1,0 +1,227 @@
+use super::*;
+
+fn applied(transformation: Transformation, input: &[u8]) -> Vec<u8> {
+    let mut output = b"what was there before".to_vec();
+    if transformation.apply(input, &mut output) {
+        assert_ne!(output, input, "{} says that it changed {}", transformation.name(), input.escape_ascii());
+        output
+    } else {
+        input.to_vec()
+    }
+}
+
+/// Each row: input, output.
+fn assert_rows(transformation: Transformation, rows: &[(&[u8], &[u8])]) {
+    for (input, expected) in rows {
+        let result = applied(transformation, input);
+        let (name, shown) = (transformation.name(), input.escape_ascii());
+        assert_eq!(result.escape_ascii().to_string(), expected.escape_ascii().to_string(), "{name} of {shown}");
+    }
+}
+
+#[test]
+fn each_is_found_by_its_names_in_any_case() {
+    for transformation in Transformation::ALL {
+        assert_eq!(Transformation::named(transformation.name().as_bytes()), Some(transformation));
+        assert_eq!(Transformation::named(transformation.name().to_uppercase().as_bytes()), Some(transformation));
+    }
+    assert_eq!(Transformation::named(b"normalisePath"), Some(T::NormalizePath));
+    assert_eq!(Transformation::named(b"normalisePathWin"), Some(T::NormalizePathWin));
+    assert_eq!(Transformation::named(b"rot13"), None);
+}
+
+#[test]
+fn base64_is_decoded_as_far_as_it_goes() {
+    assert_rows(
+        T::Base64Decode,
+        &[
+            (b"", b""),
+            (b"VGVzdA==", b"Test"),
+            (b"VGVz\r\ndA==", b"Test"),
+            (b"VGVzdA==dHJ1bmNhdGVk", b"Test"),
+            (b"VGV zdA==", b"Te"),
+            (b"V", b""),
+        ],
+    );
+    assert_rows(T::Base64DecodeExt, &[(b"VG.V z!d\xffA==", b"Test"), (b"-_-_", b"\xfb\xff\xbf")]);
+    assert_rows(T::Base64Encode, &[(b"", b""), (b"T", b"VA=="), (b"Te", b"VGU="), (b"Test12", b"VGVzdDEy")]);
+}
+
+#[test]
+fn a_command_line_is_read_as_shells_read_it() {
+    assert_rows(
+        T::CmdLine,
+        &[
+            (b"plain-value", b"plain-value"),
+            (b"C^at  \"/etc\"  ,; 'passwd' (x)", b"cat/etc passwd(x)"),
+            (b"a \t /b", b"a/b"),
+            (b"\\", b""),
+            (b"one two", b"one two"),
+        ],
+    );
+}
+
+#[test]
+fn white_space_is_found_in_utf8_and_bytes() {
+    assert_rows(
+        T::CompressWhitespace,
+        &[
+            (b"a b", b"a b"),
+            (b"a \t\n b\x0b\x0c", b"a b "),
+            (b"a\xc2\xa0\xc2\x85\xa0b", b"a b"),
+            (b"\xc3\xa0\xe4\xbd\xa0", b"\xc3\xa0\xe4\xbd\xa0"),
+        ],
+    );
+    assert_rows(
+        T::RemoveWhitespace,
+        &[
+            (b"a \t\n b", b"ab"),
+            (b"a\xc2\xa0\xe2\x80\x83\xe3\x80\x80\xe1\x9a\x80\xa0b", b"ab"),
+            (b"\xc3\xa0\xff\xe2\x82\xac", b"\xc3\xa0\xff\xe2\x82\xac"),
+        ],
+    );
+    assert_rows(T::Trim, &[(b" \t a b\n", b"a b"), (b"  ", b""), (b"a", b"a")]);
+    assert_rows(T::TrimLeft, &[(b" a ", b"a ")]);
+    assert_rows(T::TrimRight, &[(b" a ", b" a")]);
+}
+
+#[test]
+fn escapes_of_css_javascript_and_c_are_decoded() {
+    assert_rows(
+        T::CssDecode,
+        &[
+            (b"\\6a avascript", b"javascript"),
+            (b"\\00006a\tb\\\nc\\z\\", b"jbcz"),
+            (b"\\ff1c\\e9\\0\\110000 ", b"<\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd"),
+        ],
+    );
+    assert_rows(
+        T::JsDecode,
+        &[
+            (b"\\u003c\\x3C\\74\\uff1c\\u{3c}\\u{0000}", b"<<<<<\0"),
+            (b"\\n\\q\\'\\u00\\x1\\8\\777", b"\nq'u00x18?7"),
+            (b"tail\\", b"tail\\"),
+        ],
+    );
+    assert_rows(T::EscapeSeqDecode, &[(b"\\x41\\X42\\103\\n\\?\\d\\xZZ\\777", b"ABC\n?dxZZ\xff"), (b"\\", b"\\")]);
+}
+
+#[test]
+fn entities_are_those_of_html() {
+    assert_rows(
+        T::HtmlEntityDecode,
+        &[
+            (b"&lt;a&GT;&#60;&#x3C;&#x3cz", b"<a><<<z"),
+            (b"java&Tab;&NewLine;script&colon;&lpar;", b"java\t\nscript:("),
+            (b"&ltx&notit;&not;", b"<x\xc2\xacit;\xc2\xac"),
+            (b"&; &#; &#x; &unknown; & &", b"&; &#; &#x; &unknown; & &"),
+            (b"&#0;&#128;&#xD800;&#99999999999;&#x000000000041;", "\u{fffd}\u{20ac}\u{fffd}\u{fffd}A".as_bytes()),
+            (b"&CounterClockwiseContourIntegral;&NotEqualTilde;", "\u{2233}\u{2242}\u{338}".as_bytes()),
+        ],
+    );
+}
+
+#[test]
+fn bytes_are_changed_one_by_one() {
+    assert_rows(T::Lowercase, &[(b"AbC\xc3\x89", b"abc\xc3\x89"), (b"abc", b"abc")]);
+    assert_rows(T::Uppercase, &[(b"AbC\xc3\xa9", b"ABC\xc3\xa9")]);
+    assert_rows(T::RemoveNulls, &[(b"\0a\0b", b"ab")]);
+    assert_rows(T::ReplaceNulls, &[(b"\0a\0b", b" a b")]);
+    assert_rows(T::HexEncode, &[(b"\x00Az\xff", b"00417aff")]);
+    assert_rows(T::HexDecode, &[(b"00417aFF", b"\x00Az\xff"), (b"414", b"414"), (b"4g", b"4g")]);
+    assert_rows(T::SqlHexDecode, &[(b"a0x414243-0X4g0x410x4", b"aABC-0X4gA0x4"), (b"x41", b"x41"), (b"0x414", b"A4")]);
+    assert_rows(T::Length, &[(b"", b"0"), (b"0123456789", b"10"), (b"1", b"1")]);
+    assert_rows(T::ParityEven7bit, &[(b"ac\xe3", b"\xe1cc")]);
+    assert_rows(T::ParityOdd7bit, &[(b"ac", b"a\xe3")]);
+    assert_rows(T::ParityZero7bit, &[(b"a\xe1", b"aa")]);
+    assert_rows(T::None, &[(b"A%41\0", b"A%41\0")]);
+    assert_rows(T::Md5, &[(b"", b"\xd4\x1d\x8c\xd9\x8f\x00\xb2\x04\xe9\x80\x09\x98\xec\xf8\x42\x7e")]);
+    assert_rows(
+        T::Sha1,
+        &[(b"abc", b"\xa9\x99\x3e\x36\x47\x06\x81\x6a\xba\x3e\x25\x71\x78\x50\xc2\x6c\x9c\xd0\xd8\x9d")],
+    );
+}
+
+#[test]
+fn paths_are_made_straight() {
+    assert_rows(
+        T::NormalizePath,
+        &[
+            (b"/", b"/"),
+            (b"/a/./b//../c", b"/a/c"),
+            (b"/../../etc", b"/etc"),
+            (b"a/../../b/", b"../b/"),
+            (b"a/..", b""),
+            (b"/a/..", b"/"),
+            (b"...", b"..."),
+            (b"..\\a", b"..\\a"),
+        ],
+    );
+    assert_rows(
+        T::NormalizePathWin,
+        &[
+            (b"\\a\\..\\b", b"/b"),
+            (b"a\\web.config::$DATA", b"a/web.config"),
+            (b"c:\\a\\b.txt:stream", b"c:/a/b.txt"),
+            (b"a\\b.txt. \\c. .", b"a/b.txt/c"),
+            (b"a/ /b/...", b"a/b/..."),
+        ],
+    );
+}
+
+#[test]
+fn comments_go() {
+    assert_rows(
+        T::RemoveComments,
+        &[
+            (b"a/*b*/c<!--d-->e--f", b"ace"),
+            (b"a#b", b"a"),
+            (b"a/*b", b"a "),
+            (b"a/*b*/", b"a\0"),
+            (b"a-b*c!", b"a-b*c!"),
+            (b"/*/x", b" "),
+        ],
+    );
+    assert_rows(T::RemoveCommentsChar, &[(b"a/*b*/c<!--d-->e--f#g", b"abcdefg"), (b"a-b*c", b"a-b*c")]);
+    assert_rows(T::ReplaceComments, &[(b"a/*b*/c/**/d/*e", b"a c d "), (b"a*b*/", b"a*b*/")]);
+}
+
+#[test]
+fn percent_encoding_goes_both_ways() {
+    assert_rows(T::UrlDecode, &[(b"a+b%20%41%4g%4%u0041", b"a b A%4g%4%u0041"), (b"%", b"%")]);
+    assert_rows(
+        T::UrlDecodeUni,
+        &[
+            (b"%u0041%U0042%uff1c%uFF5e%u2019%u1234%u00g0%u00", b"AB<~'4%u00g0%u00"),
+            (b"+%2b", b" +"),
+            (b"%u0100%u00a0%u017f", b"A \x7f"),
+        ],
+    );
+    assert_rows(T::UrlEncode, &[(b"a b*\xff-", b"a+b*%ff%2d"), (b"aZ09*", b"aZ09*")]);
+    assert_rows(
+        T::Utf8ToUnicode,
+        &[("é€😀".as_bytes(), b"%u00e9%u20ac%u1f600"), (b"a\xffb\xc0\xafc\xe2\x82", b"a\xffb\xc0\xafc\xe2\x82")],
+    );
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_value_without_a_trigger_is_unchanged(
+        value in proptest::collection::vec(proptest::prop_oneof![
+            proptest::sample::select(b"\\/*-#&%+.: <!;x0uA4fz\0".as_slice()),
+            proptest::arbitrary::any::<u8>(),
+        ], 0..24),
+    ) {
+        let mut output = Vec::new();
+        for transformation in Transformation::ALL {
+            let changed = transformation.apply(&value, &mut output);
+            if changed {
+                proptest::prop_assert_ne!(&output, &value);
+            }
+            if let Some(triggers) = transformation.triggers() {
+                proptest::prop_assert!(!changed || triggers.intersects(&ByteSet::present(&value)),
+                    "{} changes {}", transformation.name(), value.escape_ascii());
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Percent-encoding, with `+` for a space, and the `%uHHHH` of IIS.
+
+use memchr::memchr2;
+
+use super::{hex_pair, unicode};
+use crate::bytes::ByteSet;
+
+pub(super) const ENCODED: ByteSet = ByteSet::of(b"%+");
+/// All that [`encode`] does not leave as it is.
+pub(super) const UNSAFE: ByteSet = ByteSet::of(b"*")
+    .union(ByteSet::range(b'0', b'9'))
+    .union(ByteSet::range(b'A', b'Z'))
+    .union(ByteSet::range(b'a', b'z'))
+    .complement();
+
+pub(super) fn decode(input: &[u8], output: &mut Vec<u8>) -> bool {
+    decode_with(input, output, |_| None)
+}
+
+pub(super) fn decode_unicode(input: &[u8], output: &mut Vec<u8>) -> bool {
+    decode_with(input, output, |rest| match rest {
+        [b'%', b'u' | b'U', digits @ ..] => Some((unicode::best_fit(digits), 6)),
+        _ => None,
+    })
+}
+
+/// `special` looks at what begins with `%` first: what it makes of how many bytes, where it is of its kind; what is of its
+/// kind but damaged is left as it is.
+fn decode_with(input: &[u8], output: &mut Vec<u8>, special: impl Fn(&[u8]) -> Option<(Option<u8>, usize)>) -> bool {
+    let (mut at, mut from) = (0, 0);
+    while let Some(found) = memchr2(b'%', b'+', &input[at..]) {
+        at += found;
+        let rest = &input[at..];
+        let (byte, length) = match special(rest) {
+            _ if rest[0] == b'+' => (Some(b' '), 1),
+            Some(answer) => answer,
+            None => (hex_pair(&rest[1..]), 3),
+        };
+        let Some(byte) = byte else {
+            at += 1;
+            continue;
+        };
+        output.extend_from_slice(&input[from..at]);
+        output.push(byte);
+        at += length;
+        from = at;
+    }
+    if from == 0 {
+        return false;
+    }
+    output.extend_from_slice(&input[from..]);
+    true
+}
+
+pub(super) fn encode(input: &[u8], output: &mut Vec<u8>) -> bool {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let Some(first) = UNSAFE.find(input) else { return false };
+    output.extend_from_slice(&input[..first]);
+    for &byte in &input[first..] {
+        match byte {
+            b' ' => output.push(b'+'),
+            _ if UNSAFE.contains(byte) => {
+                output.extend_from_slice(&[b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+            }
+            _ => output.push(byte),
+        }
+    }
+    true
+}
