@@ -89,6 +89,16 @@ def limits_table() -> bytes:
 def event_tables() -> list[tuple[str, list[tuple[str, str, str]]]]:
     """The event tables that this release writes: `(table, [(column, type, summary)])` in row order."""
 
+def purge_spool(
+    directory: str | PathLike[str], before: int | None = None, zone: str | None = None, client: str | None = None
+) -> tuple[int, int, int]:
+    """Deletes the rows of a spool directory that are of all that is given.
+
+    From before a moment in nanoseconds, of a zone, of a client's address as it is kept. Returns rows deleted, segments
+    written anew, and rows that stay because their segment is being written, read or shipped. Raises OSError, and
+    ValueError where nothing is given or the client is no address.
+    """
+
 @final
 class SpoolReader:
     """Follows a spool directory, which need not exist yet. Threads take turns."""
@@ -123,6 +133,14 @@ class SpoolReader:
 @final
 class SpoolBatch:
     """Rows of one range of one segment."""
+
+    @staticmethod
+    def of_ndjson(table: str, lines: bytes, first_line: int = 1) -> tuple[SpoolBatch, list[tuple[str, int]]]:
+        """The rows of JSON objects on lines, which are of no segment: their range is empty.
+
+        With them come the names that are no columns of the table, each with the line that had it first. Raises
+        ValueError with line, column (empty where the whole line is wrong) and what is wrong as its arguments.
+        """
 
     def __len__(self) -> int: ...
     @property

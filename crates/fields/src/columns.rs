@@ -193,6 +193,9 @@ pub static TABLES: [Table; 3] = [
     Table::from_static(bartizan_refusals::NAME, bartizan_refusals::COLUMNS),
 ];
 
+/// The text columns that hold a JSON object. Logpush documents them as objects.
+pub const DOCUMENTS: [&str; 3] = ["RequestHeaders", "ResponseHeaders", "Cookies"];
+
 /// The columns of each table that differ from the documented field of their name, and in what.
 pub static DIFFERENCES: [(&str, &[(&str, &str)]); 3] = [
     (http_requests::NAME, http_requests::DIFFERENCES),

@@ -27,7 +27,7 @@ mod _native {
         Expression, ExpressionRefused, complete_expression, diagnose_expression, field_sql, format_expression,
     };
     #[pymodule_export]
-    use super::spool::{SpoolBatch, SpoolReader, SpoolWriter, event_tables};
+    use super::spool::{SpoolBatch, SpoolReader, SpoolWriter, event_tables, purge_spool};
     #[pymodule_export]
     use super::tables::{
         absent_fields_table, absent_functions_table, actions_table, fields_table, functions_table,

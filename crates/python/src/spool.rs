@@ -5,8 +5,9 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "what comes from Python is owned")]
 
+use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ::spool::{Batch, Fsync, GapReason, Options, Place, Position, Producer, Range, Reader, Row, RowRef, Spool, Value};
@@ -109,6 +110,35 @@ fn parse_position(position: &Bound<'_, PyAny>) -> PyResult<Position> {
     }
 }
 
+/// Deletes the rows of a spool directory that are of all that is given: from before a moment in nanoseconds, of a zone, of a
+/// client's address as it is kept. Returns rows deleted, segments written anew, and rows in segments that are in use.
+#[pyfunction]
+#[pyo3(signature = (directory, before=None, zone=None, client=None))]
+pub fn purge_spool(
+    py: Python<'_>,
+    directory: PathBuf,
+    before: Option<u64>,
+    zone: Option<String>,
+    client: Option<IpAddr>,
+) -> PyResult<(u64, u64, u64)> {
+    if before.is_none() && zone.is_none() && client.is_none() {
+        return Err(PyValueError::new_err("nothing says which rows: give a moment, a zone or a client"));
+    }
+    let is_before = |row: &RowRef<'_>, moment: u64| {
+        row.values().find_map(|(_, value)| match value {
+            Value::Timestamp(at) => Some(at < moment),
+            _ => None,
+        })
+    };
+    let goes = |row: &RowRef<'_>| {
+        before.is_none_or(|moment| is_before(row, moment) == Some(true))
+            && zone.as_ref().is_none_or(|zone| row.get("ZoneName") == Some(Value::Text(zone.as_bytes())))
+            && client.is_none_or(|client| row.get("ClientIP") == Some(Value::Ip(client)))
+    };
+    let purged = py.detach(|| ::spool::purge(&directory, goes)).map_err(raise)?;
+    Ok((purged.rows, purged.segments, purged.rows_waiting))
+}
+
 /// Rows of one range of one segment.
 #[pyclass(frozen, module = "bartizan._native")]
 pub struct SpoolBatch {
@@ -117,6 +147,20 @@ pub struct SpoolBatch {
 
 #[pymethods]
 impl SpoolBatch {
+    /// The rows of JSON objects on lines, which are of no segment, and the names that are no columns, each with its line.
+    #[staticmethod]
+    #[pyo3(signature = (table, lines, first_line=1))]
+    fn of_ndjson(py: Python<'_>, table: &str, lines: &[u8], first_line: u64) -> PyResult<Gathered> {
+        let schema = Arc::new(fields::columns::schema().map_err(raise)?);
+        let (position, _) =
+            schema.table(table).ok_or_else(|| PyValueError::new_err(format!("there is no event table {table:?}")))?;
+        let gathered = py.detach(|| ::spool::gather(&schema, position, &fields::columns::DOCUMENTS, lines, first_line));
+        match gathered {
+            Ok(gathered) => Ok((SpoolBatch { batch: gathered.batch }, gathered.unknown)),
+            Err(mistake) => Err(PyValueError::new_err((mistake.line, mistake.column, mistake.what))),
+        }
+    }
+
     fn __len__(&self) -> usize {
         self.batch.len()
     }
@@ -219,6 +263,9 @@ impl SpoolBatch {
         py.detach(|| rows.iter().map(|row| (row.table().name.to_string(), row.json())).collect())
     }
 }
+
+/// What stands in a file of rows: the batch, and names that are no columns with the line that had each first.
+type Gathered = (SpoolBatch, Vec<(String, u64)>);
 
 impl SpoolBatch {
     fn select(&self, py: Python<'_>, table: Option<&str>, equals: &[(String, String)]) -> Vec<RowRef<'_>> {

@@ -164,6 +164,7 @@ impl Work {
                 thread::park_timeout(LOOK_EVERY);
                 continue;
             }
+            self.look_at_sizes();
             // At the end nothing more is written, so a disk that was full needs no room.
             let is_full = self.desk.disk_full.swap(false, Ordering::AcqRel) && !stopping;
             if !self.make_room(is_full) && !stopping {
@@ -176,6 +177,18 @@ impl Work {
                 reserve_at = Instant::now() + RESERVE_AGAIN;
             }
             thread::park_timeout(LOOK_EVERY);
+        }
+    }
+
+    /// Takes note of what other processes did to segments: one that leaves goes on with its own, a purge makes some smaller.
+    fn look_at_sizes(&self) {
+        let listed = self.desk.list().clone();
+        for segment in listed {
+            let Ok(there) = fs::metadata(segment::path(&self.dir, segment.number)) else { continue };
+            if there.len() != segment.bytes {
+                self.update(segment.number, |kept| kept.bytes = there.len());
+                self.resized(segment.bytes, there.len());
+            }
         }
     }
 

@@ -63,6 +63,8 @@ pub enum GapReason {
     Disk,
     /// They were sampled away to make room; the rows that are left stand for them.
     Sampled,
+    /// They were deleted because somebody asked for it.
+    Purged,
     /// A reason that a newer release wrote.
     Other(u8),
 }
@@ -85,6 +87,7 @@ impl Gap {
             GapReason::RingFull => 1,
             GapReason::Disk => 2,
             GapReason::Sampled => 3,
+            GapReason::Purged => 4,
             GapReason::Other(byte) => byte,
         };
         payload[1..9].copy_from_slice(&self.count.to_le_bytes());
@@ -102,6 +105,7 @@ impl Gap {
             1 => GapReason::RingFull,
             2 => GapReason::Disk,
             3 => GapReason::Sampled,
+            4 => GapReason::Purged,
             other => GapReason::Other(other),
         };
         Some(Self { reason, count: u64::from_le_bytes(*count), first_sequence: u64::from_le_bytes(*first) })
@@ -173,6 +177,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Rows that were in no segment: the payloads stand in `bytes` as `rows` says. What the range counts is the caller's affair.
+    pub(crate) fn gathered(range: Range, schema: Arc<Schema>, bytes: Vec<u8>, rows: Vec<(usize, usize)>) -> Self {
+        Self { range, schema, bytes, rows, gaps: Vec::new(), sampled: 0 }
+    }
+
     /// Where the rows stand.
     pub fn range(&self) -> &Range {
         &self.range
@@ -444,6 +453,8 @@ impl Records {
     fn gap(&mut self, payload: &[u8]) {
         match Gap::decode(payload) {
             Some(Gap { reason: GapReason::Sampled, count, .. }) => self.sampled = self.sampled.saturating_add(count),
+            // Nothing is missing that anybody wants.
+            Some(Gap { reason: GapReason::Purged, .. }) => {}
             gap => self.gaps.extend(gap),
         }
     }

@@ -3,17 +3,14 @@
 //! A row stays if the hash of its Ray ID is divisible by 10, then by 100, 1,000, 10,000. So what stays at one factor is among
 //! what stayed at the one before, and rows of one request stay or go together, also across tables. Sums weighted by
 //! `SampleInterval` keep their expectation. Rows that have no Ray ID are chosen by their sequence.
-//!
-//! What went leaves a gap per run of rows, so that every row that stays keeps its sequence.
 
 use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 
 use crate::Error;
-use crate::error::Context;
-use crate::reader::{Gap, GapReason, walk};
-use crate::record::{self, Kind, MAX_PAYLOAD};
+use crate::reader::GapReason;
+use crate::record::MAX_PAYLOAD;
+use crate::rewriting::{self, Fate};
 use crate::row::{RowRef, read_varint, write_varint};
 use crate::schema::{ColumnType, Schema, Table, Wire};
 use crate::segment::{Header, Thinned};
@@ -23,9 +20,6 @@ const TENTH: u64 = 10;
 
 /// A segment of which one row in so many is left is not thinned again.
 pub(crate) const LAST: u64 = 10_000;
-
-/// Written at once.
-const PIECE: usize = 1 << 20;
 
 /// The column by which rows are chosen, and the one that says how many rows a row stands for.
 const RAY_ID: &str = "RayID";
@@ -56,115 +50,16 @@ pub(crate) fn rewrite(
     (to, to_path): (&File, &Path),
 ) -> Result<Outcome, Error> {
     let one_in = header.one_in().saturating_mul(TENTH);
-    let thinned = Thinned { one_in, base: header.base() + length };
-    let opening = Header { thinned: Some(thinned), ..header.clone() }.encode()?;
-    let tables = header.schema.tables();
-    let mut copy = Copy {
-        to,
-        path: to_path,
-        columns: tables.iter().map(Columns::of).collect(),
-        one_in,
-        out: opening,
-        bytes: 0,
-        sequence: header.first_sequence,
-        run: 0,
-        rows_gone: 0,
-    };
-    walk((file, path), tables, first, |kind, payload| copy.take(tables, kind, payload))?;
-    copy.finish()
-}
-
-struct Copy<'a> {
-    to: &'a File,
-    path: &'a Path,
-    columns: Vec<Columns>,
-    one_in: u64,
-    out: Vec<u8>,
-    bytes: u64,
-    /// Of the next row.
-    sequence: u64,
-    /// Rows directly before the next one that are gone, now or before.
-    run: u64,
-    rows_gone: u64,
-}
-
-impl Copy<'_> {
-    fn take(&mut self, tables: &[Table], kind: Kind, payload: &[u8]) -> Result<(), Error> {
-        match kind {
-            Kind::Row => self.row(tables, payload),
-            Kind::Gap => self.gap(payload),
-            Kind::Close => {}
-            Kind::Other(_) => {
-                self.end_run();
-                record::append(&mut self.out, kind, payload);
-            }
-        }
-        if self.out.len() >= PIECE { self.flush() } else { Ok(()) }
-    }
-
-    fn row(&mut self, tables: &[Table], payload: &[u8]) {
-        let fate = RowRef::checked(tables, payload).map_or(Fate::AsItIs, |row| {
-            self.columns[row.table_position()].fate(row, payload, self.sequence, self.one_in)
-        });
-        match fate {
-            Fate::Goes => {
-                self.run += 1;
-                self.rows_gone += 1;
-            }
-            Fate::AsItIs => {
-                self.end_run();
-                record::append(&mut self.out, Kind::Row, payload);
-            }
-            Fate::StandsForMore(payload) => {
-                self.end_run();
-                record::append(&mut self.out, Kind::Row, &payload);
-            }
-        }
-        self.sequence = self.sequence.saturating_add(1);
-    }
-
-    fn gap(&mut self, payload: &[u8]) {
-        let Some(gap) = Gap::decode(payload) else { return };
-        if gap.reason == GapReason::Sampled && gap.first_sequence == self.sequence {
-            self.run = self.run.saturating_add(gap.count);
-            self.sequence = self.sequence.saturating_add(gap.count);
-            return;
-        }
-        self.end_run();
-        record::append(&mut self.out, Kind::Gap, payload);
-        self.sequence = gap.first_sequence.saturating_add(gap.count);
-    }
-
-    fn end_run(&mut self) {
-        if self.run > 0 {
-            let first_sequence = self.sequence.saturating_sub(self.run);
-            let gap = Gap { reason: GapReason::Sampled, count: self.run, first_sequence };
-            record::append(&mut self.out, Kind::Gap, &gap.encode());
-            self.run = 0;
-        }
-    }
-
-    fn flush(&mut self) -> Result<(), Error> {
-        self.to.write_all(&self.out).context("write the thinned copy", self.path)?;
-        self.bytes += self.out.len() as u64;
-        self.out.clear();
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<Outcome, Error> {
-        self.end_run();
-        record::append(&mut self.out, Kind::Close, &[]);
-        self.flush()?;
-        Ok(Outcome { rows_gone: self.rows_gone, bytes: self.bytes, one_in: self.one_in })
-    }
-}
-
-enum Fate {
-    Goes,
-    /// It cannot say that it stands for others: its table has no column for it, or the number would not fit.
-    AsItIs,
-    /// The payload, with ten times the interval.
-    StandsForMore(Vec<u8>),
+    let columns: Vec<Columns> = header.schema.tables().iter().map(Columns::of).collect();
+    let copied = rewriting::rewrite(
+        (file, path),
+        &Header { thinned: Some(Thinned { one_in, base: header.base() + length }), ..header.clone() },
+        first,
+        GapReason::Sampled,
+        |row, payload, sequence| columns[row.table_position()].fate(row, payload, sequence, one_in),
+        (to, to_path),
+    )?;
+    Ok(Outcome { rows_gone: copied.rows_gone, bytes: copied.bytes, one_in })
 }
 
 /// Where a table keeps what thinning needs.
@@ -221,7 +116,7 @@ impl Columns {
         }
         let mut payload = [&payload[..place], &wire, &payload[place + old.len()..]].concat();
         payload[1 + column / 8] |= 1 << (column % 8);
-        Fate::StandsForMore(payload)
+        Fate::Changed(payload)
     }
 }
 

@@ -52,6 +52,29 @@ fn one_that_leaves_begins_no_segment_however_large_or_old_its_own_is() {
 }
 
 #[test]
+fn what_the_one_that_leaves_still_writes_is_counted_by_its_successor() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old, mut from_old) = Spool::open(dir.path(), options(), &schema(), 1).unwrap();
+    push(&mut from_old[0], 0, b"");
+    eventually("it is written", || old.counters().rows_written == 1);
+    let (new, mut from_new) = Spool::take_over(dir.path(), options(), &schema(), 1, old.leave().unwrap()).unwrap();
+    push(&mut from_new[0], 1, b"");
+    eventually("it is written", || new.counters().rows_written == 1);
+    push(&mut from_old[0], 2, &[b'x'; 10_000]);
+    eventually("it is written", || old.counters().rows_written == 2);
+    let there = || {
+        let segments = Reader::segments(dir.path()).unwrap().into_iter();
+        let size = |number| fs::metadata(dir.path().join(format!("{number:020}.spool"))).unwrap().len();
+        segments.map(size).sum::<u64>()
+    };
+    assert!(there() > 10_000);
+    eventually("the keeper looked", || new.counters().bytes_kept == there());
+    old.close();
+    eventually("the keeper looked again", || new.counters().bytes_kept == there());
+    new.close();
+}
+
+#[test]
 fn a_third_is_refused_before_during_and_after() {
     let dir = tempfile::tempdir().unwrap();
     let refused = || matches!(Spool::open(dir.path(), options(), &schema(), 1), Err(Error::Locked(_)));
