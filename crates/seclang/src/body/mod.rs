@@ -8,6 +8,7 @@ pub mod cookies;
 pub mod json;
 pub mod multipart;
 pub mod urlencoded;
+pub mod xml;
 
 use std::fmt;
 
@@ -25,11 +26,13 @@ pub enum Processor {
     Multipart,
     /// JSON.
     Json,
+    /// XML.
+    Xml,
 }
 
 impl Processor {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Urlencoded, Self::Multipart, Self::Json];
+    pub const ALL: [Self; 4] = [Self::Urlencoded, Self::Multipart, Self::Json, Self::Xml];
 
     /// The one that `ctl:requestBodyProcessor` calls so, in any case of letters.
     pub fn named(name: &[u8]) -> Option<Self> {
@@ -42,6 +45,7 @@ impl Processor {
             Self::Urlencoded => "URLENCODED",
             Self::Multipart => "MULTIPART",
             Self::Json => "JSON",
+            Self::Xml => "XML",
         }
     }
 }
@@ -55,11 +59,13 @@ pub struct Limits {
     pub files: usize,
     /// Objects and arrays of JSON within each other (`SecRequestBodyJsonDepthLimit`).
     pub json_depth: usize,
+    /// Elements of XML within each other.
+    pub xml_depth: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { arguments: 1_000, files: usize::MAX, json_depth: 1_024 }
+        Self { arguments: 1_000, files: usize::MAX, json_depth: 1_024, xml_depth: 256 }
     }
 }
 
@@ -106,6 +112,7 @@ pub struct Body {
     arguments: Pairs,
     form: multipart::Form,
     json: json::Reader,
+    document: xml::Document,
     error: Option<Error>,
     has_invalid_encoding: bool,
 }
@@ -115,6 +122,7 @@ impl Body {
     pub fn clear(&mut self) {
         self.arguments.clear();
         self.form.clear();
+        self.document.clear();
         self.error = None;
         self.has_invalid_encoding = false;
     }
@@ -133,6 +141,7 @@ impl Body {
             Processor::Urlencoded => self.read_urlencoded(source.bytes, limits),
             Processor::Multipart => self.form.parse(source, limits, &mut self.arguments),
             Processor::Json => self.json.parse(source, limits, &mut self.arguments),
+            Processor::Xml => self.document.parse(source, limits),
         };
         self.error = found.err();
     }
@@ -145,6 +154,11 @@ impl Body {
     /// What a multipart body says besides its arguments.
     pub fn form(&self) -> &multipart::Form {
         &self.form
+    }
+
+    /// The document that an XML body is.
+    pub fn document(&self) -> &xml::Document {
+        &self.document
     }
 
     /// What is wrong with it, if anything is.

@@ -529,6 +529,11 @@ impl Form {
             from += if decoded.is_some() { 3 } else { 1 };
             to += 1;
         }
+        #[cfg(feature = "planted")]
+        assert!(
+            is_valid || self.headers.len() < 2,
+            "planted: an escape that is none in a file name with a character set, behind another header"
+        );
         if !is_valid {
             self.wrong("multipart: a file name with * has an escape that is none", at);
         }

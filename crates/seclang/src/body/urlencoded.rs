@@ -37,6 +37,11 @@ pub fn parse(input: &[u8], separator: u8, limit: usize, pairs: &mut Pairs) -> Ou
         };
         let (mut name_is_valid, mut value_is_valid) = (true, true);
         pairs.write(|bytes| name_is_valid = decode(name, bytes), |bytes| value_is_valid = decode(value, bytes));
+        #[cfg(feature = "planted")]
+        assert!(
+            name_is_valid || value_is_valid || pairs.len() < 3,
+            "planted: the third argument has an escape that is none in its name and another in its value"
+        );
         outcome.invalid_encoding |= !(name_is_valid && value_is_valid);
     }
     outcome
