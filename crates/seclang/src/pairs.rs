@@ -46,6 +46,11 @@ impl Pairs {
         self.bytes.len()
     }
 
+    /// The memory that they hold, in bytes.
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<(u32, u32)>()
+    }
+
     /// Each name with its value.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let mut start = 0;

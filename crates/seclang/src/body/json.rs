@@ -44,6 +44,11 @@ enum Kind {
 }
 
 impl Reader {
+    /// The memory that it holds, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.path.capacity() + self.open.capacity() * size_of::<Open>()
+    }
+
     /// Adds what a body holds to `arguments`.
     ///
     /// # Errors

@@ -17,6 +17,10 @@ use crate::pairs::Pairs;
 /// The longest body that is read, in bytes. Places in a body are kept in 32 bits, and what is made of one may be longer.
 pub const LONGEST: usize = 1 << 28;
 
+/// The memory that is kept from one body to the next, in bytes: what a body of 128 KiB may need, which is as long as the edge
+/// inspects by default. One large body must not hold its memory until the process ends.
+const KEPT: usize = 2 << 20;
+
 /// How a body is read: the value of `REQBODY_PROCESSOR`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Processor {
@@ -118,8 +122,12 @@ pub struct Body {
 }
 
 impl Body {
-    /// Forgets what it holds and keeps the memory.
+    /// Forgets what it holds and keeps the memory, unless that is more than most bodies need.
     pub fn clear(&mut self) {
+        if self.memory() > KEPT {
+            *self = Self::default();
+            return;
+        }
         self.arguments.clear();
         self.form.clear();
         self.document.clear();
@@ -144,6 +152,11 @@ impl Body {
             Processor::Xml => self.document.parse(source, limits),
         };
         self.error = found.err();
+    }
+
+    /// The memory that it holds, in bytes.
+    fn memory(&self) -> usize {
+        self.arguments.memory() + self.form.memory() + self.json.memory() + self.document.memory()
     }
 
     /// `ARGS_POST`.
@@ -179,3 +192,75 @@ impl Body {
 }
 
 const TOO_MANY_ARGUMENTS: &str = "the body has more arguments than SecArgumentsLimit allows";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &mut Body, processor: Processor, content_type: &str, bytes: &[u8]) {
+        let source = Source { content_type: content_type.as_bytes(), bytes, is_cut: false };
+        body.read(processor, source, &Limits::default());
+    }
+
+    fn arguments(body: &Body) -> Vec<(&[u8], &[u8])> {
+        body.arguments().iter().collect()
+    }
+
+    #[test]
+    fn processors_have_the_names_of_the_rule_language() {
+        for processor in Processor::ALL {
+            assert_eq!(Processor::named(processor.name().to_lowercase().as_bytes()), Some(processor));
+        }
+        assert_eq!(Processor::named(b"RAW"), None);
+    }
+
+    #[test]
+    fn a_body_is_read_in_each_form_and_holds_nothing_of_the_one_before() {
+        let mut body = Body::default();
+        read(&mut body, Processor::Urlencoded, "", b"a=1&b=%zz");
+        assert_eq!(arguments(&body), [(&b"a"[..], &b"1"[..]), (b"b", b"%zz")]);
+        assert!(body.has_invalid_encoding() && body.error().is_none());
+
+        let form = b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--x--\r\n";
+        read(&mut body, Processor::Multipart, "multipart/form-data; boundary=x", form);
+        assert_eq!(arguments(&body), [(&b"a"[..], &b"1"[..])]);
+        assert!(!body.has_invalid_encoding() && body.form().names().count() == 1);
+
+        read(&mut body, Processor::Json, "application/json", br#"{"a":[2]}"#);
+        assert_eq!(arguments(&body), [(&b"json.a.0"[..], &b"2"[..])]);
+        assert_eq!(body.form().names().count(), 0);
+
+        read(&mut body, Processor::Xml, "text/xml", b"<a>b");
+        assert_eq!((arguments(&body), body.document().is_empty()), (vec![], false));
+        assert_eq!(
+            body.error().map(|error| error.to_string()).as_deref(),
+            Some("XML: an element has no end at byte 4")
+        );
+
+        read(&mut body, Processor::Json, "application/json", b"");
+        assert!(body.error().is_none() && body.document().is_empty(), "an empty body is none");
+    }
+
+    #[test]
+    fn arguments_beyond_the_limit_are_an_error() {
+        let mut body = Body::default();
+        read(&mut body, Processor::Urlencoded, "", "a&".repeat(1_001).as_bytes());
+        assert_eq!(body.arguments().len(), 1_000);
+        assert!(body.error().is_some_and(|error| error.to_string().contains("SecArgumentsLimit")));
+    }
+
+    #[test]
+    fn memory_is_kept_for_bodies_of_usual_length_alone() {
+        let mut body = Body::default();
+        read(&mut body, Processor::Urlencoded, "", &[b'a'; 128 << 10]);
+        body.clear();
+        assert!(body.memory() >= 128 << 10);
+        read(&mut body, Processor::Urlencoded, "", &vec![b'a'; 4 << 20]);
+        body.clear();
+        assert_eq!(body.memory(), 0);
+        let deep = "<a>".repeat(200) + &"</a>".repeat(200);
+        read(&mut body, Processor::Xml, "", deep.as_bytes());
+        read(&mut body, Processor::Json, "", b"[[]]");
+        assert!(body.memory() > 0);
+    }
+}

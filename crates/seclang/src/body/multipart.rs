@@ -98,6 +98,15 @@ impl Form {
         self.delimiter.clear();
     }
 
+    /// The memory that it holds, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.capacity()
+            + self.disposition.capacity()
+            + self.names.capacity() * size_of::<Span>()
+            + self.files.capacity() * size_of::<(u32, Span)>()
+            + (self.filenames.capacity() + self.headers.capacity()) * size_of::<(u32, Span)>()
+    }
+
     /// What is unusual about it.
     pub fn flags(&self) -> Flags {
         self.flags

@@ -93,6 +93,15 @@ impl Document {
         self.error = None;
     }
 
+    /// The memory that it holds, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.text.capacity()
+            + self.texts.capacity() * size_of::<Text>()
+            + self.elements.capacity() * size_of::<Element>()
+            + self.attributes.capacity() * size_of::<Attribute>()
+            + self.bytes.capacity()
+    }
+
     /// Whether there is no document.
     pub fn is_empty(&self) -> bool {
         self.elements.is_empty()
