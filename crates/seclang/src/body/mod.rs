@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn memory_is_kept_for_bodies_of_usual_length_alone() {
         let mut body = Body::default();
-        read(&mut body, Processor::Urlencoded, "", &[b'a'; 128 << 10]);
+        read(&mut body, Processor::Urlencoded, "", &vec![b'a'; 128 << 10]);
         body.clear();
         assert!(body.memory() >= 128 << 10);
         read(&mut body, Processor::Urlencoded, "", &vec![b'a'; 4 << 20]);
