@@ -128,6 +128,20 @@ def test_mistakes_of_services_are_named_too(tmp_path: Path) -> None:
     assert found[2].startswith('12:7: sink "b": "url" is no URL with a host')
 
 
+def test_mistakes_of_traces_are_named_too(tmp_path: Path) -> None:
+    resource = '[sinks.a.resource]\n"service.name" = "x"\n"service.version" = "1"\n"host.name" = "edge-1"\n'
+    text = f'[sinks.a]\ntype = "otlp"\nurl = "http://otel.example:4318"\nratio = 0\nheaders.Host = "x"\n{resource}'
+    found = problems(tmp_path, text)
+    assert [problem.split(": ", 1)[0] for problem in found] == ["6:7", "7:9", "8:9", "10:1", "11:1"]
+    assert '"url" is plain http to another machine' in found[0]
+    assert '"ratio" is 0; it must be from 0.0001 to 1' in found[1]
+    assert '"Host" is set by the sink itself; leave it out' in found[2]
+    assert '"service.name" is set by service_name; leave it out here' in found[3]
+    assert '"service.version" is set by the sink itself; leave it out' in found[4]
+    good = '[sinks.a]\ntype = "otlp"\nurl = "http://127.0.0.1:4318"\nratio = 0.1\nresource = { "host.name" = "edge-1" }'
+    assert problems(tmp_path, good) == []
+
+
 def test_mistakes_of_streams_are_named_too(tmp_path: Path) -> None:
     nats = 'type = "nats"\nservers = ["nats://a.example:4222", "a.example", "nats://me:pw@a.example"]\n'
     kafka = 'type = "kafka"\nbrokers = ["127.0.0.1:9092"]\n[sinks.b.settings]\nacks = "0"\n"sasl.password" = "x"\n'

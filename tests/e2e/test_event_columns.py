@@ -65,6 +65,7 @@ def test_a_request_that_went_to_the_origin_and_one_that_did_not(start_edge: Star
         "OriginSSLProtocol": "none",
         "OriginResponseBytes": len(HEAD) + 5,
         "BartizanTraceID": "4bf92f3577b34da6a3ce929d0e0e4736",
+        "BartizanParentSpanID": "00f067aa0ba902b7",
         "OriginResponseHTTPLastModified": "Sun, 06 Nov 1994 08:49:37 GMT",
     }
     assert {name: passed.get(name) for name in expected} == expected

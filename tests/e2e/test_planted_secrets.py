@@ -13,6 +13,7 @@ import subprocess
 import sys
 import urllib.parse
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ from tests.e2e.client import connect, read_until_quiet
 from tests.e2e.edge_process import EdgeProcess
 from tests.e2e.origin import Origin, Visit
 from tests.e2e.programs import run
-from tests.events.support import count, eventually, needs_chdb, running
+from tests.events.sinks.collector import collector
+from tests.events.support import count, eventually, name_sinks, needs_chdb, running, sink_status
 
 from bartizan.control import ask
 from bartizan.events import control, schema
@@ -243,12 +245,17 @@ def search(folder: Path, state: StateDirectory, origin: Origin) -> None:
     shown["tail of firewall events"] = command("tail", *where, *acted)
     rays = [json.loads(line)["RayID"] for line in shown["tail --json"].splitlines()[::40]]
     shown["ray"] = b"".join(command("ray", ray, *where) for ray in rays)
-    with running(state) as owner:
+    with ExitStack() as beside:
+        traces = beside.enter_context(collector())
+        name_sinks(state, traces={"type": "otlp", "url": traces.url})
+        owner = beside.enter_context(running(state))
         requests, acted_on = (len(shown[name].splitlines()) for name in ("tail --json", "tail of firewall events"))
         eventually(
             lambda: (count(state), count(state, "firewall_events")) == (requests, acted_on),
             "all events are in the store",
         )
+        eventually(lambda: sink_status(state, "traces").rows >= requests + acted_on, "all events are with the sink")
+        shown["traces"] = b"\n".join(post.body for post in traces.posts)
         for table in schema.tables():
             sql = f"SELECT * FROM {table.name}"  # noqa: S608  a table of ours
             shown[f"store {table.name}"] = control.query(state.events_socket, sql, "JSONEachRow")
@@ -263,6 +270,6 @@ def search(folder: Path, state: StateDirectory, origin: Origin) -> None:
 
     segments = b"".join(text for file, text in kept.items() if file.parent == state.spool)
     for name, text in [("spool", segments), *shown.items()]:
-        if name in ("spool", "tail", "tail --json", "ray", "store http_requests", "store firewall_events"):
+        if name in ("spool", "tail", "tail --json", "ray", "store http_requests", "store firewall_events", "traces"):
             assert SHOWN.encode() in text, f"{name} does not even have what may be kept"
     assert urllib.parse.quote("REDACTED").encode() in segments

@@ -11,6 +11,8 @@ from tests.events.sinks.delivery import NO_CHDB, put, rays
 from tests.events.support import eventually, name_sinks, running, sink_status
 
 from bartizan.events import control
+from bartizan.events.delivery import pause_s_after
+from bartizan.events.sinks.contract import SinkFailed
 from bartizan.layout import StateDirectory
 
 
@@ -44,6 +46,13 @@ def test_a_sink_that_is_down_holds_no_other(state: StateDirectory, tmp_path: Pat
         eventually(lambda: sink_status(state, "down").rows == 100, "it has caught up")
         assert sink_status(state, "down").problem == ""
     assert found(blocked) == found(tmp_path / "copy") == rays(range(100))
+
+
+def test_a_peer_is_left_alone_for_as_long_as_it_wants() -> None:
+    assert 0.5 <= pause_s_after(SinkFailed("busy"), 1) <= 1
+    assert 0.5 <= pause_s_after(OSError("gone"), 1) <= 1
+    assert pause_s_after(SinkFailed("busy", wait_s=17), 1) == 17
+    assert 15 <= pause_s_after(SinkFailed("busy", wait_s=1), 30) <= 30, "and never for less than by itself"
 
 
 def test_changes_take_effect_at_once_and_lose_and_double_nothing(state: StateDirectory, tmp_path: Path) -> None:

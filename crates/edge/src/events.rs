@@ -371,7 +371,10 @@ fn request_row<'b>(shared: &Shared<'_>, client: &Client, buffer: &'b mut Vec<u8>
     row.set(http_requests::OUTCOME, record.outcome);
     row.set_some(http_requests::ORIGIN_ERROR, record.origin_error.as_deref());
     row.set(http_requests::ORIGIN_TRIES, record.tries.min(u32::from(u16::MAX)) as u16);
-    row.set_some(http_requests::TRACE_ID, head.headers().get("traceparent").and_then(trace_id));
+    if let Some((trace, parent)) = head.headers().get("traceparent").and_then(trace_context) {
+        row.set(http_requests::TRACE_ID, trace);
+        row.set(http_requests::PARENT_SPAN_ID, parent);
+    }
     if let Some(kept) = &record.kept {
         row.set_some(http_requests::REQUEST_HEADERS, kept.request.as_deref());
         row.set_some(http_requests::RESPONSE_HEADERS, kept.response.as_deref());
@@ -547,9 +550,9 @@ fn push<T: spool::TableMarker>(worker: &Worker, producer: &mut spool::Producer, 
     worker.recorder.count(metric);
 }
 
-/// The trace of a `traceparent` (W3C Trace Context §3.2); none where the header is not in its form, which no reader may then
-/// take anything from.
-fn trace_id(header: &[u8]) -> Option<&[u8]> {
+/// Trace and parent of a `traceparent` (W3C Trace Context §3.2); none where the header is not in its form, which no reader
+/// may then take anything from.
+fn trace_context(header: &[u8]) -> Option<(&[u8], &[u8])> {
     let [version, trace, parent, flags] = [0..2, 3..35, 36..52, 53..55].map(|part| header.get(part));
     let (version, trace, parent, flags) = (version?, trace?, parent?, flags?);
     let is_hex = |part: &[u8]| part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -558,7 +561,7 @@ fn trace_id(header: &[u8]) -> Option<&[u8]> {
     // A later version may say more, behind another dash.
     let ends = header.len() == 55 || (version != b"00" && header[55] == b'-');
     let is_sound = dashes && ends && version != b"ff" && [version, trace, parent, flags].into_iter().all(is_hex);
-    (is_sound && names_something(trace) && names_something(parent)).then_some(trace)
+    (is_sound && names_something(trace) && names_something(parent)).then_some((trace, parent))
 }
 
 /// A header's value if it is a date (RFC 9110 §5.6.7), in the form that all senders write.
@@ -634,10 +637,12 @@ mod tests {
     #[test]
     fn a_trace_is_taken_from_a_sound_header_alone() {
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
-        let sound = format!("00-{trace}-00f067aa0ba902b7-01");
-        assert_eq!(trace_id(sound.as_bytes()), Some(trace.as_bytes()));
-        let later = format!("01-{trace}-00f067aa0ba902b7-01-more");
-        assert_eq!(trace_id(later.as_bytes()), Some(trace.as_bytes()));
+        let parent = "00f067aa0ba902b7";
+        let both = Some((trace.as_bytes(), parent.as_bytes()));
+        let sound = format!("00-{trace}-{parent}-01");
+        assert_eq!(trace_context(sound.as_bytes()), both);
+        let later = format!("01-{trace}-{parent}-01-more");
+        assert_eq!(trace_context(later.as_bytes()), both);
         let zeros = "0".repeat(32);
         for wrong in [
             String::new(),
@@ -651,7 +656,7 @@ mod tests {
             sound.replace('-', "_"),
             sound.replacen('4', "g", 1),
         ] {
-            assert_eq!(trace_id(wrong.as_bytes()), None, "{wrong}");
+            assert_eq!(trace_context(wrong.as_bytes()), None, "{wrong}");
         }
     }
 

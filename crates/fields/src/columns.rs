@@ -132,6 +132,7 @@ table! {
     ORIGIN_ERROR: Text = "BartizanOriginError", "What went wrong with the origin, in words; none if nothing did.";
     ORIGIN_TRIES: UInt16 = "BartizanOriginTries", "How many origin connections were tried.";
     TRACE_ID: Text = "BartizanTraceID", "The trace that the client says the request belongs to, 32 hexadecimal digits of its traceparent header (W3C Trace Context).";
+    PARENT_SPAN_ID: Text = "BartizanParentSpanID", "The client's part of that trace, 16 hexadecimal digits of the same header.";
     REQUEST_HEADERS: Text = "RequestHeaders", "Request headers that a rule with the action log_custom_field names, as a JSON object.";
     RESPONSE_HEADERS: Text = "ResponseHeaders", "Response headers that such a rule names, as a JSON object.";
     COOKIES: Text = "Cookies", "Cookies of the request that such a rule names, as a JSON object.";

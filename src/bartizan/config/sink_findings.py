@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ from bartizan.config.sinks import (
     Https,
     Kafka,
     Nats,
+    Otlp,
     Secret,
     Sink,
     Syslog,
@@ -41,6 +42,9 @@ _OWN_HEADERS: Final = frozenset({
     "transfer-encoding",
 })  # fmt: skip
 
+
+OWN_ATTRIBUTES: Final = frozenset({"service.instance.id", "service.version"})
+"""Attributes of the resource of traces that the sink sets."""
 
 _OWN_SETTINGS: Final = frozenset({
     "acks", "bootstrap.servers", "enable.auto.commit", "enable.idempotence", "group.id", "log_level",
@@ -71,9 +75,11 @@ def sink_findings(site: Site, directory: Path) -> Iterator[Finding]:
                 if other != name:
                     message = f'"{setting}" is that of sink "{other}" already; two sinks would write over each other'
                     yield Finding((*path, setting), message)
-            case Https():
+            case Https() | Otlp():
                 yield from _url((*path, "url"), sink.url, insecure=sink.insecure)
                 yield from _headers(path, sink)
+                if isinstance(sink, Otlp):
+                    yield from _resource((*path, "resource"), sink.resource)
             case Clickhouse():
                 yield from _url((*path, "url"), sink.url, insecure=sink.insecure)
             case S3():
@@ -114,7 +120,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _headers(path: SettingPath, sink: Https) -> Iterator[Finding]:
+def _headers(path: SettingPath, sink: Https | Otlp) -> Iterator[Finding]:
     named: dict[str, str] = {}
     for key, names in (("headers", list(sink.headers)), ("secret_headers", list(sink.secret_headers))):
         for name in names:
@@ -131,6 +137,14 @@ def _headers(path: SettingPath, sink: Https) -> Iterator[Finding]:
         elif name.lower() in ("authorization", "cookie", "x-api-key"):
             message = f'"{name}" is secret; write it in secret_headers, as {{ file = "..." }} or {{ env = "..." }}'
             yield Finding((*path, "headers", name), message, "key")
+
+
+def _resource(path: SettingPath, names: Iterable[str]) -> Iterator[Finding]:
+    for name in names:
+        if name == "service.name":
+            yield Finding((*path, name), f'"{name}" is set by service_name; leave it out here', "key")
+        elif name in OWN_ATTRIBUTES:
+            yield Finding((*path, name), f'"{name}" is set by the sink itself; leave it out', "key")
 
 
 def _servers(path: SettingPath, servers: list[str]) -> Iterator[Finding]:

@@ -26,6 +26,7 @@ __all__ = [
     "Https",
     "Kafka",
     "Nats",
+    "Otlp",
     "Secret",
     "Sink",
     "Syslog",
@@ -97,25 +98,67 @@ class AccessLog(_Any, kw_only=True, tag="access_log"):
     ] = None
 
 
+_CaFile = Annotated[str | None, Meta(description="PEM file of the authorities to trust. Unset: those of the system.")]
+_Insecure = Annotated[
+    bool, Meta(description="Whether `http://` may be used beyond this machine: everybody on the way can read it.")
+]
+_Headers = Annotated[dict[str, str], Meta(description="Headers to send, by name.")]
+_SecretHeaders = Annotated[dict[str, Secret], Meta(description="Headers to send whose values are secret.")]
+_BodyCompression = Annotated[Literal["none", "gzip"], Meta(description="Compression of the bodies.")]
+_Timeout = Annotated[Seconds, Meta(description="Seconds to connect, and to wait for an answer.")]
+
+
 class _Web(_Datasets, kw_only=True):
-    ca_file: Annotated[
-        str | None, Meta(description="PEM file of the authorities to trust. Unset: those of the system.")
-    ] = None
-    insecure: Annotated[
-        bool,
-        Meta(description="Whether `http://` may be used beyond this machine: everybody on the way can read it."),
-    ] = False
+    ca_file: _CaFile = None
+    insecure: _Insecure = False
 
 
 class Https(_Web, kw_only=True, tag="https"):
     """A log collector: NDJSON in POST requests. At least once: a request whose answer was lost is sent again."""
 
     url: Annotated[str, Meta(description="Where to post, as in `https://logs.example/ingest`; no place for secrets.")]
-    headers: Annotated[dict[str, str], Meta(description="Headers to send, by name.")] = {}
-    secret_headers: Annotated[dict[str, Secret], Meta(description="Headers to send whose values are secret.")] = {}
-    compression: Annotated[Literal["none", "gzip"], Meta(description="Compression of the bodies.")] = "gzip"
+    headers: _Headers = {}
+    secret_headers: _SecretHeaders = {}
+    compression: _BodyCompression = "gzip"
     rows_per_request: Annotated[int, Meta(ge=1, le=8192, description="Events in one request at most.")] = 1000
-    timeout_s: Annotated[Seconds, Meta(description="Seconds to connect, and to wait for an answer.")] = 30
+    timeout_s: _Timeout = 30
+
+
+class Otlp(_Any, kw_only=True, tag="otlp"):
+    """OpenTelemetry traces by OTLP/HTTP: spans of each request. At least once, with the same span ids when repeated."""
+
+    url: Annotated[
+        str,
+        Meta(
+            description=(
+                "The collector, as in `http://127.0.0.1:4318`; no place for secrets. Without a path: `/v1/traces`."
+            )
+        ),
+    ]
+    headers: _Headers = {}
+    secret_headers: _SecretHeaders = {}
+    ratio: Annotated[
+        float,
+        Meta(
+            ge=0.0001,
+            le=1,
+            description=(
+                "Share of the requests whose spans are sent; decided by the trace id, so that a trace is there as a "
+                "whole. A row that stands for several requests counts as so many."
+            ),
+        ),
+    ] = 1.0
+    service_name: Annotated[
+        str, Meta(min_length=1, description="`service.name` of the resource: what the traces are found by.")
+    ] = "bartizan"
+    resource: Annotated[
+        dict[str, str], Meta(description="Further attributes of the resource, as in `deployment.environment.name`.")
+    ] = {}
+    rows_per_request: Annotated[int, Meta(ge=1, le=2048, description="Requests whose spans go in one post.")] = 500
+    compression: _BodyCompression = "gzip"
+    ca_file: _CaFile = None
+    insecure: _Insecure = False
+    timeout_s: _Timeout = 30
 
 
 class Clickhouse(_Web, kw_only=True, tag="clickhouse"):
@@ -124,7 +167,7 @@ class Clickhouse(_Web, kw_only=True, tag="clickhouse"):
     url: Annotated[str, Meta(description="Its HTTP interface, as in `https://clickhouse.example:8443`.")]
     user: Annotated[str, Meta(min_length=1, description="User that may create the database and insert.")] = "default"
     password: Annotated[Secret | None, Meta(description="Password of that user.")] = None
-    timeout_s: Annotated[Seconds, Meta(description="Seconds to connect, and to wait for an answer.")] = 60
+    timeout_s: _Timeout = 60
 
 
 class S3(_Web, kw_only=True, tag="s3"):
@@ -146,7 +189,7 @@ class S3(_Web, kw_only=True, tag="s3"):
     every_s: Annotated[
         Seconds, Meta(description="An object is put after so many seconds, or when there is enough for a full one.")
     ] = 60
-    timeout_s: Annotated[Seconds, Meta(description="Seconds to connect, and to wait for an answer.")] = 60
+    timeout_s: _Timeout = 60
 
 
 Subject = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$(?!\n)")]
@@ -225,4 +268,4 @@ class Cef(_Messages, kw_only=True, tag="cef"):
     """ArcSight's Common Event Format over syslog. `datasets` unset: `firewall_events`."""
 
 
-Sink = Chdb | Files | AccessLog | Https | Clickhouse | S3 | Nats | Kafka | Syslog | Cef
+Sink = Chdb | Files | AccessLog | Https | Otlp | Clickhouse | S3 | Nats | Kafka | Syslog | Cef

@@ -128,13 +128,13 @@ class Delivery:
                     sink = self._open()
                 pause_s = self._ship(sink)
             except Exception as error:  # noqa: BLE001  whatever a library raises, the thread must try again
-                self._note(error, retry_s)
+                wait_s = pause_s_after(error, retry_s)
+                self._note(error, wait_s)
                 if sink is not None:
                     sink.close()
                     # Opened anew: a connection that failed, or a secret that was wrong, is not used again.
                     sink = None
-                # Between a half and all of it: sinks that failed together do not come back together.
-                self._stopping.wait(retry_s * _chance.uniform(0.5, 1))
+                self._stopping.wait(wait_s)
                 retry_s = min(retry_s * 2, _LAST_RETRY_S)
                 continue
             if self._problem:
@@ -170,16 +170,23 @@ class Delivery:
         assert self._journal is not None  # noqa: S101  `_open` made it
         return Shipper(self._spool, self._journal, sink, DeadLetter(self._directory / "dead-letter.ndjson"))
 
-    def _note(self, error: Exception, retry_s: float) -> None:
+    def _note(self, error: Exception, wait_s: float) -> None:
         """Says what is wrong, once: a sink that is down for a day fills no log."""
         said = isinstance(error, (SinkFailed, OSError, Failure))
         problem = str(error) if said else f"{type(error).__name__}: {error}"
         if problem != self._problem:
-            _log.warning("sink %s takes no events: %s; next attempt in %.0f s", self.name, problem, retry_s)
+            _log.warning("sink %s takes no events: %s; next attempt in %.0f s", self.name, problem, wait_s)
             if not said:
                 _log.debug("sink %s", self.name, exc_info=error)
         self._problem = problem
         self._way_out = error.way_out if isinstance(error, SinkFailed) else ""
+
+
+def pause_s_after(error: Exception, retry_s: float) -> float:
+    """How long to wait after a failure: about `retry_s`, or longer where the other side asked for it."""
+    # Between a half and all of it: sinks that failed together do not come back together.
+    pause_s = retry_s * _chance.uniform(0.5, 1)
+    return max(pause_s, error.wait_s) if isinstance(error, SinkFailed) else pause_s
 
 
 def behind_bytes(spool: Path, place: tuple[int, int] | None) -> int:

@@ -24,11 +24,13 @@ Answering = Callable[[Post], int | None]
 
 
 class Collector:
-    """What was sent, in order; `answer` may be changed at any time."""
+    """What was sent, in order; `answer`, and headers and body of the answers, may be changed at any time."""
 
     def __init__(self) -> None:
         self.posts: list[Post] = []
         self.answer: Answering = lambda _: 200
+        self.headers: dict[str, str] = {}
+        self.body = b"noted\n"
         self.port = 0
 
     @property
@@ -55,9 +57,11 @@ def collector() -> Iterator[Collector]:
                 self.close_connection = True
                 return
             self.send_response(status)
-            self.send_header("Content-Length", "6")
+            for name, value in kept.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(kept.body)))
             self.end_headers()
-            self.wfile.write(b"noted\n")
+            self.wfile.write(kept.body)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -21,21 +21,39 @@ GO_MINOR = 21
 VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 
 
+OTELCOL = Path(__file__).with_name("otelcol")
+"""The sources of a collector, with the versions of what it is made of."""
+
+
 def versitygw() -> Path:
     """An S3 server, built by Go where it is not here yet; skips the test where there is no Go."""
     program = CACHE / "bin" / "versitygw"
-    if program.exists():
-        return program
+    if not program.exists():
+        environment = {**os.environ, "GOBIN": str(program.parent)}
+        command = [_go("the S3 server"), "install", VERSITYGW]
+        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=500)
+    return program
+
+
+def otelcol() -> Path:
+    """An OpenTelemetry collector, likewise."""
+    program = CACHE / "bin" / "otelcol"
+    if not program.exists() or program.stat().st_mtime < (OTELCOL / "go.mod").stat().st_mtime:
+        command = [_go("the OpenTelemetry collector"), "build", "-o", str(program), "."]
+        subprocess.run(command, cwd=OTELCOL, check=True, capture_output=True, timeout=500)
+    return program
+
+
+def _go(what: str) -> str:
+    """The program `go`; skips the test where there is none that can build."""
     go = shutil.which("go")
     if go is None:
-        pytest.skip("go is not installed, and it builds the S3 server; https://go.dev/dl has it")
+        pytest.skip(f"go is not installed, and it builds {what}; https://go.dev/dl has it")
     said = subprocess.run([go, "version"], capture_output=True, text=True, check=True).stdout
     version = re.search(r"go1\.(\d+)", said)
     if version is None or int(version[1]) < GO_MINOR:
-        pytest.skip(f"the S3 server needs Go 1.{GO_MINOR} or newer, and {go} is older; https://go.dev/dl has it")
-    environment = {**os.environ, "GOBIN": str(program.parent)}
-    subprocess.run([go, "install", VERSITYGW], env=environment, check=True, capture_output=True, timeout=500)
-    return program
+        pytest.skip(f"{what} needs Go 1.{GO_MINOR} or newer, and {go} is older; https://go.dev/dl has it")
+    return go
 
 
 def free_port() -> int:

@@ -61,10 +61,12 @@ def test_what_may_pass_is_tried_again(state: StateDirectory, peer: Collector, st
     put(state, range(3))
     ((batch, token),) = batches(state)
     peer.answer = lambda _: status
+    peer.headers = {"Retry-After": "17"}
     sink = HttpsSink(Https(url=peer.url))
     with pytest.raises(SinkFailed, match=f"answered {status} noted") as failed:
         sink.insert(batch, token)
     assert failed.value.way_out
+    assert failed.value.wait_s == 17
     sink.close()
 
 

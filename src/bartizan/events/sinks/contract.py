@@ -25,12 +25,14 @@ SOON_S = 0.4
 class SinkFailed(Exception):  # noqa: N818  what failed is in the name
     """A sink did not take a batch, or not certainly; the same batch is to be given to it again.
 
-    The text says what went wrong, and `way_out` what a person can do. Neither holds a secret.
+    The text says what went wrong, and `way_out` what a person can do. Neither holds a secret. `wait_s` is how long the
+    other side wants to be left alone, where it said so.
     """
 
-    def __init__(self, text: str, way_out: str = "") -> None:
+    def __init__(self, text: str, way_out: str = "", wait_s: float = 0.0) -> None:
         super().__init__(text)
         self.way_out = way_out
+        self.wait_s = wait_s
 
 
 class RowsRefused(Exception):  # noqa: N818  as above

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import math
 import ssl
+import time
+from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -14,6 +17,8 @@ _ANSWER_BYTES: Final = 1024 * 1024
 """As much of an answer is read; a longer one ends the connection."""
 
 _SHOWN: Final = 300
+_LONGEST_WAIT_S: Final = 600.0
+"""More than this a peer does not make a sink wait at once: what it said may be a mistake."""
 
 
 class Answer(NamedTuple):
@@ -21,6 +26,8 @@ class Answer(NamedTuple):
 
     status: int
     body: bytes
+    wait_s: float = 0.0
+    """How long it wants to be left alone: its `Retry-After`."""
 
     @property
     def shown(self) -> str:
@@ -56,7 +63,8 @@ class HttpPeer:
         try:
             connection.request(method, target, body, headers)
             with connection.getresponse() as response:
-                answer = Answer(response.status, response.read(_ANSWER_BYTES))
+                wait_s = seconds_of(response.headers.get("Retry-After"))
+                answer = Answer(response.status, response.read(_ANSWER_BYTES), wait_s)
                 whole = not response.read(1)
                 lasting = whole and not response.will_close
         except (OSError, http.client.HTTPException) as error:
@@ -84,3 +92,18 @@ class HttpPeer:
         else:
             self._connection = http.client.HTTPConnection(self.host, self._port, timeout=self._timeout_s)
         return self._connection
+
+
+def seconds_of(retry_after: str | None) -> float:
+    """The seconds that a `Retry-After` asks for (RFC 9110 §10.2.3), as a number or a date; 0 if it asks nothing."""
+    if retry_after is None:
+        return 0.0
+    try:
+        # Some servers send fractions, which the grammar does not have.
+        wait_s = float(retry_after)
+    except ValueError:
+        try:
+            wait_s = parsedate_to_datetime(retry_after).timestamp() - time.time()
+        except ValueError:
+            return 0.0
+    return min(max(wait_s, 0.0), _LONGEST_WAIT_S) if math.isfinite(wait_s) else 0.0

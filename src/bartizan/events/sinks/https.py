@@ -50,7 +50,9 @@ class HttpsSink:
                     reason = f"{self._peer.name} answered {answer.shown}"[:_REASON]
                     refused += [(table, line.decode(), reason) for line in lines.splitlines()]
                 elif not 200 <= answer.status < 300:
-                    raise SinkFailed(f"{self._peer.name} answered {answer.shown}", _way_out(answer.status))
+                    raise SinkFailed(
+                        f"{self._peer.name} answered {answer.shown}", way_out(answer.status), answer.wait_s
+                    )
         if refused:
             raise RowsRefused(refused)
 
@@ -70,7 +72,8 @@ class HttpsSink:
         return self._peer.ask("POST", self._target, self._headers | more, body)
 
 
-def _way_out(status: int) -> str:
+def way_out(status: int) -> str:
+    """What a person can do about an answer of this status."""
     match status:
         case 401 | 403:
             return "correct the secret in secret_headers"

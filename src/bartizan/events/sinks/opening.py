@@ -38,6 +38,10 @@ def open_sink(sink: settings.Sink, directory: Path, engine: Callable[[], Engine]
             from bartizan.events.sinks.https import HttpsSink
 
             return HttpsSink(sink)
+        case settings.Otlp():
+            from bartizan.events.sinks.otlp import OtlpSink
+
+            return OtlpSink(sink)
         case settings.Clickhouse():
             from bartizan.events.sinks.clickhouse import ClickhouseSink
 
