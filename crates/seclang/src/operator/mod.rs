@@ -8,6 +8,7 @@
 
 mod address;
 mod capture;
+mod gate;
 mod number;
 pub mod pattern;
 mod phrase;
@@ -17,6 +18,7 @@ mod verify;
 use regex_automata::Input;
 
 pub use capture::Captures;
+pub use gate::Gate;
 pub use pattern::Scratch;
 
 use crate::bytes::ByteSet;
@@ -54,6 +56,7 @@ pub struct Operator {
     argument: Box<[u8]>,
     macros: bool,
     question: Question,
+    gate: Gate,
 }
 
 #[derive(Debug)]
@@ -157,7 +160,9 @@ impl Operator {
         };
         let question =
             parse(argument, files).map_err(|OperatorError(reason)| OperatorError(format!("@{name}: {reason}")))?;
-        Ok(Self { name, argument: argument.into(), macros: expands && has_macro(argument), question })
+        let macros = expands && has_macro(argument);
+        let gate = if macros { Gate::open() } else { question.gate(argument) };
+        Ok(Self { name, argument: argument.into(), macros, question, gate })
     }
 
     /// Its name, as the reference manual spells it.
@@ -173,6 +178,11 @@ impl Operator {
     /// Whether the argument has macros that are to be expanded for each request.
     pub fn takes_macros(&self) -> bool {
         self.macros
+    }
+
+    /// What a value must have for the answer to be yes.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// The names that `@restpath` gives to parts of the path, each with its number among the captures.
@@ -225,6 +235,32 @@ impl Operator {
             Question::CrossSiteScripting => libinjectionrs::detect_xss(value).is_injection(),
             Question::Always => true,
             Question::Never => false,
+        }
+    }
+}
+
+impl Question {
+    /// What a value must have, where the argument has no macros.
+    fn gate(&self, argument: &[u8]) -> Gate {
+        match self {
+            Self::Pattern(pattern)
+            | Self::AllOfPattern(pattern)
+            | Self::RestPath(pattern)
+            | Self::Verified(_, pattern) => pattern.gate().clone(),
+            Self::Phrases(phrases) => phrases.gate().clone(),
+            Self::Contains | Self::ContainsWord | Self::Equals | Self::BeginsWith | Self::EndsWith => {
+                Gate::of_words(std::iter::once(argument))
+            }
+            Self::Addresses(_) => Gate::of_bytes(ByteSet::of(b".:")),
+            Self::BytesOutside(outside) => Gate::of_bytes(*outside),
+            Self::BadUrlEncoding => Gate::of_bytes(ByteSet::of(b"%")),
+            Self::BadUtf8 => Gate::of_bytes(ByteSet::range(0x80, 0xff)),
+            Self::SqlInjection => Gate::of_bytes(text::NOT_OF_A_NAME),
+            Self::CrossSiteScripting => Gate::of_bytes(ByteSet::of(b"<=")),
+            Self::Never => Gate::closed(),
+            Self::ExpandedPattern | Self::AllOfExpandedPattern | Self::Within | Self::Compares(_) | Self::Always => {
+                Gate::open()
+            }
         }
     }
 }

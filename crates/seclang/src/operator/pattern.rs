@@ -18,7 +18,7 @@ use regex_automata::meta::{Cache, Config, Regex};
 use regex_automata::util::captures::Captures as Groups;
 use regex_automata::util::syntax;
 
-use super::{Captures, OperatorError, whole};
+use super::{Captures, Gate, OperatorError, whole};
 
 /// What the automaton of a pattern of a rule may take, in bytes: the largest of CRS takes a twentieth.
 const LIMIT: usize = 64 << 20;
@@ -32,6 +32,7 @@ const EXPANDED_KEPT: usize = 64;
 pub(super) struct Pattern {
     number: u32,
     regex: Regex,
+    gate: Gate,
 }
 
 impl Pattern {
@@ -51,7 +52,12 @@ impl Pattern {
         let config = Config::new().utf8_empty(false).nfa_size_limit(Some(limit));
         let regex =
             Regex::builder().configure(config).build_from_hir(&hir).map_err(|error| refused(error.to_string()))?;
-        Ok(Self { number: NEXT.fetch_add(1, Ordering::Relaxed), regex })
+        Ok(Self { number: NEXT.fetch_add(1, Ordering::Relaxed), regex, gate: Gate::of_pattern(&hir) })
+    }
+
+    /// What a value must have to be matched.
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// The named groups, each with its number.

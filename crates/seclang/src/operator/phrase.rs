@@ -2,13 +2,14 @@
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use super::{Captures, OperatorError};
+use super::{Captures, Gate, OperatorError};
 use crate::transform::hex_pair;
 
 /// A set of words.
 #[derive(Debug)]
 pub(super) struct Phrases {
     automaton: AhoCorasick,
+    gate: Gate,
 }
 
 impl Phrases {
@@ -48,7 +49,11 @@ impl Phrases {
             .match_kind(MatchKind::LeftmostLongest)
             .build(words)
             .map_err(|error| OperatorError(format!("too many words: {error}")))?;
-        Ok(Self { automaton })
+        Ok(Self { automaton, gate: Gate::of_words(words.iter().map(Vec::as_slice)) })
+    }
+
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     pub(super) fn matches(&self, value: &[u8], captures: Option<&mut Captures>) -> bool {

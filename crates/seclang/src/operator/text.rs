@@ -4,7 +4,16 @@ use libinjectionrs::{SqliFlags, SqliState};
 use memchr::{memchr_iter, memmem};
 
 use super::Captures;
+use crate::bytes::ByteSet;
 use crate::transform::hex_pair;
+
+/// A value without one of these is a name or a number with a name behind it. libinjection's fingerprints have one that such
+/// a value could get (`1U`), and it lets that pass where nothing follows; `proofs/libinjection.py` asks it.
+pub(super) const NOT_OF_A_NAME: ByteSet = ByteSet::range(b'a', b'z')
+    .union(ByteSet::range(b'A', b'Z'))
+    .union(ByteSet::range(b'0', b'9'))
+    .union(ByteSet::of(b"_"))
+    .complement();
 
 /// Whether `part` is in `text`; an empty one is in every text.
 pub(super) fn contains(text: &[u8], part: &[u8]) -> bool {

@@ -1,0 +1,281 @@
+//! What a value must have for an operator to say yes: its length, bytes and words. A value without them need not be looked
+//! at, and most values of most requests have none of what a rule looks for.
+//!
+//! A gate is always to one side: what it keeps out cannot match, what it lets in may. For a rule that negates its operator
+//! the answer to a value that is kept out is thus yes.
+
+mod literals;
+
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+use crate::bytes::ByteSet;
+
+/// The conditions of an operator. All of them must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gate {
+    /// The length that a value must have at least.
+    pub least: usize,
+    /// Of each of these sets a value must have a byte.
+    pub bytes: Vec<ByteSet>,
+    /// Of these a value must have one, in any case of ASCII letters; they are in small letters and have at least two bytes.
+    /// Where there are none, this says nothing.
+    pub literals: Vec<Box<[u8]>>,
+}
+
+/// How many sets of bytes a gate has at most: each costs a little for each value, and the best say nearly all.
+const SETS: usize = 4;
+
+impl Gate {
+    /// Lets every value in.
+    pub fn open() -> Self {
+        Self::default()
+    }
+
+    /// Lets none in.
+    pub fn closed() -> Self {
+        Self { least: usize::MAX, ..Self::default() }
+    }
+
+    /// Lets in what has a byte of `bytes`.
+    pub(super) fn of_bytes(bytes: ByteSet) -> Self {
+        Self { least: 1, bytes: vec![bytes], literals: Vec::new() }
+    }
+
+    /// Lets in what has one of `words`, in any case of letters.
+    pub(super) fn of_words<'a>(words: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
+        let rarest = |word: &[u8]| word.iter().copied().min_by_key(|&byte| weight(byte));
+        let bytes = words
+            .clone()
+            .filter_map(rarest)
+            .fold(ByteSet::EMPTY, |set, byte| set.with(byte.to_ascii_lowercase()).with(byte.to_ascii_uppercase()));
+        let least = words.clone().map(<[u8]>::len).min().unwrap_or(0);
+        if least == 0 {
+            return Self::open();
+        }
+        Self { least, bytes: selected(vec![bytes]), literals: literals::of_words(words) }
+    }
+
+    /// Lets in what a pattern may match.
+    pub(super) fn of_pattern(pattern: &Hir) -> Self {
+        Self {
+            least: pattern.properties().minimum_len().unwrap_or(0),
+            bytes: selected(needed(pattern)),
+            literals: literals::of_pattern(pattern),
+        }
+    }
+
+    /// Whether `value` may match.
+    pub fn admits(&self, value: &[u8]) -> bool {
+        let present = ByteSet::present(value);
+        let has = |literal: &[u8]| value.windows(literal.len()).any(|part| part.eq_ignore_ascii_case(literal));
+        value.len() >= self.least
+            && self.bytes.iter().all(|set| set.intersects(&present))
+            && (self.literals.is_empty() || self.literals.iter().any(|literal| has(literal)))
+    }
+}
+
+/// The sets of which every match of `pattern` has a byte each.
+fn needed(pattern: &Hir) -> Vec<ByteSet> {
+    match pattern.kind() {
+        HirKind::Empty | HirKind::Look(_) => Vec::new(),
+        HirKind::Literal(literal) => best(literal.0.iter().map(|&byte| ByteSet::EMPTY.with(byte)).collect()),
+        HirKind::Class(class) => vec![members(class)],
+        HirKind::Repetition(repetition) if repetition.min == 0 => Vec::new(),
+        HirKind::Repetition(repetition) => needed(&repetition.sub),
+        HirKind::Capture(capture) => needed(&capture.sub),
+        HirKind::Concat(parts) => best(parts.iter().flat_map(needed).collect()),
+        HirKind::Alternation(branches) => {
+            let branches: Vec<_> = branches.iter().map(needed).collect();
+            let most = branches.iter().map(Vec::len).max().unwrap_or(0);
+            if branches.iter().any(Vec::is_empty) {
+                return Vec::new();
+            }
+            // One set of each branch, the best of each first: a match is of one branch and has a byte of its set.
+            let union = |place: usize| {
+                branches.iter().map(|sets| sets[place.min(sets.len() - 1)]).fold(ByteSet::EMPTY, ByteSet::union)
+            };
+            best((0..most).map(union).collect())
+        }
+    }
+}
+
+/// The bytes of a class.
+fn members(class: &Class) -> ByteSet {
+    match class {
+        Class::Bytes(class) => {
+            class.iter().map(|range| ByteSet::range(range.start(), range.end())).fold(ByteSet::EMPTY, ByteSet::union)
+        }
+        // Patterns are read with Unicode off, so there is none of these; all bytes say nothing.
+        Class::Unicode(_) => ByteSet::FULL,
+    }
+}
+
+/// The sets that say most, the best first.
+fn best(mut sets: Vec<ByteSet>) -> Vec<ByteSet> {
+    sets.sort_by_key(|set| (heaviness(set), set.iter().next()));
+    sets.dedup();
+    sets.truncate(SETS);
+    sets
+}
+
+/// Those that keep an ordinary value out now and then.
+fn selected(sets: Vec<ByteSet>) -> Vec<ByteSet> {
+    sets.into_iter().filter(|set| heaviness(set) < 700).collect()
+}
+
+/// How many of a thousand bytes of requests are about of the set.
+fn heaviness(set: &ByteSet) -> u32 {
+    set.iter().map(weight).sum()
+}
+
+/// How many of a thousand bytes of arguments, cookies and headers are about this one.
+pub(super) fn weight(byte: u8) -> u32 {
+    match byte {
+        b'e' | b'a' | b't' | b'i' | b'o' | b'n' | b'r' | b's' => 55,
+        b' ' | b'l' | b'c' | b'd' | b'm' | b'p' | b'u' => 30,
+        b'h' | b'g' | b'f' | b'b' | b'y' | b'w' | b'v' | b'k' => 14,
+        b'0'..=b'9' => 13,
+        b'.' | b'/' | b'-' | b'_' | b'=' => 10,
+        b'j' | b'q' | b'x' | b'z' => 4,
+        b'A'..=b'Z' => 4,
+        b',' | b':' | b';' | b'%' | b'&' | b'+' => 4,
+        b'(' | b')' | b'"' | b'\'' | b'?' | b'@' | b'!' | b'\n' | b'\r' => 2,
+        b'!'..=b'~' => 1,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{DataFiles, Operator, Scratch};
+    use super::*;
+
+    struct NoFiles;
+
+    impl DataFiles for NoFiles {
+        fn read(&self, _: &[u8]) -> Result<Vec<u8>, String> {
+            Err("no files".to_owned())
+        }
+
+        fn dataset(&self, _: &[u8]) -> Option<Vec<Vec<u8>>> {
+            None
+        }
+    }
+
+    fn operator(name: &str, argument: &str) -> Operator {
+        Operator::parse(name.as_bytes(), argument.as_bytes(), &NoFiles).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn literals(pattern: &str) -> Vec<String> {
+        let gate = operator("rx", pattern).gate().clone();
+        gate.literals.iter().map(|literal| literal.escape_ascii().to_string()).collect()
+    }
+
+    #[test]
+    fn a_pattern_needs_its_words() {
+        assert_eq!(literals("(?i)union\\s+select"), ["select"]);
+        assert_eq!(literals("(?:foo|bar)baz?x"), ["foobazx", "foobax", "barbazx", "barbax"]);
+        assert_eq!(literals("a.b"), Vec::<String>::new());
+        assert_eq!(literals("(?:etc/|x.yz)"), ["etc/", "yz"]);
+        assert_eq!(literals("(?:etc/|x.y)"), Vec::<String>::new());
+        assert_eq!(literals("(?:ab)+c"), ["ab"]);
+        assert_eq!(literals("^$"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_pattern_needs_its_bytes_and_length() {
+        let gate = operator("rx", r"<\?(?:php|=)[a-z]*\(").gate().clone();
+        assert_eq!(gate.least, 4);
+        assert_eq!(gate.bytes[..3], [ByteSet::of(b"<"), ByteSet::of(b"("), ByteSet::of(b"?")]);
+        assert_eq!(operator("rx", "<a>|'b'").gate().bytes[0], ByteSet::of(b"<'"));
+        assert_eq!(operator("rx", "(?i)q").gate().bytes, [ByteSet::of(b"qQ")]);
+        assert_eq!(operator("rx", ".*").gate(), &Gate::open());
+    }
+
+    #[test]
+    fn other_operators_need_what_they_look_for() {
+        let words = operator("pm", "document.cookie <script").gate().clone();
+        assert_eq!(words.least, 7);
+        assert!(words.admits(b"x DOCUMENT.COOKIE") && !words.admits(b"document cookie"));
+        assert!(!operator("noMatch", "").gate().admits(b"anything at all"));
+        assert!(operator("unconditionalMatch", "").gate().admits(b""));
+        assert!(!operator("validateUrlEncoding", "").gate().admits(b"plain"));
+        assert!(!operator("validateByteRange", "32-126").gate().admits(b"plain"));
+        assert!(!operator("detectXSS", "").gate().admits(b"a sentence, nothing else"));
+        assert!(!operator("detectSQLi", "").gate().admits(b"identifier_1"));
+        assert!(operator("within", "%{tx.a}").gate().admits(b""));
+        assert!(operator("contains", "%{tx.a}").gate().admits(b""));
+    }
+
+    fn pattern() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            "[abcx<'=]{1,4}".prop_map(|text| text),
+            Just("[a-c]".to_owned()),
+            Just("[^a]".to_owned()),
+            Just(".".to_owned()),
+            Just("\\b".to_owned()),
+            Just("^".to_owned()),
+            Just("$".to_owned()),
+            Just("\\s".to_owned()),
+            Just("(?i:AbX)".to_owned()),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 1..4).prop_map(|parts| parts.concat()),
+                proptest::collection::vec(inner.clone(), 1..4).prop_map(|parts| format!("(?:{})", parts.join("|"))),
+                (inner.clone(), proptest::sample::select(vec!["*", "+", "?", "{2}", "{1,3}", "{0,2}"]))
+                    .prop_map(|(part, repeated)| format!("(?:{part}){repeated}")),
+                inner.prop_map(|part| format!("((?i){part})")),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn what_matches_is_admitted(
+            pattern in pattern(),
+            values in proptest::collection::vec("[abcxABX<'= \n]{0,10}", 8),
+        ) {
+            let operator = operator("rx", &pattern);
+            let mut scratch = Scratch::default();
+            for value in values {
+                let value = value.as_bytes();
+                prop_assert!(
+                    operator.gate().admits(value) || !operator.matches(value, b"", &mut scratch, None),
+                    "{pattern} matches {} and {:?} keeps it out", value.escape_ascii(), operator.gate()
+                );
+            }
+        }
+
+        #[test]
+        fn other_operators_admit_what_matches(
+            argument in "[abx<'.:%]{1,4}",
+            value in "[abxABX<'.:% 1=]{0,8}",
+        ) {
+            let mut scratch = Scratch::default();
+            for name in ["pm", "contains", "containsWord", "strmatch", "streq", "beginsWith", "endsWith", "within"] {
+                if name == "pm" && argument.contains('|') {
+                    continue;
+                }
+                let operator = operator(name, &argument);
+                prop_assert!(
+                    operator.gate().admits(value.as_bytes())
+                        || !operator.matches(value.as_bytes(), b"", &mut scratch, None),
+                    "@{name} {argument} matches {value}"
+                );
+            }
+            for name in ["detectSQLi", "detectXSS", "validateUrlEncoding", "validateUtf8Encoding"] {
+                let operator = operator(name, "");
+                prop_assert!(
+                    operator.gate().admits(value.as_bytes())
+                        || !operator.matches(value.as_bytes(), b"", &mut scratch, None),
+                    "@{name} matches {value}"
+                );
+            }
+        }
+    }
+}

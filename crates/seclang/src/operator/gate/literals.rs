@@ -1,0 +1,177 @@
+//! Words of which every match of a pattern has one.
+//!
+//! A part of a pattern is either *exact*, a few words and nothing else, or it *requires* some words, or neither. Parts that
+//! are exact and follow one another make longer words. Of all that could be required, the rarest words are taken. All is in
+//! small letters, so that one automaton can look for the words of all patterns whatever their case.
+
+use regex_syntax::hir::{Hir, HirKind, Repetition};
+
+use super::{members, weight};
+
+/// How many words a part may have and be exact.
+const EXACT: usize = 64;
+/// How many words a pattern may require.
+const REQUIRED: usize = 512;
+/// How long words are at most; the start of a longer one is as good.
+const LONGEST: usize = 24;
+
+type Words = Vec<Vec<u8>>;
+
+struct Part {
+    /// The part matches these words and no others, but for case.
+    exact: Option<Words>,
+    /// Every match of the part has one of these.
+    required: Option<Words>,
+}
+
+impl Part {
+    const UNKNOWN: Self = Self { exact: None, required: None };
+
+    fn exact(words: Words) -> Self {
+        Self { exact: Some(words), required: None }
+    }
+
+    fn required(required: Option<Words>) -> Self {
+        Self { exact: None, required }
+    }
+
+    /// What every match has, exact or not.
+    fn into_required(self) -> Option<Words> {
+        rarer(self.exact.and_then(usable), self.required)
+    }
+}
+
+pub(super) fn of_pattern(pattern: &Hir) -> Vec<Box<[u8]>> {
+    boxed(part(pattern).into_required().unwrap_or_default())
+}
+
+pub(super) fn of_words<'a>(words: impl Iterator<Item = &'a [u8]>) -> Vec<Box<[u8]>> {
+    let words: Words = words.map(<[u8]>::to_ascii_lowercase).collect();
+    if words.iter().any(|word| word.len() < 2) { Vec::new() } else { boxed(without_longer(words)) }
+}
+
+fn boxed(words: Words) -> Vec<Box<[u8]>> {
+    words.into_iter().map(Vec::into_boxed_slice).collect()
+}
+
+fn part(pattern: &Hir) -> Part {
+    match pattern.kind() {
+        HirKind::Empty | HirKind::Look(_) => Part::exact(vec![Vec::new()]),
+        HirKind::Literal(literal) => Part::exact(vec![literal.0.to_ascii_lowercase()]),
+        HirKind::Class(class) => {
+            let mut bytes: Vec<u8> = members(class).iter().map(|byte| byte.to_ascii_lowercase()).collect();
+            bytes.sort_unstable();
+            bytes.dedup();
+            if bytes.len() <= 10 {
+                Part::exact(bytes.into_iter().map(|byte| vec![byte]).collect())
+            } else {
+                Part::UNKNOWN
+            }
+        }
+        HirKind::Repetition(repetition) => repeated(repetition),
+        HirKind::Capture(capture) => part(&capture.sub),
+        HirKind::Concat(parts) => in_a_row(parts),
+        HirKind::Alternation(branches) => either(branches),
+    }
+}
+
+fn repeated(repetition: &Repetition) -> Part {
+    let sub = part(&repetition.sub);
+    match (repetition.min, repetition.max, sub.exact) {
+        (0, Some(1), Some(mut words)) if words.len() < EXACT => {
+            words.push(Vec::new());
+            Part::exact(words)
+        }
+        (0, ..) => Part::UNKNOWN,
+        (1, Some(1), Some(words)) => Part::exact(words),
+        (least, most, Some(words)) => {
+            let mut all = vec![Vec::new()];
+            for _ in 0..least {
+                match joined(&all, &words) {
+                    Some(longer) => all = longer,
+                    None => return Part::required(rarer(usable(words), usable(all))),
+                }
+            }
+            if most == Some(least) { Part::exact(all) } else { Part::required(usable(all)) }
+        }
+        (.., None) => Part::required(sub.required),
+    }
+}
+
+fn in_a_row(parts: &[Hir]) -> Part {
+    let mut required = None;
+    let mut run: Words = vec![Vec::new()];
+    let mut whole = true;
+    for part in parts.iter().map(part) {
+        if let Some(words) = part.exact {
+            if let Some(longer) = joined(&run, &words) {
+                run = longer;
+                continue;
+            }
+            required = rarer(required, usable(std::mem::replace(&mut run, words)));
+        } else {
+            required = rarer(required, part.required);
+            required = rarer(required, usable(std::mem::replace(&mut run, vec![Vec::new()])));
+        }
+        whole = false;
+    }
+    if whole { Part::exact(run) } else { Part::required(rarer(required, usable(run))) }
+}
+
+fn either(branches: &[Hir]) -> Part {
+    let parts: Vec<Part> = branches.iter().map(part).collect();
+    let count: usize = parts.iter().filter_map(|part| part.exact.as_ref()).map(Vec::len).sum();
+    if count <= EXACT && parts.iter().all(|part| part.exact.is_some()) {
+        return Part::exact(parts.into_iter().filter_map(|part| part.exact).flatten().collect());
+    }
+    let required: Option<Vec<Words>> = parts.into_iter().map(Part::into_required).collect();
+    Part::required(required.map(|words| words.concat()).and_then(usable))
+}
+
+/// Each word of `first` before each of `second`, unless they would be too many or too long to stay exact.
+fn joined(first: &Words, second: &Words) -> Option<Words> {
+    let longest = |words: &Words| words.iter().map(Vec::len).max().unwrap_or(0);
+    if first.len() * second.len() > EXACT || longest(first) + longest(second) > 4 * LONGEST {
+        return None;
+    }
+    Some(first.iter().flat_map(|start| second.iter().map(|end| [start.as_slice(), end].concat())).collect())
+}
+
+/// The words, if they can be required: none shorter than two bytes, and not too many.
+fn usable(words: Words) -> Option<Words> {
+    if words.is_empty() || words.iter().any(|word| word.len() < 2) {
+        return None;
+    }
+    let words = without_longer(words);
+    (words.len() <= REQUIRED).then_some(words)
+}
+
+/// Without those that have another of them inside, and none longer than is of use.
+fn without_longer(mut words: Words) -> Words {
+    for word in &mut words {
+        word.truncate(LONGEST);
+    }
+    let mut kept: Words = Vec::with_capacity(words.len());
+    let mut order: Vec<usize> = (0..words.len()).collect();
+    order.sort_by_key(|&at| words[at].len());
+    let mut has_other = vec![false; words.len()];
+    for (place, &at) in order.iter().enumerate() {
+        let shorter = order[..place].iter().filter(|&&other| !has_other[other]);
+        has_other[at] = shorter.into_iter().any(|&other| memchr::memmem::find(&words[at], &words[other]).is_some());
+    }
+    kept.extend(words.into_iter().zip(has_other).filter(|(_, longer)| !longer).map(|(word, _)| word));
+    kept
+}
+
+/// The set of words that is seen less often, of two of which both are required.
+fn rarer(first: Option<Words>, second: Option<Words>) -> Option<Words> {
+    match (first, second) {
+        (Some(first), Some(second)) => Some(if commonness(&first) <= commonness(&second) { first } else { second }),
+        (first, second) => first.or(second),
+    }
+}
+
+/// About how often one of the words is seen at a place of a value.
+fn commonness(words: &Words) -> f64 {
+    words.iter().map(|word| word.iter().map(|&byte| f64::from(weight(byte)) / 1000.0).product::<f64>()).sum()
+}
