@@ -375,8 +375,8 @@ impl Form {
     }
 
     fn check_header(&mut self, text: &[u8], at: usize) {
-        if memchr(0, text).is_some() {
-            self.wrong("multipart: a header has a zero byte", at);
+        if text.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+            self.wrong("multipart: a header has a control character", at);
         }
         if text.len() > HEADER_BYTES {
             self.wrong("multipart: a header is too long", at);
@@ -509,6 +509,8 @@ impl Form {
             if name.len() > 8 && name[..8].eq_ignore_ascii_case(b"filename") {
                 self.push_filename(part, place);
             }
+        } else if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
+            self.wrong("multipart: a parameter has a name that none may have", at);
         }
     }
 
@@ -561,6 +563,9 @@ impl Form {
             return;
         }
         let media = content_type.iter().position(|byte| *byte == b';' || is_space(*byte)).unwrap_or(content_type.len());
+        if media == 10 || !content_type[10..media].iter().all(|byte| is_token(*byte)) {
+            self.wrong("multipart: the content type has no type behind its slash", 10);
+        }
         let mut rest = content_type[media..].trim_ascii();
         self.flags.missing_semicolon = !rest.is_empty() && rest[0] != b';';
         let mut is_known = false;
@@ -817,6 +822,8 @@ mod tests {
             ("", "the content type is another at byte 0"),
             ("text/plain; boundary=x", "the content type is another at byte 0"),
             ("multipart/form-data", "the content type has no boundary at byte 19"),
+            ("multipart/; boundary=x", "the content type has no type behind its slash at byte 10"),
+            ("multipart/a,b; boundary=x", "the content type has no type behind its slash at byte 10"),
             ("multipart/form-data; boundary=", "the content type has no boundary at byte 30"),
             ("multipart/form-data; boundary=\"\"", "the content type has no boundary at byte 32"),
             ("multipart/form-data; boundary=x; boundary=y", "the content type has two boundaries at byte 32"),
@@ -911,11 +918,13 @@ mod tests {
     #[test]
     fn a_bad_header_is_an_error_and_is_shown_all_the_same() {
         for (header, shown, error) in [
-            ("\u{e}Content-Type: a", true, "the name of a header has a byte that none may have"),
+            ("\u{e}Content-Type: a", true, "a header has a control character"),
+            ("\u{e9}: a", true, "the name of a header has a byte that none may have"),
             ("Content Type: a", true, "the name of a header has a byte that none may have"),
             (": a", true, "a header has no name"),
             ("hello", false, "a header has no colon"),
-            ("A: b\u{0}", true, "a header has a zero byte"),
+            ("A: b\u{0}", true, "a header has a control character"),
+            ("A: \u{1b}b", true, "a header has a control character"),
             ("content-disposition: form-data", true, "a part has a header twice"),
         ] {
             let body = format!("--x\r\nContent-Disposition: form-data; name=a\r\n{header}\r\n\r\nb\r\n--x--\r\n");
@@ -996,6 +1005,9 @@ mod tests {
             ("form-data; name=a;", "a parameter of a Content-Disposition has no value"),
             ("form-data; name=a; b", "a parameter of a Content-Disposition has no value"),
             ("form-data; name=\"a", "the value of a parameter has no closing quote"),
+            ("form-data; name=a; 'filename=b", "a parameter has a name that none may have"),
+            ("form-data; name=a; file name=b", "a parameter has a name that none may have"),
+            ("form-data; name=a; =b", "a parameter has a name that none may have"),
             ("form-data; name=a b", "something follows the value of a parameter"),
         ] {
             let read = disposition(written);

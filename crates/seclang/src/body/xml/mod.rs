@@ -115,7 +115,9 @@ impl Document {
     pub fn parse(&mut self, source: Source<'_>, limits: &Limits) -> Result<(), Error> {
         self.clear();
         self.bytes.extend_from_slice(XML);
-        Parser { document: self, input: source.bytes, at: 0, depth: limits.xml_depth }.parse();
+        let mut parser = Parser { document: self, input: source.bytes, at: 0, depth: limits.xml_depth, is_utf_8: true };
+        parser.parse();
+        parser.check_utf_8(source.is_cut);
         // What a cut body ends in may be half of anything.
         let half = memchr::memrchr2(b'<', b'&', source.bytes).filter(|_| source.is_cut).unwrap_or(usize::MAX);
         self.error.filter(|error| error.at() < half).map_or(Ok(()), Err)
@@ -203,6 +205,7 @@ struct Parser<'p> {
     input: &'p [u8],
     at: usize,
     depth: usize,
+    is_utf_8: bool,
 }
 
 impl<'p> Parser<'p> {
@@ -256,19 +259,28 @@ impl<'p> Parser<'p> {
         }
         let length = memmem::find(rest, b"?>").unwrap_or(rest.len());
         let declaration = rest[5..length].trim_ascii();
-        if !declaration.starts_with(b"version") {
-            self.wrong("XML: the declaration has no version");
+        if !declared(declaration, b"version").is_some_and(|version| version == b"1.0" || version == b"1.1") {
+            self.wrong("XML: the declaration has no version that is known");
         }
-        if let Some(place) = memmem::find(declaration, b"encoding") {
-            let value = declaration[place + 8..].trim_ascii_start();
-            let value = value.strip_prefix(b"=").unwrap_or(value).trim_ascii_start();
-            let quoted = value.split_first().and_then(|(quote, rest)| Some(&rest[..memchr(*quote, rest)?]));
-            if !quoted.is_some_and(is_known_encoding) {
+        if memmem::find(declaration, b"encoding").is_some() {
+            let encoding = declared(declaration, b"encoding").unwrap_or_default();
+            self.is_utf_8 = encoding.eq_ignore_ascii_case(b"utf-8");
+            if !is_known_encoding(encoding) {
                 self.wrong(ENCODING);
             }
         }
         self.at += 5;
         self.skip_past(b"?>", "XML: the declaration has no end");
+    }
+
+    /// Checks that the bytes are text in the encoding that a document has which names none.
+    fn check_utf_8(&mut self, is_cut: bool) {
+        if self.is_utf_8
+            && let Err(error) = std::str::from_utf8(self.input)
+            && !(is_cut && error.error_len().is_none())
+        {
+            self.wrong_at("XML: bytes that are no UTF-8", error.valid_up_to());
+        }
     }
 
     /// Reads text.
@@ -681,6 +693,13 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
+/// The value that a declaration gives to a word.
+fn declared<'t>(declaration: &'t [u8], word: &[u8]) -> Option<&'t [u8]> {
+    let after = declaration[memmem::find(declaration, word)? + word.len()..].trim_ascii_start();
+    let (quote, value) = after.strip_prefix(b"=")?.trim_ascii_start().split_first()?;
+    matches!(quote, b'"' | b'\'').then(|| memchr(*quote, value).map(|end| &value[..end]))?
+}
+
 /// Whether an encoding writes ASCII as ASCII and nothing else so.
 fn is_known_encoding(name: &[u8]) -> bool {
     let starts = |known: &[u8]| name.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known));
@@ -814,7 +833,8 @@ mod tests {
             ("<a>x<?xml?></a>", "a processing instruction has no name of its own at byte 6"),
             ("<a>x<!ELEMENT a></a>", "a declaration where none may be at byte 4"),
             ("<a>x<![CDATA[", "a CDATA section has no end at byte 13"),
-            ("<?xml encoding='utf-8'?><a>x</a>", "the declaration has no version at byte 0"),
+            ("<?xml encoding='utf-8'?><a>x</a>", "the declaration has no version that is known at byte 0"),
+            ("<?xml version='1.0-'?><a>x</a>", "the declaration has no version that is known at byte 0"),
         ] {
             let (document, error) = read_with(text.as_bytes(), false, &Limits::default());
             assert_eq!(error, format!("XML: {reason}"), "{text}");
@@ -865,8 +885,12 @@ mod tests {
             assert!(error.contains("an encoding that is not read"), "{error}");
         }
         check("\u{feff}<?xml version='1.0'?><a>b</a>", &[("/*", &["b"])]);
-        let latin = read_with(b"<a>\xE9</a>", false, &Limits::default());
-        assert_eq!(latin.1, "", "what is no UTF-8 stays");
+        let (document, error) = read_with(b"<a>\xE9</a>", false, &Limits::default());
+        assert_eq!(error, "XML: bytes that are no UTF-8 at byte 3");
+        assert_eq!(document.text, b"\xE9", "and stay");
+        let latin = b"<?xml version='1.0' encoding='iso-8859-1'?><a>\xE9</a>";
+        assert_eq!(read_with(latin, false, &Limits::default()).1, "");
+        assert_eq!(read_with(b"<a>\xC3", true, &Limits::default()).1, "", "half a character of a cut body");
     }
 
     #[test]
