@@ -7,8 +7,8 @@
 //! `fields` has a reader of its own: that one must take for a part whatever any reader does, tells some parts twice, decodes
 //! nothing and knows no flags. What is one line for the one is another branch for the other, so they share nothing.
 
-use memchr::memchr;
 use memchr::memmem::Finder;
+use memchr::{memchr, memrchr};
 
 use super::urlencoded::escape;
 use super::{Error, Limits, Source, TOO_MANY_ARGUMENTS};
@@ -171,10 +171,16 @@ impl Form {
     pub fn parse(&mut self, source: Source<'_>, limits: &Limits, arguments: &mut Pairs) -> Result<(), Error> {
         self.clear();
         self.set_boundary(source.content_type);
+        let is_wrong_type = self.error.is_some();
         if !self.delimiter.is_empty() {
             let delimiter = std::mem::take(&mut self.delimiter);
-            self.parse_parts(&Scan::new(&delimiter), source, limits, arguments);
+            self.parse_parts(&Scan::new(&delimiter, source.is_cut), source, limits, arguments);
             self.delimiter = delimiter;
+        }
+        // The line that a cut body ends in may be half of anything.
+        let half = memrchr(b'\n', source.bytes).map_or(0, |feed| feed + 1);
+        if source.is_cut && !is_wrong_type {
+            self.error = self.error.filter(|error| error.at() < half);
         }
         self.error.map_or(Ok(()), Err)
     }
@@ -185,7 +191,7 @@ impl Form {
         if found.is_none() && !source.is_cut {
             self.wrong("multipart: no delimiter is in the body", 0);
         }
-        self.flags.data_before = found.is_none_or(|first| first.line > 0);
+        self.flags.data_before = found.map_or(!source.is_cut, |first| first.line > 0);
         let mut is_closed = false;
         while let Some(delimiter) = found {
             is_closed = delimiter.closes;
@@ -195,6 +201,7 @@ impl Form {
                 continue;
             }
             let part = self.names.len() as u32;
+            let before = self.flags;
             let (start, end) = match self.parse_headers(scan, body, delimiter.end, part) {
                 Stop::Data(start) => {
                     found = self.next_delimiter(scan, body, start);
@@ -206,12 +213,15 @@ impl Form {
                     (next.line, next.line)
                 }
                 Stop::End => {
-                    self.flags.invalid_part |= !source.is_cut;
+                    self.flags.invalid_part = true;
                     found = None;
                     (body.len(), body.len())
                 }
             };
             let is_file = self.name_part(part, start);
+            if source.is_cut && start == body.len() {
+                self.flags = before;
+            }
             if is_file {
                 self.files.push((part, (start as u32, end as u32)));
                 self.flags.file_limit_exceeded |= self.files.len() > limits.files;
@@ -267,7 +277,8 @@ impl Form {
             if quoted || (blank > 0 && text[blank..].starts_with(boundary)) {
                 self.wrong("multipart: quotes or blanks are before a boundary", line);
             }
-            if !matches!(text.first(), None | Some(b'\n')) {
+            let is_half = scan.is_cut && boundary.starts_with(text);
+            if !is_half && !matches!(text.first(), None | Some(b'\n')) {
                 self.flags.unmatched_boundary = 1;
             }
             return None;
@@ -639,11 +650,12 @@ struct Scan<'d> {
     mention: Finder<'d>,
     /// Finds lines that begin with two dashes.
     dashes: Finder<'static>,
+    is_cut: bool,
 }
 
 impl<'d> Scan<'d> {
-    fn new(delimiter: &'d [u8]) -> Self {
-        Self { delimiter, mention: Finder::new(delimiter), dashes: Finder::new(b"\n--") }
+    fn new(delimiter: &'d [u8], is_cut: bool) -> Self {
+        Self { delimiter, mention: Finder::new(delimiter), dashes: Finder::new(b"\n--"), is_cut }
     }
 }
 
@@ -876,6 +888,25 @@ mod tests {
     }
 
     #[test]
+    fn a_cut_body_may_end_anywhere() {
+        let body = "--boundary\r\nContent-Disposition: form-data; name=\"a\"; filename*=utf-8''b%2e;\r\n c=d\r\nA: b\r\n\r\n\
+            content\r\n--boundary\r\nContent-Disposition: form-data; name=e\r\n\r\n\r\n--boundary--\r\n";
+        let content_type = "multipart/form-data; boundary=boundary";
+        let folded = Flags { header_folding: true, crlf_line: true, ..Flags::default() };
+        assert_eq!(read(content_type, body).flags, folded);
+        for length in 1..body.len() {
+            let cut = read_with(content_type, &body.as_bytes()[..length], true, &Limits::default());
+            assert_eq!(cut.error, "", "{length}");
+            let known = Flags { header_folding: cut.flags.header_folding, crlf_line: cut.flags.crlf_line, ..folded };
+            assert_eq!(cut.flags, known, "{length}");
+            let whole = read(content_type, &body[..length]);
+            assert!(!whole.error.is_empty() || length + 2 >= body.len(), "{length}");
+        }
+        let bad = read_with("multipart/form-data", body.as_bytes(), true, &Limits::default());
+        assert!(bad.is_strict, "a content type is not cut");
+    }
+
+    #[test]
     fn a_line_that_is_no_clean_delimiter_is_content() {
         let start = "--x\r\nContent-Disposition: form-data; name=a\r\n\r\n";
         for (line, unmatched, error) in [
@@ -1005,7 +1036,6 @@ mod tests {
             ("form-data; name=a;", "a parameter of a Content-Disposition has no value"),
             ("form-data; name=a; b", "a parameter of a Content-Disposition has no value"),
             ("form-data; name=\"a", "the value of a parameter has no closing quote"),
-            ("form-data; name=a; 'filename=b", "a parameter has a name that none may have"),
             ("form-data; name=a; file name=b", "a parameter has a name that none may have"),
             ("form-data; name=a; =b", "a parameter has a name that none may have"),
             ("form-data; name=a b", "something follows the value of a parameter"),
