@@ -9,6 +9,19 @@
 
 pub mod body;
 pub mod bytes;
+mod clock;
+pub mod load;
+pub mod message;
+pub mod names;
 pub mod operator;
 pub mod pairs;
+pub mod place;
+pub mod rule;
+pub mod ruleset;
+mod run;
+pub mod source;
+pub mod text;
+pub mod texts;
+pub mod transaction;
 pub mod transform;
+pub mod variable;

@@ -1,0 +1,675 @@
+//! Rule files become a [`RuleSet`]: includes followed, defaults taken, chains closed, removals and updates applied.
+//!
+//! All problems of all files are found before it ends, each with its file and line.
+
+mod actions;
+mod targets;
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::names::Names;
+use crate::operator::{DataFiles, Operator};
+use crate::place::{Place, Problem, shown};
+use crate::rule::{Disruption, Link, Phase, Question, Rule, Selector, Skip, Target, Which};
+use crate::ruleset::{LimitAction, Note, RuleSet, Settings};
+use crate::source::{self, Directive};
+use crate::text::Text;
+use actions::{Actions, Written};
+
+const DEEPEST_INCLUDE: usize = 20;
+
+/// Loads a file with all that it includes.
+///
+/// # Errors
+///
+/// All that is wrong with it.
+pub fn file(path: &Path) -> Result<RuleSet, Vec<Problem>> {
+    let mut loader = Loader::default();
+    loader.include(path, &Place { file: Arc::from(path.to_string_lossy()), line: 0 }, &mut Vec::new());
+    loader.finish()
+}
+
+/// Loads rules that are in no file; data files and includes are found in `folder`.
+///
+/// # Errors
+///
+/// All that is wrong with them.
+pub fn text(text: &[u8], name: &str, folder: &Path) -> Result<RuleSet, Vec<Problem>> {
+    let mut loader = Loader::default();
+    loader.read(text, &Arc::from(name), folder, &mut Vec::new());
+    loader.finish()
+}
+
+#[derive(Default)]
+struct Loader {
+    settings: Settings,
+    names: Names,
+    rules: Vec<Rule>,
+    /// Marks, each with the number of rules before it.
+    marks: Vec<(Vec<u8>, usize)>,
+    defaults: HashMap<Phase, Actions>,
+    /// What was removed, and by which directive.
+    removals: Vec<Which>,
+    updates: Vec<Update>,
+    ids: HashSet<u64>,
+    /// Whether the last link said `chain`.
+    open_chain: bool,
+    /// Whether a rule could not be read whose chain goes on.
+    broken_chain: bool,
+    datasets: HashMap<Vec<u8>, Vec<Vec<u8>>>,
+    notes: Vec<Note>,
+    problems: Vec<Problem>,
+}
+
+struct Update {
+    which: Which,
+    change: Change,
+    place: Place,
+}
+
+enum Change {
+    Targets(Vec<u8>),
+    Actions(Box<Actions>),
+}
+
+/// Data files beside the rule file, and data sets by name.
+struct Beside<'l> {
+    folder: &'l Path,
+    datasets: &'l HashMap<Vec<u8>, Vec<Vec<u8>>>,
+}
+
+impl DataFiles for Beside<'_> {
+    fn read(&self, name: &[u8]) -> Result<Vec<u8>, String> {
+        let path = self.folder.join(&*String::from_utf8_lossy(name));
+        std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    fn dataset(&self, name: &[u8]) -> Option<Vec<Vec<u8>>> {
+        self.datasets.get(name).cloned()
+    }
+}
+
+impl Loader {
+    fn finish(mut self) -> Result<RuleSet, Vec<Problem>> {
+        if self.open_chain
+            && let Some(rule) = self.rules.last()
+        {
+            let message = format!("rule {}: its chain goes on, and no rule follows", rule.id);
+            self.problems.push(Problem { place: rule.place.clone(), message });
+        }
+        self.update();
+        let removals = std::mem::take(&mut self.removals);
+        let kept: Vec<bool> = self.rules.iter().map(|rule| !removals.iter().any(|which| which.means(rule))).collect();
+        // A mark stays where it is among those that are left.
+        for (_, before) in &mut self.marks {
+            *before = kept[..*before].iter().filter(|kept| **kept).count();
+        }
+        let mut kept = kept.into_iter();
+        self.rules.retain(|_| kept.next().unwrap_or(true));
+        for (at, rule) in self.rules.iter().enumerate() {
+            if let Skip::After(mark) = &rule.skip
+                && !self.marks.iter().any(|(name, before)| name == mark && *before > at)
+                && !self.rules[at + 1..].iter().any(|later| later.id.to_string().as_bytes() == mark)
+            {
+                let message = format!("rule {}: no SecMarker {} comes after it", rule.id, shown(mark));
+                self.problems.push(Problem { place: rule.place.clone(), message });
+            }
+        }
+        if self.names.is_full() {
+            let place = Place { file: Arc::from("all files"), line: 0 };
+            self.problems.push(Problem { place, message: "rules mention more than 65,534 names".to_owned() });
+        }
+        if !self.problems.is_empty() {
+            return Err(self.problems);
+        }
+        Ok(RuleSet::new(self.settings, self.rules, &self.marks, self.names, self.notes))
+    }
+
+    fn update(&mut self) {
+        for update in std::mem::take(&mut self.updates) {
+            let mut found = false;
+            for rule in self.rules.iter_mut().filter(|rule| update.which.means(rule)) {
+                found = true;
+                let problem = match &update.change {
+                    Change::Targets(text) => {
+                        // Of a chain, what its first rule looks at: the others have no number of their own.
+                        targets::change(text, &mut rule.links[0].targets, &mut self.names).err()
+                    }
+                    Change::Actions(actions) => {
+                        change_actions(rule, actions);
+                        None
+                    }
+                };
+                if let Some(message) = problem {
+                    self.problems.push(Problem { place: update.place.clone(), message });
+                    break;
+                }
+            }
+            if !found {
+                self.notes.push(Note { place: update.place, message: "no loaded rule is meant by this".to_owned() });
+            }
+        }
+    }
+
+    fn include(&mut self, path: &Path, place: &Place, within: &mut Vec<PathBuf>) {
+        let real = match std::fs::canonicalize(path) {
+            Ok(real) => real,
+            Err(error) => return self.problem(place, format!("{}: {error}", path.display())),
+        };
+        if within.contains(&real) {
+            return self.problem(place, format!("{} includes itself", path.display()));
+        }
+        if within.len() >= DEEPEST_INCLUDE {
+            return self.problem(place, format!("files are included more than {DEEPEST_INCLUDE} deep"));
+        }
+        match std::fs::read(&real) {
+            Ok(text) => {
+                let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+                within.push(real);
+                self.read(&text, &Arc::from(path.to_string_lossy()), &folder, within);
+                within.pop();
+            }
+            Err(error) => self.problem(place, format!("{}: {error}", path.display())),
+        }
+    }
+
+    fn problem(&mut self, place: &Place, message: String) {
+        self.problems.push(Problem { place: place.clone(), message });
+    }
+
+    fn read(&mut self, text: &[u8], file: &Arc<str>, folder: &Path, within: &mut Vec<PathBuf>) {
+        let (directives, problems) = source::directives(text, file);
+        self.problems.extend(problems);
+        for directive in directives {
+            let place = directive.place.clone();
+            let name = directive.name.clone();
+            if let Err(message) = self.directive(&directive, folder, within) {
+                self.problem(&place, format!("{name}: {message}"));
+            }
+        }
+    }
+
+    fn directive(&mut self, directive: &Directive, folder: &Path, within: &mut Vec<PathBuf>) -> Result<(), String> {
+        let lower = directive.name.to_ascii_lowercase();
+        let arguments: Vec<&[u8]> = directive.arguments.iter().map(Vec::as_slice).collect();
+        let place = &directive.place;
+        if self.open_chain && !matches!(lower.as_str(), "secrule" | "secaction") {
+            self.open_chain = false;
+            return Err("the chain of the rule before it goes on, and a SecRule is expected".to_owned());
+        }
+        match (lower.as_str(), arguments.as_slice()) {
+            ("include" | "includeoptional", [pattern]) => {
+                let optional = lower == "includeoptional";
+                self.include_all(&folder.join(&*String::from_utf8_lossy(pattern)), optional, place, within);
+                Ok(())
+            }
+            ("secrule", [targets, question]) => self.rule(targets, Some(question), b"", place, folder),
+            ("secrule", [targets, question, actions]) => self.rule(targets, Some(question), actions, place, folder),
+            ("secaction", [actions]) => self.rule(b"", None, actions, place, folder),
+            ("secmarker", [name]) => {
+                self.marks.push((unquoted(name).to_vec(), self.rules.len()));
+                Ok(())
+            }
+            ("secdefaultaction", [text]) => self.default_action(text),
+            ("secruleremovebyid", [_, ..]) => {
+                for id in arguments.iter().flat_map(|text| text.split(|byte| matches!(byte, b',' | b' '))) {
+                    if !id.is_empty() {
+                        self.removals.push(actions::ids(id)?);
+                    }
+                }
+                Ok(())
+            }
+            ("secruleremovebytag", [tag]) => {
+                self.removals.push(Which::Tag(unquoted(tag).to_vec()));
+                Ok(())
+            }
+            ("secruleremovebymsg", [message]) => {
+                self.removals.push(Which::Message(unquoted(message).to_vec()));
+                Ok(())
+            }
+            ("secruleupdatetargetbyid", [id, text]) => {
+                self.later(actions::ids(id)?, Change::Targets(text.to_vec()), place)
+            }
+            ("secruleupdatetargetbytag", [tag, text]) => {
+                self.later(Which::Tag(unquoted(tag).to_vec()), Change::Targets(text.to_vec()), place)
+            }
+            ("secruleupdatetargetbymsg", [message, text]) => {
+                self.later(Which::Message(unquoted(message).to_vec()), Change::Targets(text.to_vec()), place)
+            }
+            ("secruleupdateactionbyid", [id, text]) => {
+                let change = Change::Actions(Box::new(actions::parse(text, &mut self.names)?));
+                self.later(actions::ids(id)?, change, place)
+            }
+            ("secdataset", [name, values]) => {
+                let lines = values.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+                self.datasets.insert(name.to_vec(), lines.map(<[u8]>::to_vec).collect());
+                Ok(())
+            }
+            (name, arguments) => match self.setting(name, arguments)? {
+                Taken::Yes => Ok(()),
+                Taken::WithoutBearing(why) => {
+                    self.notes.push(Note {
+                        place: place.clone(),
+                        message: format!("{} has no bearing here: {why}", directive.name),
+                    });
+                    Ok(())
+                }
+                Taken::No => Err(match refused(name) {
+                    Some(why) => format!("not supported: {why}"),
+                    None if KNOWN_WITH_ARGUMENTS.contains(&name) => {
+                        format!("{} arguments are given, which it does not take", arguments.len())
+                    }
+                    None => "there is no such directive".to_owned(),
+                }),
+            },
+        }
+    }
+
+    fn later(&mut self, which: Which, change: Change, place: &Place) -> Result<(), String> {
+        if let Change::Targets(text) = &change {
+            targets::change(text, &mut Vec::new(), &mut self.names)?;
+        }
+        self.updates.push(Update { which, change, place: place.clone() });
+        Ok(())
+    }
+
+    fn include_all(&mut self, pattern: &Path, optional: bool, place: &Place, within: &mut Vec<PathBuf>) {
+        let text = pattern.to_string_lossy();
+        if !text.contains(['*', '?', '[']) {
+            if !optional || pattern.exists() {
+                self.include(pattern, place, within);
+            }
+            return;
+        }
+        let found = match glob::glob(&text) {
+            Ok(found) => found,
+            Err(error) => return self.problem(place, format!("{text}: {error}")),
+        };
+        let mut any = false;
+        for path in found {
+            any = true;
+            match path {
+                Ok(path) => self.include(&path, place, within),
+                Err(error) => self.problem(place, error.to_string()),
+            }
+        }
+        if !any && !optional {
+            self.problem(place, format!("{text}: no file is named so"));
+        }
+    }
+
+    fn default_action(&mut self, text: &[u8]) -> Result<(), String> {
+        let actions = actions::parse(text, &mut self.names)?;
+        let phase = actions.phase.ok_or_else(|| "a phase is expected".to_owned())?;
+        if actions.id.is_some() || actions.message.is_some() || actions.chain {
+            return Err("id, msg and chain are a rule's own".to_owned());
+        }
+        match actions.disruption {
+            None => return Err("one of pass, deny, drop, allow and redirect is expected".to_owned()),
+            Some(Written::Block) => return Err("block is what the defaults say, and cannot be the default".to_owned()),
+            Some(Written::Is(_)) => {}
+        }
+        self.defaults.insert(phase, actions);
+        Ok(())
+    }
+
+    fn rule(
+        &mut self,
+        target: &[u8],
+        question: Option<&[u8]>,
+        text: &[u8],
+        place: &Place,
+        folder: &Path,
+    ) -> Result<(), String> {
+        let in_chain = std::mem::take(&mut self.open_chain);
+        let in_broken_chain = std::mem::take(&mut self.broken_chain);
+        let mut actions = match actions::parse(text, &mut self.names) {
+            Ok(actions) => actions,
+            Err(problem) => {
+                // What follows in its chain has no number, and would be taken for a rule without one.
+                self.broken_chain = memchr::memmem::find(text, b"chain").is_some();
+                if in_chain {
+                    self.rules.pop();
+                }
+                return Err(problem);
+            }
+        };
+        if in_broken_chain {
+            self.broken_chain = actions.chain;
+            return Ok(());
+        }
+        let link = match self.link(target, question, &mut actions, in_chain, place, folder) {
+            Ok(link) => link,
+            Err(problem) => {
+                self.broken_chain = actions.chain;
+                if in_chain {
+                    self.rules.pop();
+                }
+                return Err(match actions.id {
+                    Some(id) => format!("rule {id}: {problem}"),
+                    None => problem,
+                });
+            }
+        };
+        let chain = actions.chain;
+        if in_chain {
+            if let Some(rule) = self.rules.last_mut() {
+                rule.links.push(link);
+                if actions.skip != Skip::None {
+                    rule.skip = actions.skip;
+                }
+            }
+        } else {
+            let rule = self.head(actions, link, place)?;
+            self.rules.push(rule);
+        }
+        self.open_chain = chain;
+        Ok(())
+    }
+
+    /// A rule with its first link.
+    fn head(&mut self, mut actions: Actions, link: Link, place: &Place) -> Result<Rule, String> {
+        let id = actions.id.ok_or_else(|| "a rule needs an id".to_owned())?;
+        if id == 0 || !self.ids.insert(id) {
+            self.broken_chain = actions.chain;
+            return Err(if id == 0 {
+                "an id is one or more".to_owned()
+            } else {
+                format!("rule {id}: another rule has that id")
+            });
+        }
+        let phase = actions.phase.unwrap_or(Phase::RequestBody);
+        if let Some(defaults) = self.defaults.get(&phase) {
+            actions.take_defaults(defaults);
+        }
+        Ok(Rule {
+            id,
+            phase,
+            links: vec![link],
+            disruption: match actions.disruption {
+                Some(Written::Is(disruption)) => disruption,
+                Some(Written::Block) | None => Disruption::Pass,
+            },
+            status: actions.status.unwrap_or(403),
+            log: actions.log.unwrap_or(true),
+            audit_log: actions.audit_log.unwrap_or(true),
+            severity: actions.severity,
+            tags: actions.tags,
+            version: actions.version,
+            revision: actions.revision,
+            maturity: actions.maturity,
+            accuracy: actions.accuracy,
+            skip: actions.skip,
+            place: place.clone(),
+        })
+    }
+
+    fn link(
+        &mut self,
+        target: &[u8],
+        question: Option<&[u8]>,
+        actions: &mut Actions,
+        in_chain: bool,
+        place: &Place,
+        folder: &Path,
+    ) -> Result<Link, String> {
+        if in_chain {
+            if actions.id.is_some() || actions.phase.is_some() {
+                return Err("id and phase are those of the first rule of a chain".to_owned());
+            }
+            if actions
+                .disruption
+                .as_ref()
+                .is_some_and(|written| !matches!(written, Written::Is(Disruption::Pass) | Written::Block))
+            {
+                return Err("what happens to the request is said by the first rule of a chain".to_owned());
+            }
+        }
+        let mut looked_at: Vec<Target> = Vec::new();
+        let question = match question {
+            None => None,
+            Some(question) => {
+                targets::change(target, &mut looked_at, &mut self.names)?;
+                if looked_at.is_empty() {
+                    return Err("nothing is left to look at".to_owned());
+                }
+                bind(&mut looked_at, &actions.namespaces)?;
+                Some(self.question(question, folder)?)
+            }
+        };
+        let first_phase = if in_chain { self.rules.last().map(|rule| rule.phase) } else { actions.phase };
+        let phase = first_phase.unwrap_or(Phase::RequestBody);
+        let mut transformations = actions.clone();
+        if let Some(defaults) = self.defaults.get(&phase) {
+            transformations.take_transformations(defaults);
+        }
+        Ok(Link {
+            targets: looked_at,
+            question,
+            transformations: transformations.transformations,
+            multi_match: actions.multi_match,
+            capture: actions.capture,
+            effects: std::mem::take(&mut actions.effects),
+            message: actions.message.take(),
+            logdata: actions.logdata.take(),
+            place: place.clone(),
+        })
+    }
+
+    fn question(&mut self, text: &[u8], folder: &Path) -> Result<Question, String> {
+        let text = text.trim_ascii_start();
+        let (negated, text) = match text.strip_prefix(b"!") {
+            Some(rest) => (true, rest.trim_ascii_start()),
+            None => (false, text),
+        };
+        let (name, argument) = match text.strip_prefix(b"@") {
+            None => (&b"rx"[..], text),
+            Some(text) => {
+                let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
+                (&text[..end], text[end..].trim_ascii())
+            }
+        };
+        let files = Beside { folder, datasets: &self.datasets };
+        let operator = Operator::parse(name, argument, &files).map_err(|error| error.to_string())?;
+        let argument =
+            if operator.takes_macros() { Some(Text::parse(operator.argument(), &mut self.names)?) } else { None };
+        Ok(Question { negated, operator, argument })
+    }
+
+    fn setting(&mut self, name: &str, arguments: &[&[u8]]) -> Result<Taken, String> {
+        let settings = &mut self.settings;
+        match (name, arguments) {
+            ("secruleengine", [value]) => settings.engine = actions::engine(value)?,
+            ("secrequestbodyaccess", [value]) => settings.request_body_access = actions::on(value)?,
+            ("secresponsebodyaccess", [value]) => settings.response_body_access = actions::on(value)?,
+            ("secrequestbodylimit", [value]) => settings.request_body_limit = size(value)?,
+            ("secrequestbodynofileslimit", [value]) => settings.request_body_no_files_limit = size(value)?,
+            ("secrequestbodylimitaction", [value]) => settings.request_body_limit_action = limit_action(value)?,
+            ("secresponsebodylimit", [value]) => settings.response_body_limit = size(value)?,
+            ("secresponsebodylimitaction", [value]) => settings.response_body_limit_action = limit_action(value)?,
+            ("secresponsebodymimetype", [_, ..]) => {
+                let types = arguments.iter().flat_map(|text| text.split(u8::is_ascii_whitespace));
+                settings
+                    .response_mime_types
+                    .extend(types.filter(|one| !one.is_empty()).map(<[u8]>::to_ascii_lowercase));
+            }
+            ("secresponsebodymimetypesclear", []) => settings.response_mime_types.clear(),
+            ("secrequestbodyjsondepthlimit", [value]) => settings.json_depth_limit = size(value)?,
+            ("secargumentslimit", [value]) => settings.arguments_limit = size(value)?,
+            ("secargumentseparator", [value]) => match value {
+                [separator] => settings.argument_separator = *separator,
+                _ => return Err("one character is expected".to_owned()),
+            },
+            ("seccookieformat", [b"0"]) => {}
+            ("seccookieformat", [_]) => return Err("only 0, Netscape's cookies, is supported".to_owned()),
+            ("secuploadfilelimit", [value]) => settings.upload_file_limit = size(value)?,
+            ("secwebappid", [value]) => settings.web_app_id = unquoted(value).to_vec(),
+            ("seccomponentsignature", [value]) => settings.components.push(unquoted(value).to_vec()),
+            ("secsensorid", [value]) => settings.sensor_id = unquoted(value).to_vec(),
+            ("seccollectiontimeout", [value]) => settings.collection_timeout_s = size(value)? as u64,
+            ("secauditengine", [value]) => settings.audit_engine = actions::audit_engine(value)?,
+            ("secauditlogparts", [value]) => settings.audit_parts = value.to_vec(),
+            ("secauditlogrelevantstatus", [value]) => settings.audit_relevant_status = Some(status_pattern(value)?),
+            ("secauditlog", [value]) => settings.audit_log = Some(PathBuf::from(&*String::from_utf8_lossy(value))),
+            ("secauditlogtype", [value]) if value.eq_ignore_ascii_case(b"serial") => {}
+            ("secauditlogtype", [_]) => {
+                return Err("only Serial is supported: one file, an entry after the other".to_owned());
+            }
+            ("secauditlogformat", [value]) => match value.to_ascii_lowercase().as_slice() {
+                b"json" => settings.audit_json = true,
+                b"native" => settings.audit_json = false,
+                _ => return Err(format!("{} is neither JSON nor Native", shown(value))),
+            },
+            (name, _) => {
+                return Ok(WITHOUT_BEARING
+                    .iter()
+                    .find(|(one, _)| *one == name)
+                    .map_or(Taken::No, |(_, why)| Taken::WithoutBearing(why)));
+            }
+        }
+        Ok(Taken::Yes)
+    }
+}
+
+/// Prefixes in paths get what `xmlns` says of them.
+fn bind(targets: &mut [Target], namespaces: &[(Vec<u8>, Vec<u8>)]) -> Result<(), String> {
+    for target in targets {
+        if let Selector::Path(query, _) = &mut target.selector {
+            for (prefix, space) in namespaces {
+                query.bind(prefix, space);
+            }
+            if let Some(prefix) = query.prefixes().find(|prefix| !namespaces.iter().any(|(known, _)| known == prefix)) {
+                return Err(format!("say what the prefix stands for, as in xmlns:{}=http://…", shown(prefix)));
+            }
+        }
+    }
+    Ok(())
+}
+
+enum Taken {
+    Yes,
+    WithoutBearing(&'static str),
+    No,
+}
+
+/// Directives that say nothing about what is matched, and what stands in their place.
+const WITHOUT_BEARING: [(&str, &str); 18] = [
+    ("secpcrematchlimit", "matching takes linear time and needs no limit"),
+    ("secpcrematchlimitrecursion", "matching takes linear time and needs no limit"),
+    ("secrequestbodyinmemorylimit", "bodies are held in memory, within the budget of the edge"),
+    ("secunicodemapfile", "the mapping of code page 20127 is built in"),
+    ("secunicodecodepage", "the mapping of code page 20127 is built in"),
+    ("sectmpdir", "no temporary file is written"),
+    ("secdatadir", "no file is written"),
+    ("secuploaddir", "uploads are not kept"),
+    ("secuploadkeepfiles", "uploads are not kept"),
+    ("secuploadfilemode", "uploads are not kept"),
+    ("secdebuglog", "`bartizan ray` says what a rule did"),
+    ("secdebugloglevel", "`bartizan ray` says what a rule did"),
+    ("secauditlogstoragedir", "the audit log is one file"),
+    ("secauditlogdirmode", "the audit log is one file, readable by its owner"),
+    ("secauditlogfilemode", "the audit log is one file, readable by its owner"),
+    ("secstatusengine", "nobody is told that this runs"),
+    ("secserversignature", "a response header rule sets `Server`"),
+    ("secrxprefilter", "patterns are always gated, and the verdicts are the same"),
+];
+
+const KNOWN_WITH_ARGUMENTS: [&str; 12] = [
+    "include",
+    "includeoptional",
+    "secrule",
+    "secaction",
+    "secmarker",
+    "secdefaultaction",
+    "secruleremovebytag",
+    "secruleremovebymsg",
+    "secruleupdatetargetbyid",
+    "secruleupdatetargetbytag",
+    "secruleupdateactionbyid",
+    "secruleengine",
+];
+
+fn refused(directive: &str) -> Option<&'static str> {
+    Some(match directive {
+        "secremoterules" | "secremoterulesfailaction" => {
+            "rules are not fetched at start: `bartizan crs install` fetches them"
+        }
+        "secrulescript" => "there is no Lua: write a rule of the edge, or a detection in Python",
+        "secgeolookupdb" => "there is no @geoLookup: use a rule of the edge with ip.src.country",
+        "sechttpblkey" | "secgsblookupdb" => "no address outside is asked for a request",
+        "sechashengine" | "sechashkey" | "sechashparam" | "sechashmethodrx" | "sechashmethodpm" => {
+            "links are not signed here"
+        }
+        "secconnengine" | "secconnreadstatelimit" | "secconnwritestatelimit" => {
+            "connections are limited by [edge] in the site file"
+        }
+        "seccontentinjection" | "secstreaminbodyinspection" | "secstreamoutbodyinspection" => {
+            "bodies are not rewritten"
+        }
+        "secguardianlog" | "secchrootdir" | "secinterceptonerror" | "seccacherransformations" => "it is Apache's",
+        "secauditlog2" => "there is one audit log",
+        "secruleinheritance" | "secruleperftime" | "secdisablebackendcompression" => {
+            "a zone says which rule sets run, and how"
+        }
+        "secxmlexternalentity" => "external entities are never read",
+        _ => return None,
+    })
+}
+
+fn unquoted(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"'").and_then(|text| text.strip_suffix(b"'")).unwrap_or(text)
+}
+
+fn size(text: &[u8]) -> Result<usize, String> {
+    std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .ok_or_else(|| format!("{} is no whole number", shown(text)))
+}
+
+fn limit_action(text: &[u8]) -> Result<LimitAction, String> {
+    match text.to_ascii_lowercase().as_slice() {
+        b"reject" => Ok(LimitAction::Reject),
+        b"processpartial" => Ok(LimitAction::ProcessPartial),
+        _ => Err(format!("{} is neither Reject nor ProcessPartial", shown(text))),
+    }
+}
+
+fn status_pattern(text: &[u8]) -> Result<regex_automata::meta::Regex, String> {
+    let text = String::from_utf8_lossy(text);
+    // Kept as others write it: the one look-ahead of ModSecurity's own configuration.
+    let text = text.replace("(?:5|4(?!04))", "(?:5|4(?:[1-9]|0[0-35-9]))");
+    regex_automata::meta::Regex::new(&text).map_err(|error| format!("{text}: {error}"))
+}
+
+/// The actions of `SecRuleUpdateActionById`: those that can be there once replace, the others are added.
+fn change_actions(rule: &mut Rule, actions: &Actions) {
+    match &actions.disruption {
+        Some(Written::Is(disruption)) => rule.disruption = disruption.clone(),
+        Some(Written::Block) | None => {}
+    }
+    rule.status = actions.status.unwrap_or(rule.status);
+    rule.log = actions.log.unwrap_or(rule.log);
+    rule.audit_log = actions.audit_log.unwrap_or(rule.audit_log);
+    rule.severity = actions.severity.or(rule.severity);
+    rule.tags.extend(actions.tags.iter().cloned());
+    if actions.skip != Skip::None {
+        rule.skip = actions.skip.clone();
+    }
+    let link = &mut rule.links[0];
+    if actions.no_default_transformations {
+        link.transformations.clear();
+    }
+    link.transformations.extend(&actions.transformations);
+    link.effects.extend(actions.effects.iter().cloned());
+    link.capture |= actions.capture;
+    link.multi_match |= actions.multi_match;
+    if actions.message.is_some() {
+        link.message.clone_from(&actions.message);
+    }
+    if actions.logdata.is_some() {
+        link.logdata.clone_from(&actions.logdata);
+    }
+}

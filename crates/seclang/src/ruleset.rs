@@ -1,0 +1,203 @@
+//! A loaded rule set: what runs in which phase, and the settings that came with it.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use regex_automata::meta::Regex;
+
+use crate::names::Names;
+use crate::place::Place;
+use crate::rule::{AuditEngine, Engine, Phase, Rule, Skip};
+use crate::transform::Transformation;
+use crate::variable::Variable;
+
+/// What directives other than rules say.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `SecRuleEngine`.
+    pub engine: Engine,
+    /// `SecRequestBodyAccess`.
+    pub request_body_access: bool,
+    /// `SecResponseBodyAccess`.
+    pub response_body_access: bool,
+    /// `SecRequestBodyLimit`, bytes.
+    pub request_body_limit: usize,
+    /// `SecRequestBodyNoFilesLimit`, bytes.
+    pub request_body_no_files_limit: usize,
+    /// `SecRequestBodyLimitAction`.
+    pub request_body_limit_action: LimitAction,
+    /// `SecResponseBodyLimit`, bytes.
+    pub response_body_limit: usize,
+    /// `SecResponseBodyLimitAction`.
+    pub response_body_limit_action: LimitAction,
+    /// `SecResponseBodyMimeType`, in lower case.
+    pub response_mime_types: Vec<Vec<u8>>,
+    /// `SecRequestBodyJsonDepthLimit`.
+    pub json_depth_limit: usize,
+    /// `SecArgumentsLimit`.
+    pub arguments_limit: usize,
+    /// `SecArgumentSeparator`.
+    pub argument_separator: u8,
+    /// `SecUploadFileLimit`.
+    pub upload_file_limit: usize,
+    /// `SecWebAppId`.
+    pub web_app_id: Vec<u8>,
+    /// `SecComponentSignature`.
+    pub components: Vec<Vec<u8>>,
+    /// `SecSensorId`.
+    pub sensor_id: Vec<u8>,
+    /// `SecCollectionTimeout`, seconds.
+    pub collection_timeout_s: u64,
+    /// `SecAuditEngine`.
+    pub audit_engine: AuditEngine,
+    /// `SecAuditLogParts`.
+    pub audit_parts: Vec<u8>,
+    /// `SecAuditLogRelevantStatus`.
+    pub audit_relevant_status: Option<Regex>,
+    /// `SecAuditLog`.
+    pub audit_log: Option<PathBuf>,
+    /// `SecAuditLogFormat`.
+    pub audit_json: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            engine: Engine::Off,
+            request_body_access: false,
+            response_body_access: false,
+            request_body_limit: 134_217_728,
+            request_body_no_files_limit: 131_072,
+            request_body_limit_action: LimitAction::Reject,
+            response_body_limit: 524_288,
+            response_body_limit_action: LimitAction::ProcessPartial,
+            response_mime_types: Vec::new(),
+            json_depth_limit: 10_000,
+            arguments_limit: 1_000,
+            argument_separator: b'&',
+            upload_file_limit: 100,
+            web_app_id: Vec::new(),
+            components: Vec::new(),
+            sensor_id: Vec::new(),
+            collection_timeout_s: 3_600,
+            audit_engine: AuditEngine::Off,
+            audit_parts: b"ABIJDEFHZ".to_vec(),
+            audit_relevant_status: None,
+            audit_log: None,
+            audit_json: false,
+        }
+    }
+}
+
+/// What happens to a body that is larger than the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitAction {
+    /// The request or the response is refused.
+    Reject,
+    /// What is within the limit is looked at.
+    ProcessPartial,
+}
+
+/// Something of the files that has no effect, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Where.
+    pub place: Place,
+    /// What, and why.
+    pub message: String,
+}
+
+/// A chain of transformations: a node of the tree of all chains of a rule set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Chain(pub u16);
+
+impl Chain {
+    /// The value as it is.
+    pub const NONE: Self = Self(0);
+}
+
+/// A rule of a phase.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Which rule.
+    pub rule: u32,
+    /// The step of this phase that comes next where the rule matches.
+    pub next_if_matched: u32,
+    /// The transformations of each link.
+    pub chains: Vec<Chain>,
+}
+
+/// A rule set, ready to run.
+#[derive(Debug)]
+pub struct RuleSet {
+    /// What was set.
+    pub settings: Settings,
+    /// All rules, in the order of their files.
+    pub rules: Vec<Rule>,
+    /// What has no effect.
+    pub notes: Vec<Note>,
+    pub(crate) names: Names,
+    pub(crate) phases: [Vec<Step>; 5],
+    /// The variables that rules look at or name in a text.
+    pub(crate) reads: HashSet<Variable>,
+    /// For each chain its last transformation and the chain before that.
+    pub(crate) chains: Vec<(Chain, Transformation)>,
+}
+
+impl RuleSet {
+    pub(crate) fn new(
+        settings: Settings,
+        rules: Vec<Rule>,
+        marks: &[(Vec<u8>, usize)],
+        names: Names,
+        notes: Vec<Note>,
+    ) -> Self {
+        let mut chains = vec![(Chain::NONE, Transformation::None)];
+        let phases = Phase::ALL.map(|phase| {
+            let of_phase: Vec<usize> = (0..rules.len()).filter(|at| rules[*at].phase == phase).collect();
+            of_phase
+                .iter()
+                .enumerate()
+                .map(|(position, &at)| Step {
+                    rule: at as u32,
+                    next_if_matched: match &rules[at].skip {
+                        Skip::None => position + 1,
+                        Skip::Rules(count) => (position + 1 + *count as usize).min(of_phase.len()),
+                        Skip::After(mark) => {
+                            let global = after_mark(mark, at, &rules, marks);
+                            of_phase.partition_point(|other| *other < global)
+                        }
+                    } as u32,
+                    chains: rules[at].links.iter().map(|link| chain(&mut chains, &link.transformations)).collect(),
+                })
+                .collect()
+        });
+        let reads = rules
+            .iter()
+            .flat_map(|rule| &rule.links)
+            .flat_map(|link| &link.targets)
+            .map(|target| target.variable)
+            .collect();
+        Self { settings, rules, notes, names, phases, reads, chains }
+    }
+}
+
+/// The first rule after a mark; a rule's number is a mark too, and the rule itself does not run.
+fn after_mark(mark: &[u8], from: usize, rules: &[Rule], marks: &[(Vec<u8>, usize)]) -> usize {
+    let marked = marks.iter().find(|(name, before)| name == mark && *before > from).map(|(_, before)| *before);
+    let numbered = (from + 1..rules.len()).find(|at| rules[*at].id.to_string().as_bytes() == mark).map(|at| at + 1);
+    marked.into_iter().chain(numbered).min().unwrap_or(rules.len())
+}
+
+fn chain(chains: &mut Vec<(Chain, Transformation)>, transformations: &[Transformation]) -> Chain {
+    let mut at = Chain::NONE;
+    for transformation in transformations {
+        let next = (at, *transformation);
+        let found = chains.iter().skip(1).position(|one| *one == next).map(|position| position + 1);
+        at = Chain(found.unwrap_or_else(|| {
+            chains.push(next);
+            chains.len() - 1
+        }) as u16);
+    }
+    at
+}

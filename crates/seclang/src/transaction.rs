@@ -1,0 +1,694 @@
+//! A request as rules see it: collections of values, what matched, and what came of it.
+//!
+//! A [`Transaction`] takes the parts of a request as they come and runs the phase that each of them ends. Its memory is a
+//! [`Workspace`], which goes from one request to the next, so that a request which matches nothing allocates nothing.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::body::{self, Body, Processor};
+use crate::names::Name;
+use crate::operator::{Captures, Scratch};
+use crate::pairs::Pairs;
+use crate::rule::{AuditEngine, Engine, Phase, Selector, Which};
+use crate::ruleset::{LimitAction, RuleSet};
+use crate::text::{Part, Text};
+use crate::texts::{TextId, Texts};
+use crate::variable::{Kind, Variable};
+
+/// The head of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Who asks.
+    pub client: SocketAddr,
+    /// Who is asked.
+    pub server: SocketAddr,
+    /// As it was sent.
+    pub method: &'a [u8],
+    /// As it was sent: a path with its query, or a whole address.
+    pub target: &'a [u8],
+    /// `HTTP/1.1`, `HTTP/2.0`.
+    pub protocol: &'a [u8],
+    /// Names with values, in their order.
+    pub headers: &'a [(&'a [u8], &'a [u8])],
+    /// What the request is known by.
+    pub id: &'a [u8],
+}
+
+/// The head of a response.
+#[derive(Debug, Clone, Copy)]
+pub struct Response<'a> {
+    /// The status code.
+    pub status: u16,
+    /// `HTTP/1.1`.
+    pub protocol: &'a [u8],
+    /// Names with values, in their order.
+    pub headers: &'a [(&'a [u8], &'a [u8])],
+}
+
+/// What is to be done with the request instead of going on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interruption {
+    /// The rule that said so; nought where a limit did.
+    pub rule: u64,
+    /// What is to be done.
+    pub action: Interrupt,
+}
+
+/// How a request ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Interrupt {
+    /// An answer with that status.
+    Deny(u16),
+    /// The connection is closed.
+    Drop,
+    /// An answer that sends the client elsewhere, with that status.
+    Redirect(u16, Vec<u8>),
+}
+
+/// A rule that matched. What it says and what it saw are asked of the transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Match {
+    /// The place of the rule in [`RuleSet::rules`].
+    pub rule: usize,
+    pub(crate) message: Range<u32>,
+    pub(crate) logdata: Range<u32>,
+    pub(crate) hits: Range<u32>,
+}
+
+/// A value that a rule matched.
+#[derive(Debug, Clone, Copy)]
+pub struct Hit {
+    /// Which link of the chain, from nought.
+    pub link: usize,
+    /// Of which variable; none for a `SecAction`.
+    pub variable: Option<Variable>,
+    /// Its name in a collection.
+    pub key: TextId,
+    /// As it came.
+    pub value: TextId,
+    /// As the operator saw it.
+    pub transformed: TextId,
+    /// Where in that the match lies, if the operator says so.
+    pub range: Option<(u32, u32)>,
+}
+
+/// A value of a collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) key: TextId,
+    pub(crate) value: TextId,
+    pub(crate) name: Name,
+}
+
+/// The memory of a transaction.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    pub(crate) texts: Texts,
+    pub(crate) lists: Vec<Vec<Entry>>,
+    /// The place in `TX`, more one, of each name that rules mention.
+    pub(crate) tx_places: Vec<u32>,
+    pub(crate) matches: Vec<Match>,
+    pub(crate) hits: Vec<Hit>,
+    pub(crate) said: Vec<u8>,
+    pub(crate) removed: Vec<Which>,
+    pub(crate) removed_targets: Vec<(Which, Variable, Selector)>,
+    pub(crate) scratch: Scratch,
+    pub(crate) captures: Captures,
+    pub(crate) pairs: Pairs,
+    pub(crate) body: Body,
+    pub(crate) lower: Vec<u8>,
+    pub(crate) expanded: Vec<u8>,
+    pub(crate) selected: Vec<TextId>,
+    pub(crate) path: Vec<u32>,
+}
+
+/// A request on its way through a rule set.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is said by a directive or an action of its own")]
+pub struct Transaction<'r> {
+    pub(crate) rules: &'r RuleSet,
+    pub(crate) work: Workspace,
+    pub(crate) engine: Engine,
+    pub(crate) audit_engine: AuditEngine,
+    pub(crate) audit_wanted: bool,
+    pub(crate) interruption: Option<Interruption>,
+    /// What would have been done, were the engine on.
+    pub(crate) would: Option<Interruption>,
+    pub(crate) allowed: Option<crate::rule::Allow>,
+    pub(crate) processor: Option<Processor>,
+    pub(crate) request_body_access: bool,
+    pub(crate) response_body_access: bool,
+    pub(crate) force_body_variable: bool,
+    pub(crate) content_type: TextId,
+    pub(crate) gates: bool,
+}
+
+impl<'r> Transaction<'r> {
+    /// A transaction without a request.
+    pub fn new(rules: &'r RuleSet, mut work: Workspace) -> Self {
+        work.texts.clear(rules.chains.len());
+        work.lists.resize_with(Variable::ALL.len(), Vec::new);
+        work.lists.iter_mut().for_each(Vec::clear);
+        work.tx_places.clear();
+        work.tx_places.resize(rules.names.len(), 0);
+        work.matches.clear();
+        work.hits.clear();
+        work.said.clear();
+        work.removed.clear();
+        work.removed_targets.clear();
+        work.body.clear();
+        Self {
+            rules,
+            work,
+            engine: rules.settings.engine,
+            audit_engine: rules.settings.audit_engine,
+            audit_wanted: false,
+            interruption: None,
+            would: None,
+            allowed: None,
+            processor: None,
+            request_body_access: rules.settings.request_body_access,
+            response_body_access: rules.settings.response_body_access,
+            force_body_variable: false,
+            content_type: TextId::EMPTY,
+            gates: true,
+        }
+    }
+
+    /// Lets every operator run on every value: what gates leave out must make no difference.
+    #[must_use]
+    pub fn without_gates(mut self) -> Self {
+        self.gates = false;
+        self
+    }
+
+    /// Rules run in this mode, whatever their files say.
+    #[must_use]
+    pub fn with_engine(mut self, engine: Engine) -> Self {
+        self.engine = engine;
+        self
+    }
+
+    /// Gives the memory back for the next request.
+    pub fn into_workspace(self) -> Workspace {
+        self.work
+    }
+
+    /// The rules that matched, in the order in which they did.
+    pub fn matches(&self) -> &[Match] {
+        &self.work.matches
+    }
+
+    /// The message of a match, with its macros expanded.
+    pub fn message(&self, one: &Match) -> &[u8] {
+        &self.work.said[one.message.start as usize..one.message.end as usize]
+    }
+
+    /// What a match tells with its message.
+    pub fn logdata(&self, one: &Match) -> &[u8] {
+        &self.work.said[one.logdata.start as usize..one.logdata.end as usize]
+    }
+
+    /// What a rule matched in, link by link.
+    pub fn hits(&self, one: &Match) -> &[Hit] {
+        &self.work.hits[one.hits.start as usize..one.hits.end as usize]
+    }
+
+    /// What is to be done with the request.
+    pub fn interruption(&self) -> Option<&Interruption> {
+        self.interruption.as_ref()
+    }
+
+    /// What would have been done, were the engine not told to detect only.
+    pub fn would_interrupt(&self) -> Option<&Interruption> {
+        self.would.as_ref()
+    }
+
+    /// The bytes of a text of a [`Hit`].
+    pub fn text(&self, text: TextId) -> &[u8] {
+        self.work.texts.get(text)
+    }
+
+    /// The first value of a variable, by name where it is a collection.
+    pub fn value(&self, variable: Variable, key: &[u8]) -> Option<&[u8]> {
+        let entries = &self.work.lists[variable as usize];
+        let found = entries
+            .iter()
+            .find(|entry| variable.kind() == Kind::Scalar || self.work.texts.get(entry.key).eq_ignore_ascii_case(key));
+        found.map(|entry| self.work.texts.get(entry.value))
+    }
+
+    /// A value of `TX` as a number: nought where there is none.
+    pub fn tx_number(&self, key: &[u8]) -> i64 {
+        self.value(Variable::Tx, key).map_or(0, number)
+    }
+
+    /// Takes the head of the request and runs phase 1.
+    pub fn request_head(&mut self, request: &Request<'_>) -> Option<&Interruption> {
+        self.set(Variable::UniqueId, request.id);
+        self.address(Variable::RemoteAddr, request.client.ip());
+        self.set_number(Variable::RemotePort, i64::from(request.client.port()));
+        self.address(Variable::ServerAddr, request.server.ip());
+        self.set_number(Variable::ServerPort, i64::from(request.server.port()));
+        self.set(Variable::RequestMethod, request.method);
+        self.set(Variable::RequestProtocol, request.protocol);
+        self.target(request.target);
+        let line = self.work.texts.written(|to| {
+            for (at, part) in [request.method, request.target, request.protocol].into_iter().enumerate() {
+                if at > 0 {
+                    to.push(b' ');
+                }
+                to.extend_from_slice(part);
+            }
+        });
+        self.set_text(Variable::RequestLine, line);
+        self.times();
+        for (name, value) in request.headers {
+            self.put(Variable::RequestHeaders, name, value);
+            self.header(name, value);
+        }
+        for variable in [Variable::ReqbodyError, Variable::ReqbodyProcessorError, Variable::MultipartStrictError] {
+            self.set(variable, b"0");
+        }
+        self.set(Variable::InboundDataError, b"0");
+        self.set(Variable::OutboundDataError, b"0");
+        self.set(Variable::HighestSeverity, b"255");
+        self.set(Variable::WebAppId, &self.rules.settings.web_app_id);
+        self.set(Variable::ModsecBuild, b"030000000");
+        self.combined_size();
+        if let Some(processor) = self.processor {
+            self.set(Variable::ReqbodyProcessor, processor.name().as_bytes());
+        }
+        self.run(Phase::RequestHeaders)
+    }
+
+    /// Takes the body of the request and runs phase 2. `more` says that there was more of it than is given.
+    pub fn request_body(&mut self, bytes: &[u8], more: bool) -> Option<&Interruption> {
+        let settings = &self.rules.settings;
+        if self.request_body_access && !bytes.is_empty() && self.interruption.is_none() {
+            let limit = settings.request_body_limit;
+            let over = bytes.len() > limit || more;
+            if over {
+                self.set(Variable::InboundDataError, b"1");
+                if settings.request_body_limit_action == LimitAction::Reject && self.engine == Engine::On {
+                    self.interruption = Some(Interruption { rule: 0, action: Interrupt::Deny(413) });
+                    return self.interruption.as_ref();
+                }
+            }
+            self.body(&bytes[..bytes.len().min(limit)], over);
+        }
+        self.run(Phase::RequestBody)
+    }
+
+    /// Takes the head of the response and runs phase 3.
+    pub fn response_head(&mut self, response: &Response<'_>) -> Option<&Interruption> {
+        self.set_number(Variable::ResponseStatus, i64::from(response.status));
+        self.set(Variable::ResponseProtocol, response.protocol);
+        let line = self.work.texts.written(|to| {
+            to.extend_from_slice(response.protocol);
+            to.push(b' ');
+            to.extend_from_slice(response.status.to_string().as_bytes());
+        });
+        self.set_text(Variable::StatusLine, line);
+        for (name, value) in response.headers {
+            self.put(Variable::ResponseHeaders, name, value);
+            if name.eq_ignore_ascii_case(b"content-type") {
+                let end = memchr::memchr(b';', value).unwrap_or(value.len());
+                self.set(Variable::ResponseContentType, value[..end].trim_ascii());
+            } else if name.eq_ignore_ascii_case(b"content-length") {
+                self.set(Variable::ResponseContentLength, value);
+            }
+        }
+        self.run(Phase::ResponseHeaders)
+    }
+
+    /// Whether rules want to see the body of the response, by its `Content-Type`.
+    pub fn wants_response_body(&self) -> bool {
+        let content_type = self.value(Variable::ResponseContentType, b"").unwrap_or_default().to_ascii_lowercase();
+        self.response_body_access
+            && self.engine != Engine::Off
+            && self.rules.settings.response_mime_types.contains(&content_type)
+    }
+
+    /// Takes the body of the response and runs phase 4.
+    pub fn response_body(&mut self, bytes: &[u8], more: bool) -> Option<&Interruption> {
+        let settings = &self.rules.settings;
+        if self.wants_response_body() && self.interruption.is_none() {
+            let limit = settings.response_body_limit;
+            if bytes.len() > limit || more {
+                self.set(Variable::OutboundDataError, b"1");
+                if settings.response_body_limit_action == LimitAction::Reject && self.engine == Engine::On {
+                    self.interruption = Some(Interruption { rule: 0, action: Interrupt::Deny(500) });
+                    return self.interruption.as_ref();
+                }
+            }
+            let looked_at = &bytes[..bytes.len().min(limit)];
+            self.set(Variable::ResponseBody, looked_at);
+            self.set_number(Variable::ResponseContentLength, looked_at.len() as i64);
+        }
+        self.run(Phase::ResponseBody)
+    }
+
+    /// Runs phase 5.
+    pub fn log(&mut self) {
+        self.run(Phase::Logging);
+    }
+
+    /// Whether the audit log wants this request, with the status that the client was sent.
+    pub fn wants_audit(&self, status: u16) -> bool {
+        match self.audit_engine {
+            AuditEngine::On => true,
+            AuditEngine::Off => false,
+            AuditEngine::RelevantOnly => {
+                self.audit_wanted
+                    || self
+                        .rules
+                        .settings
+                        .audit_relevant_status
+                        .as_ref()
+                        .is_some_and(|pattern| pattern.is_match(status.to_string().as_bytes()))
+            }
+        }
+    }
+
+    fn address(&mut self, variable: Variable, address: IpAddr) {
+        let text = self.work.texts.written(|to| {
+            use std::io::Write;
+            // A vector takes all that is written to it.
+            let _ = write!(to, "{}", address.to_canonical());
+        });
+        self.set_text(variable, text);
+    }
+
+    fn target(&mut self, target: &[u8]) {
+        self.set(Variable::RequestUriRaw, target);
+        let without_fragment = &target[..memchr::memchr(b'#', target).unwrap_or(target.len())];
+        let relative = without_authority(without_fragment);
+        self.set(Variable::RequestUri, relative);
+        let (path, query) = match memchr::memchr(b'?', relative) {
+            Some(at) => (&relative[..at], &relative[at + 1..]),
+            None => (relative, &relative[..0]),
+        };
+        let file = self.work.texts.written(|to| percent_decoded(path, to));
+        self.set_text(Variable::RequestFilename, file);
+        let decoded = self.work.texts.get(file);
+        let base = decoded.iter().rposition(|byte| matches!(byte, b'/' | b'\\')).map_or(0, |at| at + 1);
+        let base = decoded[base..].to_vec();
+        self.set(Variable::RequestBasename, &base);
+        self.set(Variable::QueryString, query);
+        let mut pairs = std::mem::take(&mut self.work.pairs);
+        pairs.clear();
+        let settings = &self.rules.settings;
+        let outcome = body::urlencoded::parse(query, settings.argument_separator, settings.arguments_limit, &mut pairs);
+        self.put_all(Variable::ArgsGet, &pairs);
+        self.work.pairs = pairs;
+        self.set_flag(Variable::UrlencodedError, outcome.invalid_encoding);
+    }
+
+    /// What some headers say beside being headers.
+    fn header(&mut self, name: &[u8], value: &[u8]) {
+        if name.eq_ignore_ascii_case(b"cookie") {
+            let mut pairs = std::mem::take(&mut self.work.pairs);
+            pairs.clear();
+            body::cookies::parse(value, &mut pairs);
+            self.put_all(Variable::RequestCookies, &pairs);
+            self.work.pairs = pairs;
+        } else if name.eq_ignore_ascii_case(b"host") {
+            let host = match value.first() {
+                Some(b'[') => memchr::memchr(b']', value).map_or(value, |end| &value[..=end]),
+                _ => &value[..memchr::memchr(b':', value).unwrap_or(value.len())],
+            };
+            self.set(Variable::ServerName, host);
+        } else if name.eq_ignore_ascii_case(b"content-type") {
+            self.content_type = self.work.texts.add(value);
+            let kind = value[..memchr::memchr(b';', value).unwrap_or(value.len())].trim_ascii();
+            if kind.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
+                self.processor = Some(Processor::Urlencoded);
+            } else if kind.eq_ignore_ascii_case(b"multipart/form-data") {
+                self.processor = Some(Processor::Multipart);
+            }
+        } else if name.eq_ignore_ascii_case(b"authorization") {
+            let end = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
+            self.set(Variable::AuthType, &value[..end]);
+        }
+    }
+
+    fn times(&mut self) {
+        if !self.rules.reads.contains(&Variable::Time) {
+            return;
+        }
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+        let clock = crate::clock::Clock::of(seconds);
+        self.set_number(Variable::TimeEpoch, seconds);
+        for (variable, value) in clock.values() {
+            self.set_number(variable, value);
+        }
+        let time = clock.to_string();
+        self.set(Variable::Time, time.as_bytes());
+    }
+
+    fn body(&mut self, bytes: &[u8], is_cut: bool) {
+        self.set_number(Variable::RequestBodyLength, bytes.len() as i64);
+        if matches!(self.processor, Some(Processor::Urlencoded)) || self.force_body_variable {
+            self.set(Variable::RequestBody, bytes);
+        }
+        let Some(processor) = self.processor else { return };
+        let settings = &self.rules.settings;
+        let limits = body::Limits {
+            arguments: settings.arguments_limit,
+            files: settings.upload_file_limit,
+            json_depth: settings.json_depth_limit,
+            ..body::Limits::default()
+        };
+        let content_type = self.work.texts.get(self.content_type).to_vec();
+        let mut body = std::mem::take(&mut self.work.body);
+        body.read(processor, body::Source { content_type: &content_type, bytes, is_cut }, &limits);
+        self.put_all(Variable::ArgsPost, body.arguments());
+        if body.has_invalid_encoding() {
+            self.set_flag(Variable::UrlencodedError, true);
+        }
+        if processor == Processor::Multipart {
+            self.form(body.form(), bytes);
+        }
+        if let Some(error) = body.error() {
+            self.body_error(processor, error);
+        }
+        self.work.body = body;
+        self.combined_size();
+    }
+
+    pub(crate) fn body_error(&mut self, processor: Processor, error: body::Error) {
+        let message = error.to_string();
+        self.set_flag(Variable::ReqbodyError, true);
+        self.set_flag(Variable::ReqbodyProcessorError, true);
+        self.set(Variable::ReqbodyProcessorErrorMsg, message.as_bytes());
+        let whole = format!("{}: {message}", processor.name());
+        self.set(Variable::ReqbodyErrorMsg, whole.as_bytes());
+    }
+
+    fn form(&mut self, form: &body::multipart::Form, bytes: &[u8]) {
+        for name in form.names() {
+            self.put(Variable::MultipartName, name, name);
+        }
+        for (part, name) in form.filenames() {
+            self.put(Variable::Files, part, name);
+            self.put(Variable::MultipartFilename, part, name);
+        }
+        for (part, line) in form.headers() {
+            self.put(Variable::MultipartPartHeaders, part, line);
+        }
+        for file in form.files(bytes) {
+            self.put(Variable::FilesNames, file.name, file.name);
+            let size = file.content.len().to_string();
+            self.put(Variable::FilesSizes, file.name, size.as_bytes());
+            if self.rules.reads.contains(&Variable::FilesTmpContent) {
+                self.put(Variable::FilesTmpContent, file.name, file.content);
+            }
+        }
+        self.set_number(Variable::FilesCombinedSize, form.combined_size() as i64);
+        let flags = form.flags();
+        for (variable, flag) in [
+            (Variable::MultipartStrictError, form.has_strict_error()),
+            (Variable::MultipartBoundaryQuoted, flags.boundary_quoted),
+            (Variable::MultipartBoundaryWhitespace, flags.boundary_whitespace),
+            (Variable::MultipartDataBefore, flags.data_before),
+            (Variable::MultipartDataAfter, flags.data_after),
+            (Variable::MultipartHeaderFolding, flags.header_folding),
+            (Variable::MultipartInvalidHeaderFolding, flags.invalid_header_folding),
+            (Variable::MultipartLfLine, flags.lf_line),
+            (Variable::MultipartCrlfLfLines, form.has_mixed_line_ends()),
+            (Variable::MultipartMissingSemicolon, flags.missing_semicolon),
+            (Variable::MultipartInvalidQuoting, flags.invalid_quoting),
+            (Variable::MultipartInvalidPart, flags.invalid_part),
+            (Variable::MultipartFileLimitExceeded, flags.file_limit_exceeded),
+        ] {
+            self.set_flag(variable, flag);
+        }
+        self.set_number(Variable::MultipartUnmatchedBoundary, i64::from(flags.unmatched_boundary));
+    }
+
+    fn combined_size(&mut self) {
+        let size: usize = [Variable::ArgsGet, Variable::ArgsPost]
+            .into_iter()
+            .flat_map(|list| &self.work.lists[list as usize])
+            .map(|entry| self.work.texts.get(entry.key).len() + self.work.texts.get(entry.value).len())
+            .sum();
+        self.set_number(Variable::ArgsCombinedSize, size as i64);
+    }
+
+    pub(crate) fn set(&mut self, variable: Variable, value: &[u8]) {
+        let text = self.work.texts.add(value);
+        self.set_text(variable, text);
+    }
+
+    fn set_flag(&mut self, variable: Variable, flag: bool) {
+        self.set(variable, if flag { b"1" } else { b"0" });
+    }
+
+    pub(crate) fn set_number(&mut self, variable: Variable, value: i64) {
+        let text = self.work.texts.add_number(value);
+        self.set_text(variable, text);
+    }
+
+    pub(crate) fn set_text(&mut self, variable: Variable, value: TextId) {
+        let list = &mut self.work.lists[variable as usize];
+        list.clear();
+        list.push(Entry { key: TextId::EMPTY, value, name: Name::OTHER });
+    }
+
+    fn put(&mut self, variable: Variable, key: &[u8], value: &[u8]) {
+        let name = self.rules.names.find(key, &mut self.work.lower);
+        let key = self.work.texts.add(key);
+        let value = self.work.texts.add(value);
+        self.work.lists[variable as usize].push(Entry { key, value, name });
+    }
+
+    fn put_all(&mut self, variable: Variable, pairs: &Pairs) {
+        for (key, value) in pairs.iter() {
+            self.put(variable, key, value);
+        }
+    }
+
+    /// What a text says now, into `to`.
+    pub(crate) fn expand(&self, text: &Text, to: &mut Vec<u8>) {
+        for part in text.parts() {
+            match part {
+                Part::Bytes(bytes) => to.extend_from_slice(bytes),
+                Part::Value { variable, key, name } => {
+                    if let Some(value) = self.first(*variable, key, *name) {
+                        to.extend_from_slice(self.work.texts.get(value));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The first value of a variable, as a macro names it.
+    fn first(&self, variable: Variable, key: &[u8], name: Name) -> Option<TextId> {
+        match variable.kind() {
+            Kind::Scalar => self.work.lists[variable as usize].first().map(|entry| entry.value),
+            Kind::Collection if variable == Variable::Tx => {
+                self.tx(name, key).map(|at| self.work.lists[Variable::Tx as usize][at].value)
+            }
+            Kind::Collection => self.work.lists[variable as usize]
+                .iter()
+                .find(|entry| key.is_empty() || entry.name == name)
+                .map(|entry| entry.value),
+            Kind::Names(base) => self.work.lists[base as usize].first().map(|entry| entry.key),
+            Kind::Both(first, second) => self.first(first, key, name).or_else(|| self.first(second, key, name)),
+        }
+    }
+
+    /// The place in `TX` of a name.
+    pub(crate) fn tx(&self, name: Name, key: &[u8]) -> Option<usize> {
+        if name != Name::OTHER {
+            return self.work.tx_places.get(usize::from(name.0)).and_then(|at| at.checked_sub(1)).map(|at| at as usize);
+        }
+        self.work.lists[Variable::Tx as usize]
+            .iter()
+            .position(|entry| entry.name == Name::OTHER && self.work.texts.get(entry.key).eq_ignore_ascii_case(key))
+    }
+
+    /// Sets a value of a collection, or takes it away.
+    pub(crate) fn change(&mut self, collection: Variable, key: &[u8], name: Name, value: Option<TextId>) {
+        let at = match collection {
+            Variable::Tx => self.tx(name, key),
+            _ => self.work.lists[collection as usize]
+                .iter()
+                .position(|entry| self.work.texts.get(entry.key).eq_ignore_ascii_case(key)),
+        };
+        let list = &mut self.work.lists[collection as usize];
+        match (at, value) {
+            (Some(at), Some(value)) => list[at].value = value,
+            (Some(at), None) => {
+                list.remove(at);
+                if collection == Variable::Tx {
+                    self.work.tx_places.fill(0);
+                    for (at, entry) in self.work.lists[Variable::Tx as usize].iter().enumerate() {
+                        if entry.name != Name::OTHER {
+                            self.work.tx_places[usize::from(entry.name.0)] = at as u32 + 1;
+                        }
+                    }
+                }
+            }
+            (None, Some(value)) => {
+                let key = self.work.texts.add(key);
+                let list = &mut self.work.lists[collection as usize];
+                list.push(Entry { key, value, name });
+                if collection == Variable::Tx && name != Name::OTHER {
+                    self.work.tx_places[usize::from(name.0)] = list.len() as u32;
+                }
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+/// The whole number that a text begins with: nought where it begins with none, as C's `atoi` has it, and held within 64 bits.
+pub(crate) fn number(text: &[u8]) -> i64 {
+    let text = text.trim_ascii_start();
+    let (negative, digits) = match text.split_first() {
+        Some((b'-', rest)) => (true, rest),
+        Some((b'+', rest)) => (false, rest),
+        _ => (false, text),
+    };
+    let magnitude = digits
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .fold(0_i64, |number, byte| number.saturating_mul(10).saturating_add(i64::from(byte - b'0')));
+    if negative { -magnitude } else { magnitude }
+}
+
+/// `http://host/path` without its host.
+fn without_authority(target: &[u8]) -> &[u8] {
+    let Some(colon) = memchr::memmem::find(target, b"://") else { return target };
+    if !target[..colon].iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+        || colon == 0
+    {
+        return target;
+    }
+    let authority = &target[colon + 3..];
+    match authority.iter().position(|byte| matches!(byte, b'/' | b'?')) {
+        Some(at) => &authority[at..],
+        None => b"/",
+    }
+}
+
+/// Percent escapes become bytes; what is none stays.
+fn percent_decoded(text: &[u8], to: &mut Vec<u8>) {
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        to.extend_from_slice(&rest[..at]);
+        let hex = |offset: usize| rest.get(at + offset).and_then(|byte| char::from(*byte).to_digit(16));
+        if let (Some(high), Some(low)) = (hex(1), hex(2)) {
+            to.push((high * 16 + low) as u8);
+            rest = &rest[at + 3..];
+        } else {
+            to.push(b'%');
+            rest = &rest[at + 1..];
+        }
+    }
+    to.extend_from_slice(rest);
+}
