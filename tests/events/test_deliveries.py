@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 from tests.events.sinks.delivery import NO_CHDB, put, rays
-from tests.events.support import eventually, name_sinks, running, sink_status
+from tests.events.support import eventually, name_sinks, request, running, sink_status
 
+from bartizan._native import SpoolWriter
 from bartizan.events import control
 from bartizan.events.delivery import pause_s_after
 from bartizan.events.sinks.contract import SinkFailed
@@ -46,6 +47,24 @@ def test_a_sink_that_is_down_holds_no_other(state: StateDirectory, tmp_path: Pat
         eventually(lambda: sink_status(state, "down").rows == 100, "it has caught up")
         assert sink_status(state, "down").problem == ""
     assert found(blocked) == found(tmp_path / "copy") == rays(range(100))
+
+
+def test_a_segment_without_rows_is_not_behind(state: StateDirectory, tmp_path: Path) -> None:
+    name_sinks(state, chdb=NO_CHDB, copy=files(tmp_path / "copy"))
+    put(state, range(100))
+    with running(state):
+        eventually(lambda: sink_status(state, "copy").rows == 100, "the sink has the rows")
+        writer = SpoolWriter(state.spool)
+        try:
+            header = max(state.spool.glob("*.spool"))
+            assert header.stat().st_size > 0
+            eventually(lambda: sink_status(state, "copy").behind_bytes == 0, "there is nothing for the sink")
+            writer.push("http_requests", request(100))
+            eventually(lambda: sink_status(state, "copy").rows == 101, "it goes on behind the header")
+            eventually(lambda: sink_status(state, "copy").behind_bytes == 0, "there is nothing for the sink")
+        finally:
+            writer.close()
+    assert found(tmp_path / "copy") == rays(range(101))
 
 
 def test_a_peer_is_left_alone_for_as_long_as_it_wants() -> None:

@@ -71,6 +71,8 @@ class Delivery:
         self._journal: Journal | None = None
         self._shipper: Shipper | None = None
         self._last_shipped_ns = 0
+        self._read_to = (0, 0)
+        """Up to here there is no row that the sink does not have: the newest segment may be a header alone."""
         self._problem = ""
         self._way_out = ""
         # Wrong here, it is read again and said by the thread.
@@ -113,7 +115,7 @@ class Delivery:
             type=self._type,
             rows=entry.rows,
             rows_refused=entry.refused,
-            behind_bytes=behind_bytes(self._spool, entry.place),
+            behind_bytes=behind_bytes(self._spool, max(entry.place or (0, 0), self._read_to)),
             last_shipped_ns=self._last_shipped_ns,
             problem=self._problem,
             way_out=self._way_out,
@@ -161,8 +163,12 @@ class Delivery:
         """Ships one batch, if there is one; returns how long to wait for more."""
         shipper = self._shipper or self._new_shipper(sink)
         self._shipper, shipper.sink = shipper, sink
+        end = end_of(self._spool)
         if shipper.ship() is None:
+            self._read_to = end
             return sink.pause_s
+        # The journal is exact again, and the spool may be another, which counts anew.
+        self._read_to = (0, 0)
         self._last_shipped_ns = time.time_ns()
         return 0.0 if shipper.more else sink.pause_s
 
@@ -189,13 +195,24 @@ def pause_s_after(error: Exception, retry_s: float) -> float:
     return max(pause_s, error.wait_s) if isinstance(error, SinkFailed) else pause_s
 
 
-def behind_bytes(spool: Path, place: tuple[int, int] | None) -> int:
+def behind_bytes(spool: Path, place: tuple[int, int]) -> int:
     """How many bytes of segments there are behind a place."""
-    segment, offset = place or (0, 0)
+    segment, offset = place
     behind = 0
     for number in SpoolReader.segments(spool):
-        # A segment may be removed meanwhile.
-        with contextlib.suppress(OSError):
-            size = (spool / f"{number:020}.spool").stat().st_size
-            behind += max(0, size - offset) if number == segment else size if number > segment else 0
+        size = _size(spool, number)
+        behind += max(0, size - offset) if number == segment else size if number > segment else 0
     return behind
+
+
+def end_of(spool: Path) -> tuple[int, int]:
+    """Where the newest segment ends now."""
+    segments = SpoolReader.segments(spool)
+    return (segments[-1], _size(spool, segments[-1])) if segments else (0, 0)
+
+
+def _size(spool: Path, segment: int) -> int:
+    # It may be removed meanwhile.
+    with contextlib.suppress(OSError):
+        return (spool / f"{segment:020}.spool").stat().st_size
+    return 0
