@@ -100,7 +100,7 @@ fn needed(pattern: &Hir) -> Vec<ByteSet> {
 }
 
 /// The bytes of a class.
-fn members(class: &Class) -> ByteSet {
+pub(super) fn members(class: &Class) -> ByteSet {
     match class {
         Class::Bytes(class) => {
             class.iter().map(|range| ByteSet::range(range.start(), range.end())).fold(ByteSet::EMPTY, ByteSet::union)

@@ -15,8 +15,6 @@ mod phrase;
 mod text;
 mod verify;
 
-use regex_automata::Input;
-
 pub use capture::Captures;
 pub use gate::Gate;
 pub use pattern::Scratch;
@@ -328,11 +326,6 @@ fn byte_range(argument: &[u8]) -> Result<Question, OperatorError> {
         allowed = allowed.union(ByteSet::range(first, last));
     }
     Ok(Question::BytesOutside(allowed.complement()))
-}
-
-/// Where a pattern looks in a value: in all of it.
-fn whole(value: &[u8]) -> Input<'_> {
-    Input::new(value)
 }
 
 #[cfg(test)]

@@ -4,11 +4,13 @@
 //! `^` and `$` match at each line, letters are those of ASCII. That is how ModSecurity has PCRE run them, with one difference
 //! which CRS's tests do not touch and Coraza has too: `^` matches behind a line end that ends the value.
 //!
-//! What no automaton can do in linear time is refused by name: references to groups, looking ahead or behind, atomic and
-//! possessive repetition.
+//! What cannot be done in linear time is refused by name: references to groups, atomic groups, looking around without bound.
+//! What of this CRS 3.3 needs can, see [`assertions`].
 
+mod assertions;
 mod spelling;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -17,8 +19,11 @@ use hashbrown::HashMap;
 use regex_automata::meta::{Cache, Config, Regex};
 use regex_automata::util::captures::Captures as Groups;
 use regex_automata::util::syntax;
+use regex_automata::{Input, PatternID};
 
-use super::{Captures, Gate, OperatorError, whole};
+use super::{Captures, Gate, OperatorError};
+use assertions::Program;
+use spelling::Spelled;
 
 /// What the automaton of a pattern of a rule may take, in bytes: the largest of CRS takes a twentieth.
 const LIMIT: usize = 64 << 20;
@@ -31,9 +36,20 @@ const EXPANDED_KEPT: usize = 64;
 #[derive(Debug)]
 pub(super) struct Pattern {
     number: u32,
-    regex: Regex,
+    machine: Machine,
     gate: Gate,
 }
+
+#[derive(Debug)]
+enum Machine {
+    Automata(Regex),
+    /// For what looks around: the pattern without its assertions, which says quickly that most values do not match and where
+    /// the first match could be, and with them.
+    Asserting(Regex, Program),
+}
+
+/// Where the groups of a match lie, the whole match first.
+type Found = Vec<Option<Range<usize>>>;
 
 impl Pattern {
     pub(super) fn new(pattern: &[u8]) -> Result<Self, OperatorError> {
@@ -44,15 +60,20 @@ impl Pattern {
         /// Numbers of patterns, so that a [`Scratch`] tells them apart.
         static NEXT: AtomicU32 = AtomicU32::new(0);
 
-        let spelled = spelling::of(pattern)?;
         let refused = |reason: String| {
             OperatorError(format!("\"{}\" is no pattern that can be run: {reason}", pattern.escape_ascii()))
         };
+        let Spelled { pattern: spelled, assertions } = spelling::of(pattern)?;
         let hir = syntax::parse_with(&spelled, &flags()).map_err(|error| refused(error.to_string()))?;
         let config = Config::new().utf8_empty(false).nfa_size_limit(Some(limit));
         let regex =
             Regex::builder().configure(config).build_from_hir(&hir).map_err(|error| refused(error.to_string()))?;
-        Ok(Self { number: NEXT.fetch_add(1, Ordering::Relaxed), regex, gate: Gate::of_pattern(&hir) })
+        let machine = if assertions.is_empty() {
+            Machine::Automata(regex)
+        } else {
+            Machine::Asserting(regex, Program::new(&hir, assertions).map_err(refused)?)
+        };
+        Ok(Self { number: NEXT.fetch_add(1, Ordering::Relaxed), machine, gate: Gate::of_pattern(&hir) })
     }
 
     /// What a value must have to be matched.
@@ -60,35 +81,70 @@ impl Pattern {
         &self.gate
     }
 
-    /// The named groups, each with its number.
+    /// The named groups, each with its number; a pattern that looks around has none.
     pub(super) fn names(&self) -> impl Iterator<Item = (&str, usize)> {
-        let groups = self.regex.group_info();
-        groups.pattern_names(regex_automata::PatternID::ZERO).enumerate().filter_map(|(at, name)| Some((name?, at)))
+        let groups = match &self.machine {
+            Machine::Automata(regex) => Some(regex.group_info()),
+            Machine::Asserting(..) => None,
+        };
+        let names = groups.into_iter().flat_map(|groups| groups.pattern_names(PatternID::ZERO).enumerate());
+        names.filter_map(|(number, name)| Some((name?, number)))
+    }
+
+    fn is_match(&self, value: &[u8], scratch: &mut Scratch) -> bool {
+        match &self.machine {
+            Machine::Automata(regex) => {
+                let memory = scratch.of(self.number, regex);
+                regex.search_half_with(&mut memory.cache, &Input::new(value).earliest(true)).is_some()
+            }
+            Machine::Asserting(regex, program) => {
+                let cache = &mut scratch.of(self.number, regex).cache;
+                let first = regex.search_with(cache, &Input::new(value));
+                first.is_some_and(|first| program.search(value, first.start(), None))
+            }
+        }
+    }
+
+    /// The first match that begins at or behind `from`.
+    fn find(&self, value: &[u8], from: usize, scratch: &mut Scratch, found: &mut Found) -> bool {
+        match &self.machine {
+            Machine::Automata(regex) => {
+                let memory = scratch.of(self.number, regex);
+                let input = Input::new(value).span(from..value.len());
+                regex.search_captures_with(&mut memory.cache, &input, &mut memory.groups);
+                if !memory.groups.is_match() {
+                    return false;
+                }
+                found.clear();
+                found.extend(memory.groups.iter().map(|group| group.map(|span| span.range())));
+                true
+            }
+            Machine::Asserting(regex, program) => {
+                let cache = &mut scratch.of(self.number, regex).cache;
+                let first = regex.search_with(cache, &Input::new(value).span(from..value.len()));
+                first.is_some_and(|first| program.search(value, first.start(), Some(found)))
+            }
+        }
     }
 
     pub(super) fn matches(&self, value: &[u8], scratch: &mut Scratch, captures: Option<&mut Captures>) -> bool {
-        let memory = scratch.of(self);
-        let Some(captures) = captures else {
-            return self.regex.search_half_with(&mut memory.cache, &whole(value).earliest(true)).is_some();
-        };
-        self.regex.search_captures_with(&mut memory.cache, &whole(value), &mut memory.groups);
-        push(&memory.groups, captures);
-        memory.groups.is_match()
+        let Some(captures) = captures else { return self.is_match(value, scratch) };
+        let mut found = Found::new();
+        let matches = self.find(value, 0, scratch, &mut found);
+        if matches {
+            push(&found, captures);
+        }
+        matches
     }
 
     /// The same, where the captures of later matches follow those of the first as long as there is room.
     pub(super) fn matches_all(&self, value: &[u8], scratch: &mut Scratch, captures: Option<&mut Captures>) -> bool {
-        let Some(captures) = captures else { return self.matches(value, scratch, None) };
-        let memory = scratch.of(self);
+        let Some(captures) = captures else { return self.is_match(value, scratch) };
+        let mut found = Found::new();
         let mut from = 0;
-        while from <= value.len() {
-            let input = whole(value).span(from..value.len());
-            self.regex.search_captures_with(&mut memory.cache, &input, &mut memory.groups);
-            let Some(found) = memory.groups.get_match() else { break };
-            if !push(&memory.groups, captures) {
-                break;
-            }
-            from = found.end().max(found.start() + 1);
+        while from <= value.len() && self.find(value, from, scratch, &mut found) && push(&found, captures) {
+            let whole = found[0].clone().unwrap_or(from..from);
+            from = whole.end.max(whole.start + 1);
         }
         !captures.is_empty()
     }
@@ -102,18 +158,17 @@ impl Pattern {
         captures: Option<&mut Captures>,
         wanted: impl Fn(&[u8]) -> bool,
     ) -> bool {
-        let memory = scratch.of(self);
+        let mut found = Found::new();
         let mut from = 0;
-        while from <= value.len() {
-            let input = whole(value).span(from..value.len());
-            let Some(found) = self.regex.search_with(&mut memory.cache, &input) else { return false };
-            if wanted(&value[found.range()]) {
+        while from <= value.len() && self.find(value, from, scratch, &mut found) {
+            let whole = found[0].clone().unwrap_or(from..from);
+            if wanted(&value[whole.clone()]) {
                 if let Some(captures) = captures {
-                    captures.push(found.range());
+                    captures.push(whole);
                 }
                 return true;
             }
-            from = (found.start() + 1).max(found.end().saturating_sub(1));
+            from = (whole.start + 1).max(whole.end.saturating_sub(1));
         }
         false
     }
@@ -140,11 +195,8 @@ fn flags() -> syntax::Config {
 }
 
 /// Adds the groups of a match and answers whether there is room for more.
-fn push(groups: &Groups, captures: &mut Captures) -> bool {
-    if !groups.is_match() {
-        return true;
-    }
-    groups.iter().all(|group| captures.push(group.map_or(0..0, |span| span.range())))
+fn push(found: &Found, captures: &mut Captures) -> bool {
+    found.iter().all(|group| captures.push(group.clone().unwrap_or(0..0)))
 }
 
 /// What the patterns of one rule set write to while they search, for one thread. Memory is taken for a pattern when it is
@@ -162,10 +214,9 @@ struct Memory {
 }
 
 impl Scratch {
-    fn of(&mut self, pattern: &Pattern) -> &mut Memory {
-        self.memories
-            .entry(pattern.number)
-            .or_insert_with(|| Memory { cache: pattern.regex.create_cache(), groups: pattern.regex.create_captures() })
+    fn of(&mut self, number: u32, regex: &Regex) -> &mut Memory {
+        let memory = || Memory { cache: regex.create_cache(), groups: regex.create_captures() };
+        self.memories.entry(number).or_insert_with(memory)
     }
 
     /// A pattern whose macros are expanded; nothing where that is no pattern. So that a client who has a part in it cannot

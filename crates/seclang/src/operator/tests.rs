@@ -95,14 +95,18 @@ fn patterns_are_spelled_as_pcre_spells_them() {
 #[test]
 fn what_is_not_linear_is_refused_by_name() {
     for (pattern, what) in [
-        ("a(?=b)", "looking ahead"),
-        ("a(?!b)", "looking ahead"),
-        ("(?<=a)b", "looking behind"),
-        ("(?<!a)b", "looking behind"),
+        ("a(?=b.*)", "looks farther than 256 bytes"),
+        ("(?<=a+)b", "looks farther than 256 bytes"),
+        ("(?<=^a)b", "asks for a boundary behind it"),
+        ("a(?=(b))", "has a group that captures"),
+        ("a(?=b(?!c))", "has another assertion inside"),
+        ("a(?=b", "no closing parenthesis"),
         ("(?>a)", "atomic group"),
-        ("a++", "possessive"),
+        ("(?:ab)++", "possessive"),
         ("a{2}+", "possessive"),
         (r"(a)\1", "reference to a group"),
+        (r"(a+)\b\1\b", "only where the group is a word"),
+        (r"\b(\w+)\b.*\b\1\b", "repeats without bound"),
         ("(?P<n>a)(?P=n)", "reference to a group"),
         ("(?R)", "recursion"),
         (r"\x{100}", "beyond ff"),
@@ -116,6 +120,32 @@ fn what_is_not_linear_is_refused_by_name() {
         let refusal = refusal("rx", pattern);
         assert!(refusal.contains(what) && refusal.starts_with("@rx: "), "{pattern}: {refusal}");
     }
+}
+
+#[test]
+fn patterns_look_around_within_a_bound() {
+    for (pattern, yes, no) in [
+        (r"<\?(?!xml)", "<?php", "<?xml"),
+        (r"<\?(?!xml)", "<?xml<?x", "<?xml<?xml?>"),
+        (r"(?i)a(?=b|cd)", "xACD", "ac"),
+        (r"(?<!&amp|&lt);|'", "a;", "&amp;&lt;"),
+        (r"(?<!&amp|&lt);|'", "&amp;'", "&lt;"),
+        (r"(?<=ab)c$", "abc", "bc"),
+        (r"^\s*+a", "  a", " \n"),
+        (r"^\s*+[\sa]b", "  ab", "  b"),
+        (r"(?i)^a++A?b$", "aAb", "aac"),
+        (r"^[^a]++.c$", "bbac", "bbc"),
+        (r"(?i)\b(\w+)\b\s*=\s*\b\1\b", "x1=2 Ab = aB", "ab=abc, xab=ab, ab=ba"),
+        (r"\b(\w+)\b\s*(?:<>|!=)\s*(?!\b\1\b)\w+", "a<>a b<>c", "a<>a,b != b"),
+        (r"\b(\w+)\b (?:sounds )?like \b\1\b", "x sounds like sounds", "x sounds like y"),
+    ] {
+        assert!(holds("rx", pattern, yes), "{pattern} on {yes:?}");
+        assert!(!holds("rx", pattern, no), "{pattern} on {no:?}");
+    }
+    assert_eq!(captured("rx", r"<(\?)(?!xml)(p)?", "<?xml <?p"), ["<?p", "?", "p"]);
+    assert_eq!(captured("rx", r"(?<!b)a+|(c)", "baac"), ["a", ""]);
+    assert_eq!(captured("rx", r"(?i)['(]*?\b(\w+)\b=\b\1\b", "a=b,'('x=X"), ["'('x=X", "x"]);
+    assert_eq!(captured("rxGlobal", r"(\w)(?!\w)", "ab cd"), ["b", "b", "d", "d"]);
 }
 
 #[test]

@@ -5,31 +5,51 @@
 
 use std::fmt::Write;
 
+use super::assertions::{Assertion, WORD, mark};
 use crate::bytes::ByteSet;
 use crate::operator::OperatorError;
 use crate::transform::hex_digit;
 
 const DIGIT: ByteSet = ByteSet::range(b'0', b'9');
-const WORD: ByteSet =
-    DIGIT.union(ByteSet::range(b'a', b'z')).union(ByteSet::range(b'A', b'Z')).union(ByteSet::of(b"_"));
 const SPACE: ByteSet = ByteSet::of(b" \t\n\x0b\x0c\r");
 const HORIZONTAL: ByteSet = ByteSet::of(b" \t\xa0");
 const VERTICAL: ByteSet = ByteSet::of(b"\n\x0b\x0c\r\x85");
 
-/// `pattern` for `regex-syntax`, with Unicode off.
-pub(super) fn of(pattern: &[u8]) -> Result<String, OperatorError> {
-    let mut speller =
-        Speller { pattern, at: 0, spelled: String::with_capacity(pattern.len() * 2), extended: vec![false] };
+/// A pattern for `regex-syntax`, with Unicode off, and the assertions for which it has marks.
+pub(super) struct Spelled {
+    pub(super) pattern: String,
+    pub(super) assertions: Vec<Assertion>,
+}
+
+pub(super) fn of(pattern: &[u8]) -> Result<Spelled, OperatorError> {
+    spelled(pattern, Flags { extended: false, insensitive: false })
+}
+
+fn spelled(pattern: &[u8], flags: Flags) -> Result<Spelled, OperatorError> {
+    let spelled = String::with_capacity(pattern.len() * 2);
+    let mut speller = Speller { pattern, at: 0, spelled, flags: vec![flags], assertions: Vec::new(), atom: None };
     speller.all()?;
-    Ok(speller.spelled)
+    Ok(Spelled { pattern: speller.spelled, assertions: speller.assertions })
+}
+
+/// What holds in a group.
+#[derive(Clone, Copy)]
+struct Flags {
+    /// White space says nothing.
+    extended: bool,
+    /// Letters match in any case.
+    insensitive: bool,
 }
 
 struct Speller<'a> {
     pattern: &'a [u8],
     at: usize,
     spelled: String,
-    /// Whether white space says nothing, per open group.
-    extended: Vec<bool>,
+    /// Those of each open group.
+    flags: Vec<Flags>,
+    assertions: Vec<Assertion>,
+    /// The bytes that what was spelled last matches, where it was a single byte.
+    atom: Option<ByteSet>,
 }
 
 /// What an escape stands for.
@@ -43,20 +63,25 @@ enum Escaped {
 impl<'a> Speller<'a> {
     fn all(&mut self) -> Result<(), OperatorError> {
         while let Some(byte) = self.next() {
+            let atom = self.atom.take();
             match byte {
                 b'\\' => self.escape()?,
                 b'[' => self.class()?,
                 b'(' => self.group()?,
                 b')' => {
-                    self.extended.pop();
+                    self.flags.pop();
                     self.spelled.push(')');
                 }
                 b'*' | b'+' | b'?' => {
                     self.spelled.push(char::from(byte));
-                    self.laziness()?;
+                    self.laziness(atom.filter(|_| byte != b'?'))?;
                 }
                 b'{' => self.counted()?,
-                b'.' | b'^' | b'$' | b'|' => self.spelled.push(char::from(byte)),
+                b'.' => {
+                    self.spelled.push('.');
+                    self.atom = Some(ByteSet::FULL);
+                }
+                b'^' | b'$' | b'|' => self.spelled.push(char::from(byte)),
                 b'#' if self.is_extended() => while self.next().is_some_and(|byte| byte != b'\n') {},
                 _ if self.is_extended() && SPACE.contains(byte) => {}
                 _ => self.literal(byte),
@@ -88,11 +113,30 @@ impl<'a> Speller<'a> {
         found
     }
 
+    /// Those of the innermost group; without one, a parenthesis too many is refused later.
+    fn flags(&self) -> Flags {
+        self.flags.last().copied().unwrap_or(Flags { extended: false, insensitive: false })
+    }
+
     fn is_extended(&self) -> bool {
-        self.extended.last().copied().unwrap_or(false)
+        self.flags().extended
+    }
+
+    /// The bytes that a class of `set` matches.
+    fn folded(&self, set: ByteSet) -> ByteSet {
+        if !self.flags().insensitive {
+            return set;
+        }
+        set.iter().fold(set, |set, byte| set.with(byte.to_ascii_lowercase()).with(byte.to_ascii_uppercase()))
+    }
+
+    fn mark(&mut self, assertion: Assertion) {
+        self.spelled.push_str(&mark(self.assertions.len()));
+        self.assertions.push(assertion);
     }
 
     fn literal(&mut self, byte: u8) {
+        self.atom = Some(self.folded(ByteSet::EMPTY.with(byte)));
         if byte.is_ascii_alphanumeric() {
             self.spelled.push(char::from(byte));
         } else {
@@ -112,11 +156,17 @@ impl<'a> Speller<'a> {
         self.refused(what, "cannot be matched in linear time and is not supported; write the pattern without it")
     }
 
-    /// What may stand behind a repetition.
-    fn laziness(&mut self) -> Result<(), OperatorError> {
-        match self.peek() {
-            Some(b'+') => self.not_linear("possessive repetition (+ behind a repetition)"),
-            Some(b'?') => {
+    /// What may stand behind a repetition. Of a single byte as often as it comes, taken for good, as many as there are must be
+    /// taken: no more of it may follow.
+    fn laziness(&mut self, atom: Option<ByteSet>) -> Result<(), OperatorError> {
+        match (self.peek(), atom) {
+            (Some(b'+'), Some(atom)) => {
+                self.at += 1;
+                self.mark(Assertion::NotNext(atom));
+                Ok(())
+            }
+            (Some(b'+'), None) => self.not_linear("possessive repetition (+ behind a repetition of more than a byte)"),
+            (Some(b'?'), _) => {
                 self.at += 1;
                 self.spelled.push('?');
                 Ok(())
@@ -147,25 +197,28 @@ impl<'a> Speller<'a> {
         self.spelled.extend(inside.iter().map(|&byte| char::from(byte)));
         self.spelled.push('}');
         self.at += length + 1;
-        self.laziness()
+        self.laziness(None)
     }
 
     fn group(&mut self) -> Result<(), OperatorError> {
-        let extended = self.is_extended();
+        let flags = self.flags();
         if self.rest().starts_with(b"*") {
             return self.refused("a verb (*…)", "is not supported; write the pattern without it");
         }
         if !self.takes(b"?") {
-            self.extended.push(extended);
+            self.flags.push(flags);
             self.spelled.push('(');
             return Ok(());
         }
+        for (mark, behind, negated) in
+            [(&b"="[..], false, false), (b"!", false, true), (b"<=", true, false), (b"<!", true, true)]
+        {
+            if self.takes(mark) {
+                return self.look_around(behind, negated);
+            }
+        }
         for (mark, what) in [
-            (&b"="[..], "looking ahead (?=…)"),
-            (b"!", "looking ahead (?!…)"),
-            (b"<=", "looking behind (?<=…)"),
-            (b"<!", "looking behind (?<!…)"),
-            (b">", "an atomic group (?>…)"),
+            (&b">"[..], "an atomic group (?>…)"),
             (b"(", "a conditional group (?(…)"),
             (b"|", "a branch reset (?|…)"),
             (b"R", "recursion (?R)"),
@@ -185,7 +238,7 @@ impl<'a> Speller<'a> {
             while self.next().is_some_and(|byte| byte != b')') {}
             return Ok(());
         }
-        self.extended.push(extended);
+        self.flags.push(flags);
         self.spelled.push_str("(?");
         if self.takes(b"P<") || self.takes(b"<") {
             return self.name(b'>');
@@ -193,7 +246,33 @@ impl<'a> Speller<'a> {
         if self.takes(b"'") {
             return self.name(b'\'');
         }
-        self.flags()
+        self.set_flags()
+    }
+
+    /// Behind `(?=` and its like.
+    fn look_around(&mut self, behind: bool, negated: bool) -> Result<(), OperatorError> {
+        let Some(length) = end_of_group(self.rest()) else {
+            return self.refused("looking around", "has no closing parenthesis");
+        };
+        let inside = &self.rest()[..length];
+        self.at += length + 1;
+        let flags = self.flags();
+        if !behind && inside == br"\b\1\b" {
+            self.mark(Assertion::Word { negated, insensitive: flags.insensitive });
+            return Ok(());
+        }
+        let Spelled { pattern, assertions } = spelled(inside, flags)?;
+        if !assertions.is_empty() {
+            return self.refused("looking around", "has another assertion inside; write the pattern without it");
+        }
+        let pattern = if flags.insensitive { format!("(?i){pattern}") } else { pattern };
+        match Assertion::around(&pattern, behind, negated) {
+            Ok(assertion) => {
+                self.mark(assertion);
+                Ok(())
+            }
+            Err(reason) => self.refused("looking around", &reason),
+        }
     }
 
     fn name(&mut self, end: u8) -> Result<(), OperatorError> {
@@ -210,33 +289,33 @@ impl<'a> Speller<'a> {
     }
 
     /// `(?i)` and `(?i:`. White space is left out here, so `x` is not passed on.
-    fn flags(&mut self) -> Result<(), OperatorError> {
+    fn set_flags(&mut self) -> Result<(), OperatorError> {
         let (mut on, mut off, mut clears) = (String::new(), String::new(), false);
-        let mut extended = self.is_extended();
+        let mut flags = self.flags();
         let end = loop {
             match self.next() {
                 Some(byte @ (b':' | b')')) => break byte,
                 Some(b'-') => clears = true,
-                Some(b'x') => extended = !clears,
+                Some(b'x') => flags.extended = !clears,
                 Some(byte @ (b'i' | b'm' | b's' | b'U')) => {
+                    if byte == b'i' {
+                        flags.insensitive = !clears;
+                    }
                     if clears { &mut off } else { &mut on }.push(char::from(byte));
                 }
                 _ => return self.refused("a flag", "is none of i, m, s, x and U"),
             }
         };
-        let open = self.extended.len() - 1;
         if end == b')' {
             // The flags hold for the rest of the group around them.
-            self.extended.pop();
-            if let Some(around) = self.extended.last_mut() {
-                *around = extended;
-            }
-            if on.is_empty() && off.is_empty() {
-                self.spelled.truncate(self.spelled.len() - "(?".len());
-                return Ok(());
-            }
-        } else {
-            self.extended[open] = extended;
+            self.flags.pop();
+        }
+        if let Some(group) = self.flags.last_mut() {
+            *group = flags;
+        }
+        if end == b')' && on.is_empty() && off.is_empty() {
+            self.spelled.truncate(self.spelled.len() - "(?".len());
+            return Ok(());
         }
         self.spelled.push_str(&on);
         if !off.is_empty() {
@@ -259,6 +338,13 @@ impl<'a> Speller<'a> {
                 }
             }
         }
+        if self.rest().starts_with(br"1\b") && self.spelled.ends_with(r"\b") {
+            self.at += 1;
+            self.mark(Assertion::Word { negated: false, insensitive: self.flags().insensitive });
+            spell_set(&mut self.spelled, WORD, false);
+            self.spelled.push('+');
+            return Ok(());
+        }
         match self.rest().first() {
             Some(b'1'..=b'9') => return self.not_linear("a reference to a group (\\1)"),
             Some(b'g' | b'k') => return self.not_linear("a reference to a group (\\g, \\k)"),
@@ -274,7 +360,10 @@ impl<'a> Speller<'a> {
         }
         match self.escaped(false)? {
             Escaped::Byte(byte) => self.literal(byte),
-            Escaped::Set(set) => spell_set(&mut self.spelled, set, false),
+            Escaped::Set(set) => {
+                spell_set(&mut self.spelled, set, false);
+                self.atom = Some(self.folded(set));
+            }
             Escaped::Spelled(text) => self.spelled.push_str(text),
         }
         Ok(())
@@ -378,6 +467,8 @@ impl<'a> Speller<'a> {
             }
         }
         spell_set(&mut self.spelled, set, negated);
+        let set = self.folded(set);
+        self.atom = Some(if negated { set.complement() } else { set });
         Ok(())
     }
 
@@ -451,6 +542,29 @@ impl<'a> Speller<'a> {
             }
         }
     }
+}
+
+/// Where the parenthesis is that closes the group of which `text` is the rest.
+fn end_of_group(text: &[u8]) -> Option<usize> {
+    let (mut at, mut open, mut in_class) = (0, 0, false);
+    while at < text.len() {
+        match text[at] {
+            b'\\' => at += 1,
+            b'[' if !in_class => {
+                in_class = true;
+                // A bracket that comes first is a member.
+                at += usize::from(text.get(at + 1) == Some(&b'^'));
+                at += usize::from(text.get(at + 1) == Some(&b']'));
+            }
+            b']' => in_class = false,
+            b'(' if !in_class => open += 1,
+            b')' if !in_class && open == 0 => return Some(at),
+            b')' if !in_class => open -= 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    None
 }
 
 fn spell_byte(spelled: &mut String, byte: u8) {
