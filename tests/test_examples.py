@@ -15,6 +15,12 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 PRINTED = {
     "edge_in_a_program.py": "policy 1: 200 403\npolicy 2: 403 403\n",
+    "events_in_a_program.py": (
+        "[('/basket', 7), ('/', 3)]\n"
+        "60 rows, timestamp[ns, tz=UTC]\n"
+        "1180 ms at most\n"
+        'unknown field "http.hots" (line 1, column 1)\n'
+    ),
     "rules_in_a_program.py": (
         'http.request.uri.path matches "^/admin" and not ip.src in $office\n'
         "[True, False, False]\n"

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["remove_abandoned", "replace", "replace_many", "sync", "sync_directory", "write"]
+__all__ = ["remove_abandoned", "replace", "replace_many", "replacing", "sync", "sync_directory", "write"]
 
-_BESIDE = re.compile(r"\..+\.(\d+)\.\d+", re.ASCII)
+_BESIDE = re.compile(r"\.(.+)\.(\d+)\.\d+", re.ASCII)
 
 
 def replace(file: Path, content: bytes, mode: int = 0o600) -> None:
@@ -21,8 +21,18 @@ def replace(file: Path, content: bytes, mode: int = 0o600) -> None:
 
     A reader sees the old file or the new one, also after a power cut. Raises OSError.
     """
-    with _beside(file, mode) as handle:
+    with replacing(file, mode) as handle:
         handle.write(content)
+
+
+@contextmanager
+def replacing(file: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """A file to write, put in place as by `replace` when the block ends well; else nothing has changed.
+
+    Raises OSError.
+    """
+    with _beside(file, mode) as handle:
+        yield handle
         handle.flush()
         os.fsync(handle.fileno())
     sync_directory(file.parent)
@@ -51,11 +61,16 @@ def sync(file: Path) -> None:
         os.fsync(handle.fileno())
 
 
-def remove_abandoned(directory: Path) -> None:
-    """Removes what processes that were killed left half-written in a directory: it may hold keys."""
+def remove_abandoned(directory: Path, of: str | None = None) -> None:
+    """Removes what processes that were killed left half-written in a directory: it may hold keys.
+
+    `of` is the name of the file that it was to become, in a directory that is not ours; None for all.
+    """
     for entry in os.scandir(directory):
         half_written = _BESIDE.fullmatch(entry.name)
-        if half_written is not None and not Path(f"/proc/{half_written[1]}").exists():
+        if half_written is None or of not in (None, half_written[1]):
+            continue
+        if not Path(f"/proc/{half_written[2]}").exists():
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(entry.path)  # noqa: PTH108  a DirEntry
 

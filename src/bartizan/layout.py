@@ -87,6 +87,16 @@ class StateDirectory:
         return self.sinks / "sinks.json"
 
     @property
+    def imports(self) -> Path:
+        """Rows of files on their way into the event store, and how many of each file have arrived."""
+        return self.path / "imports"
+
+    @property
+    def purge(self) -> Path:
+        """What the event owner was asked to delete and has not yet; removed when it has."""
+        return self.analytics / "purge.json"
+
+    @property
     def ca(self) -> Path:
         """The development certificate authority and the leaves it signed."""
         return self.path / "ca"

@@ -86,7 +86,7 @@ def short_state() -> Iterator[StateDirectory]:
         yield made
 
 
-def policy() -> bytes:
+def policy(**edge: object) -> bytes:
     def rule(number: int, expression: str, **more: object) -> dict[str, object]:
         return {"id": f"{number:032x}", "expression": expression, "action": "log", "enabled": True} | more
 
@@ -98,6 +98,7 @@ def policy() -> bytes:
         rule(5, "true", enabled=False),
         rule(6, 'http.gone eq "x"'),
         rule(11, 'http.referer contains "secret"'),
+        rule(12, "ip.src eq 192.0.2.7"),
         rule(7, "true", action="execute", action_parameters={"id": "f" * 32}),
     ]
     late = [rule(8, "http.response.code eq 200")]
@@ -105,6 +106,7 @@ def policy() -> bytes:
         {
             "format": 1,
             "version": 3,
+            "edge": edge,
             "lists": {"office": {"kind": "ip", "items": ["192.0.2.1"]}},
             "rulesets": {"f" * 32: {"name": "shared", "rules": [rule(9, "not ssl")]}},
             "account": {"phases": {"http_request_firewall_custom": [rule(10, "ssl")]}},
@@ -154,6 +156,7 @@ def test_each_rule_of_the_policy_is_judged_by_what_is_stored(
             (4, "shop", None),
             (6, "shop", None),
             (11, "shop", None),
+            (12, "shop", False),
             (7, "shop", True),
             (9, "shared", True),
             (8, "shop", True),
@@ -165,7 +168,13 @@ def test_each_rule_of_the_policy_is_judged_by_what_is_stored(
         assert missing[11] == "a secret was taken out of ClientRequestReferer"
         assert ray(ray_id=f"{1:016x}", site=None, state=state.path, json=False) == 0
         shown = capsys.readouterr().out
-        assert "10 rules considered, 2 do not match" in shown
+        assert "11 rules considered, 3 do not match" in shown
         assert "not known: " in shown
+        state.current_policy.write_bytes(policy(events={"client_ip": "truncated"}))
+        assert ray(ray_id=f"{1:016x}", site=None, state=state.path, json=True) == 0
+        judged = msgspec.json.decode(capsys.readouterr().out)["considered"]
+        told = {int(rule["id"], 16): (rule["matches"], rule["missing"]) for rule in judged}
+        assert told[12] == (None, ["the client's address is stored truncated"])
+        assert told[1] == (True, [])
     assert ray(ray_id=f"{1:016x}", site=None, state=state.path, json=False) == 0
     assert "What its rules say cannot be told: no event owner is running" in capsys.readouterr().out

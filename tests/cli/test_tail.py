@@ -156,6 +156,7 @@ def test_a_rule_chooses_among_requests(state: StateDirectory, capsys: pytest.Cap
     [
         ("http_requests", 'http.request.body.raw contains "x"', "http.request.body.raw has no column in http_requests"),
         ("http_requests", "http.hots eq 1", "http.host"),
+        ("http_requests", "ip.src eq 192.0.2.1", "ip.src: events have the addresses of clients truncated"),
         ("firewall_events", "ssl", "is about http_requests and not firewall_events"),
     ],
 )
@@ -163,5 +164,7 @@ def test_a_rule_about_what_events_do_not_hold_is_refused(
     state: StateDirectory, table: str, where: str, error: str
 ) -> None:
     write(state.spool, ("http_requests", request(1)))
+    state.policy.mkdir(parents=True, exist_ok=True)
+    state.current_policy.write_text('{"format":1,"version":1,"edge":{"events":{"client_ip":"truncated"}}}')
     with pytest.raises(Failure, match=re.escape(error)):
         show(state, table=table, where=where)

@@ -89,11 +89,15 @@ def test_values_are_counted_by_weight_from_rollups_and_from_rows(
         (["ClientIP", "--since", "yesterday"], "--since yesterday: give a time such as 30m, 24h or 7d"),
         (["ClientIP", "--where", "http.request.body.size gt 1"], "has no column in http_requests"),
         (["Action", "--table", "firewall_events", "--where", "ssl"], "which is about http_requests"),
+        (["ClientIP", "--where", "ip.src eq 192.0.2.1"], "ip.src: events have the addresses of clients hashed"),
     ],
 )
 def test_what_cannot_be_asked_says_why(
     words: list[str], error: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    policy = StateDirectory(tmp_path).current_policy
+    policy.parent.mkdir()
+    policy.write_text('{"format":1,"version":1,"edge":{"events":{"client_ip":"hashed"}}}')
     assert app.run(["top", *words, "--state", str(tmp_path)]) == 1
     assert error in capsys.readouterr().err
 

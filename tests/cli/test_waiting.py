@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from bartizan.cli import waiting as module
-from bartizan.cli.waiting import waiting
+from bartizan.cli.waiting import progressing, waiting
 
 
 class Screen(io.StringIO):
@@ -49,3 +49,20 @@ def test_what_is_quick_or_goes_to_no_terminal_shows_nothing(
     with waiting("reading the lists"):
         pass
     assert screen.getvalue() == ""
+
+
+def test_progress_is_shown_on_a_terminal_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progressing("reading the lists", 10) as came:
+        came(3)
+    assert capsys.readouterr().err == ""
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(module, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(module, "_LOOK_S", 0.001)
+    monkeypatch.setenv("TERM", "xterm")
+    with progressing("reading the lists", 10) as came:
+        came(7)
+        assert screen.written.wait(30)
+    assert "reading the lists" in screen.getvalue()

@@ -248,7 +248,7 @@ def test_the_socket_takes_questions_one_after_another_and_is_its_owners(state: S
                 (b"{", {"ok": False}),
                 (
                     b'{"command":"dance"}',
-                    {"ok": False, "error": "there is no command 'dance'; use query, status or stop"},
+                    {"ok": False, "error": "there is no command 'dance'; use query, import, purge, status or stop"},
                 ),
                 (b'{"command":"query","sql":"SELECT 1","format":"CSV"}', {"ok": True, "bytes": 2}),
             ):

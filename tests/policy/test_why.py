@@ -7,7 +7,7 @@ import pytest
 
 from bartizan.layout import StateDirectory
 from bartizan.policy.skeleton import Skeleton
-from bartizan.policy.why import expressions
+from bartizan.policy.why import client_addresses, expressions
 from bartizan.store.database import open_database, store_url
 from bartizan.store.packed import pack
 from bartizan.store.versions import NewVersion, Versions
@@ -27,13 +27,16 @@ def put_in_effect(state: StateDirectory, version: int, *rules: dict[str, object]
     state.current_policy.write_bytes(msgspec.json.encode(document))
 
 
-def keep(state: StateDirectory, zone: list[dict[str, object]], account: list[dict[str, object]]) -> int:
+def keep(
+    state: StateDirectory, zone: list[dict[str, object]], account: list[dict[str, object]], client_ip: str = "full"
+) -> int:
     parts = {
+        "edge": msgspec.json.encode({"events": {"client_ip": client_ip}}),
         "zone": msgspec.json.encode({"name": "shop", "phases": {"http_request_firewall_custom": zone}}),
         "account": msgspec.json.encode({"phases": {"http_request_firewall_custom": account}}),
     }
     digests = {name: sha256(body).hexdigest() for name, body in parts.items()}
-    skeleton = Skeleton(1, digests["account"], {}, {}, digests["account"], {"shop": digests["zone"]})
+    skeleton = Skeleton(1, digests["edge"], {}, {}, digests["account"], {"shop": digests["zone"]})
     bodies = {digests[name]: body for name, body in parts.items()}
     engine = open_database(store_url(state.store))
     added = Versions(engine).add(NewVersion("ana", "", pack(b""), msgspec.json.encode(skeleton), b"{}", bodies))
@@ -61,3 +64,15 @@ def test_a_version_that_nothing_knows_has_no_answer(state: StateDirectory, *, ha
     if has_store:
         keep(state, [rule(1, "/a")], [])
     assert expressions(state, 99, [f"{1:032x}"]) == {}
+
+
+def test_how_events_of_a_version_have_addresses_is_that_versions_word(state: StateDirectory) -> None:
+    assert client_addresses(state, 1) == "full"
+    earlier = keep(state, [], [], "truncated")
+    document = {"version": earlier + 1, "edge": {"events": {"client_ip": "hashed"}}}
+    state.current_policy.write_bytes(msgspec.json.encode(document))
+    assert [client_addresses(state, version) for version in (earlier, earlier + 1, 99)] == [
+        "truncated",
+        "hashed",
+        "full",
+    ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from argparse import ArgumentTypeError
 from collections.abc import Callable
+from keyword import iskeyword
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -65,8 +66,9 @@ class Command(NamedTuple):
 
 
 def keyword(argument: Argument) -> str:
-    """The name under which a command function receives `argument`."""
-    return argument.name.lstrip("-").replace("-", "_")
+    """The name under which a command function receives `argument`: `--from` as `from_`, which Python has taken."""
+    name = argument.name.lstrip("-").replace("-", "_")
+    return f"{name}_" if iskeyword(name) else name
 
 
 def a_version(text: str) -> int:
@@ -167,6 +169,11 @@ _LIST: Final = Option(
 
 TABLES: Final = ("http_requests", "firewall_events", "bartizan_refusals")
 """The event tables; tests/cli/test_commands.py compares them with those of the native module."""
+
+_FILE_FORMATS: Final = ("ndjson", "ndjson.gz", "parquet")
+"""Forms of files of events; tests/cli/test_commands.py compares them with those of `bartizan.archive`."""
+
+_EVENT_SOURCES: Final = ("store", "spool")
 
 COMMANDS: Final[tuple[Command, ...]] = (
     Command(
@@ -366,6 +373,75 @@ COMMANDS: Final[tuple[Command, ...]] = (
         ("bartizan ray 9a1b2c3d4e5f6071-LOC", "bartizan ray 9a1b2c3d4e5f6071 --json"),
         "ray:ray",
         (Positional("ray_id", "Ray ID, with or without the place", required=True), _BESIDE, _STATE, _JSON),
+    ),
+    Command(
+        "events export",
+        "write events to a file",
+        "Writes the rows of one event table, with all their columns or some, as NDJSON, gzip or Parquet. The file is "
+        "whole or it is not there; into standard output nothing can be taken back, so look at the exit code. From "
+        "the event store, where one runs, in the order of time; else from the spool, in the order in which they ended.",
+        (
+            "bartizan events export requests.parquet",
+            "bartizan events export errors.ndjson.gz --since 24h --where 'http.response.code ge 500'",
+            "bartizan events export --table firewall_events --columns Datetime,Action --from spool > events.ndjson",
+        ),
+        "events:export",
+        (
+            Positional("file", "file to write (default: standard output)", Path),
+            Option("--table", "events to write (default: http_requests)", "TABLE", default=TABLES[0], choices=TABLES),
+            Option("--format", "form of the file (default: as its ending says)", "FORMAT", choices=_FILE_FORMATS),
+            Option("--since", "first moment: 2026-11-21T16:15:18Z, 2026-11-21, or 24h ago", "TIME"),
+            Option("--until", "moment behind the last (default: now)", "TIME"),
+            Option("--where", "only requests that this rule's expression matches", "EXPRESSION"),
+            Option("--columns", "columns to write, separated by commas (default: all)", "NAMES"),
+            Option(
+                "--from", "where to read (default: store, and spool where none runs)", "SOURCE", choices=_EVENT_SOURCES
+            ),
+            Flag("--force", "replace a file that exists"),
+            _BESIDE,
+            _STATE,
+            Flag("--json", "report in JSON; on standard error where the events go to standard output"),
+        ),
+    ),
+    Command(
+        "events import",
+        "bring the events of a file into the event store",
+        "Reads NDJSON, gzip or Parquet, as `events export` and the file sinks write it and Logpush names it. All of it "
+        "is checked first; a mistake is said with line and column, and nothing is imported. The same file again brings "
+        "nothing twice, also where an import was killed. Rollups get the rows too. Needs the extra `analytics` and a "
+        "running `bartizan up`.",
+        ("bartizan events import requests.parquet", "bartizan events import logpush.ndjson.gz --ignore-unknown --json"),
+        "events:bring_in",
+        (
+            Positional("file", "file to read", Path, required=True),
+            Option("--table", "events that it holds (default: those that its columns are of)", "TABLE", choices=TABLES),
+            Flag("--ignore-unknown", "leave out values whose names are no columns, instead of refusing the file"),
+            _BESIDE,
+            _STATE,
+            _JSON,
+        ),
+    ),
+    Command(
+        "events purge",
+        "delete events for good",
+        "Deletes the events from before a moment, of a zone or of a client (a request to be forgotten): from the "
+        "spool, the event store with its rollups, the files of sinks and the rows that sinks refused. Says what was "
+        "deleted, and what is beyond reach or still in use. The audit log has it first, without the client's address. "
+        "Exit code 0: nothing is left here; 1: something is, which the output names.",
+        (
+            "bartizan events purge --client 203.0.113.7",
+            "bartizan events purge --before 90d --zone shop --yes --json",
+        ),
+        "events:purge",
+        (
+            Option("--before", "events from before this moment: 2026-11-21T16:15:00Z, 2026-11-21, or 90d ago", "TIME"),
+            Option("--zone", "events of this zone", "ZONE"),
+            Option("--client", "events of this address, as they have it", "IP"),
+            Flag("--yes", "do not ask first"),
+            _BESIDE,
+            _STATE,
+            _JSON,
+        ),
     ),
     Command(
         "lists show",

@@ -17,7 +17,7 @@ from bartizan.events.ray import Found, find
 from bartizan.events.tail import Row
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
-from bartizan.policy.why import considered, expressions
+from bartizan.policy.why import client_addresses, considered, expressions
 
 _REDACTED: Final = "REDACTED"
 """What stands in a stored URL in the place of a secret."""
@@ -29,6 +29,7 @@ _REDACTED_FIELDS: Final = {
 }
 """Columns with URLs, and the fields that are read from them."""
 
+_ADDRESS: Final = "ip.src"
 _HASHED: Final = "100::"
 """How a hashed address begins (RFC 6666)."""
 
@@ -80,9 +81,12 @@ def _considered(installation: StateDirectory, found: Found) -> list[dict[str, An
         lines = control.query(installation.events_socket, sql, "JSONCompactEachRow").splitlines()
         return [row[0] for line in lines for row in [msgspec.json.decode(line)]]
 
+    altered = _altered(found.request)
+    if client_addresses(installation, version) == "truncated":
+        altered[_ADDRESS] = "the client's address is stored truncated"
     rules = [(rule.phase, rule.expression) for rule in policy.rules]
     try:
-        judged = verdicts(rules, found.ray_id, ask, lists=policy.lists, altered=_altered(found.request))
+        judged = verdicts(rules, found.ray_id, ask, lists=policy.lists, altered=altered)
     except Failure as failure:
         return str(failure)
     return [
@@ -162,7 +166,7 @@ def _altered(row: Row) -> dict[str, str]:
         if _REDACTED in str(row.get(column, ""))
     }
     if str(row.get("ClientIP", "")).startswith(_HASHED):
-        altered["ip.src"] = "the client's address is stored as a hash"
+        altered[_ADDRESS] = "the client's address is stored as a hash"
     return altered
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from bartizan.cli.printable import printable, printable_json
 from bartizan.events import schema
-from bartizan.events.location import spool_directory
+from bartizan.events.location import client_addresses, spool_directory
 from bartizan.events.tail import Judge, Row, Selection, coming, newest
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
@@ -57,7 +57,7 @@ def tail(
     names = _columns(table, columns)
     installation = StateDirectory.locate(state=state, site=site)
     directory = spool_directory(installation)
-    selection = Selection(table, action, zone, status, _judge(where, table))
+    selection = Selection(table, action, zone, status, _judge(where, table, installation))
     for option, column in selection.columns():
         if schema.table(table).column(column) is None:
             raise Failure(f"--{option}: events of table {table} have no column {column}; leave the option out")
@@ -82,14 +82,14 @@ def tail(
     return 0
 
 
-def _judge(where: str | None, table: str) -> Judge | None:
+def _judge(where: str | None, table: str, installation: StateDirectory) -> Judge | None:
     if where is None:
         return None
     if table != "http_requests":
         raise Failure(f"--where is a rule's expression, which is about http_requests and not {table}; leave it out")
     from bartizan.rules.stored import StoredRule
 
-    return StoredRule(where).matches_all
+    return StoredRule(where, addresses=client_addresses(installation)).matches_all
 
 
 def _columns(table: str, columns: str | None) -> tuple[str, ...]:

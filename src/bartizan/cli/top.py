@@ -11,6 +11,7 @@ from bartizan.analytics.top import top as question
 from bartizan.cli.printable import printable
 from bartizan.events import control, schema
 from bartizan.events.engine import Limits
+from bartizan.events.location import client_addresses
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 
@@ -37,9 +38,10 @@ def top(
 ) -> int:
     """Prints the values with how many events have them. Raises Failure for a field that events do not hold."""
     column = _column(field, table)
-    asked = question(column, table=table, where=_condition(where, table), since=since, limit=max(limit, 1))
-    socket_file = StateDirectory.locate(state=state, site=site).events_socket
-    answer = control.query(socket_file, asked.sql, "JSONEachRow", Limits(seconds=_SECONDS))
+    installation = StateDirectory.locate(state=state, site=site)
+    condition = _condition(where, table, installation)
+    asked = question(column, table=table, where=condition, since=since, limit=max(limit, 1))
+    answer = control.query(installation.events_socket, asked.sql, "JSONEachRow", Limits(seconds=_SECONDS))
     values = [msgspec.json.decode(line, type=_Value) for line in answer.splitlines()]
     if json:
         report = {"field": field, "since": since, "source": asked.source, "values": values}
@@ -65,14 +67,14 @@ def _column(field: str, table: str) -> str:
     return sql
 
 
-def _condition(where: str | None, table: str) -> str:
+def _condition(where: str | None, table: str, installation: StateDirectory) -> str:
     if where is None:
         return ""
     if table != "http_requests":
         raise Failure(f"--where is a rule's expression, which is about http_requests and not {table}; leave it out")
     from bartizan.rules.stored import StoredRule
 
-    return StoredRule(where).sql
+    return StoredRule(where, addresses=client_addresses(installation)).sql
 
 
 def _print(field: str, since: str, values: list[_Value]) -> None:

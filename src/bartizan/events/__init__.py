@@ -15,6 +15,9 @@
 `delivery.py`   one sink at work: its thread, its retry, how it is
 `deliveries.py` all sinks of the site file, followed when that changes
 `sinks/`        what a sink is, and one file for each type
+`imports.py`    rows of files brought into the event store, each exactly once
+`purging.py`    events deleted from the event store and its rollups
+`arrow.py`      the event tables as Arrow has them
 `engine.py`     the embedded ClickHouse (chDB); the only module that imports it, and only when it is opened
 `event_tables.py` the event tables in a ClickHouse, embedded or by URL
 `rollups.py`    sums of each minute, which the event store keeps as rows are inserted
@@ -28,4 +31,23 @@ Exactly once: a batch is a fixed range of one segment. Before it is inserted the
 crash the same range is inserted again, byte for byte, under the same deduplication token, which the table has seen if
 the insert came through. chDB takes one process per directory and is not fork-safe: hence one owner, spawned, which is
 asked by socket.
+
+`bartizan.events.open(path)` reads events in Python; it is in `bartizan.archive`, and imported on first use.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bartizan.archive.reading import open  # noqa: A004  its name in the API
+
+__all__ = ["open"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "open":
+        from bartizan.archive.reading import open as reading
+
+        return reading
+    raise AttributeError(f"module 'bartizan.events' has no attribute {name!r}")

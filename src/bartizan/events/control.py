@@ -1,6 +1,8 @@
 """The words on the event owner's socket (`run/events.sock`), as `bartizan.control` carries them.
 
 {"command": "query", "sql": ..., "format": "JSONEachRow", "limits": {...}}   ─► {"ok": true, "bytes": n} and n bytes
+{"command": "import", "name": ...}                                           ─► {"ok": true, "rows": n}
+{"command": "purge", "scope": {...}}                                         ─► {"ok": true, "rows": {...}}
 {"command": "status"}                                                        ─► {"ok": true, "status": {...}}
 {"command": "stop"}                                                          ─► {"ok": true}
 what went wrong                                                              ─► {"ok": false, "error": "..."}
@@ -16,9 +18,13 @@ import msgspec
 from bartizan.control import Message, ask_for_bytes
 from bartizan.events.delivery import SinkStatus
 from bartizan.events.engine import Limits
+from bartizan.events.purging import Scope
 from bartizan.failure import Failure
 
 _MARGIN_S: Final = 10.0
+_INSERT_S: Final = 120.0
+_PURGE_S: Final = 24 * 3600.0
+"""All parts of the store may have to be written anew."""
 
 
 class Request(msgspec.Struct, omit_defaults=True):
@@ -28,6 +34,10 @@ class Request(msgspec.Struct, omit_defaults=True):
     sql: str = ""
     format: str = "JSONEachRow"
     limits: Limits = msgspec.field(default_factory=Limits)
+    name: str = ""
+    """Of an import."""
+    scope: Scope | None = None
+    """Of a purge."""
 
 
 class Status(msgspec.Struct):
@@ -57,6 +67,27 @@ def status(socket_file: Path) -> Status:
     reply, _ = _ask(socket_file, Request("status"), _MARGIN_S)
     try:
         return msgspec.convert(reply.get("status"), Status)
+    except msgspec.ValidationError as error:
+        raise Failure(f"the event owner at {socket_file} is of another release; restart it ({error})") from error
+
+
+def take_import(socket_file: Path, name: str) -> int:
+    """Has the owner insert the blocks of an import that are in place; how many of its rows have arrived in all.
+
+    Raises Failure.
+    """
+    reply, _ = _ask(socket_file, Request("import", name=name), _INSERT_S)
+    rows = reply.get("rows")
+    if not isinstance(rows, int):
+        raise Failure(f"the event owner at {socket_file} is of another release; restart it")
+    return rows
+
+
+def purge(socket_file: Path, scope: Scope) -> dict[str, int]:
+    """Has the owner delete events from the event store; how many rows of each table went. Raises Failure."""
+    reply, _ = _ask(socket_file, Request("purge", scope=scope), _PURGE_S)
+    try:
+        return msgspec.convert(reply.get("rows"), dict[str, int])
     except msgspec.ValidationError as error:
         raise Failure(f"the event owner at {socket_file} is of another release; restart it ({error})") from error
 

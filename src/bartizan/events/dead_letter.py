@@ -6,14 +6,33 @@ sink again, and is cut off first: so each refused row stands in it once.
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 """A file of this size is put aside, with `.1` behind its name, in place of the one that was there."""
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[BinaryIO]:
+    """The file, made where it is missing, open for reading and writing, with a lock that keeps others waiting.
+
+    Raises OSError.
+    """
+    while True:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "r+b") as handle:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # A purge may have put another one in its place while this waited.
+            if file.exists() and file.stat().st_ino == os.fstat(descriptor).st_ino:
+                yield handle
+                return
 
 
 class DeadLetter:
@@ -36,8 +55,8 @@ class DeadLetter:
             self._cut(known_bytes)
             self.file.rename(self.file.with_name(f"{self.file.name}.1"))
             known_bytes = 0
-        descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as handle:
+        with locked(self.file) as handle:
+            descriptor = handle.fileno()
             # Another file than the journal knows, put aside or emptied since, has nothing worth keeping behind its end.
             known_bytes = min(known_bytes, os.fstat(descriptor).st_size)
             handle.truncate(known_bytes)

@@ -16,6 +16,7 @@ import msgspec
 
 from bartizan.events import schema
 from bartizan.events.event_tables import EventTables
+from bartizan.events.purging import Scope, purge
 from bartizan.events.retention import Retention
 from bartizan.events.retention import tables as kept_tables
 from bartizan.events.sinks.contract import SinkFailed
@@ -85,6 +86,8 @@ class Engine:
             ) from error
         # Queries run beside inserts, each on a connection of its own; opening and closing those is not thread-safe.
         self._opening = threading.Lock()
+        # Sinks, imports and purges each have a thread, and share the connection that writes.
+        self._writing = threading.Lock()
         self._queries = 0
         self._room = threading.BoundedSemaphore(QUERIES_AT_ONCE)
         functions = self._run("SELECT lower(name) FROM system.table_functions").decode().split()
@@ -93,12 +96,37 @@ class Engine:
     def insert(self, batch: SpoolBatch, token: str, datasets: Collection[str]) -> None:
         """Inserts the rows of `batch` into those of its tables, once per `token`. Raises SinkFailed."""
         try:
-            for statement, block in self._tables.inserts(batch, token, datasets):
-                with self._connection.send_insert(statement, "Native") as insert:
-                    insert.append(block)
-                    insert.finish()
+            with self._writing:
+                for statement, block in self._tables.inserts(batch, token, datasets):
+                    self._insert(statement, block)
         except (RuntimeError, self._chdb.ChdbError) as error:
             raise SinkFailed(_reason(error), "the events wait in the spool; make room if the disk is full") from error
+
+    def insert_block(self, table: str, block: bytes, token: str) -> None:
+        """Inserts a block in the Native format into the table of that name, once per `token`. Raises SinkFailed."""
+        try:
+            with self._writing:
+                self._insert(self._tables.insert_statement(schema.table(table), token), block)
+        except (RuntimeError, self._chdb.ChdbError) as error:
+            raise SinkFailed(
+                _reason(error), "nothing was lost; make room if the disk is full, then import again"
+            ) from (error)
+
+    def purge(self, scope: Scope) -> dict[str, int]:
+        """Deletes events; how many rows of each table. Inserts wait.
+
+        Raises SinkFailed, after which it may be run again.
+        """
+        try:
+            with self._writing:
+                return purge(self._run, scope)
+        except (RuntimeError, self._chdb.ChdbError) as error:
+            raise SinkFailed(_reason(error), "what is left is deleted when the event owner starts again") from error
+
+    def _insert(self, statement: str, block: bytes) -> None:
+        with self._connection.send_insert(statement, "Native") as insert:
+            insert.append(block)
+            insert.finish()
 
     def query(self, sql: str, output_format: str, limits: Limits) -> bytes:
         """Runs one reading statement and returns its answer in a ClickHouse format. Raises QueryRefused."""

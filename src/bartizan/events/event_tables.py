@@ -31,9 +31,12 @@ class EventTables:
         for name, columns in batch.tables:
             block = batch.native(name) if name in datasets else None
             if block is not None:
-                table = schema.table_of(name, columns)
-                self._widen(table)
-                yield _insert_statement(table, token), block
+                yield self.insert_statement(schema.table_of(name, columns), token), block
+
+    def insert_statement(self, table: schema.Table, token: str) -> str:
+        """The statement that inserts a block of that table in the Native format, once per token."""
+        self._widen(table)
+        return _insert_statement(table, token)
 
     def _widen(self, table: schema.Table) -> None:
         """Makes the table, or adds the columns that it does not have."""
@@ -56,6 +59,8 @@ def _insert_statement(table: schema.Table, token: str) -> str:
     return (
         f"INSERT INTO {schema.identifier(schema.DATABASE)}.{schema.identifier(table.name)} ({names}) "
         f"SETTINGS insert_deduplicate = 1, insert_deduplication_token = '{token}', async_insert = 0, "
+        # Rows of a file may be of as many days as they like.
+        "max_partitions_per_insert_block = 0, "
         # A repeated insert is tried on each rollup by itself: the first one may have reached some of them only.
         "deduplicate_blocks_in_dependent_materialized_views = 1"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -14,9 +15,13 @@ class _Spool(msgspec.Struct):
     dir: str | None = None
 
 
+class _Events(Retention, frozen=True):
+    client_ip: Literal["full", "truncated", "hashed"] = "full"
+
+
 class _Edge(msgspec.Struct):
     spool: _Spool = msgspec.field(default_factory=_Spool)
-    events: Retention = Retention()
+    events: _Events = _Events()
 
 
 class _Policy(msgspec.Struct):
@@ -31,7 +36,13 @@ def spool_directory(state: StateDirectory) -> Path:
 
 def retention(state: StateDirectory) -> Retention:
     """How long the policy in effect wants events kept."""
-    return _settings(state).events
+    events = _settings(state).events
+    return Retention(events.days, events.columns)
+
+
+def client_addresses(state: StateDirectory) -> Literal["full", "truncated", "hashed"]:
+    """How events keep the addresses of clients, as the policy in effect says."""
+    return _settings(state).events.client_ip
 
 
 def _settings(state: StateDirectory) -> _Edge:

@@ -17,11 +17,15 @@ import msgspec
 
 from bartizan.config.sinks import CHDB
 from bartizan.control import ControlServer, Message
+from bartizan.durable import replace
 from bartizan.events.control import Request, Status
 from bartizan.events.deliveries import Deliveries
 from bartizan.events.engine import MISSING, Engine, QueryRefused, installed
+from bartizan.events.imports import Imports
 from bartizan.events.location import retention, spool_directory
+from bartizan.events.purging import Scope
 from bartizan.events.sinks.contract import SinkFailed
+from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 from bartizan.lock import sole
 
@@ -43,6 +47,7 @@ class Owner:
         self._opening = threading.Lock()
         state.run.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.engine: Engine | None = None
+        self._imports: Imports | None = None
         self._policy_seen = self._policy_stamp()
         with ExitStack() as opened:
             opened.enter_context(sole(state.events_lock, "an event owner", "stop it, or use another state directory"))
@@ -57,6 +62,8 @@ class Owner:
         with self._opened, ControlServer(self._state.events_socket, self._answer):
             if not installed():
                 _log.warning("%s; events stay in the spool, where `tail` and `ray` read them", MISSING)
+            self._recover_imports()
+            self._recover_purge()
             self._deliveries.start()
             while not self._stopping.wait(_LOOK_S):
                 self._deliveries.follow()
@@ -85,7 +92,34 @@ class Owner:
             if self.engine is None:
                 # Journals are beside the engine's directory, not in it: what it keeps there is its own.
                 self.engine = Engine(self._state.analytics / "chdb", retention(self._state))
+                self._imports = Imports(self._state.imports, self.engine.insert_block)
             return self.engine
+
+    def _recover_imports(self) -> None:
+        """Before sinks insert anything: the store must still know the token of what was in hand."""
+        if self._imports is None:
+            return
+        try:
+            self._imports.recover()
+        except (SinkFailed, Failure, OSError) as error:
+            _log.error("an import that was cut short cannot go on yet: %s; import the file again", error)
+
+    def _recover_purge(self) -> None:
+        """Before anybody can ask for what was to be deleted, as far as that is possible."""
+        if self.engine is None or not self._state.purge.exists():
+            return
+        try:
+            rows = self._delete(msgspec.json.decode(self._state.purge.read_bytes(), type=Scope))
+            _log.info("a purge that was cut short is complete: %d rows deleted", sum(rows.values()))
+        except (SinkFailed, OSError, msgspec.DecodeError) as error:
+            _log.error("a purge that was cut short cannot go on: %s; run it again", error)
+
+    def _delete(self, scope: Scope) -> dict[str, int]:
+        assert self.engine is not None  # noqa: S101  both callers have looked
+        replace(self._state.purge, msgspec.json.encode(scope))
+        rows = self.engine.purge(scope)
+        self._state.purge.unlink()
+        return rows
 
     def _follow_policy(self) -> None:
         """Keeps events as long as a policy says that was applied since the last call."""
@@ -124,8 +158,35 @@ class Owner:
                 return {"ok": True}
             case "query":
                 return self._query(request)
+            case "import":
+                return self._import(request.name)
+            case "purge":
+                return self._purge(request.scope)
             case unknown:
-                return {"ok": False, "error": f"there is no command {unknown!r}; use query, status or stop"}
+                known = "query, import, purge, status or stop"
+                return {"ok": False, "error": f"there is no command {unknown!r}; use {known}"}
+
+    def _purge(self, scope: Scope | None) -> Message:
+        if self.engine is None:
+            return {"ok": False, "error": SWITCHED_OFF if installed() else MISSING}
+        if scope is None or scope == Scope():
+            return {"ok": False, "error": "a purge needs a scope"}
+        try:
+            return {"ok": True, "rows": self._delete(scope)}
+        except SinkFailed as failed:
+            return {"ok": False, "error": f"{failed}; {failed.way_out}"}
+        except OSError as error:
+            return {"ok": False, "error": str(error)}
+
+    def _import(self, name: str) -> Message:
+        if self._imports is None:
+            return {"ok": False, "error": SWITCHED_OFF if installed() else MISSING}
+        try:
+            return {"ok": True, "rows": self._imports.take(name)}
+        except SinkFailed as failed:
+            return {"ok": False, "error": f"{failed}; {failed.way_out}"}
+        except (Failure, OSError) as error:
+            return {"ok": False, "error": str(error)}
 
     def _query(self, request: Request) -> Message | tuple[Message, bytes]:
         if self.engine is None:

@@ -87,11 +87,16 @@ All of it is in the state directory, which only its owner can read (0700).
 | The key of hashed addresses | `address.key` (0600) | a day (UTC) | is not used unless `events.client_ip = "hashed"` |
 | Policies, with the rules as written | `store.sqlite3`, `policy/` | all versions | secrets do not belong in rules; \
 keys and passwords are named by file |
+| Digests of imported files, and how many of their rows came | `imports/` | until they are removed by hand | `bartizan \
+events import` is what makes them |
 | Events, sent to other places | where `[sinks.NAME]` says | as long as that place keeps them | name fewer sinks |
 | Held bodies of requests, for rules that read them | memory | until the request is decided | rules that do not read \
 them |
 | Metrics and log lines | memory; standard error | until the restart; the journal's time | they hold no part of a \
 request |
+
+`bartizan events purge` deletes events from before a moment, of a zone or of a client, in all of these places:
+[what it does where](../guide/events.md#purge).
 
 ## What an event has of a visitor
 

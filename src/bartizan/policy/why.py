@@ -62,6 +62,32 @@ def considered(state: StateDirectory, version: int, zone: str) -> Rules | None:
     return Rules(rules, {name: source["kind"] for name, source in current.get("lists", {}).items()})
 
 
+def client_addresses(state: StateDirectory, version: int) -> str:
+    """How events of that version keep the addresses of clients: `full`, also where it is not known, or otherwise."""
+    current = _current(state)
+    if current.get("version") == version:
+        return _addresses(current.get("edge"))
+    if not state.store.is_file():
+        return "full"
+    from bartizan.policy.effect import open_versions
+
+    try:
+        with open_versions(state) as versions:
+            skeleton = msgspec.json.decode(versions.document(version)[0], type=Skeleton)
+            edge = versions.parts([skeleton.edge])[skeleton.edge]
+    except Failure:
+        return "full"
+    return _addresses(msgspec.json.decode(edge))
+
+
+def _addresses(edge: object) -> str:
+    match edge:
+        case {"events": {"client_ip": str() as kept}}:
+            return kept
+        case _:
+            return "full"
+
+
 def _considered_in_store(state: StateDirectory, version: int, zone: str) -> Rules | None:
     if not state.store.is_file():
         return None

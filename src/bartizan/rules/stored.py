@@ -7,8 +7,9 @@ judged by the edge's own code; where it does not, the expression is refused with
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, Literal
 
+from bartizan.failure import Failure
 from bartizan.rules.request import Request, Response, Tls
 from bartizan.rules.rule import CUSTOM_RULES, ExpressionError, Rule
 from bartizan.rules.rule import compile as compiled
@@ -19,6 +20,13 @@ Row = Mapping[str, object]
 _OF_RESPONSES: Final = "http_log_custom_fields"
 """The phase in which all is known that an event holds, the response too."""
 
+Addresses = Literal["full", "truncated", "hashed"]
+"""How events keep the addresses of clients."""
+
+HASHED: Final = "100::"
+"""How a hashed address begins (RFC 6666)."""
+
+_ADDRESS: Final = "ip.src"
 _SEEN_BY_RULES: Final = "http.request.uri"
 _AS_SENT: Final = "raw.http.request.uri"
 
@@ -26,20 +34,37 @@ _AS_SENT: Final = "raw.http.request.uri"
 class StoredRule:
     """A filter over rows of `http_requests`.
 
-    Raises ExpressionError for an expression that is wrong, Untranslatable for one that reads what events do not hold.
+    `addresses` says how events keep those of clients (`[events] client_ip`). Raises ExpressionError for an expression
+    that is wrong, Untranslatable for one that reads what events do not hold, Failure for one that reads the client's
+    address where they hold another. A row that was kept with a hashed address before that setting changed is of no
+    request that such an expression matches; one that was truncated cannot be told.
     """
 
-    def __init__(self, expression: str) -> None:
+    def __init__(self, expression: str, *, addresses: Addresses = "full") -> None:
         self._rule = _of_any_phase(expression)
+        self._reads_address = _ADDRESS in self._rule.fields
+        if self._reads_address and addresses != "full":
+            raise Failure(
+                f'{_ADDRESS}: events have the addresses of clients {addresses} ([events] client_ip = "{addresses}"), '
+                "and not as rules read them; leave it out of the expression, and look at the column ClientIP instead"
+            )
         # The same fields have columns and values here; the translation knows what is missing, and says why.
-        self.sql = self._rule.sql()
+        sql = self._rule.sql()
+        self.sql = f"({sql}) AND NOT startsWith(ClientIP, '{HASHED}')" if self._reads_address else sql
         """The condition over the table `http_requests`."""
         self._reads_as_sent = any(name.startswith(_AS_SENT) for name in self._rule.fields)
         self._reads_seen = any(name.startswith(_SEEN_BY_RULES) for name in self._rule.fields)
 
     def matches_all(self, rows: Iterable[Row]) -> list[bool]:
         """Whether each row is that of a request which matches."""
-        return self._rule.matches_all([self._request(row) for row in rows])
+        known = list(rows)
+        matches = self._rule.matches_all([self._request(row) for row in known])
+        if not self._reads_address:
+            return matches
+        return [
+            matched and not str(row.get("ClientIP", "")).startswith(HASHED)
+            for row, matched in zip(known, matches, strict=True)
+        ]
 
     def _request(self, row: Row) -> Request:
         def text(column: str) -> str:

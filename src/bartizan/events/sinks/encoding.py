@@ -13,18 +13,6 @@ from bartizan._native import SpoolBatch
 from bartizan.config.sinks import DATASETS
 from bartizan.events.sinks.contract import SinkFailed
 
-_ARROW_TYPES: Final = {
-    "bool": "bool",
-    "uint16": "uint16",
-    "uint32": "uint32",
-    "uint64": "uint64",
-    "int64": "int64",
-    "float64": "float64",
-    "timestamp": "timestamp",
-    "labels": "labels",
-}
-"""Arrow's type of each column type; all others are text."""
-
 _GZIP_LEVEL: Final = 6
 
 
@@ -58,31 +46,19 @@ class _Parquet:
 
     def __init__(self) -> None:
         try:
-            import pyarrow as pa
-            import pyarrow.json
             import pyarrow.parquet
+
+            from bartizan.events import arrow
         except ImportError as error:
             raise SinkFailed(
                 "Parquet needs pyarrow, which is not installed", "pip install 'bartizan[parquet]'"
             ) from error
-        self._arrow: Any = pa
+        self._parquet: Any = pyarrow.parquet
+        self._arrow: Any = arrow
 
     def encode(self, lines: bytes, columns: list[tuple[str, str, str]]) -> bytes:
         """A Parquet file of rows that are JSON objects on lines."""
-        schema = self._arrow.schema([(name, self._type(kind)) for name, kind, _ in columns])
-        options = self._arrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
-        # A row may be as large as a quarter of a MiB, and a block holds whole rows.
-        reading = self._arrow.json.ReadOptions(block_size=4 * 1024 * 1024)
-        rows = self._arrow.json.read_json(io.BytesIO(lines), read_options=reading, parse_options=options)
+        rows = self._arrow.table(lines, self._arrow.schema([(name, kind) for name, kind, _ in columns]))
         file = io.BytesIO()
-        self._arrow.parquet.write_table(rows, file, compression="zstd")
+        self._parquet.write_table(rows, file, compression="zstd")
         return file.getvalue()
-
-    def _type(self, kind: str) -> Any:
-        match _ARROW_TYPES.get(kind, "string"):
-            case "timestamp":
-                return self._arrow.timestamp("ns", tz="UTC")
-            case "labels":
-                return self._arrow.list_(self._arrow.string())
-            case name:
-                return self._arrow.type_for_alias(name)
