@@ -8,6 +8,7 @@ page is the only place that knows the names inside it. Standard library only: th
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,9 @@ STATE_VARIABLE: Final = "BARTIZAN_STATE"
 """Environment variable that names the state directory."""
 
 _OWNER_ONLY: Final = 0o700
+
+_VERSION: Final = re.compile(rb'\{"format":\d+,"version":(\d+),')
+"""How a policy begins."""
 
 
 class StateDirectory:
@@ -82,9 +86,23 @@ class StateDirectory:
         return self.path / "sinks"
 
     @property
+    def policy_version(self) -> int | None:
+        """The version of the last good policy; None where there is none yet, or it does not say."""
+        try:
+            with self.current_policy.open("rb") as handle:
+                found = _VERSION.match(handle.read(64))
+        except FileNotFoundError:
+            return None
+        return None if found is None else int(found[1])
+
+    @property
     def current_sinks(self) -> Path:
-        """The sinks of the policy in effect, JSON, mode 0600; secrets stand in it as references."""
-        return self.sinks / "sinks.json"
+        """The sinks of the policy in effect; which file that is, the policy says, so that both change at once."""
+        return self.sinks_of(self.policy_version)
+
+    def sinks_of(self, version: int | None) -> Path:
+        """The sinks of that version of the policy, JSON, mode 0600; secrets stand in it as references."""
+        return self.sinks / ("sinks.json" if version is None else f"sinks-{version}.json")
 
     @property
     def imports(self) -> Path:

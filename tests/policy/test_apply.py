@@ -293,6 +293,41 @@ def test_a_certificate_file_that_cannot_be_read_is_told(site: Path, state: State
     ]
 
 
+@pytest.mark.parametrize("step", ["pathlib.Path.rename", "bartizan.policy.effect.sync_directory"])
+def test_sinks_and_policy_change_at_once_wherever_an_apply_is_cut_short(
+    step: str, site: Path, state: StateDirectory
+) -> None:
+    text = site.read_text()
+
+    def in_effect() -> tuple[object, list[str]]:
+        policy = json.loads(state.current_policy.read_bytes())
+        return policy["version"], list(json.loads(state.current_sinks.read_bytes()))
+
+    site.write_text(f'{text}\n[sinks.one]\ntype = "files"\ndir = "events"\n')
+    apply(site, state, author="ana")
+    assert in_effect() == (1, ["one"])
+    site.write_text(f'{text}\n[sinks.two]\ntype = "files"\ndir = "events"\n')
+
+    real = Path.rename
+
+    def cut_short(*arguments: Any) -> None:
+        # Each file is put in place by renaming; it is that of the policy which counts.
+        if step.endswith("rename") and arguments[1] != state.current_policy:
+            real(*arguments)
+            return
+        raise _CutShort
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(step, cut_short)
+        with pytest.raises(_CutShort):
+            apply(site, state, author="ana")
+    assert in_effect() == ((1, ["one"]) if step.endswith("rename") else (2, ["two"]))
+    site.write_text(f'{text}\n[sinks.three]\ntype = "files"\ndir = "events"\n')
+    applied = apply(site, state, author="ana")
+    assert in_effect() == (applied.version, ["three"])
+    assert [file.name for file in state.sinks.glob("sinks*")] == [f"sinks-{applied.version}.json"]
+
+
 def test_sinks_take_effect_with_the_policy_and_go_back_with_it(site: Path, state: StateDirectory) -> None:
     text = site.read_text()
     site.write_text(f'{text}\n[sinks.copy]\ntype = "files"\ndir = "events"\n')

@@ -23,6 +23,7 @@ from bartizan.events.delivery import Delivery, SinkStatus
 from bartizan.events.engine import Engine, installed
 from bartizan.events.journal import Entry
 from bartizan.events.progress import Progress
+from bartizan.events.retention import Retention
 from bartizan.events.sinks.opening import open_sink
 from bartizan.layout import StateDirectory
 
@@ -33,12 +34,18 @@ _log = logging.getLogger("bartizan.events")
 
 
 class Deliveries:
-    """One delivery of `spool` for each sink that is switched on. `engine` opens the embedded event store."""
+    """One delivery of `spool` for each sink that is switched on.
 
-    def __init__(self, state: StateDirectory, spool: Path, engine: Callable[[], Engine]) -> None:
+    `engine` opens the embedded event store, `retention` says how long events are to be kept.
+    """
+
+    def __init__(
+        self, state: StateDirectory, spool: Path, engine: Callable[[], Engine], retention: Callable[[], Retention]
+    ) -> None:
         self._state = state
         self._spool = spool
         self._engine = engine
+        self._retention = retention
         self._seen: tuple[int, int] | None = None
         self._wanted: dict[str, Sink] = {}
         self._running: dict[str, tuple[Sink, Delivery]] = {}
@@ -106,7 +113,7 @@ class Deliveries:
             str(type(settings).__struct_config__.tag),
             self._spool,
             directory,
-            partial(open_sink, settings, directory, self._engine),
+            partial(open_sink, settings, directory, self._engine, self._retention),
             partial(self._announce, name),
         )
         self._running[name] = settings, delivery
@@ -124,11 +131,12 @@ class Deliveries:
     def _read(self) -> None:
         # Before the content: what changes in between is read again.
         self._seen = self._stamp()
+        file = self._state.current_sinks
         try:
-            content = self._state.current_sinks.read_bytes() if self._seen else b"{}"
+            content = file.read_bytes() if self._seen else b"{}"
             wanted = msgspec.json.decode(content, type=dict[str, Sink])
         except (OSError, msgspec.DecodeError) as error:
-            self.problem = f"{self._state.current_sinks} cannot be understood ({error}); run: bartizan apply"
+            self.problem = f"{file} cannot be understood ({error}); run: bartizan apply"
             _log.error("%s", self.problem)
             return
         self.problem = ""

@@ -49,10 +49,11 @@ class Owner:
         self.engine: Engine | None = None
         self._imports: Imports | None = None
         self._policy_seen = self._policy_stamp()
+        self._retention = retention(state)
         with ExitStack() as opened:
             opened.enter_context(sole(state.events_lock, "an event owner", "stop it, or use another state directory"))
             opened.callback(self._close_engine)
-            self._deliveries = Deliveries(state, self._spool, self._open_engine)
+            self._deliveries = Deliveries(state, self._spool, self._open_engine, lambda: self._retention)
             if self._deliveries.has_engine and installed():
                 self._open_engine()
             self._opened = opened.pop_all()
@@ -91,7 +92,7 @@ class Owner:
         with self._opening:
             if self.engine is None:
                 # Journals are beside the engine's directory, not in it: what it keeps there is its own.
-                self.engine = Engine(self._state.analytics / "chdb", retention(self._state))
+                self.engine = Engine(self._state.analytics / "chdb", self._retention)
                 self._imports = Imports(self._state.imports, self.engine.insert_block)
             return self.engine
 
@@ -124,10 +125,12 @@ class Owner:
     def _follow_policy(self) -> None:
         """Keeps events as long as a policy says that was applied since the last call."""
         stamp = self._policy_stamp()
-        if stamp == self._policy_seen or self.engine is None:
+        if stamp == self._policy_seen:
             return
+        self._retention = retention(self._state)
         try:
-            self.engine.keep(retention(self._state))
+            if self.engine is not None:
+                self.engine.keep(self._retention)
         except SinkFailed:
             _log.exception(
                 "how long events are kept cannot be changed; the days before stay in effect until the next apply"

@@ -5,7 +5,6 @@ Both `apply` and `rollback` end here, under one lock per state directory, so tha
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -35,8 +34,6 @@ __all__ = [
     "settle",
     "take",
 ]
-
-_VERSION = re.compile(rb'\{"format":\d+,"version":(\d+),')
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -95,12 +92,7 @@ def open_versions(state: StateDirectory) -> Iterator[Versions]:
 
 def current_version(state: StateDirectory) -> int | None:
     """The version that the edge starts from; None where there is none yet."""
-    try:
-        with state.current_policy.open("rb") as handle:
-            found = _VERSION.match(handle.read(64))
-    except FileNotFoundError:
-        return None
-    return None if found is None else int(found[1])
+    return state.policy_version
 
 
 def settle(versions: Versions, state: StateDirectory) -> None:
@@ -139,10 +131,14 @@ def put_into_effect(version: int, parts: Parts, state: StateDirectory, *, ask_ed
         effect = _verdict(version, parts, state, ask_edge=ask_edge)
         durable.result()
         if effect.accepted:
+            # Beside those of the version before: the policy says whose are in effect, and one rename changes both.
+            replace(state.sinks_of(version), parts.sinks)
+            replace(state.acme / "zones.json", msgspec.json.encode(parts.acme, order="deterministic"))
             candidate.rename(state.current_policy)
             sync_directory(state.policy)
-            replace(state.current_sinks, parts.sinks)
-            replace(state.acme / "zones.json", msgspec.json.encode(parts.acme, order="deterministic"))
+            for sinks in state.sinks.glob("sinks*.json"):
+                if sinks != state.sinks_of(version):
+                    sinks.unlink()
     finally:
         candidate.unlink(missing_ok=True)
     return effect

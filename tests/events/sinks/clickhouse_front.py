@@ -7,7 +7,8 @@ carry out the next insert and hang up before the answer.
 from __future__ import annotations
 
 import sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -20,6 +21,7 @@ USER, PASSWORD = "edge", "planted-password"
 
 directory = Path(sys.argv[1])
 connection = chdb.connect(str(directory / "store"))
+in_turn = threading.Lock()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -32,7 +34,8 @@ class Handler(BaseHTTPRequestHandler):
             return
         (statement,) = parse_qs(urlsplit(self.path).query).get("query", [""])
         try:
-            answer = self._insert(statement, body) if statement else self._run(body)
+            with in_turn:
+                answer = self._insert(statement, body) if statement else self._run(body)
         except chdb.ChdbError as error:
             self._answer(500, str(error).encode())
             return
@@ -63,6 +66,6 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-server = HTTPServer(("127.0.0.1", int(sys.argv[2])), Handler)
+server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Handler)
 print(server.server_port, flush=True)
 server.serve_forever()

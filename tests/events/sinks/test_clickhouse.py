@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ import pytest
 from tests.events.sinks.delivery import NO_CHDB, put, until
 from tests.events.support import firewall_event, name_sinks, needs_chdb, request, running, sink_status, write
 
+from bartizan.durable import replace
 from bartizan.layout import StateDirectory
 
 FRONT = Path(__file__).with_name("clickhouse_front.py")
@@ -102,3 +105,35 @@ def test_a_wrong_password_is_said_and_not_shown(state: StateDirectory, front: Fr
         assert "wrong-secret" not in repr(status)
         (tmp_path / "password").write_text(PASSWORD)
         until(lambda: status.problem != "" and not sink_status(state, "house").problem, "the secret is read again")
+
+
+def days(front: Front, table: str) -> dict[str, int]:
+    """How long the table keeps what, in days: by column, and rows under an empty name."""
+    (statement,) = front.ask(f"SHOW CREATE TABLE bartizan.{table}")
+    lines = "\t".join(statement).replace("\\n", "\n").splitlines()
+    told = (re.match(r"(?: *`(\w+)` .*)?TTL .*toIntervalDay\((\d+)\)", line.lstrip()) for line in lines)
+    return {match[1] or "": int(match[2]) for match in told if match is not None}
+
+
+@needs_chdb
+def test_events_are_kept_as_long_as_the_policy_says_and_as_the_next_one_does(
+    state: StateDirectory, front: Front, tmp_path: Path
+) -> None:
+    def apply(events: dict[str, object]) -> None:
+        replace(state.current_policy, json.dumps({"edge": {"events": events}}).encode())
+
+    apply({"retention_days": 90, "retention": {"ClientIP": 7}})
+    name_sinks(state, chdb=NO_CHDB, house=settings(front, tmp_path))
+    put(state, range(10))
+    with running(state):
+        until(lambda: sink_status(state, "house").rows == 10, "the rows are there")
+        for table in ("http_requests", "firewall_events", "bartizan_refusals", "requests_top_per_minute"):
+            assert days(front, table) == {"ClientIP": 7, "": 90}, table
+        apply({"retention_days": 60})
+
+        def is_followed() -> bool:
+            write(state.spool, ("http_requests", request(11)))
+            return days(front, "http_requests") == {"": 60}
+
+        until(is_followed, "the next policy is followed")
+        until(lambda: days(front, "requests_top_per_minute") == {"": 60}, "by rollups too")

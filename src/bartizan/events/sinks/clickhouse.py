@@ -1,18 +1,22 @@
 """ClickHouse by URL: the tables, rollups and inserts of the embedded event store, over its HTTP interface.
 
+Events are kept there as long as the site file says, in tables, single columns and rollups, as in the embedded store.
+
 Exactly once by the deduplication token of each insert, as long as the table remembers it: the last 1,000 inserts of all
 edges together (`schema.DEDUPLICATION_WINDOW`). Several edges may write to one server.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlencode
 
 from bartizan._native import SpoolBatch
 from bartizan.config.sinks import DATASETS, Clickhouse
-from bartizan.events import schema
 from bartizan.events.event_tables import EventTables
+from bartizan.events.retention import Retention
+from bartizan.events.retention import tables as kept_tables
 from bartizan.events.sinks.contract import FULL_BYTES, FULL_ROWS, SOON_S, SinkFailed
 from bartizan.events.sinks.http import HttpPeer
 from bartizan.events.sinks.secret import reveal
@@ -31,26 +35,41 @@ class ClickhouseSink:
     batch_bytes = FULL_BYTES
     pause_s = SOON_S
 
-    def __init__(self, settings: Clickhouse) -> None:
+    def __init__(self, settings: Clickhouse, retention: Callable[[], Retention]) -> None:
+        self._retention = retention
+        self._kept: Retention | None = None
         self._datasets = frozenset(settings.datasets or DATASETS)
         self._peer = HttpPeer(settings.url, ca_file=settings.ca_file, timeout_s=float(settings.timeout_s))
         self._headers = {"X-ClickHouse-User": settings.user}
         if settings.password is not None:
             self._headers["X-ClickHouse-Key"] = reveal(settings.password)
         try:
-            self._tables = EventTables(self._run, schema.RETENTION_DAYS, alone=False)
+            self._tables = EventTables(self._run, retention().days, alone=False)
+            self._keep()
         except BaseException:
             self.close()
             raise
 
     def insert(self, batch: SpoolBatch, token: str) -> None:
         """Inserts the rows of the batch into their tables, once per token."""
+        self._keep()
         for statement, block in self._tables.inserts(batch, token, self._datasets):
             self._ask({"query": f"{statement} FORMAT Native"}, block)
 
     def close(self) -> None:
         """Ends the connection."""
         self._peer.close()
+
+    def _keep(self) -> None:
+        """Has the server keep events as long as a policy says that took effect since the last time."""
+        wanted = self._retention()
+        if wanted == self._kept:
+            return
+        for kept in kept_tables():
+            existing = self._run(f"SHOW CREATE TABLE {kept.qualified} FORMAT TSVRaw").decode()
+            for statement in kept.changes(wanted, existing):
+                self._run(statement)
+        self._kept = wanted
 
     def _run(self, statement: str) -> bytes:
         return self._ask({}, statement.encode())

@@ -9,13 +9,16 @@ from typing import assert_never
 from bartizan.config import sinks as settings
 from bartizan.config.sink_findings import missing_library
 from bartizan.events.engine import Engine
+from bartizan.events.retention import Retention
 from bartizan.events.sinks.contract import Sink, SinkFailed
 
 
-def open_sink(sink: settings.Sink, directory: Path, engine: Callable[[], Engine]) -> Sink:
+def open_sink(
+    sink: settings.Sink, directory: Path, engine: Callable[[], Engine], retention: Callable[[], Retention]
+) -> Sink:
     """The sink of those settings, which keeps what it must know in `directory`. Raises SinkFailed.
 
-    `engine` opens the embedded event store.
+    `engine` opens the embedded event store; `retention` says how long events are to be kept, which may change.
     """
     missing = missing_library(sink)
     if missing is not None:
@@ -45,7 +48,7 @@ def open_sink(sink: settings.Sink, directory: Path, engine: Callable[[], Engine]
         case settings.Clickhouse():
             from bartizan.events.sinks.clickhouse import ClickhouseSink
 
-            return ClickhouseSink(sink)
+            return ClickhouseSink(sink, retention)
         case settings.S3():
             from bartizan.events.sinks.s3 import S3Sink
 
