@@ -18,7 +18,9 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -171,7 +173,82 @@ def rules_words() -> Iterator[str]:
     yield from (f"{function.name}(" for function in reference.functions())
 
 
+BODIES = {
+    "body_json": (
+        (b"", b'{"a":[{"b":"\\u00e9\\ud83d\\ude00"},-1.5e+3,true,null,[]],"c":{"d":{"e":"f"}}}'),
+        (b"", b'"\\"\\\\\\/\\b\\f\\n\\r\\t"'),
+    ),
+    "body_multipart": (
+        (
+            b"multipart/form-data; boundary=x",
+            (
+                b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n'
+                b'--x\r\nContent-Disposition: form-data;\r\n name=c; filename="d\\"e"; filename*=utf-8\'\'%64\r\n'
+                b"Content-Type: text/plain\r\n\r\nf\n--y\r\n--x--\r\n"
+            ),
+        ),
+        (
+            b'multipart/form-data; boundary = "x"',
+            b"before\n--x\nContent-Disposition: form-data; name='a'\n\nb\n--x--\nafter",
+        ),
+    ),
+    "body_urlencoded": ((b"", b"a=1&b%5B%5D=%3Cc%3e+d&&e&=f&g=%zz%4"),),
+    "body_xml": (
+        (
+            b"//b",
+            b"<?xml version='1.0' encoding=\"utf-8\"?><!DOCTYPE a><a b='&lt;'><b>c&#x41;</b><![CDATA[d]]><?e f?></a>",
+        ),
+        (b"/a//@*", b"<p:a xmlns:p='u' xmlns='v' p:b='c'><!-- d --><e xml:lang='f'/>\r\n</p:a>"),
+        (b"//a/text()", b"<a>b<c/>d</a>"),
+    ),
+}
+"""Bodies with the line that a target takes before one: the content type of a form, a query for XML."""
+SUITE = Path("go/pkg/mod/github.com/corazawaf/coraza-coreruleset/v4@v4.25.0/tests")
+"""The regression suite of CRS where Go keeps its modules. It is not ours to keep: `CRS_TESTS` names another folder."""
+
+
+def suite_bodies() -> Iterator[tuple[str, bytes, bytes]]:
+    """The target, the content type and the body of each test of the suite that has one, if the suite is there."""
+    folder = Path(os.environ.get("CRS_TESTS", Path.home() / SUITE))
+    kinds = {"json": "body_json", "multipart/": "body_multipart", "xml": "body_xml", "urlencoded": "body_urlencoded"}
+    for file in sorted(folder.glob("*/*.yaml")):
+        for stage in re.split(r"^ *- (?:stage|input):", file.read_text(), flags=re.MULTILINE)[1:]:
+            written = re.search(r"^ *Content-Type: *(.*)$", stage, re.MULTILINE | re.IGNORECASE)
+            block = re.search(r"^( *)data: (?:\|-?\n((?:\1 +.*\n|\n)*)|(.+))", stage, re.MULTILINE)
+            if block is None:
+                continue
+            lines = unquoted(block[3]) if block[3] else re.sub(rf"^{block[1]}  ", "", block[2], flags=re.MULTILINE)
+            content_type = unquoted(written[1]) if written else "application/x-www-form-urlencoded"
+            for word, target in kinds.items():
+                if word in content_type.lower():
+                    yield target, content_type.encode(), lines.encode()
+                    break
+
+
+def unquoted(value: str) -> str:
+    """A scalar of YAML on one line; what only looks quoted stays as it is, since any text is a seed."""
+    value = value.strip()
+    if value.startswith('"'):
+        with suppress(ValueError):
+            return str(json.loads(value, strict=False))
+    return value[1:-1].replace("''", "'") if value[:1] == value[-1:] == "'" else value
+
+
+def body_seeds(target: str) -> Iterator[bytes]:
+    """The bodies for a target: ours, then those of the suite."""
+    takes_line = target in {"body_multipart", "body_xml"}
+    for first, body in BODIES[target]:
+        yield first + b"\n" + body if takes_line else body
+    for known, content_type, body in suite_bodies():
+        if known == target == "body_multipart":
+            yield content_type + b"\n" + body
+            yield content_type + b"\n" + body.replace(b"\n", b"\r\n")
+        elif known == target:
+            yield b"//@*\n" + body if takes_line else body
+
+
 SEEDS: dict[str, Callable[[], Iterable[bytes]]] = {
+    **{target: partial(body_seeds, target) for target in BODIES},
     "client_hello": lambda: (*fingerprint_cases("client_hello.txt"), HELLO_EXTENSIONS),
     "h2_preface": lambda: fingerprint_cases("h2_preface.txt"),
     "http1_request": lambda: http1_cases("requests.toml", "request"),

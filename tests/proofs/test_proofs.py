@@ -86,6 +86,44 @@ def test_the_seeds_of_the_rules_are_the_hand_written_cases() -> None:
     assert any(seed.startswith(b"5@to_string(5)\0") for seed in evaluator)
 
 
+def test_the_seeds_of_bodies_are_ours_and_those_of_the_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRS_TESTS", str(tmp_path))
+    (ours,) = fuzz()["SEEDS"]["body_urlencoded"]()
+    assert ours.startswith(b"a=1&")
+    (tmp_path / "REQUEST-920").mkdir()
+    (tmp_path / "REQUEST-920" / "920120.yaml").write_text(SUITE)
+    seeds = {target: list(fuzz()["SEEDS"][target]()) for target in ("body_json", "body_multipart", "body_urlencoded")}
+    assert seeds["body_json"][-1] == b'{"a": "\\n"}'
+    assert seeds["body_urlencoded"] == [ours, b"it's=1"]
+    form = b'--x\nContent-Disposition: form-data; name="a"\n\n  b\n--x--\n'
+    line = b"multipart/form-data; boundary=x\n"
+    assert seeds["body_multipart"][-2:] == [line + form, line + form.replace(b"\n", b"\r\n")]
+
+
+SUITE = """
+tests:
+  - test_id: 1
+    stages:
+      - input:
+          headers:
+            Content-Type: "multipart/form-data; boundary=x"
+          data: |
+            --x
+            Content-Disposition: form-data; name="a"
+
+              b
+            --x--
+          version: "HTTP/1.1"
+      - input:
+          headers:
+            Content-Type: application/json
+          data: "{\\"a\\": \\"\\\\n\\"}"
+      - input:
+          uri: "/"
+          data: 'it''s=1'
+"""
+
+
 def test_the_dictionary_of_the_rules_has_every_name(tmp_path: Path) -> None:
     words = fuzz()["write_dictionary"]("rules_parser", tmp_path / "words").read_text().splitlines()
     assert {'"http.host"', '"regex_replace("', '" strict wildcard "'} <= set(words)

@@ -90,7 +90,7 @@ impl Parser<'_> {
                 let Some(open) = self.open.last_mut() else {
                     return match self.next() {
                         None => Ok(()),
-                        Some(_) => Err(self.wrong("JSON: something follows the document")),
+                        Some(_) => Err(self.wrong("something follows the document")),
                     };
                 };
                 self.path.truncate(open.name);
@@ -105,7 +105,7 @@ impl Parser<'_> {
                         self.at += 1;
                         self.open.pop();
                     }
-                    _ => return Err(self.wrong("JSON: neither a comma nor the end of an object or array")),
+                    _ => return Err(self.wrong("neither a comma nor the end of an object or array")),
                 }
             }
         }
@@ -121,13 +121,13 @@ impl Parser<'_> {
             Some(b't') => self.literal(b"true", b"true"),
             Some(b'f') => self.literal(b"false", b"false"),
             Some(b'n') => self.literal(b"null", b""),
-            _ => Err(self.wrong("JSON: no value")),
+            _ => Err(self.wrong("no value")),
         }
     }
 
     fn open(&mut self, kind: Kind, closing: u8) -> Result<bool, Error> {
         if self.open.len() >= self.limits.json_depth {
-            return Err(self.wrong("JSON: nested deeper than SecRequestBodyJsonDepthLimit allows"));
+            return Err(self.wrong("nested deeper than SecRequestBodyJsonDepthLimit allows"));
         }
         self.at += 1;
         if self.next() == Some(closing) {
@@ -170,7 +170,7 @@ impl Parser<'_> {
     /// Reads the name of a member and its colon.
     fn member(&mut self) -> Result<(), Error> {
         if self.next() != Some(b'"') {
-            return Err(self.wrong("JSON: no name of a member"));
+            return Err(self.wrong("no name of a member"));
         }
         self.path.push(b'.');
         let (after, found) = unescape(self.text, self.at + 1, self.path);
@@ -182,7 +182,7 @@ impl Parser<'_> {
         self.at = after;
         found?;
         if self.next() != Some(b':') {
-            return Err(self.wrong("JSON: no colon behind the name of a member"));
+            return Err(self.wrong("no colon behind the name of a member"));
         }
         self.at += 1;
         Ok(())
@@ -225,14 +225,14 @@ impl Parser<'_> {
         let rest = &self.text[self.at..];
         let count = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
         self.at += count;
-        if count > 0 { Ok(()) } else { Err(self.wrong("JSON: a number has no digit")) }
+        if count > 0 { Ok(()) } else { Err(self.wrong("a number has no digit")) }
     }
 
     fn literal(&mut self, written: &[u8], value: &[u8]) -> Result<bool, Error> {
         let same = self.text[self.at..].iter().zip(written).take_while(|(byte, known)| byte == known).count();
         self.at += same;
         if same < written.len() {
-            return Err(self.wrong("JSON: neither true, false nor null"));
+            return Err(self.wrong("neither true, false nor null"));
         }
         self.check_room()?;
         self.arguments.push(self.path, value);
@@ -244,7 +244,7 @@ impl Parser<'_> {
             return Err(self.wrong(TOO_MANY_ARGUMENTS));
         }
         if self.arguments.size() + self.path.len() > self.room {
-            return Err(self.wrong("JSON: names and values are many times as long as the body"));
+            return Err(self.wrong("names and values are many times as long as the body"));
         }
         Ok(())
     }
@@ -276,19 +276,19 @@ fn unescape(text: &[u8], at: usize, out: &mut Vec<u8>) -> (usize, Result<(), Err
         if plain.iter().fold(u8::MAX, |least, byte| least.min(*byte)) < b' ' {
             let before = plain.iter().take_while(|byte| **byte >= b' ').count();
             out.extend_from_slice(plain);
-            return (at + before, Err(Error::new("JSON: a control character in a string", at + before)));
+            return (at + before, Err(Error::new("a control character in a string", at + before)));
         }
         out.extend_from_slice(plain);
         at += plain.len();
         if length.is_none() {
-            return (at, Err(Error::new("JSON: a string has no end", at)));
+            return (at, Err(Error::new("a string has no end", at)));
         }
         if text[at] == b'"' {
             return (at + 1, Ok(()));
         }
         match escape(&text[at + 1..], out) {
             Ok(used) => at += 1 + used,
-            Err(known) => return (at, Err(Error::new("JSON: an escape that is none", at + 1 + known))),
+            Err(known) => return (at, Err(Error::new("an escape that is none", at + 1 + known))),
         }
     }
 }
@@ -383,7 +383,7 @@ mod tests {
         }
         for (number, at) in [("-", 1), ("01", 1), ("1.", 2), ("1.e1", 2), ("1e", 2), ("1e+", 3), (".1", 0), ("+1", 0)] {
             let error = read(number).1;
-            assert!(error.starts_with("JSON: ") && error.ends_with(&format!(" at byte {at}")), "{number}: {error}");
+            assert!(error.ends_with(&format!(" at byte {at}")), "{number}: {error}");
         }
     }
 
@@ -423,20 +423,20 @@ mod tests {
             (r#"{"a":1} x"#, "something follows the document at byte 8"),
             (r#"{"a":1}{"#, "something follows the document at byte 7"),
         ] {
-            assert_eq!(read(text), (kept.clone(), format!("JSON: {error}")), "{text}");
+            assert_eq!(read(text), (kept.clone(), error.to_owned()), "{text}");
         }
         for (text, error) in [
             ("", "no value at byte 0"),
             ("test", "neither true, false nor null at byte 1"),
             ("'a'", "no value at byte 0"),
         ] {
-            assert_eq!(read(text), (vec![], format!("JSON: {error}")), "{text}");
+            assert_eq!(read(text), (vec![], error.to_owned()), "{text}");
         }
         let half = read(r#"{"a":"1\q"#);
-        assert_eq!(half, (kept, "JSON: an escape that is none at byte 8".to_owned()), "half a string is shown");
+        assert_eq!(half, (kept, "an escape that is none at byte 8".to_owned()), "half a string is shown");
         assert_eq!(
             read("\"a\nb\""),
-            (pairs(&[("json", "a\nb")]), "JSON: a control character in a string at byte 2".to_owned())
+            (pairs(&[("json", "a\nb")]), "a control character in a string at byte 2".to_owned())
         );
     }
 
@@ -456,7 +456,7 @@ mod tests {
         let mut limits = Limits { json_depth: 2, ..Limits::default() };
         assert_eq!(read_with(b"[[1]]", false, &limits).1, "");
         let deep = read_with(b"[[[1]]]", false, &limits).1;
-        assert_eq!(deep, "JSON: nested deeper than SecRequestBodyJsonDepthLimit allows at byte 2");
+        assert_eq!(deep, "nested deeper than SecRequestBodyJsonDepthLimit allows at byte 2");
         limits.arguments = 2;
         let (arguments, error) = read_with(b"[1,2,3]", false, &limits);
         assert_eq!(arguments.len(), 2);

@@ -84,7 +84,7 @@ pub struct Source<'b> {
     pub is_cut: bool,
 }
 
-/// What is wrong with a body: the value of `REQBODY_ERROR_MSG`.
+/// What is wrong with a body: the value of `REQBODY_PROCESSOR_ERROR_MSG`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error {
     reason: &'static str,
@@ -232,10 +232,7 @@ mod tests {
 
         read(&mut body, Processor::Xml, "text/xml", b"<a>b");
         assert_eq!((arguments(&body), body.document().is_empty()), (vec![], false));
-        assert_eq!(
-            body.error().map(|error| error.to_string()).as_deref(),
-            Some("XML: an element has no end at byte 4")
-        );
+        assert_eq!(body.error().map(|error| error.to_string()).as_deref(), Some("an element has no end at byte 4"));
 
         read(&mut body, Processor::Json, "application/json", b"");
         assert!(body.error().is_none() && body.document().is_empty(), "an empty body is none");

@@ -189,7 +189,7 @@ impl Form {
         let body = source.bytes;
         let mut found = self.next_delimiter(scan, body, 0);
         if found.is_none() && !source.is_cut {
-            self.wrong("multipart: no delimiter is in the body", 0);
+            self.wrong("no delimiter is in the body", 0);
         }
         self.flags.data_before = found.map_or(!source.is_cut, |first| first.line > 0);
         let mut is_closed = false;
@@ -232,7 +232,7 @@ impl Form {
             }
         }
         if !source.is_cut && !is_closed {
-            self.wrong("multipart: no closing delimiter ends the body", body.len());
+            self.wrong("no closing delimiter ends the body", body.len());
         }
     }
 
@@ -275,7 +275,7 @@ impl Form {
                 self.flags.boundary_quoted && text.strip_prefix(b"\"").is_some_and(|text| text.starts_with(boundary));
             let blank = text.iter().take_while(|byte| is_space(**byte)).count();
             if quoted || (blank > 0 && text[blank..].starts_with(boundary)) {
-                self.wrong("multipart: quotes or blanks are before a boundary", line);
+                self.wrong("quotes or blanks are before a boundary", line);
             }
             let is_half = scan.is_cut && boundary.starts_with(text);
             if !is_half && !matches!(text.first(), None | Some(b'\n')) {
@@ -290,12 +290,12 @@ impl Form {
             [b'\n', ..] => 1,
             [b'\r', b'\n', ..] => 2,
             _ => {
-                self.wrong("multipart: something follows a boundary in its line", line);
+                self.wrong("something follows a boundary in its line", line);
                 return None;
             }
         };
         if blanks > 0 {
-            self.wrong("multipart: blanks follow a boundary", line);
+            self.wrong("blanks follow a boundary", line);
         }
         self.flags.lf_line |= ending == 1;
         self.flags.crlf_line |= ending == 2;
@@ -349,7 +349,7 @@ impl Form {
         self.flags.header_folding = true;
         self.flags.invalid_header_folding |= text[..blanks].iter().any(|byte| !matches!(byte, b' ' | b'\t'));
         if self.headers.len() == first {
-            self.wrong("multipart: a line continues a header where there is none", at);
+            self.wrong("a line continues a header where there is none", at);
             return;
         }
         self.check_header(text, at);
@@ -358,7 +358,7 @@ impl Form {
             self.bytes.extend_from_slice(&text[blanks..]);
             *end = self.bytes.len() as u32;
             if (*end - *start) as usize > HEADER_BYTES {
-                self.wrong("multipart: a header is too long", at);
+                self.wrong("a header is too long", at);
             }
         }
     }
@@ -366,20 +366,20 @@ impl Form {
     fn push_header(&mut self, first: usize, part: u32, text: &[u8], at: usize) {
         self.check_header(text, at);
         let Some(colon) = memchr(b':', text) else {
-            self.wrong("multipart: a header has no colon", at);
+            self.wrong("a header has no colon", at);
             return;
         };
         let name = &text[..colon];
         if name.is_empty() {
-            self.wrong("multipart: a header has no name", at);
+            self.wrong("a header has no name", at);
         } else if !name.iter().all(|byte| matches!(byte, b'!'..=b'~')) {
-            self.wrong("multipart: the name of a header has a byte that none may have", at);
+            self.wrong("the name of a header has a byte that none may have", at);
         }
         let before = &self.headers[first..];
         if before.len() >= HEADERS {
-            self.wrong("multipart: a part has too many headers", at);
+            self.wrong("a part has too many headers", at);
         } else if before.iter().any(|(_, line)| header_name(self.text(*line)).eq_ignore_ascii_case(name)) {
-            self.wrong("multipart: a part has a header twice", at);
+            self.wrong("a part has a header twice", at);
         }
         let line = self.push_bytes(text);
         self.headers.push((part, line));
@@ -387,10 +387,10 @@ impl Form {
 
     fn check_header(&mut self, text: &[u8], at: usize) {
         if text.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
-            self.wrong("multipart: a header has a control character", at);
+            self.wrong("a header has a control character", at);
         }
         if text.len() > HEADER_BYTES {
-            self.wrong("multipart: a header is too long", at);
+            self.wrong("a header is too long", at);
         }
     }
 
@@ -410,10 +410,10 @@ impl Form {
         self.names.push(name);
         if !said.is_there {
             self.flags.invalid_part = true;
-            self.wrong("multipart: a part has no Content-Disposition", at);
+            self.wrong("a part has no Content-Disposition", at);
         } else if name.0 == name.1 {
             self.flags.invalid_part = true;
-            self.wrong("multipart: a part has no name", at);
+            self.wrong("a part has no name", at);
         }
         self.filenames.len() > filenames
     }
@@ -427,7 +427,7 @@ impl Form {
         let text = disposition.trim_ascii();
         let (kind, parameters) = text.split_at(memchr(b';', text).unwrap_or(text.len()));
         if !kind.trim_ascii_end().eq_ignore_ascii_case(b"form-data") {
-            self.wrong("multipart: a Content-Disposition is not form-data", at);
+            self.wrong("a Content-Disposition is not form-data", at);
         }
         let mut rest = parameters;
         while let Some(after) = rest.strip_prefix(b";") {
@@ -440,7 +440,7 @@ impl Form {
     fn parse_parameter<'t>(&mut self, text: &'t [u8], part: u32, at: usize, said: &mut Said) -> &'t [u8] {
         let Some(equals) = text.iter().position(|byte| matches!(byte, b'=' | b';')).filter(|end| text[*end] == b'=')
         else {
-            self.wrong("multipart: a parameter of a Content-Disposition has no value", at);
+            self.wrong("a parameter of a Content-Disposition has no value", at);
             return from_semicolon(text);
         };
         let name = text[..equals].trim_ascii();
@@ -461,7 +461,7 @@ impl Form {
         let after = rest.trim_ascii_start();
         if !after.is_empty() && after[0] != b';' {
             self.flags.invalid_quoting |= is_quoted || matches!(after[0], b'"' | b'\'');
-            self.wrong("multipart: something follows the value of a parameter", at);
+            self.wrong("something follows the value of a parameter", at);
             return from_semicolon(after);
         }
         after
@@ -483,7 +483,7 @@ impl Form {
                     rest = after;
                 }
                 [] => {
-                    self.wrong("multipart: the value of a parameter has no closing quote", at);
+                    self.wrong("the value of a parameter has no closing quote", at);
                     return rest;
                 }
             }
@@ -497,31 +497,31 @@ impl Form {
         if is(b"name") {
             self.flags.invalid_quoting |= memchr(b'\'', self.text(place)).is_some();
             if said.name.is_some() {
-                self.wrong("multipart: a part has two names", at);
+                self.wrong("a part has two names", at);
             }
             said.name.get_or_insert(place);
         } else if is(b"filename") {
             self.flags.invalid_quoting |= memchr(b'\'', self.text(place)).is_some();
             if said.has_filename {
-                self.wrong("multipart: a part has two file names", at);
+                self.wrong("a part has two file names", at);
             }
             said.has_filename = true;
             self.push_filename(part, place);
         } else if is(b"filename*") {
             self.flags.invalid_quoting |= is_quoted;
             if said.has_extended_filename {
-                self.wrong("multipart: a part has two file names", at);
+                self.wrong("a part has two file names", at);
             }
             said.has_extended_filename = true;
             let decoded = self.decode_extended(place, at);
             self.push_filename(part, decoded);
         } else if memchr(b'*', name).is_some() {
-            self.wrong("multipart: a parameter is in pieces or in a character set of its own", at);
+            self.wrong("a parameter is in pieces or in a character set of its own", at);
             if name.len() > 8 && name[..8].eq_ignore_ascii_case(b"filename") {
                 self.push_filename(part, place);
             }
         } else if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
-            self.wrong("multipart: a parameter has a name that none may have", at);
+            self.wrong("a parameter has a name that none may have", at);
         }
     }
 
@@ -539,7 +539,7 @@ impl Form {
         let Some(text) = memchr(b'\'', value)
             .and_then(|first| memchr(b'\'', &value[first + 1..]).map(|second| start + first + second + 2))
         else {
-            self.wrong("multipart: a file name with * has no character set", at);
+            self.wrong("a file name with * has no character set", at);
             return (start as u32, end as u32);
         };
         let (mut from, mut to, mut is_valid) = (text, text, true);
@@ -557,7 +557,7 @@ impl Form {
             "planted: an escape that is none in a file name with a character set, behind another header"
         );
         if !is_valid {
-            self.wrong("multipart: a file name with * has an escape that is none", at);
+            self.wrong("a file name with * has an escape that is none", at);
         }
         self.bytes.truncate(to);
         (text as u32, to as u32)
@@ -566,16 +566,16 @@ impl Form {
     /// Takes the boundary out of a content type and notes what is wrong with it.
     fn set_boundary(&mut self, content_type: &[u8]) {
         if content_type.len() > CONTENT_TYPE_BYTES {
-            self.wrong("multipart: the content type is too long", CONTENT_TYPE_BYTES);
+            self.wrong("the content type is too long", CONTENT_TYPE_BYTES);
             return;
         }
         if !content_type.get(..10).is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/")) {
-            self.wrong("multipart: the content type is another", 0);
+            self.wrong("the content type is another", 0);
             return;
         }
         let media = content_type.iter().position(|byte| *byte == b';' || is_space(*byte)).unwrap_or(content_type.len());
         if media == 10 || !content_type[10..media].iter().all(|byte| is_token(*byte)) {
-            self.wrong("multipart: the content type has no type behind its slash", 10);
+            self.wrong("the content type has no type behind its slash", 10);
         }
         let mut rest = content_type[media..].trim_ascii();
         self.flags.missing_semicolon = !rest.is_empty() && rest[0] != b';';
@@ -588,7 +588,7 @@ impl Form {
             rest = after;
             let Some(equals) = memchr(b'=', parameter) else {
                 if !parameter.trim_ascii().is_empty() {
-                    self.wrong("multipart: a parameter of the content type has no value", at);
+                    self.wrong("a parameter of the content type has no value", at);
                 }
                 continue;
             };
@@ -597,7 +597,7 @@ impl Form {
                 continue;
             }
             if is_known {
-                self.wrong("multipart: the content type has two boundaries", at);
+                self.wrong("the content type has two boundaries", at);
                 continue;
             }
             is_known = true;
@@ -606,7 +606,7 @@ impl Form {
             self.take_boundary(value.trim_ascii(), at);
         }
         if self.delimiter.is_empty() {
-            self.wrong("multipart: the content type has no boundary", content_type.len());
+            self.wrong("the content type has no boundary", content_type.len());
         }
     }
 
@@ -615,7 +615,7 @@ impl Form {
         self.flags.boundary_quoted = quoted.is_some();
         let boundary = quoted.unwrap_or(value);
         if !boundary.iter().all(|byte| is_boundary_character(*byte)) || boundary.ends_with(b" ") {
-            self.wrong("multipart: the boundary has a character that none may have", at);
+            self.wrong("the boundary has a character that none may have", at);
         }
         if !boundary.is_empty() {
             self.delimiter.extend_from_slice(b"--");
@@ -845,11 +845,11 @@ mod tests {
             ("multipart/form-data; form; boundary=x", "a parameter of the content type has no value at byte 20"),
         ] {
             let read = read(content_type, "--x\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n--x--\r\n");
-            assert_eq!(read.error, format!("multipart: {error}"), "{content_type}");
+            assert_eq!(read.error, error, "{content_type}");
             assert!(read.is_strict);
         }
         let long = format!("{FORM}; a={}", "b".repeat(1024));
-        assert_eq!(read(&long, "--x--").error, "multipart: the content type is too long at byte 1024");
+        assert_eq!(read(&long, "--x--").error, "the content type is too long at byte 1024");
     }
 
     #[test]
@@ -877,13 +877,13 @@ mod tests {
     #[test]
     fn a_body_without_its_end_is_an_error_unless_it_was_cut() {
         let body = "--x\r\nContent-Disposition: form-data; name=a\r\n\r\nhal";
-        assert_eq!(read(FORM, body).error, "multipart: no closing delimiter ends the body at byte 50");
+        assert_eq!(read(FORM, body).error, "no closing delimiter ends the body at byte 50");
         let cut = read_with(FORM, body.as_bytes(), true, &Limits::default());
         assert_eq!((cut.arguments, cut.is_strict), (vec![pair("a", "hal")], false));
         let headers = "--x\r\nContent-Disposition: form-data; name=a; filename=b.php";
         let cut = read_with(FORM, headers.as_bytes(), true, &Limits::default());
         assert_eq!((cut.filenames, cut.is_strict), (vec![pair("a", "b.php")], false));
-        assert_eq!(read(FORM, "nothing").error, "multipart: no delimiter is in the body at byte 0");
+        assert_eq!(read(FORM, "nothing").error, "no delimiter is in the body at byte 0");
         assert!(read(FORM, headers).flags.invalid_part);
     }
 
@@ -913,16 +913,16 @@ mod tests {
             ("--y", 2, ""),
             ("a --x", 2, ""),
             ("-----BEGIN", 2, ""),
-            ("--xy", 0, "multipart: something follows a boundary in its line at byte 47"),
-            ("--x--y", 0, "multipart: something follows a boundary in its line at byte 47"),
-            ("-- x", 2, "multipart: quotes or blanks are before a boundary at byte 47"),
+            ("--xy", 0, "something follows a boundary in its line at byte 47"),
+            ("--x--y", 0, "something follows a boundary in its line at byte 47"),
+            ("-- x", 2, "quotes or blanks are before a boundary at byte 47"),
         ] {
             let read = read(FORM, &format!("{start}{line}\r\n--x--\r\n"));
             assert_eq!(read.arguments, [pair("a", line)], "{line}");
             assert_eq!((read.flags.unmatched_boundary, &*read.error), (unmatched, error), "{line}");
         }
         let quoted = read("multipart/form-data; boundary=\"x\"", &format!("{start}--\"x\"\r\n--x--"));
-        assert_eq!(quoted.error, "multipart: quotes or blanks are before a boundary at byte 47");
+        assert_eq!(quoted.error, "quotes or blanks are before a boundary at byte 47");
         let unmatched = read(FORM, &format!("{start}b\r\n--x--\r\n--y"));
         assert_eq!(unmatched.flags.unmatched_boundary, 1, "nothing matches after it");
     }
@@ -931,7 +931,7 @@ mod tests {
     fn blanks_behind_a_boundary_are_an_error_and_it_counts() {
         let read = read(FORM, "--x \r\nContent-Disposition: form-data; name=a\r\n\r\nb\r\n--x--\t\r\n");
         assert_eq!(read.arguments, [pair("a", "b")]);
-        assert_eq!(read.error, "multipart: blanks follow a boundary at byte 0");
+        assert_eq!(read.error, "blanks follow a boundary at byte 0");
     }
 
     #[test]
@@ -943,7 +943,7 @@ mod tests {
         let invalid = read(FORM, "--x\r\nContent-Disposition: form-data;\r\n\u{b}name=a\r\n\r\nb\r\n--x--\r\n");
         assert!(invalid.flags.header_folding && invalid.flags.invalid_header_folding);
         let nothing = read(FORM, "--x\r\n a\r\nContent-Disposition: form-data; name=a\r\n\r\nb\r\n--x--\r\n");
-        assert_eq!(nothing.error, "multipart: a line continues a header where there is none at byte 5");
+        assert_eq!(nothing.error, "a line continues a header where there is none at byte 5");
     }
 
     #[test]
@@ -960,7 +960,7 @@ mod tests {
         ] {
             let body = format!("--x\r\nContent-Disposition: form-data; name=a\r\n{header}\r\n\r\nb\r\n--x--\r\n");
             let read = read(FORM, &body);
-            assert_eq!(read.error, format!("multipart: {error} at byte 45"), "{header}");
+            assert_eq!(read.error, format!("{error} at byte 45"), "{header}");
             assert_eq!(read.headers.contains(&pair("a", header)), shown, "{header}");
             assert_eq!(read.arguments, [pair("a", "b")], "{header}");
         }
@@ -972,9 +972,9 @@ mod tests {
     #[test]
     fn a_part_without_a_name_is_an_argument_without_one() {
         for (header, error) in [
-            ("Content-Type: a", "multipart: a part has no Content-Disposition at byte 24"),
-            ("Content-Disposition: form-data", "multipart: a part has no name at byte 39"),
-            ("Content-Disposition: form-data; name=\"\"", "multipart: a part has no name at byte 48"),
+            ("Content-Type: a", "a part has no Content-Disposition at byte 24"),
+            ("Content-Disposition: form-data", "a part has no name at byte 39"),
+            ("Content-Disposition: form-data; name=\"\"", "a part has no name at byte 48"),
         ] {
             let read = read(FORM, &format!("--x\r\n{header}\r\n\r\nb\r\n--x--\r\n"));
             assert_eq!((read.arguments, read.error), (vec![pair("", "b")], error.to_owned()), "{header}");
@@ -1021,7 +1021,7 @@ mod tests {
         ] {
             let read = disposition(&format!("form-data; {written}"));
             assert_eq!(read.filenames.len(), 2, "{written}");
-            assert_eq!(read.error.split(" at byte").next(), Some(&*format!("multipart: {error}")), "{written}");
+            assert_eq!(read.error.split(" at byte").next(), Some(error), "{written}");
         }
         let quoted = disposition("form-data; name=a; filename*=\"utf-8''c%2ephp\"");
         assert_eq!((quoted.filenames, quoted.flags.invalid_quoting), (vec![pair("a", "c.php")], true));
@@ -1041,7 +1041,7 @@ mod tests {
             ("form-data; name=a b", "something follows the value of a parameter"),
         ] {
             let read = disposition(written);
-            assert_eq!(read.error, format!("multipart: {error} at byte {}", 30 + written.len()), "{written}");
+            assert_eq!(read.error, format!("{error} at byte {}", 30 + written.len()), "{written}");
             assert_eq!(read.arguments.len(), 1, "{written}");
         }
     }
