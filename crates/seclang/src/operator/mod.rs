@@ -9,6 +9,7 @@
 mod address;
 mod capture;
 mod gate;
+mod injection;
 mod number;
 pub mod pattern;
 mod phrase;
@@ -229,8 +230,8 @@ impl Operator {
             Question::Verified(verifier, pattern) => {
                 pattern.any(value, scratch, captures, |found| verifier.holds(found))
             }
-            Question::SqlInjection => text::is_sql_injection(value, captures),
-            Question::CrossSiteScripting => libinjectionrs::detect_xss(value).is_injection(),
+            Question::SqlInjection => is_sql_injection(value, captures),
+            Question::CrossSiteScripting => injection::is_script(value),
             Question::Always => true,
             Question::Never => false,
         }
@@ -261,6 +262,15 @@ impl Question {
             }
         }
     }
+}
+
+/// libinjection's verdict; its fingerprint is the capture.
+fn is_sql_injection(value: &[u8], captures: Option<&mut Captures>) -> bool {
+    let found = injection::fingerprint(value);
+    if let (Some(captures), Some(found)) = (captures, &found) {
+        captures.say(found.as_bytes());
+    }
+    found.is_some()
 }
 
 fn has_macro(argument: &[u8]) -> bool {

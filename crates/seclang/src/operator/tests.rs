@@ -278,3 +278,50 @@ fn names_are_read_in_any_case_and_others_refused() {
     }
     assert!(holds("unconditionalMatch", "", "") && !holds("noMatch", "", ""));
 }
+
+#[test]
+fn injections_are_read_as_libinjection_reads_them() {
+    for (value, fingerprint) in [
+        ("1' or '1'='1", "s&sos"),
+        ("1 union select 1,2--", "1UE1c"),
+        ("-1 union all select null", "1UEv"),
+        ("a' and sleep(5)#", "s&f(1"),
+        ("\" or \"\"=\"", "s&sos"),
+        ("1;drop table x", "1;Tnn"),
+        ("1 /*! or 1=1 */", "X"),
+        ("1' into outfile '\\\\x", "sks"),
+        ("@@\0where a/**/", "vknc"),
+        ("1 or user(1)", ""),
+        ("x'41' or 1=1", "1&1"),
+        ("a;b;{``", "X"),
+        ("$a$ b $a$ or 1=1--", "s&1c"),
+    ] {
+        let found = captured("detectSQLi", "", value);
+        assert!(found.len() <= 1, "{value}");
+        assert_eq!(found.first().map_or("", String::as_str), fingerprint, "{value}");
+    }
+    for value in ["", "it's a sentence", "1 union", "a -- b", "foo and 17", "select a book", "O'Brien", "1-2-3"] {
+        assert!(!holds("detectSQLi", "", value), "{value}");
+    }
+    for value in [
+        "<script>",
+        "<SC\0RIPT x>",
+        "<a href=\"java&#x73;cript:x\">",
+        "<a href=\" \x01data:x\">",
+        "' onclick=x",
+        "x\0style=y",
+        "` onfocus=z",
+        "<!doctype x>",
+        "<!--[if x]>",
+        "<%import x`%>",
+        "<svg/onload=x",
+        "<x xmlns:a=b>",
+        "<x attributename=href>",
+        "</script",
+    ] {
+        assert!(holds("detectXSS", "", value), "{value}");
+    }
+    for value in ["", "a < b", "<b>bold</b>", "<a href=\"https://example.com/\">", "on=1", "x=\"y\""] {
+        assert!(!holds("detectXSS", "", value), "{value}");
+    }
+}

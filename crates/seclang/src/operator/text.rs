@@ -1,9 +1,7 @@
 //! Questions about a text as it stands.
 
-use libinjectionrs::{SqliFlags, SqliState};
 use memchr::{memchr_iter, memmem};
 
-use super::Captures;
 use crate::bytes::ByteSet;
 use crate::transform::hex_pair;
 
@@ -38,15 +36,4 @@ pub(super) fn contains_word(text: &[u8], word: &[u8]) -> bool {
 /// Whether a `%` has no two hexadecimal digits behind it.
 pub(super) fn has_bad_percent(text: &[u8]) -> bool {
     memchr_iter(b'%', text).any(|at| hex_pair(&text[at + 1..]).is_none())
-}
-
-/// libinjection's verdict; its fingerprint is the capture.
-pub(super) fn is_sql_injection(value: &[u8], captures: Option<&mut Captures>) -> bool {
-    let mut state = SqliState::new(value, SqliFlags::FLAG_NONE);
-    let found = state.detect();
-    if let Some(captures) = captures.filter(|_| found) {
-        let length = state.fingerprint.iter().position(|&byte| byte == 0).unwrap_or(state.fingerprint.len());
-        captures.say(&state.fingerprint[..length]);
-    }
-    found
 }
