@@ -25,6 +25,7 @@ from bartizan.archive.rows import Lines
 from bartizan.archive.spool import SpoolSource
 from bartizan.archive.store import StoreSource
 from bartizan.cli import app
+from bartizan.events.engine import Limits
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 
@@ -138,6 +139,39 @@ def test_the_store_gives_what_the_spool_gives_in_windows_and_in_order(
         for row in crowded
         if row["EdgeResponseStatus"] == 500 and row["EdgeStartTimestamp"] != START_NS
     )
+
+
+@needs_chdb
+def test_a_window_that_is_too_large_is_halved(
+    state: StateDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = [{**row, "ClientRequestReferer": "x" * 10_000} for row in rows(60, step_ns=1_000_000)]
+    write(state.spool, *(("http_requests", row) for row in long))
+    monkeypatch.setattr(store, "_LIMITS", Limits(result_bytes=150_000))
+    with running(state):
+        eventually(lambda: count(state) == 60, "the rows are in the store")
+        source = StoreSource(state.events_socket)
+        assert [window.rows for window in source.windows(Excerpt())] == [60]
+        assert len(list(source.lines(Excerpt()))) > 4
+        assert export(source, Excerpt(), tmp_path / "all.ndjson", "ndjson", told).rows == 60
+        monkeypatch.setattr(store, "_LIMITS", Limits(result_bytes=5_000))
+        with pytest.raises(Failure, match="the answer is larger than 0 MB"):
+            export(source, Excerpt(), tmp_path / "one.ndjson", "ndjson", told)
+    found = ndjson(tmp_path / "all.ndjson")
+    assert [row["RayID"] for row in found] == [row["RayID"] for row in long]
+    assert not (tmp_path / "one.ndjson").exists()
+
+
+def test_what_is_damaged_in_the_spool_is_said(
+    spool: SpoolSource, state: StateDirectory, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (segment,) = state.spool.glob("*.spool")
+    content = bytearray(segment.read_bytes())
+    content[content.index(b"/p/51"[:4], len(content) // 2)] ^= 1
+    segment.write_bytes(content)
+    assert export(spool, Excerpt(), tmp_path / "a.ndjson", "ndjson", told).rows == 99
+    (said,) = caplog.messages
+    assert "is damaged and left out" in said
 
 
 class Broken(SpoolSource):

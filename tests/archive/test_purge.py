@@ -175,7 +175,11 @@ def test_files_of_sinks_keep_the_other_rows(state: StateDirectory, tmp_path: Pat
     target = tmp_path / "export"
     files = {"type": "files", "dir": str(target), "every_s": 0.01, **form}
     name_sinks(
-        state, files=files, log={"type": "syslog", "address": "127.0.0.1:1"}, chdb={"type": "chdb", "enabled": False}
+        state,
+        files=files,
+        log={"type": "syslog", "address": "127.0.0.1:1"},
+        lines={"type": "access_log", "file": str(tmp_path / "access.log")},
+        chdb={"type": "chdb", "enabled": False},
     )
     write(state.spool, *made, segment_bytes=20_000)
     with running(state):
@@ -190,7 +194,11 @@ def test_files_of_sinks_keep_the_other_rows(state: StateDirectory, tmp_path: Pat
     places = {place.name: place for place in done.places}
     rows = sum(is_meant(*row, wanted) for row in made)
     assert places[f"the files of sink files in {target}"] == Place(f"the files of sink files in {target}", rows)
-    assert places["sink log (syslog)"].left == "what it was sent is beyond reach: delete it where sink log sends them"
+    beyond = "what it was sent is beyond reach: delete it where this sink sends events"
+    assert places["sink log (syslog)"] == Place("sink log (syslog)", elsewhere=beyond)
+    lines = f"its lines are in {tmp_path}/access.log, which is not changed while it is written: rotate and remove that"
+    assert places["sink lines (access_log)"] == Place("sink lines (access_log)", left=lines)
+    assert not done.is_complete
     assert sum(looked) == before
     assert CLIENT not in files_of(target)
     assert files_of(target).count("203.0.113.8") >= sum(row["ClientIP"] == "203.0.113.8" for _, row in made)
@@ -324,8 +332,8 @@ def test_a_person_is_asked_and_told(
     assert json.loads(capsys.readouterr().out) == {
         "scope": "events of the client 203.0.113.7",
         "places": [
-            {"name": f"the spool {state.spool}", "rows": 0, "left": ""},
-            {"name": "the event store", "rows": 0, "left": ""},
+            {"name": f"the spool {state.spool}", "rows": 0, "left": "", "elsewhere": ""},
+            {"name": "the event store", "rows": 0, "left": "", "elsewhere": ""},
         ],
         "complete": True,
     }

@@ -45,6 +45,8 @@ class Place(msgspec.Struct):
     """Rows that were deleted."""
     left: str = ""
     """What is there still, and the way to have it gone; empty if nothing is."""
+    elsewhere: str = ""
+    """What it was given and sent on, which no command here can delete; empty if there is nothing of that kind."""
 
 
 class Purged(msgspec.Struct):
@@ -55,7 +57,7 @@ class Purged(msgspec.Struct):
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is left in any place."""
+        """Whether nothing is left in any place of this machine."""
         return not any(place.left for place in self.places)
 
 
@@ -162,8 +164,12 @@ def _of_sink(name: str, sink: Sink, scope: Scope, came: Callable[[int], None]) -
             came(1)
         yield Place(f"the files of sink {name} in {sink.dir}", rows)
         return
-    where = sink.file if isinstance(sink, AccessLog) and sink.file else f"where sink {name} sends them"
-    yield Place(f"sink {name} ({kind})", 0, f"what it was sent is beyond reach: delete it {where}")
+    place = Place(f"sink {name} ({kind})")
+    if isinstance(sink, AccessLog) and sink.file is not None:
+        place.left = f"its lines are in {sink.file}, which is not changed while it is written: rotate and remove that"
+    else:
+        place.elsewhere = "what it was sent is beyond reach: delete it where this sink sends events"
+    yield place
 
 
 def _files_of(sink: Files) -> Iterator[Path]:

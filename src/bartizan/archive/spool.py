@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,8 @@ from bartizan.failure import Failure
 
 _BATCH_ROWS: Final = 8192
 _BATCH_BYTES: Final = 4 * 1024 * 1024
+
+_log = logging.getLogger("bartizan.archive")
 
 
 class SpoolSource(InBatches):
@@ -39,8 +42,12 @@ class SpoolSource(InBatches):
                 return
             reader = SpoolReader(self._directory, "oldest")
             while (batch := reader.next_batch(_BATCH_ROWS, _BATCH_BYTES)) is not None:
+                for trouble in reader.take_troubles():
+                    _log.warning("%s", trouble)
                 if batch.range[1] > segments[-1]:
                     return
                 yield batch
+            for trouble in reader.take_troubles():
+                _log.warning("%s", trouble)
         except OSError as error:
             raise Failure(str(error.args[-1])) from error

@@ -20,8 +20,8 @@ from bartizan.events import control, schema
 from bartizan.events.engine import Limits
 from bartizan.events.tail import Row
 
-WINDOW_ROWS: Final = 32_768
-"""Rows of a window: some 60 MB of JSON with all columns."""
+WINDOW_ROWS: Final = 16_384
+"""Rows of a window: some 20 MB of JSON, 80 MB where every column has a value. One that is too large is halved."""
 
 _UNITS_NS: Final = (60_000_000_000, 1_000_000_000, 1_000_000, 1)
 """A window ends between two of these; where the rows of one do not fit, between two of the next."""
@@ -83,13 +83,27 @@ class StoreSource:
     def _windows_of(self, excerpt: Excerpt, selected: str, output_format: str) -> Iterator[bytes]:
         moment = schema.identifier(excerpt.definition.time)
         for window in self.windows(excerpt):
-            within = [*_condition(excerpt), _within(moment, window.start_ns, window.end_ns)]
-            # In a question of its own, whose names are those of columns and not of what is selected here.
-            rows = f"SELECT * FROM {_from(excerpt, within)} ORDER BY {moment}"  # noqa: S608  a table of ours
-            sql = f"SELECT {selected} FROM ({rows})"  # noqa: S608  columns of ours
-            answer = self._ask(sql, output_format)
-            if answer:
-                yield answer
+            yield from self._rows_of(window, excerpt, moment, selected, output_format)
+
+    def _rows_of(
+        self, window: Window, excerpt: Excerpt, moment: str, selected: str, output_format: str
+    ) -> Iterator[bytes]:
+        start_ns, end_ns, rows = window
+        # In a question of its own, whose names are those of columns and not of what is selected here.
+        within = [*_condition(excerpt), _within(moment, start_ns, end_ns)]
+        inner = f"SELECT * FROM {_from(excerpt, within)} ORDER BY {moment}"  # noqa: S608  a table of ours
+        try:
+            answer = self._ask(f"SELECT {selected} FROM ({inner})", output_format)  # noqa: S608  columns of ours
+        except control.TooLarge:
+            middle_ns = (start_ns + end_ns) // 2
+            if middle_ns == start_ns:
+                raise
+            # Rows are as long as visitors make them.
+            for half in (Window(start_ns, middle_ns, rows), Window(middle_ns, end_ns, rows)):
+                yield from self._rows_of(half, excerpt, moment, selected, output_format)
+            return
+        if answer:
+            yield answer
 
     def windows(self, excerpt: Excerpt) -> Iterator[Window]:
         """Windows that have all rows of the excerpt, in the order of time."""

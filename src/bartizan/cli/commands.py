@@ -427,7 +427,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "Deletes the events from before a moment, of a zone or of a client (a request to be forgotten): from the "
         "spool, the event store with its rollups, the files of sinks and the rows that sinks refused. Says what was "
         "deleted, and what is beyond reach or still in use. The audit log has it first, without the client's address. "
-        "Exit code 0: nothing is left here; 1: something is, which the output names.",
+        "Exit code 0: nothing is left on this machine; 1: something is, which the output names.",
         (
             "bartizan events purge --client 203.0.113.7",
             "bartizan events purge --before 90d --zone shop --yes --json",

@@ -113,7 +113,7 @@ def purge(
     purging.check_address(wanted, installation)
     if not yes:
         _confirm(wanted, installation)
-    with progressing("looking through the files of sinks", purging.files(installation)) as came:
+    with progressing("deleting, and looking through the files of sinks", purging.files(installation)) as came:
         purged = purging.purge(wanted, installation, author=author(), came=came)
     if json:
         report = {**msgspec.structs.asdict(purged), "complete": purged.is_complete}
@@ -121,8 +121,8 @@ def purge(
     else:
         for place in purged.places:
             sys.stdout.write(f"{place.name}: {place.rows:,} row{'' if place.rows == 1 else 's'} deleted\n")
-            if place.left:
-                sys.stdout.write(f"  {place.left}\n")
+            for more in filter(None, (place.left, place.elsewhere)):
+                sys.stdout.write(f"  {more}\n")
     return 0 if purged.is_complete else 1
 
 

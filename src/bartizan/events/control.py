@@ -6,6 +6,7 @@
 {"command": "status"}                                                        ─► {"ok": true, "status": {...}}
 {"command": "stop"}                                                          ─► {"ok": true}
 what went wrong                                                              ─► {"ok": false, "error": "..."}
+  of a query, asked for in parts, may succeed: "too_large": true
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ _MARGIN_S: Final = 10.0
 _INSERT_S: Final = 120.0
 _PURGE_S: Final = 24 * 3600.0
 """All parts of the store may have to be written anew."""
+
+
+class TooLarge(Failure):
+    """The answer to a query was too large, or took too much memory; parts of it may not be."""
 
 
 class Request(msgspec.Struct, omit_defaults=True):
@@ -108,5 +113,6 @@ def _ask(socket_file: Path, request: Request, timeout_s: float) -> tuple[Message
         raise Failure(f"no event owner is running at {socket_file}; `bartizan up` starts it")
     reply, body = answer
     if not reply.get("ok"):
-        raise Failure(str(reply.get("error", f"the event owner at {socket_file} refused and did not say why")))
+        refused = TooLarge if reply.get("too_large") is True else Failure
+        raise refused(str(reply.get("error", f"the event owner at {socket_file} refused and did not say why")))
     return reply, body

@@ -55,6 +55,13 @@ class QueryRefused(Exception):  # noqa: N818  the text says what was refused and
     """The statement is not run, or stopped at a limit, or is wrong; the message is for who wrote it."""
 
 
+class AnswerTooLarge(QueryRefused):
+    """It stopped because of how much there was to answer: asked for in parts, it may be answered."""
+
+
+_TOO_LARGE: Final = ("(MEMORY_LIMIT_EXCEEDED)", "(TOO_MANY_ROWS_OR_BYTES)")
+
+
 def installed() -> bool:
     """Whether chDB could be opened, without importing it."""
     return importlib.util.find_spec("chdb") is not None
@@ -163,7 +170,9 @@ class Engine:
                 connection.query(setting)
             answer: bytes = connection.query(sql.rstrip().rstrip(";"), output_format).bytes() or b""
         except (RuntimeError, self._chdb.ChdbError) as error:
-            raise QueryRefused(_explanation(_reason(error), limits)) from error
+            reason = _reason(error)
+            refused = AnswerTooLarge if any(name in reason for name in _TOO_LARGE) else QueryRefused
+            raise refused(_explanation(reason, limits)) from error
         finally:
             with self._opening:
                 connection.close()

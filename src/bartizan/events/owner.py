@@ -20,7 +20,7 @@ from bartizan.control import ControlServer, Message
 from bartizan.durable import replace
 from bartizan.events.control import Request, Status
 from bartizan.events.deliveries import Deliveries
-from bartizan.events.engine import MISSING, Engine, QueryRefused, installed
+from bartizan.events.engine import MISSING, AnswerTooLarge, Engine, QueryRefused, installed
 from bartizan.events.imports import Imports
 from bartizan.events.location import retention, spool_directory
 from bartizan.events.purging import Scope
@@ -196,5 +196,7 @@ class Owner:
             return {"ok": False, "error": SWITCHED_OFF if installed() else MISSING}
         try:
             return {"ok": True}, self.engine.query(request.sql, request.format, request.limits)
+        except AnswerTooLarge as refused:
+            return {"ok": False, "error": str(refused), "too_large": True}
         except QueryRefused as refused:
             return {"ok": False, "error": str(refused)}
