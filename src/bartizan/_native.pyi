@@ -35,6 +35,7 @@ __all__ = [
     "metrics_table",
     "parse_toml",
     "phases_table",
+    "purge_spool",
     "secret_names_table",
 ]
 
