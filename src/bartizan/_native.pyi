@@ -15,6 +15,8 @@ __all__ = [
     "SpoolWriter",
     "TomlSpans",
     "TomlSyntaxError",
+    "WafRules",
+    "WafRulesRefused",
     "absent_fields_table",
     "absent_functions_table",
     "actions_table",
@@ -36,6 +38,7 @@ __all__ = [
     "parse_toml",
     "phases_table",
     "purge_spool",
+    "request_refusal",
     "secret_names_table",
 ]
 
@@ -388,3 +391,45 @@ def diagnose_expression(source: str, phase: str, lists: list[tuple[str, str, lis
 
 def format_expression(source: str) -> str:
     """The canonical form of an expression, whatever it names. Raises ExpressionRefused for what is none."""
+
+class WafRulesRefused(ValueError):  # noqa: N818  it is the rules that are wrong
+    """Rules cannot be loaded; its argument is a list of all that is wrong: file, line, message."""
+
+@final
+class WafRules:
+    """A rule set of the ModSecurity rule language. Threads may share it; each inspection releases the GIL."""
+
+    def __new__(
+        cls, text: bytes, name: str, folder: str | PathLike[str], detect_only: bool, scores: Sequence[str]
+    ) -> WafRules:
+        """Loads rules given as text, with all that they include; raises `WafRulesRefused`.
+
+        `name` is what the text is called in messages, `folder` where its includes and data files are. With
+        `detect_only` nothing is interrupted, without it all that says so is: `SecRuleEngine` of the files is not asked.
+        `scores` are the names in `TX` whose numbers verdicts tell.
+        """
+
+    def notes(self) -> list[tuple[str, int, str]]:
+        """What of the files has no effect: file, line, why."""
+
+    def rules(self) -> list[tuple[int, int, list[str], str, int]]:
+        """Each rule: number, phase, tags, file and line."""
+
+    def inspect(
+        self,
+        request: bytes,
+        response: bytes | None,
+        client: str,
+        server: str,
+        protocol: str | None,
+        request_id: str,
+    ) -> bytes:
+        """Runs the rules over messages of HTTP/1.1; returns a JSON object.
+
+        Its keys are `interruption` and `would_interrupt` (`rule`, `action`, `status`, `location`), `matches` and
+        `scores`. `client` and `server` are addresses with ports; `protocol` stands in the place of the request's own.
+        Messages are taken apart and not judged: `request_refusal` says what the edge would refuse.
+        """
+
+def request_refusal(request: bytes) -> tuple[int, str, str] | None:
+    """Why the edge would refuse a message of HTTP/1.1 before any rule sees it: status, name, reason; None if not."""

@@ -13,6 +13,7 @@ mod rules;
 mod spool;
 mod tables;
 mod toml;
+mod waf;
 
 #[pymodule]
 mod _native {
@@ -35,4 +36,6 @@ mod _native {
     };
     #[pymodule_export]
     use super::toml::{TomlSpans, TomlSyntaxError, parse_toml};
+    #[pymodule_export]
+    use super::waf::{WafRules, WafRulesRefused, request_refusal};
 }

@@ -1,0 +1,19 @@
+r"""The web application firewall: rule sets in the ModSecurity rule language, such as the OWASP Core Rule Set.
+
+    from bartizan import waf
+
+    rules = waf.RuleSet.load("/usr/share/modsecurity-crs", paranoia_level=2)
+    verdict = rules.inspect(b"GET /?id=1'+OR+'1'='1 HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+    verdict.blocked, verdict.status, verdict.scores["inbound"], [match.id for match in verdict.matches]
+
+* `ruleset`: rule sets as objects; `verdict`: what they say of a request.
+* `folder`: which files a folder of rules is, and in which order.
+* `base.conf`: the settings of the engine for folders that have none.
+
+The language itself, its operators and its engine are in `crates/seclang`.
+"""
+
+from bartizan.waf.ruleset import Problem, RuleSet, RulesRefused
+from bartizan.waf.verdict import Hit, Match, Verdict
+
+__all__ = ["Hit", "Match", "Problem", "RuleSet", "RulesRefused", "Verdict"]
