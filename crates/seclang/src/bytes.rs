@@ -82,7 +82,13 @@ impl ByteSet {
 
     /// Each byte in it, in their order.
     pub fn iter(self) -> impl Iterator<Item = u8> {
-        (0..=u8::MAX).filter(move |&byte| self.contains(byte))
+        self.0.into_iter().zip([0_u8, 64, 128, 192]).flat_map(|(mut bits, first)| {
+            std::iter::from_fn(move || {
+                let lowest = (bits != 0).then(|| bits.trailing_zeros() as u8)?;
+                bits &= bits - 1;
+                Some(first + lowest)
+            })
+        })
     }
 
     /// Where in `value` the first byte of the set is.
@@ -92,13 +98,15 @@ impl ByteSet {
 
     /// The set of the bytes that `value` has.
     pub fn present(value: &[u8]) -> Self {
-        let mut seen = [false; 256];
+        let mut seen = [0_u8; 256];
         for &byte in value {
-            seen[usize::from(byte)] = true;
+            seen[usize::from(byte)] = 1;
         }
         let mut set = Self::EMPTY;
-        for (byte, &present) in seen.iter().enumerate() {
-            set.0[byte >> 6] |= u64::from(present) << (byte & 63);
+        for (at, eight) in seen.as_chunks::<8>().0.iter().enumerate() {
+            // Eight bytes that are nought or one become eight bits, the first the lowest.
+            let bits = u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+            set.0[at / 8] |= bits << (at % 8 * 8);
         }
         set
     }

@@ -10,12 +10,14 @@
 pub mod body;
 pub mod bytes;
 mod clock;
+mod gates;
 pub mod load;
 pub mod message;
 pub mod names;
 pub mod operator;
 pub mod pairs;
 pub mod place;
+mod plan;
 pub mod rule;
 pub mod ruleset;
 mod run;

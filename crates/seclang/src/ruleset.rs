@@ -7,8 +7,8 @@ use regex_automata::meta::Regex;
 
 use crate::names::Names;
 use crate::place::Place;
-use crate::rule::{AuditEngine, Engine, Phase, Rule, Skip};
-use crate::transform::Transformation;
+use crate::plan::Plan;
+use crate::rule::{AuditEngine, Engine, Rule};
 use crate::variable::Variable;
 
 /// What directives other than rules say.
@@ -107,26 +107,6 @@ pub struct Note {
     pub message: String,
 }
 
-/// A chain of transformations: a node of the tree of all chains of a rule set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Chain(pub u16);
-
-impl Chain {
-    /// The value as it is.
-    pub const NONE: Self = Self(0);
-}
-
-/// A rule of a phase.
-#[derive(Debug, Clone)]
-pub struct Step {
-    /// Which rule.
-    pub rule: u32,
-    /// The step of this phase that comes next where the rule matches.
-    pub next_if_matched: u32,
-    /// The transformations of each link.
-    pub chains: Vec<Chain>,
-}
-
 /// A rule set, ready to run.
 #[derive(Debug)]
 pub struct RuleSet {
@@ -137,11 +117,9 @@ pub struct RuleSet {
     /// What has no effect.
     pub notes: Vec<Note>,
     pub(crate) names: Names,
-    pub(crate) phases: [Vec<Step>; 5],
+    pub(crate) plan: Plan,
     /// The variables that rules look at or name in a text.
     pub(crate) reads: HashSet<Variable>,
-    /// For each chain its last transformation and the chain before that.
-    pub(crate) chains: Vec<(Chain, Transformation)>,
 }
 
 impl RuleSet {
@@ -152,52 +130,13 @@ impl RuleSet {
         names: Names,
         notes: Vec<Note>,
     ) -> Self {
-        let mut chains = vec![(Chain::NONE, Transformation::None)];
-        let phases = Phase::ALL.map(|phase| {
-            let of_phase: Vec<usize> = (0..rules.len()).filter(|at| rules[*at].phase == phase).collect();
-            of_phase
-                .iter()
-                .enumerate()
-                .map(|(position, &at)| Step {
-                    rule: at as u32,
-                    next_if_matched: match &rules[at].skip {
-                        Skip::None => position + 1,
-                        Skip::Rules(count) => (position + 1 + *count as usize).min(of_phase.len()),
-                        Skip::After(mark) => {
-                            let global = after_mark(mark, at, &rules, marks);
-                            of_phase.partition_point(|other| *other < global)
-                        }
-                    } as u32,
-                    chains: rules[at].links.iter().map(|link| chain(&mut chains, &link.transformations)).collect(),
-                })
-                .collect()
-        });
+        let plan = Plan::new(&rules, marks);
         let reads = rules
             .iter()
             .flat_map(|rule| &rule.links)
             .flat_map(|link| &link.targets)
             .map(|target| target.variable)
             .collect();
-        Self { settings, rules, notes, names, phases, reads, chains }
+        Self { settings, rules, notes, names, plan, reads }
     }
-}
-
-/// The first rule after a mark; a rule's number is a mark too, and the rule itself does not run.
-fn after_mark(mark: &[u8], from: usize, rules: &[Rule], marks: &[(Vec<u8>, usize)]) -> usize {
-    let marked = marks.iter().find(|(name, before)| name == mark && *before > from).map(|(_, before)| *before);
-    let numbered = (from + 1..rules.len()).find(|at| rules[*at].id.to_string().as_bytes() == mark).map(|at| at + 1);
-    marked.into_iter().chain(numbered).min().unwrap_or(rules.len())
-}
-
-fn chain(chains: &mut Vec<(Chain, Transformation)>, transformations: &[Transformation]) -> Chain {
-    let mut at = Chain::NONE;
-    for transformation in transformations {
-        let next = (at, *transformation);
-        let found = chains.iter().skip(1).position(|one| *one == next).map(|position| position + 1);
-        at = Chain(found.unwrap_or_else(|| {
-            chains.push(next);
-            chains.len() - 1
-        }) as u16);
-    }
-    at
 }

@@ -5,9 +5,11 @@
 
 use std::ops::Range;
 
+use crate::gates::{self, QuestionId};
 use crate::names::Name;
+use crate::plan::{Chosen, List, Look, PlannedLink, Step};
 use crate::rule::{Allow, Change, Control, Disruption, Effect, Engine, Link, Phase, Question, Rule, Selector, Target};
-use crate::ruleset::{Chain, RuleSet, Step};
+use crate::ruleset::RuleSet;
 use crate::text::Text;
 use crate::texts::TextId;
 use crate::transaction::{Entry, Hit, Interrupt, Interruption, Match, Transaction, number};
@@ -19,21 +21,19 @@ struct Asking<'r> {
     link: &'r Link,
     question: &'r Question,
     at: usize,
-    chain: Chain,
+    planned: PlannedLink,
 }
 
 impl<'r> Transaction<'r> {
     pub(crate) fn run(&mut self, phase: Phase) -> Option<&Interruption> {
         let rules: &'r RuleSet = self.rules;
-        let steps = &rules.phases[phase.index()];
+        let steps = &rules.plan.phases[phase.index()];
         let mut at = 0;
         while let Some(step) = steps.get(at) {
             if self.engine == Engine::Off || self.is_over(phase) {
                 break;
             }
-            let rule = &rules.rules[step.rule as usize];
-            let matched = !self.is_removed(rule) && self.rule(rule, step);
-            at = if matched { step.next_if_matched as usize } else { at + 1 };
+            at = if self.step(*step) { step.next_if_matched as usize } else { at + 1 };
         }
         if self.allowed == Some(Allow::Phase) || (self.allowed == Some(Allow::Request) && phase == Phase::RequestBody) {
             self.allowed = None;
@@ -57,25 +57,27 @@ impl<'r> Transaction<'r> {
         self.work.removed.iter().any(|which| which.means(rule))
     }
 
-    fn rule(&mut self, rule: &'r Rule, step: &'r Step) -> bool {
-        for list in [Variable::MatchedVars, Variable::MatchedVarsNames] {
-            self.work.lists[list as usize].clear();
+    /// Runs a rule, and says whether it matched.
+    fn step(&mut self, step: Step) -> bool {
+        self.work.first_hit = self.work.hits.len();
+        self.work.are_matches_behind = true;
+        let first = self.rules.plan.links[step.link as usize];
+        if !self.may_ask(first) {
+            return false;
         }
-        let first_hit = self.work.hits.len();
-        for (at, (link, chain)) in rule.links.iter().zip(&step.chains).enumerate() {
+        let rule = &self.rules.rules[step.rule as usize];
+        if self.is_removed(rule) {
+            return false;
+        }
+        let first_hit = self.work.first_hit;
+        for (at, link) in rule.links.iter().enumerate() {
+            let planned = self.rules.plan.links[step.link as usize + at];
             let matched = match &link.question {
                 None => {
                     self.hit(rule, link, at, None);
                     true
                 }
-                Some(question) => {
-                    let asking = Asking { rule, link, question, at, chain: *chain };
-                    let mut matched = false;
-                    for target in &link.targets {
-                        matched |= self.look_at(&asking, target, target.variable);
-                    }
-                    matched
-                }
+                Some(question) => self.link(&Asking { rule, link, question, at, planned }),
             };
             if !matched {
                 self.work.hits.truncate(first_hit);
@@ -86,53 +88,107 @@ impl<'r> Transaction<'r> {
         true
     }
 
-    /// Asks a question of the values of a variable.
-    fn look_at(&mut self, asking: &Asking<'r>, target: &'r Target, variable: Variable) -> bool {
-        if target.count {
-            let count = self.count(asking.rule, target, variable);
-            let text = self.work.texts.add_number(count);
-            let key = match &target.selector {
-                Selector::Name(_, name) => self.work.texts.add(name),
-                _ => TextId::EMPTY,
-            };
-            return self.consider(asking, variable, key, text);
+    /// Whether anything that a link looks at may match: most rules end here.
+    fn may_ask(&mut self, planned: PlannedLink) -> bool {
+        if !planned.asks || !self.gates || planned.question == QuestionId::ALWAYS {
+            return true;
         }
-        match variable.kind() {
-            Kind::Both(first, second) => {
-                let one = self.values(asking, target, variable, first);
-                let other = self.values(asking, target, variable, second);
-                one | other
+        (planned.first_look..planned.end_of_looks).any(|look| {
+            let look = self.rules.plan.looks[look as usize];
+            match look.chosen {
+                Chosen::Path => !self.work.body.document().is_empty(),
+                _ => gates::is_open(self.open_list(look.list), planned.question),
             }
-            _ => self.values(asking, target, variable, variable),
-        }
+        })
     }
 
-    /// Asks a question of the values in one list, which are those of `named` or a part of them.
-    fn values(&mut self, asking: &Asking<'r>, target: &'r Target, named: Variable, of: Variable) -> bool {
-        if let Selector::Path(query, _) = &target.selector {
-            return self.selected(asking, query);
+    fn link(&mut self, asking: &Asking<'r>) -> bool {
+        let mut matched = false;
+        for look in asking.planned.first_look..asking.planned.end_of_looks {
+            let look = self.rules.plan.looks[look as usize];
+            let target = &asking.link.targets[usize::from(look.target)];
+            matched |= match look.chosen {
+                Chosen::Count => self.number_of(asking, target),
+                Chosen::Path => !self.work.body.document().is_empty() && self.selected(asking, target),
+                Chosen::All | Chosen::Name(_) | Chosen::Pattern => self.values(asking, target, look),
+            };
         }
-        let (list, names_only) = match of.kind() {
-            Kind::Names(base) => (base as usize, true),
-            _ => (of as usize, false),
+        matched
+    }
+
+    /// Asks a question of how many values there are.
+    fn number_of(&mut self, asking: &Asking<'r>, target: &'r Target) -> bool {
+        let count = self.count(asking.rule, target, target.variable);
+        let text = self.work.texts.add_number(count);
+        let key = match &target.selector {
+            Selector::Name(_, name) => self.work.texts.add(name),
+            _ => TextId::EMPTY,
         };
-        if of.kind() == Kind::Scalar && self.work.lists[list].is_empty() {
-            return self.consider(asking, named, TextId::EMPTY, TextId::EMPTY);
+        self.consider(asking, target.variable, key, text)
+    }
+
+    /// Asks a question of the values in a list.
+    fn values(&mut self, asking: &Asking<'r>, target: &'r Target, look: Look) -> bool {
+        let list = look.list.of as usize;
+        if look.list.of.is_of_matches() {
+            self.catch_up_with_matches();
+        }
+        if look.named.kind() == Kind::Scalar && self.work.lists[list].is_empty() {
+            return self.consider(asking, look.named, TextId::EMPTY, TextId::EMPTY);
+        }
+        let gated = self.gates && asking.planned.question != QuestionId::ALWAYS;
+        if gated && !gates::is_open(self.open_list(look.list), asking.planned.question) {
+            return false;
         }
         let mut matched = false;
         // By place, and only those that are there now: what a match does may change the list, and a match is itself a
         // value of MATCHED_VARS.
         for at in 0..self.work.lists[list].len() {
             let Some(entry) = self.work.lists[list].get(at).copied() else { break };
-            if self.is_meant(asking.rule, target, named, entry) {
-                let value = if names_only { entry.key } else { entry.value };
-                matched |= self.consider(asking, named, entry.key, value);
+            if let Chosen::Name(name) = look.chosen
+                && name != entry.name
+            {
+                continue;
+            }
+            let value = if look.list.names_only { entry.key } else { entry.value };
+            if gated && !gates::is_open(self.work.texts.open(value, &self.rules.plan.gates), asking.planned.question) {
+                continue;
+            }
+            if self.is_meant(asking.rule, target, look.named, entry) {
+                matched |= self.consider(asking, look.named, entry.key, value);
             }
         }
         matched
     }
 
-    fn selected(&mut self, asking: &Asking<'r>, query: &'r crate::body::xml::Query) -> bool {
+    /// A bit for each question that a value of a list may match.
+    fn open_list(&mut self, list: List) -> &[u64] {
+        if list.of.is_of_matches() {
+            self.catch_up_with_matches();
+        }
+        let work = &mut self.work;
+        let words = self.rules.plan.gates.words();
+        let open = &mut work.open_lists[list.index() * words..(list.index() + 1) * words];
+        if !work.judged_lists[list.index()] {
+            work.judged_lists[list.index()] = true;
+            open.fill(0);
+            let entries = &work.lists[list.of as usize];
+            for entry in entries {
+                let text = if list.names_only { entry.key } else { entry.value };
+                for (all, one) in open.iter_mut().zip(work.texts.open(text, &self.rules.plan.gates)) {
+                    *all |= one;
+                }
+            }
+            // A variable of one value has it, and be it empty.
+            if entries.is_empty() && list.of.kind() == Kind::Scalar {
+                open.copy_from_slice(work.texts.open(TextId::EMPTY, &self.rules.plan.gates));
+            }
+        }
+        open
+    }
+
+    fn selected(&mut self, asking: &Asking<'r>, target: &'r Target) -> bool {
+        let Selector::Path(query, _) = &target.selector else { return false };
         let mut texts = std::mem::take(&mut self.work.selected);
         texts.clear();
         let work = &mut self.work;
@@ -170,6 +226,9 @@ impl<'r> Transaction<'r> {
             self.heavy(outcome);
             return count;
         }
+        if of.is_of_matches() {
+            self.catch_up_with_matches();
+        }
         let list = match of.kind() {
             Kind::Names(base) => base as usize,
             _ => of as usize,
@@ -202,7 +261,7 @@ impl<'r> Transaction<'r> {
         if asking.link.multi_match {
             return self.each_change(asking, variable, key, value);
         }
-        let transformed = self.work.texts.transformed(value, asking.chain, &self.rules.chains);
+        let transformed = self.work.texts.transformed(value, asking.planned.chain, &self.rules.plan.chains);
         self.ask(asking, variable, key, value, transformed)
     }
 
@@ -229,6 +288,9 @@ impl<'r> Transaction<'r> {
         transformed: TextId,
     ) -> bool {
         let question = asking.question;
+        if self.gates && !question.negated && !self.admits(question, transformed) {
+            return false;
+        }
         let mut argument = std::mem::take(&mut self.work.expanded);
         argument.clear();
         if let Some(text) = &question.argument {
@@ -247,6 +309,13 @@ impl<'r> Transaction<'r> {
         true
     }
 
+    /// Whether a text, as an operator would see it, has what that needs.
+    fn admits(&mut self, question: &Question, text: TextId) -> bool {
+        let gate = question.operator.gate();
+        let bytes = self.work.texts.byte_set(text);
+        gate.bytes.iter().all(|set| set.intersects(bytes)) && self.work.texts.get(text).len() >= gate.least
+    }
+
     /// Groups become `TX:0` to `TX:9`.
     fn capture(&mut self, text: TextId) -> Option<(u32, u32)> {
         const DIGITS: [&[u8]; 10] = [b"0", b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8", b"9"];
@@ -263,33 +332,44 @@ impl<'r> Transaction<'r> {
         range
     }
 
-    /// A value matched: what rules ask about matches is set, and what the link does is done.
+    /// A value matched: what the link does is done.
     fn hit(&mut self, rule: &'r Rule, link: &'r Link, at: usize, hit: Option<Hit>) {
-        if let Some(hit) = hit
-            && let Some(variable) = hit.variable
-        {
-            self.work.hits.push(hit);
-            let name = self.full_name(variable, hit.key);
-            self.set_text(Variable::MatchedVar, hit.transformed);
-            self.set_text(Variable::MatchedVarName, name);
-            let entry = |value| Entry { key: name, value, name: Name::OTHER };
-            self.work.lists[Variable::MatchedVars as usize].push(entry(hit.transformed));
-            self.work.lists[Variable::MatchedVarsNames as usize].push(entry(name));
-        } else {
-            self.work.hits.push(Hit {
-                link: at,
-                variable: None,
-                key: TextId::EMPTY,
-                value: TextId::EMPTY,
-                transformed: TextId::EMPTY,
-                range: None,
-            });
-        }
-        if !link.effects.is_empty() {
-            self.describe(rule, link);
-        }
+        self.work.are_matches_behind = true;
+        self.work.last_hit = hit.or(self.work.last_hit);
+        self.work.hits.push(hit.unwrap_or(Hit {
+            link: at,
+            variable: None,
+            key: TextId::EMPTY,
+            value: TextId::EMPTY,
+            transformed: TextId::EMPTY,
+            range: None,
+        }));
+        self.speaking = Some((rule, link));
         for effect in &link.effects {
             self.effect(effect);
+        }
+    }
+
+    /// Sets the variables that say what matched, which few rules ask for.
+    pub(crate) fn catch_up_with_matches(&mut self) {
+        if !std::mem::take(&mut self.work.are_matches_behind) {
+            return;
+        }
+        for list in [Variable::MatchedVars, Variable::MatchedVarsNames] {
+            self.work.lists[list as usize].clear();
+            self.changed_list(list);
+        }
+        if let Some(Hit { variable: Some(variable), key, transformed, .. }) = self.work.last_hit {
+            let name = self.full_name(variable, key);
+            self.set_text(Variable::MatchedVar, transformed);
+            self.set_text(Variable::MatchedVarName, name);
+        }
+        for at in self.work.first_hit..self.work.hits.len() {
+            let Hit { variable: Some(variable), key, transformed, .. } = self.work.hits[at] else { continue };
+            let key = self.full_name(variable, key);
+            for (list, value) in [(Variable::MatchedVars, transformed), (Variable::MatchedVarsNames, key)] {
+                self.work.lists[list as usize].push(Entry { key, value, name: Name::OTHER });
+            }
         }
     }
 
@@ -302,35 +382,28 @@ impl<'r> Transaction<'r> {
         self.work.texts.add(&name)
     }
 
-    /// What macros such as `%{rule.id}` say.
-    fn describe(&mut self, rule: &'r Rule, link: &'r Link) {
-        self.work.lists[Variable::Rule as usize].clear();
-        let expanded = |this: &Self, text: Option<&Text>| {
-            let mut to = Vec::new();
-            if let Some(text) = text {
-                this.expand(text, &mut to);
+    /// What `%{rule.id}` and its like say.
+    pub(crate) fn speak(&mut self, key: &[u8], to: &mut Vec<u8>) {
+        // A message that names itself says nothing there.
+        let Some((rule, link)) = self.speaking.take() else { return };
+        match key {
+            b"id" => to.extend_from_slice(rule.id.to_string().as_bytes()),
+            b"msg" => {
+                if let Some(text) = link.message.as_ref().or(rule.message()) {
+                    self.expand(text, to);
+                }
             }
-            to
-        };
-        let id = rule.id.to_string().into_bytes();
-        let message = expanded(self, link.message.as_ref().or(rule.message()));
-        let logdata = expanded(self, link.logdata.as_ref());
-        let severity = rule.severity.map(|severity| severity.to_string().into_bytes()).unwrap_or_default();
-        for (key, value) in [
-            (&b"id"[..], id.as_slice()),
-            (b"msg", &message),
-            (b"logdata", &logdata),
-            (b"severity", &severity),
-            (b"rev", &rule.revision),
-            (b"ver", &rule.version),
-        ] {
-            let name = self.rules.names.find(key, &mut self.work.lower);
-            // Nobody asks for what no rule mentions.
-            if name != Name::OTHER {
-                let (key, value) = (self.work.texts.add(key), self.work.texts.add(value));
-                self.work.lists[Variable::Rule as usize].push(Entry { key, value, name });
+            b"logdata" => {
+                if let Some(text) = &link.logdata {
+                    self.expand(text, to);
+                }
             }
+            b"severity" => to.extend(rule.severity.map(|severity| b'0' + severity)),
+            b"rev" => to.extend_from_slice(&rule.revision),
+            b"ver" => to.extend_from_slice(&rule.version),
+            _ => {}
         }
+        self.speaking = Some((rule, link));
     }
 
     fn effect(&mut self, effect: &'r Effect) {

@@ -9,6 +9,7 @@ use crate::variable::Variable;
 pub struct Text {
     source: Vec<u8>,
     parts: Vec<Part>,
+    names_matches: bool,
 }
 
 /// A piece of a text.
@@ -50,12 +51,19 @@ impl Text {
         if !plain.is_empty() {
             parts.push(Part::Bytes(plain));
         }
-        Ok(Self { source: source.to_vec(), parts })
+        let names_matches =
+            parts.iter().any(|part| matches!(part, Part::Value { variable, .. } if variable.is_of_matches()));
+        Ok(Self { source: source.to_vec(), parts, names_matches })
     }
 
     /// As it was written.
     pub fn source(&self) -> &[u8] {
         &self.source
+    }
+
+    /// Whether it says something of what matched last.
+    pub(crate) fn names_matches(&self) -> bool {
+        self.names_matches
     }
 
     /// Its pieces.

@@ -5,7 +5,8 @@ use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
 use crate::bytes::ByteSet;
-use crate::ruleset::Chain;
+use crate::gates::Gates;
+use crate::plan::Chain;
 use crate::transform::Transformation;
 
 /// A text of the request. Equal texts have equal numbers.
@@ -30,6 +31,10 @@ pub struct Texts {
     made: Vec<u32>,
     chains: usize,
     byte_sets: Vec<Option<ByteSet>>,
+    /// For each text a bit for each question, once they are asked for.
+    open: Vec<u64>,
+    is_judged: Vec<bool>,
+    words: usize,
     buffer: Vec<u8>,
 }
 
@@ -43,22 +48,28 @@ impl Default for Texts {
             made: Vec::new(),
             chains: 1,
             byte_sets: Vec::new(),
+            open: Vec::new(),
+            is_judged: Vec::new(),
+            words: 0,
             buffer: Vec::new(),
         };
-        texts.clear(1);
+        texts.clear(1, 0);
         texts
     }
 }
 
 impl Texts {
-    /// Forgets all texts; `chains` is how many chains of transformations there are.
-    pub fn clear(&mut self, chains: usize) {
+    /// Forgets all texts. There are so many chains of transformations, and so many words of bits for questions.
+    pub fn clear(&mut self, chains: usize, words: usize) {
         self.bytes.clear();
         self.spans.clear();
         self.found.clear();
         self.made.clear();
         self.byte_sets.clear();
+        self.open.clear();
+        self.is_judged.clear();
         self.chains = chains.max(1);
+        self.words = words;
         self.add(b"");
     }
 
@@ -84,6 +95,8 @@ impl Texts {
         self.bytes.extend_from_slice(text);
         self.spans.push((start, self.bytes.len() as u32));
         self.byte_sets.push(None);
+        self.is_judged.push(false);
+        self.open.resize(self.open.len() + self.words, 0);
         self.made.resize(self.made.len() + self.chains, UNKNOWN);
         let (bytes, spans, hasher) = (&self.bytes, &self.spans, &self.hasher);
         self.found.insert_unique(hash, at, |other| {
@@ -117,6 +130,17 @@ impl Texts {
         let at = text.0 as usize;
         let (start, end) = self.spans[at];
         self.byte_sets[at].get_or_insert_with(|| ByteSet::present(&self.bytes[start as usize..end as usize]))
+    }
+
+    /// A bit for each question that a text may match.
+    pub(crate) fn open(&mut self, text: TextId, gates: &Gates) -> &[u64] {
+        let at = text.0 as usize;
+        if !self.is_judged[at] {
+            let bytes = *self.byte_set(text);
+            gates.open(&bytes, &mut self.open[at * self.words..(at + 1) * self.words]);
+            self.is_judged[at] = true;
+        }
+        &self.open[at * self.words..(at + 1) * self.words]
     }
 
     /// What a chain makes of a text; `chains` are those of the rule set.
@@ -163,7 +187,7 @@ mod tests {
             (Chain::NONE, Transformation::Lowercase),
             (Chain(1), Transformation::Trim),
         ];
-        texts.clear(chains.len());
+        texts.clear(chains.len(), 0);
         assert_eq!(texts.add(b""), TextId::EMPTY);
         let upper = texts.add(b" A ");
         let lower = texts.add(b" a ");

@@ -11,7 +11,8 @@ use crate::body::{self, Body, Processor};
 use crate::names::Name;
 use crate::operator::{Captures, Scratch};
 use crate::pairs::Pairs;
-use crate::rule::{AuditEngine, Engine, Phase, Selector, Which};
+use crate::plan::List;
+use crate::rule::{AuditEngine, Engine, Link, Phase, Rule, Selector, Which};
 use crate::ruleset::{LimitAction, RuleSet};
 use crate::text::{Part, Text};
 use crate::texts::{TextId, Texts};
@@ -112,6 +113,12 @@ pub struct Workspace {
     pub(crate) matches: Vec<Match>,
     pub(crate) hits: Vec<Hit>,
     pub(crate) said: Vec<u8>,
+    /// What matched last.
+    pub(crate) last_hit: Option<Hit>,
+    /// The first hit of the rule that runs.
+    pub(crate) first_hit: usize,
+    /// Whether the variables that say what matched are behind.
+    pub(crate) are_matches_behind: bool,
     pub(crate) removed: Vec<Which>,
     pub(crate) removed_targets: Vec<(Which, Variable, Selector)>,
     pub(crate) scratch: Scratch,
@@ -122,6 +129,9 @@ pub struct Workspace {
     pub(crate) expanded: Vec<u8>,
     pub(crate) selected: Vec<TextId>,
     pub(crate) path: Vec<u32>,
+    /// For each list a bit for each question that one of its values may match, once they are asked for.
+    pub(crate) open_lists: Vec<u64>,
+    pub(crate) judged_lists: Vec<bool>,
 }
 
 /// A request on its way through a rule set.
@@ -143,12 +153,14 @@ pub struct Transaction<'r> {
     pub(crate) force_body_variable: bool,
     pub(crate) content_type: TextId,
     pub(crate) gates: bool,
+    /// The rule whose texts are expanded, with its link.
+    pub(crate) speaking: Option<(&'r Rule, &'r Link)>,
 }
 
 impl<'r> Transaction<'r> {
     /// A transaction without a request.
     pub fn new(rules: &'r RuleSet, mut work: Workspace) -> Self {
-        work.texts.clear(rules.chains.len());
+        work.texts.clear(rules.plan.chains.len(), rules.plan.gates.words());
         work.lists.resize_with(Variable::ALL.len(), Vec::new);
         work.lists.iter_mut().for_each(Vec::clear);
         work.tx_places.clear();
@@ -156,9 +168,13 @@ impl<'r> Transaction<'r> {
         work.matches.clear();
         work.hits.clear();
         work.said.clear();
+        (work.last_hit, work.first_hit, work.are_matches_behind) = (None, 0, false);
         work.removed.clear();
         work.removed_targets.clear();
         work.body.clear();
+        work.open_lists.resize(List::COUNT * rules.plan.gates.words(), 0);
+        work.judged_lists.clear();
+        work.judged_lists.resize(List::COUNT, false);
         Self {
             rules,
             work,
@@ -174,6 +190,7 @@ impl<'r> Transaction<'r> {
             force_body_variable: false,
             content_type: TextId::EMPTY,
             gates: true,
+            speaking: None,
         }
     }
 
@@ -556,6 +573,14 @@ impl<'r> Transaction<'r> {
         let list = &mut self.work.lists[variable as usize];
         list.clear();
         list.push(Entry { key: TextId::EMPTY, value, name: Name::OTHER });
+        self.changed_list(variable);
+    }
+
+    /// What was known of the values of a list is known no more.
+    pub(crate) fn changed_list(&mut self, variable: Variable) {
+        for names_only in [false, true] {
+            self.work.judged_lists[List { of: variable, names_only }.index()] = false;
+        }
     }
 
     fn put(&mut self, variable: Variable, key: &[u8], value: &[u8]) {
@@ -563,6 +588,7 @@ impl<'r> Transaction<'r> {
         let key = self.work.texts.add(key);
         let value = self.work.texts.add(value);
         self.work.lists[variable as usize].push(Entry { key, value, name });
+        self.changed_list(variable);
     }
 
     fn put_all(&mut self, variable: Variable, pairs: &Pairs) {
@@ -572,10 +598,14 @@ impl<'r> Transaction<'r> {
     }
 
     /// What a text says now, into `to`.
-    pub(crate) fn expand(&self, text: &Text, to: &mut Vec<u8>) {
+    pub(crate) fn expand(&mut self, text: &Text, to: &mut Vec<u8>) {
+        if text.names_matches() {
+            self.catch_up_with_matches();
+        }
         for part in text.parts() {
             match part {
                 Part::Bytes(bytes) => to.extend_from_slice(bytes),
+                Part::Value { variable: Variable::Rule, key, .. } => self.speak(key, to),
                 Part::Value { variable, key, name } => {
                     if let Some(value) = self.first(*variable, key, *name) {
                         to.extend_from_slice(self.work.texts.get(value));
@@ -619,6 +649,7 @@ impl<'r> Transaction<'r> {
                 .iter()
                 .position(|entry| self.work.texts.get(entry.key).eq_ignore_ascii_case(key)),
         };
+        self.changed_list(collection);
         let list = &mut self.work.lists[collection as usize];
         match (at, value) {
             (Some(at), Some(value)) => list[at].value = value,

@@ -169,6 +169,11 @@ impl Variable {
         self.kind() != Kind::Scalar
     }
 
+    /// Whether it says what matched.
+    pub(crate) const fn is_of_matches(self) -> bool {
+        matches!(self, Self::MatchedVar | Self::MatchedVarName | Self::MatchedVars | Self::MatchedVarsNames)
+    }
+
     /// Whether what it holds outlives the request.
     pub fn is_persistent(self) -> bool {
         matches!(self, Self::Global | Self::Ip | Self::Resource | Self::Session | Self::User)

@@ -95,6 +95,9 @@ fn next<'t>(text: &'t [u8], names: &mut Names) -> Result<(Item, &'t [u8]), Strin
         Some((b'|' | b',', after)) if !after.trim_ascii().is_empty() => after.trim_ascii_start(),
         Some(_) => return Err(format!("{}: a variable or the end is expected after {}", shown(rest), variable.name())),
     };
+    if variable == Variable::Rule {
+        return Err("RULE is said in texts, as in %{rule.id}, and cannot be looked at".to_owned());
+    }
     if variable == Variable::Xml && selector == Selector::All && !count && !negated {
         return Err("XML is asked for with a path, as in XML:/*".to_owned());
     }
@@ -196,6 +199,7 @@ mod tests {
             ("ARGS:/a", "/a: the pattern has no / at its end"),
             ("ARGS:'a", "'a: the quote of the selector is not closed"),
             ("ARGS|", "|: a variable or the end is expected after ARGS"),
+            ("RULE:id", "RULE is said in texts, as in %{rule.id}, and cannot be looked at"),
             ("XML", "XML is asked for with a path, as in XML:/*"),
         ] {
             assert_eq!(read(text).unwrap_err(), error, "{text}");

@@ -61,6 +61,17 @@ pub enum Transformation {
     Utf8ToUnicode,
 }
 
+/// Which bytes a transformation can bring into a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Growth {
+    /// Spaces, slashes, and the same letters in the other case.
+    Little,
+    /// Any, where the value has one of these.
+    From(&'static ByteSet),
+    /// Any.
+    Any,
+}
+
 use Transformation as T;
 
 /// Each transformation with its name; the first name of each is the one it is shown with.
@@ -164,6 +175,30 @@ impl Transformation {
             T::UrlDecode | T::UrlDecodeUni => Some(&url::ENCODED),
             T::UrlEncode => Some(&url::UNSAFE),
             T::Utf8ToUnicode => Some(&encode::HIGH),
+        }
+    }
+
+    /// Which bytes it can bring into a value that were not there.
+    pub fn growth(self) -> Growth {
+        match self {
+            T::CmdLine
+            | T::CompressWhitespace
+            | T::Lowercase
+            | T::None
+            | T::NormalizePath
+            | T::NormalizePathWin
+            | T::RemoveComments
+            | T::RemoveCommentsChar
+            | T::RemoveNulls
+            | T::RemoveWhitespace
+            | T::ReplaceComments
+            | T::ReplaceNulls
+            | T::Trim
+            | T::TrimLeft
+            | T::TrimRight
+            | T::Uppercase => Growth::Little,
+            T::UrlDecode | T::UrlDecodeUni => Growth::From(&url::PERCENT),
+            _ => self.triggers().map_or(Growth::Any, Growth::From),
         }
     }
 

@@ -5,6 +5,8 @@ use memchr::memchr2;
 use super::{hex_pair, unicode};
 use crate::bytes::ByteSet;
 
+/// What begins an escape.
+pub(super) const PERCENT: ByteSet = ByteSet::of(b"%");
 pub(super) const ENCODED: ByteSet = ByteSet::of(b"%+");
 /// All that [`encode`] does not leave as it is.
 pub(super) const UNSAFE: ByteSet = ByteSet::of(b"*")

@@ -1,0 +1,162 @@
+//! Which questions of a rule set a text can match at all, for all questions at once.
+//!
+//! Most texts of most requests lack a byte that most operators need. For each byte there is a row with a bit for each
+//! question that this byte is enough for; the rows of the bytes that a text has, taken together, say which questions are
+//! left. Transformations come between, so a row has the bit too if a transformation can make of its byte one that is
+//! enough, and a text with a byte from which transformations can make any other leaves all questions open.
+
+use crate::bytes::ByteSet;
+use crate::rule::Link;
+use crate::transform::Growth;
+
+/// The number of a question of a rule set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct QuestionId(u32);
+
+impl QuestionId {
+    /// A question that is always asked.
+    pub(crate) const ALWAYS: Self = Self(u32::MAX);
+}
+
+/// How many of the sets of bytes that an operator needs are asked for here; the first say most.
+const TABLES: usize = 3;
+
+/// Bits are taken so many words at a time, which is what a processor takes at once.
+const WORDS: usize = 8;
+const BITS: usize = WORDS * 64;
+type Bank = [u64; WORDS];
+
+/// What the questions of a rule set need.
+#[derive(Debug, Default)]
+pub(crate) struct Gates {
+    /// Of each question, until all are there.
+    needs: Vec<[ByteSet; TABLES]>,
+    /// For each byte and each table the bits of the questions that the byte is enough for, by banks.
+    rows: Vec<[Bank; TABLES]>,
+    /// For each table the bits that no byte is needed for, by banks.
+    free: Vec<[Bank; TABLES]>,
+    /// With one of these, transformations can make any byte of a text.
+    growing: ByteSet,
+}
+
+impl Gates {
+    /// The number of a link's question, and with it what it needs.
+    pub(crate) fn add(&mut self, link: &Link) -> QuestionId {
+        let Some(question) = link.question.as_ref().filter(|question| !question.negated) else {
+            return QuestionId::ALWAYS;
+        };
+        let gate = question.operator.gate();
+        if gate.bytes.is_empty() || link.transformations.iter().any(|one| one.growth() == Growth::Any) {
+            return QuestionId::ALWAYS;
+        }
+        for transformation in &link.transformations {
+            if let Growth::From(bytes) = transformation.growth() {
+                self.growing = self.growing.union(*bytes);
+            }
+        }
+        let mut needs = [ByteSet::FULL; TABLES];
+        for (to, set) in needs.iter_mut().zip(&gate.bytes) {
+            *to = *set;
+        }
+        self.needs.push(needs);
+        QuestionId(self.needs.len() as u32 - 1)
+    }
+
+    /// Lays the rows out, when all questions are there.
+    pub(crate) fn finish(&mut self) {
+        let needs = std::mem::take(&mut self.needs);
+        let banks = needs.len().div_ceil(BITS);
+        self.rows = vec![[[0; WORDS]; TABLES]; 256 * banks];
+        self.free = vec![[[0; WORDS]; TABLES]; banks];
+        for (question, needs) in needs.into_iter().enumerate() {
+            let (bank, word, bit) = (question / BITS, question % BITS / 64, 1 << (question % 64));
+            for (table, need) in needs.into_iter().enumerate() {
+                // What transformations may put there whatever the text is.
+                if need.contains(b' ') || need.contains(b'/') {
+                    self.free[bank][table][word] |= bit;
+                }
+                for byte in 0..=u8::MAX {
+                    if need.intersects(&others(byte)) {
+                        self.rows[bank * 256 + usize::from(byte)][table][word] |= bit;
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many words the bits of a text take.
+    pub(crate) fn words(&self) -> usize {
+        self.free.len() * WORDS
+    }
+
+    /// A bit for each question that a text with these bytes may match, over what `open` holds.
+    pub(crate) fn open(&self, bytes: &ByteSet, open: &mut [u64]) {
+        if bytes.intersects(&self.growing) {
+            open.fill(u64::MAX);
+            return;
+        }
+        for ((open, free), rows) in
+            open.as_chunks_mut::<WORDS>().0.iter_mut().zip(&self.free).zip(self.rows.chunks_exact(256))
+        {
+            let mut left = *free;
+            for byte in bytes.iter() {
+                for (left, row) in left.iter_mut().zip(&rows[usize::from(byte)]) {
+                    for (left, row) in left.iter_mut().zip(row) {
+                        *left |= row;
+                    }
+                }
+            }
+            *open =
+                left.into_iter().fold([u64::MAX; WORDS], |all, one| std::array::from_fn(|word| all[word] & one[word]));
+        }
+    }
+}
+
+/// What transformations of [`Growth::Little`] can make of a byte.
+const fn others(byte: u8) -> ByteSet {
+    ByteSet::EMPTY.with(byte).with(byte.to_ascii_lowercase()).with(byte.to_ascii_uppercase())
+}
+
+/// Whether a question is open in these bits.
+pub(crate) fn is_open(open: &[u64], question: QuestionId) -> bool {
+    let at = question.0 as usize;
+    open.get(at / 64).is_none_or(|word| word >> (at % 64) & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::transform::Transformation;
+
+    use super::*;
+
+    proptest! {
+        /// The promise that the gates stand on: what a transformation makes has no byte that was not foreseen.
+        #[test]
+        fn transformations_make_no_byte_that_is_not_foreseen(
+            text in proptest::collection::vec(prop_oneof![any::<u8>(), Just(b'%'), Just(b'\\'), Just(b'*'), Just(b'/')], 0..40),
+            chain in proptest::collection::vec(0..Transformation::ALL.len(), 1..4),
+        ) {
+            let chain: Vec<_> = chain.into_iter().map(|at| Transformation::ALL[at]).collect();
+            let foreseen = text.iter().map(|byte| others(*byte)).fold(ByteSet::of(b" /"), ByteSet::union);
+            let present = ByteSet::present(&text);
+            let grows = chain.iter().any(|one| match one.growth() {
+                Growth::Any => true,
+                Growth::From(bytes) => present.intersects(bytes),
+                Growth::Little => false,
+            });
+            if !grows {
+                let (mut current, mut next) = (text.clone(), Vec::new());
+                for transformation in chain {
+                    if transformation.apply(&current, &mut next) {
+                        std::mem::swap(&mut current, &mut next);
+                    }
+                    for byte in &current {
+                        prop_assert!(foreseen.contains(*byte), "{transformation:?} made {byte:?}");
+                    }
+                }
+            }
+        }
+    }
+}

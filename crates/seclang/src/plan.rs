@@ -1,0 +1,186 @@
+//! A rule set laid out for running: what most rules do for most requests, which is nothing, is decided in a few small tables.
+//!
+//! A [`Rule`] is as it was written and is looked into only where something of it may match.
+
+use crate::gates::{Gates, QuestionId};
+use crate::names::Name;
+use crate::rule::{Link, Phase, Rule, Selector, Skip, Target};
+use crate::transform::Transformation;
+use crate::variable::{Kind, Variable};
+
+/// A chain of transformations: a node of the tree of all chains of a rule set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Chain(pub u16);
+
+impl Chain {
+    /// The value as it is.
+    pub const NONE: Self = Self(0);
+}
+
+/// All that runs.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) phases: [Vec<Step>; 5],
+    pub(crate) links: Vec<PlannedLink>,
+    pub(crate) looks: Vec<Look>,
+    pub(crate) gates: Gates,
+    /// For each chain its last transformation, and the chain before that.
+    pub(crate) chains: Vec<(Chain, Transformation)>,
+}
+
+/// A rule of a phase.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step {
+    /// Which rule.
+    pub(crate) rule: u32,
+    /// Its first link in [`Plan::links`]; the others follow.
+    pub(crate) link: u32,
+    /// The step of this phase that comes next where the rule matches.
+    pub(crate) next_if_matched: u32,
+}
+
+/// A link of a rule.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlannedLink {
+    /// What it looks at, in [`Plan::looks`]: from here on.
+    pub(crate) first_look: u32,
+    /// Up to here.
+    pub(crate) end_of_looks: u32,
+    /// Which question it asks.
+    pub(crate) question: QuestionId,
+    /// After which transformations.
+    pub(crate) chain: Chain,
+    /// Whether it asks at all, and is not an action alone.
+    pub(crate) asks: bool,
+}
+
+/// One list of values that a link looks at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    /// Which of the link's targets this is of.
+    pub(crate) target: u16,
+    /// Which list.
+    pub(crate) list: List,
+    /// What the values are called.
+    pub(crate) named: Variable,
+    /// Which of them.
+    pub(crate) chosen: Chosen,
+}
+
+/// A list of values, or of their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct List {
+    pub(crate) of: Variable,
+    pub(crate) names_only: bool,
+}
+
+impl List {
+    /// How many there are.
+    pub(crate) const COUNT: usize = Variable::ALL.len() * 2;
+
+    /// Its place among all.
+    pub(crate) const fn index(self) -> usize {
+        self.of as usize * 2 + self.names_only as usize
+    }
+}
+
+/// Which values of a list are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Chosen {
+    /// All.
+    All,
+    /// Those with a name.
+    Name(Name),
+    /// Those whose names a pattern matches.
+    Pattern,
+    /// Parts of a document.
+    Path,
+    /// How many there are.
+    Count,
+}
+
+impl Plan {
+    pub(crate) fn new(rules: &[Rule], marks: &[(Vec<u8>, usize)]) -> Self {
+        let mut plan = Self { chains: vec![(Chain::NONE, Transformation::None)], ..Self::default() };
+        for phase in Phase::ALL {
+            let of_phase: Vec<usize> = (0..rules.len()).filter(|at| rules[*at].phase == phase).collect();
+            for (position, &at) in of_phase.iter().enumerate() {
+                let next_if_matched = match &rules[at].skip {
+                    Skip::None => position + 1,
+                    Skip::Rules(count) => (position + 1 + *count as usize).min(of_phase.len()),
+                    Skip::After(mark) => {
+                        let after = after_mark(mark, at, rules, marks);
+                        of_phase.partition_point(|other| *other < after)
+                    }
+                };
+                let link = plan.links.len() as u32;
+                for link in &rules[at].links {
+                    plan.add(link);
+                }
+                let step = Step { rule: at as u32, link, next_if_matched: next_if_matched as u32 };
+                plan.phases[phase.index()].push(step);
+            }
+        }
+        plan.gates.finish();
+        plan
+    }
+
+    fn add(&mut self, link: &Link) {
+        let first_look = self.looks.len() as u32;
+        for (at, target) in link.targets.iter().enumerate() {
+            self.look(at as u16, target);
+        }
+        let planned = PlannedLink {
+            first_look,
+            end_of_looks: self.looks.len() as u32,
+            question: self.gates.add(link),
+            chain: self.chain(&link.transformations),
+            asks: link.question.is_some(),
+        };
+        self.links.push(planned);
+    }
+
+    fn look(&mut self, at: u16, target: &Target) {
+        let chosen = match &target.selector {
+            _ if target.count => Chosen::Count,
+            Selector::All => Chosen::All,
+            Selector::Name(name, _) => Chosen::Name(*name),
+            Selector::Pattern(..) => Chosen::Pattern,
+            Selector::Path(..) => Chosen::Path,
+        };
+        let named = target.variable;
+        let lists = match named.kind() {
+            // A count is of all of them together.
+            _ if target.count => vec![named],
+            Kind::Both(first, second) => vec![first, second],
+            _ => vec![named],
+        };
+        for of in lists {
+            let list = match of.kind() {
+                Kind::Names(base) => List { of: base, names_only: true },
+                _ => List { of, names_only: false },
+            };
+            self.looks.push(Look { target: at, list, named, chosen });
+        }
+    }
+
+    fn chain(&mut self, transformations: &[Transformation]) -> Chain {
+        let mut at = Chain::NONE;
+        for transformation in transformations {
+            let next = (at, *transformation);
+            let found = self.chains.iter().skip(1).position(|one| *one == next).map(|position| position + 1);
+            at = Chain(found.unwrap_or_else(|| {
+                self.chains.push(next);
+                self.chains.len() - 1
+            }) as u16);
+        }
+        at
+    }
+}
+
+/// The first rule after a mark; a rule's number is a mark too, and the rule itself does not run.
+fn after_mark(mark: &[u8], from: usize, rules: &[Rule], marks: &[(Vec<u8>, usize)]) -> usize {
+    let marked = marks.iter().find(|(name, before)| name == mark && *before > from).map(|(_, before)| *before);
+    let numbered = (from + 1..rules.len()).find(|at| rules[*at].id.to_string().as_bytes() == mark).map(|at| at + 1);
+    marked.into_iter().chain(numbered).min().unwrap_or(rules.len())
+}
