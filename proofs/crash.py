@@ -133,9 +133,11 @@ class Client:
 
 
 class Installation:
-    """A `bartizan up` in a directory of its own."""
+    """A `bartizan up` in a directory of its own, with more in its site file and environment where that is said."""
 
-    def __init__(self, directory: Path, origin: int) -> None:
+    def __init__(
+        self, directory: Path, origin: int, *, more: str = "", environment: dict[str, str] | None = None
+    ) -> None:
         from bartizan.layout import StateDirectory
 
         self.state = StateDirectory(directory / ".bartizan")
@@ -144,7 +146,8 @@ class Installation:
         self.log = directory / "log"
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
-        self.site.write_text(_SITE.format(port=self.port, origin=origin, copy=self.copy))
+        self.site.write_text(_SITE.format(port=self.port, origin=origin, copy=self.copy) + more)
+        self._environment = {**os.environ, **(environment or {})}
         self._up: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -152,7 +155,9 @@ class Installation:
         if self._up is None or self._up.poll() is not None:
             command = [sys.executable, "-m", "bartizan.cli", "up", str(self.site), "--json"]
             with self.log.open("ab") as log:
-                self._up = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+                self._up = subprocess.Popen(
+                    command, stdout=log, stderr=log, env=self._environment, start_new_session=True
+                )
         self._until(lambda: self.supervisor() is not None and self._serves(), "an edge that serves")
         self._until(lambda: self.events() is not None, "an event owner that answers")
 
@@ -192,6 +197,14 @@ class Installation:
 
         answer = control.query(self.state.events_socket, sql, "JSONEachRow", Limits(seconds=120))
         return [json.loads(line) for line in answer.splitlines()]
+
+    def counters(self) -> dict[str, int]:
+        """The numbers of the edge that have no label."""
+        from bartizan.control import ask
+
+        answer = ask(self.state.edge_socket, {"command": "metrics"}, timeout_s=_PATIENCE_S)
+        assert answer is not None
+        return {name: int(value) for name, value in re.findall(r"(?m)^(\w+) (\d+)$", answer["text"])}
 
     def _serves(self) -> bool:
         try:

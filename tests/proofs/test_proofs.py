@@ -25,6 +25,7 @@ SHORT: dict[str, list[str]] = {
     "fuzz rules_evaluator": ["rules_evaluator", "5"],
     "fuzz rules_parser": ["rules_parser", "5"],
     "h2spec": ["--times", "1"],
+    "mishaps": ["--only", "torn record", "--only", "clock set back", "--only", "sink that dies"],
     "power_cut": ["--trials", "1"],
     "reload": ["--reloads", "2", "--upgrades", "1", "--clients", "2"],
     "rules": ["--pairs", "5000", "--printed", "500"],
