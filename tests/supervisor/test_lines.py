@@ -9,7 +9,8 @@ import re
 
 import pytest
 
-from bartizan.supervisor.lines import Json, Level, Text, parse
+from bartizan.log import Keys
+from bartizan.supervisor.lines import Journal, Json, Level, Text, parse
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,26 @@ from bartizan.supervisor.lines import Json, Level, Text, parse
     ],
 )
 def test_the_priority_of_a_line_is_its_level(line: str, level: Level, text: str) -> None:
-    assert parse(line) == (level, text)
+    assert parse(line) == (level, text, {})
+
+
+def test_what_a_process_of_ours_says_by_keys_is_kept() -> None:
+    line = '<4>{"message": "sink copy is down", "sink": "copy", "wait_s": 2.0}'
+    assert parse(line) == ("warning", "sink copy is down", {"sink": "copy", "wait_s": 2.0})
+    assert parse(line[:-4]) == ("warning", line[3:-4], {}), "cut off by a kill"
+
+
+def test_a_traceback_is_one_value_for_programs_and_lines_for_people() -> None:
+    keys: Keys = {"exception": "Traceback:\n  there\nValueError"}
+    programs, people, journal = io.StringIO(), io.StringIO(), io.StringIO()
+    Json(programs).write("events", "error", "it failed", keys)
+    Text(people, colour=False).write("events", "error", "it failed", keys)
+    Journal(journal).write("events", "error", "it failed", keys)
+    (line,) = programs.getvalue().splitlines()
+    assert json.loads(line)["exception"] == keys["exception"]
+    said = ["it failed", "Traceback:", "  there", "ValueError"]
+    assert [line[22:] for line in people.getvalue().splitlines()] == [f"error: {each}" for each in said]
+    assert journal.getvalue().splitlines() == [f"<3>events: {each}" for each in said]
 
 
 def test_a_line_for_people_names_what_is_serious() -> None:
@@ -46,10 +66,10 @@ def test_colour_is_for_terminals() -> None:
 
 def test_a_line_for_programs_is_one_object() -> None:
     stream = io.StringIO()
-    Json(stream).write("edge", "warning", 'a "quoted"\nword')
+    Json(stream).write("edge", "warning", 'a "quoted"\nword', {"policy_version": 3})
     written = json.loads(stream.getvalue())
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", written.pop("time"))
-    assert written == {"process": "edge", "level": "warning", "message": 'a "quoted"\nword'}
+    assert written == {"process": "edge", "level": "warning", "message": 'a "quoted"\nword', "policy_version": 3}
     assert stream.getvalue().count("\n") == 1
 
 

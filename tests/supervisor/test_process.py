@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from bartizan.log import Keys
 from bartizan.supervisor.lines import Level
 from bartizan.supervisor.process import Process, how_it_ended
 
@@ -23,9 +24,11 @@ class Kept:
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, Level, str]] = []
+        self.keys: list[Keys] = []
 
-    def write(self, process: str, level: Level, text: str) -> None:
+    def write(self, process: str, level: Level, text: str, keys: Keys | None = None) -> None:
         self.lines.append((process, level, text))
+        self.keys.append(keys or {})
 
 
 def eventually(what: Callable[[], object]) -> None:

@@ -124,10 +124,14 @@ def test_a_second_bartizan_in_the_same_state_directory_is_told(up: StartUp, writ
     first.serving()
     second = up(site)
     assert second.ended() == 1
-    assert [line["message"] for line in second.lines] == [
+    assert [(line["process"], line["level"], line["message"]) for line in second.lines] == [
         (
-            f"bartizan up: Bartizan runs here already (process {first.process.pid}, {first.state.supervisor_lock}); "
-            "stop that one, or name another state directory with --state"
+            "supervisor",
+            "critical",
+            (
+                f"Bartizan runs here already (process {first.process.pid}, {first.state.supervisor_lock}); "
+                "stop that one, or name another state directory with --state"
+            ),
         )
     ]
 
@@ -173,7 +177,8 @@ def test_an_invalid_site_file_starts_nothing(up: StartUp, write_site: WriteSite)
     assert running.ended() == 1
     assert len(running.lines) == 2
     assert running.lines[0]["message"].startswith(f'{site}:9:10: zone "shop" rule 1:')
-    assert running.lines[1]["message"] == f"bartizan up: {site} has 1 error; nothing was started"
+    assert running.lines[1]["message"] == f"{site} has 1 error; nothing was started"
+    assert running.lines[1]["level"] == "critical"
 
 
 def test_a_bad_certificate_starts_nothing(up: StartUp, write_site: WriteSite, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsons
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from bartizan.cli.problems import show, total
 from bartizan.durable import remove_abandoned
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
+from bartizan.log import Keys
 from bartizan.policy.apply import Applied, author
 from bartizan.policy.apply import apply as apply_site
 from bartizan.policy.effect import create
@@ -30,6 +30,19 @@ ADOPTED: Final = "BARTIZAN_ADOPTED"
 
 def up(*, site: Path, state: Path | None, monitor: str | None, json: bool) -> int:
     """Run until SIGTERM or Ctrl-C. 0: stopped when asked; 1: it could not start, and has said why."""
+    # A name of a zone or a file that this locale cannot write is shown, not refused.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    lines = _lines(json=json)
+    try:
+        return _up(site, state, monitor, lines, json=json)
+    except Failure as failure:
+        if not json:
+            raise
+        lines.write("supervisor", "critical", str(failure))
+        return 1
+
+
+def _up(site: Path, state: Path | None, monitor: str | None, lines: Lines, *, json: bool) -> int:
     if not site.exists():
         raise Failure(
             f"there is no site file {site}; `bartizan init http://127.0.0.1:8001` writes one for your application"
@@ -39,9 +52,6 @@ def up(*, site: Path, state: Path | None, monitor: str | None, json: bool) -> in
     for place in (directory.ca, directory.ca / "leaves", directory.acme, directory.acme / "certificates"):
         if place.exists():
             remove_abandoned(place)
-    # A name of a zone or a file that this locale cannot write is shown, not refused.
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    lines = _lines(json=json)
     notifier = Notifier()
     for variable in PRIVATE_VARIABLES:
         os.environ.pop(variable, None)
@@ -50,8 +60,11 @@ def up(*, site: Path, state: Path | None, monitor: str | None, json: bool) -> in
         _apply_first(site, directory, lines, json=json)
 
         def announce(edge: dict[str, Any]) -> None:
+            if json:
+                lines.write("supervisor", "info", "serving", what_serves(edge))
+                return
             with suppress(OSError):
-                sys.stdout.write(banner(site, directory, edge) if not json else jsons.dumps(event(edge)) + "\n")
+                sys.stdout.write(banner(site, directory, edge))
                 sys.stdout.flush()
 
         supervisor = Supervisor(
@@ -129,16 +142,10 @@ def banner(site: Path, state: StateDirectory, edge: dict[str, Any]) -> str:
     return f"\nBartizan {__version__}\n{body}\n"
 
 
-def event(edge: dict[str, Any]) -> dict[str, Any]:
+def what_serves(edge: dict[str, Any]) -> Keys:
     """The banner for programs."""
-    from datetime import UTC, datetime
-
     return {
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "process": "supervisor",
-        "level": "info",
-        "message": "serving",
-        "version": edge["policy_version"],
+        "policy_version": edge["policy_version"],
         "zones": edge["zones"],
         "listening": [{"address": address, "tls": tls} for address, tls in edge["listening"]],
     }

@@ -24,6 +24,7 @@ from bartizan.edge.watch import Watch
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 from bartizan.lock import sole
+from bartizan.log import saying
 
 READY: Final = "ready"
 """First word of the line with which the process says that it serves."""
@@ -133,7 +134,9 @@ class Commands:
             return {"ok": False, "error": f"cannot read the policy {file}: {error.strerror}"}
         except PolicyRefused as refused:
             return {"ok": False, "diagnostics": msgspec.json.decode(refused.args[1])}
-        _log.info("policy %s is in effect (%s zones changed)", report["version"], report["changed_zones"])
+        version, changed = report["version"], report["changed_zones"]
+        keys = saying(policy_version=version, changed_zones=changed)
+        _log.info("policy %s is in effect (%s zones changed)", version, changed, extra=keys)
         report["diagnostics"] = report.pop("warnings")
         return {"ok": True, **report}
 

@@ -26,6 +26,7 @@ from bartizan.events.progress import Progress
 from bartizan.events.retention import Retention
 from bartizan.events.sinks.opening import open_sink
 from bartizan.layout import StateDirectory
+from bartizan.log import saying
 
 _LEAVING_S: Final = 12.0
 """How long sinks have for the batch in hand when the owner stops; what did not arrive is sent again after the start."""
@@ -80,13 +81,13 @@ class Deliveries:
                 del self._running[name]
                 if name not in self._wanted:
                     self._progress.forget(name)
-                    _log.info("sink %s has ended", name)
+                    _log.info("sink %s has ended", name, extra=saying(sink=name))
         for name in self._wanted:
             if name not in self._running:
                 self._make(name)
                 self._progress.announce(name, self._running[name][1].entry)
                 self._running[name][1].start()
-                _log.info("sink %s begins", name)
+                _log.info("sink %s begins", name, extra=saying(sink=name))
 
     def stop(self) -> None:
         """Ends all sinks, each after its batch in hand unless that takes too long."""

@@ -19,6 +19,7 @@ from bartizan.events.journal import Entry, Journal
 from bartizan.events.shipping import Shipper
 from bartizan.events.sinks.contract import Sink, SinkFailed
 from bartizan.failure import Failure
+from bartizan.log import about, saying
 
 _FIRST_RETRY_S: Final = 1.0
 _LAST_RETRY_S: Final = 30.0
@@ -122,6 +123,7 @@ class Delivery:
         )
 
     def _run(self) -> None:
+        about(sink=self.name)
         retry_s = _FIRST_RETRY_S
         sink: Sink | None = None
         while not self._stopping.is_set():
@@ -180,12 +182,14 @@ class Delivery:
         """Says what is wrong, once: a sink that is down for a day fills no log."""
         said = isinstance(error, (SinkFailed, OSError, Failure))
         problem = str(error) if said else f"{type(error).__name__}: {error}"
+        way_out = error.way_out if isinstance(error, SinkFailed) else ""
         if problem != self._problem:
-            _log.warning("sink %s takes no events: %s; next attempt in %.0f s", self.name, problem, wait_s)
+            keys = saying(problem=problem, way_out=way_out, wait_s=round(wait_s, 1))
+            _log.warning("sink %s takes no events: %s; next attempt in %.0f s", self.name, problem, wait_s, extra=keys)
             if not said:
                 _log.debug("sink %s", self.name, exc_info=error)
         self._problem = problem
-        self._way_out = error.way_out if isinstance(error, SinkFailed) else ""
+        self._way_out = way_out
 
 
 def pause_s_after(error: Exception, retry_s: float) -> float:

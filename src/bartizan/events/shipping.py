@@ -13,6 +13,7 @@ from bartizan._native import SpoolBatch, SpoolReader
 from bartizan.events.dead_letter import DeadLetter
 from bartizan.events.journal import Journal, Range
 from bartizan.events.sinks.contract import RowsRefused, Sink, SinkFailed
+from bartizan.log import saying
 
 _log = logging.getLogger("bartizan.events")
 
@@ -78,7 +79,9 @@ class Shipper:
         length = self._dead_letter.append(refusal.rows, batch.token, entry.dead_letter_bytes)
         refused = len(refusal.rows)
         self._journal.arrived(batch, rows - refused, refused=refused, dead_letter_bytes=length)
-        _log.warning("%d rows were refused for good (%s); they are in %s", refused, refusal, self._dead_letter.file)
+        keys = saying(rows=refused, problem=str(refusal))
+        text = "%d rows were refused for good (%s); they are in %s"
+        _log.warning(text, refused, refusal, self._dead_letter.file, extra=keys)
 
     def _next(self) -> SpoolBatch | None:
         batch = self._read_on()
@@ -92,7 +95,8 @@ class Shipper:
         if batch is not None:
             for reason, count, first in batch.gaps:
                 self.rows_dropped_by_edge += count
-                _log.warning("the edge dropped %d events from number %d on (%s)", count, first, reason)
+                keys = saying(rows=count, problem=reason)
+                _log.warning("the edge dropped %d events from number %d on (%s)", count, first, reason, extra=keys)
         return batch
 
     def _read_on(self) -> SpoolBatch | None:
@@ -123,7 +127,8 @@ class Shipper:
                 # No descriptors, no right, a disk that fails: it may be there the next time.
                 raise
             # Removed to keep within the spool's bounds, or damaged since: nothing that could be sent again.
-            _log.error("the batch in hand cannot be read again and may be missing: %s", error)
+            keys = saying(problem=str(error))
+            _log.error("the batch in hand cannot be read again and may be missing: %s", error, extra=keys)
             self._journal.arrived(batch_range, 0)
             return None
 

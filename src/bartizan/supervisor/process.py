@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from bartizan.log import ASKED
 from bartizan.supervisor.backoff import Backoff
 from bartizan.supervisor.lines import Lines, parse
 
@@ -62,7 +63,8 @@ class Process:
         self.ask_to_stop()
         self._thread.join(grace_s)
         if self._thread.is_alive():
-            self._lines.write("supervisor", "warning", f"{self.name} did not stop within {grace_s:.0f} s; killing it")
+            text = f"{self.name} did not stop within {grace_s:.0f} s; killing it"
+            self._lines.write("supervisor", "warning", text, {"subject": self.name})
             self.kill()
 
     def ask_to_stop(self) -> None:
@@ -114,6 +116,7 @@ class Process:
                 "supervisor",
                 "error",
                 f"{self.name} {self._last_end} after {lived_s:.1f} s; starting it again in {wait_s:.1f} s",
+                {"subject": self.name, "problem": self._last_end, "wait_s": round(wait_s, 1)},
             )
             if self._stopping.wait(wait_s):
                 return
@@ -130,7 +133,7 @@ class Process:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 process_group=0,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                env=os.environ | {"PYTHONUNBUFFERED": "1", ASKED: "objects"},
                 text=True,
                 errors="replace",
             )
@@ -140,8 +143,8 @@ class Process:
         try:
             with child:
                 for line in child.stdout or ():
-                    level, text = parse(line.rstrip("\n"))
-                    self._lines.write(self.name, level, text)
+                    level, text, keys = parse(line.rstrip("\n"))
+                    self._lines.write(self.name, level, text, keys)
                     if text.startswith(READY):
                         self._was_ready = True
                         self._on_ready()

@@ -227,7 +227,8 @@ class Supervisor:
             status = ask(self._state.edge_socket, {"command": "status"})
         except (OSError, ValueError) as error:
             # Its next life may answer; to end here would be to leave it without supervision.
-            self._lines.write("supervisor", "warning", f"the edge is ready and gives no status: {error}")
+            text = f"the edge is ready and gives no status: {error}"
+            self._lines.write("supervisor", "warning", text, {"subject": "edge", "problem": str(error)})
             return
         if status is not None:
             self._announced = True
@@ -240,10 +241,11 @@ class Supervisor:
         def report(attempt: Attempt) -> None:
             hosts = ", ".join(attempt.hosts)
             if attempt.error is None:
-                self._lines.write("certificates", "info", f'zone "{attempt.zone}": new certificate for {hosts}')
+                text = f'zone "{attempt.zone}": new certificate for {hosts}'
+                self._lines.write("certificates", "info", text, {"zone": attempt.zone})
             else:
                 problem = f'zone "{attempt.zone}": no certificate for {hosts} yet: {attempt.error}'
-                self._lines.write("certificates", "error", problem)
+                self._lines.write("certificates", "error", problem, {"zone": attempt.zone, "problem": attempt.error})
 
         def complain(text: str) -> None:
             self._lines.write("certificates", "error", text)
