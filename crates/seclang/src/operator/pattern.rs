@@ -2,7 +2,9 @@
 //!
 //! A pattern is first spelled as `regex-syntax` reads it ([`spelling`]) and then compiled for bytes: `.` matches a line end,
 //! `^` and `$` match at each line, letters are those of ASCII. That is how ModSecurity has PCRE run them, with one difference
-//! which CRS's tests do not touch and Coraza has too: `^` matches behind a line end that ends the value.
+//! which CRS's tests do not touch and Coraza has too: `^` matches behind a line end that ends the value. Where branches begin
+//! alike, `regex-syntax` joins what they begin with, so a group can be longer than PCRE's; `proofs/patterns.py` compares the
+//! two over the patterns of CRS.
 //!
 //! What cannot be done in linear time is refused by name: references to groups, atomic groups, looking around without bound.
 //! What of this CRS 3.3 needs can, see [`assertions`].
