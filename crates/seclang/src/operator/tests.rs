@@ -325,3 +325,16 @@ fn injections_are_read_as_libinjection_reads_them() {
         assert!(!holds("detectXSS", "", value), "{value}");
     }
 }
+
+#[test]
+fn each_operator_and_transformation_is_in_the_reference() {
+    const PAGE: &str = include_str!("../../../../docs/reference/operators.md");
+    let operators = OPERATORS.iter().map(|(name, ..)| *name).chain(REFUSED.iter().map(|(name, _)| *name));
+    for name in operators {
+        assert!(PAGE.contains(&format!("`@{name}`")), "@{name} is not in docs/reference/operators.md");
+    }
+    for transformation in crate::transform::Transformation::ALL {
+        let name = transformation.name();
+        assert!(PAGE.contains(&format!("`{name}`")), "{name} is not in docs/reference/operators.md");
+    }
+}
