@@ -36,7 +36,8 @@ fuzz_target!(|input: &[u8]| {
         let length = usize::from(text[text.len() / 2]) * 17 % text.len();
         assert_eq!(read(&mut Body::default(), &text[..length], true), None, "cut at {length}");
     }
-    if Query::parse(path).is_ok() {
+    // Where a limit cut the elements short, others may be selected.
+    if is_whole(body.document()) && Query::parse(path).is_ok() {
         let known: Vec<_> = elements.iter().chain(attributes).chain(texts).collect();
         assert!(selected(body.document(), path).iter().all(|value| known.contains(&value)));
     }
@@ -45,6 +46,11 @@ fuzz_target!(|input: &[u8]| {
 fn read(body: &mut Body, bytes: &[u8], is_cut: bool) -> Option<String> {
     body.read(Processor::Xml, Source { content_type: b"text/xml", bytes, is_cut }, &Limits::default());
     body.error().map(|error| error.to_string())
+}
+
+fn is_whole(document: &Document) -> bool {
+    let query = Query::parse(b"//*").expect("a query that is taken");
+    document.select(&query, &mut Vec::new(), |_| ()).is_ok()
 }
 
 fn selected(document: &Document, path: &[u8]) -> Vec<Vec<u8>> {

@@ -577,7 +577,9 @@ impl Form {
         if media == 10 || !content_type[10..media].iter().all(|byte| is_token(*byte)) {
             self.wrong("the content type has no type behind its slash", 10);
         }
-        let mut rest = content_type[media..].trim_ascii();
+        let content_type = content_type.trim_ascii_end();
+        let mention = content_type.windows(8).position(|word| word.eq_ignore_ascii_case(b"boundary"));
+        let mut rest = content_type.get(media..).unwrap_or_default().trim_ascii_start();
         self.flags.missing_semicolon = !rest.is_empty() && rest[0] != b';';
         let mut is_known = false;
         while !rest.is_empty() {
@@ -594,6 +596,9 @@ impl Form {
             };
             let (name, value) = (parameter[..equals].trim_ascii_start(), &parameter[equals + 1..]);
             if !name.trim_ascii_end().eq_ignore_ascii_case(b"boundary") {
+                if !is_parameter(name, value.trim_ascii_end()) {
+                    self.wrong("a parameter of the content type is not one", at);
+                }
                 continue;
             }
             if is_known {
@@ -601,6 +606,10 @@ impl Form {
                 continue;
             }
             is_known = true;
+            // Some readers look for the word and nothing else.
+            if mention != Some(content_type.len() - after.len() - parameter.trim_ascii_start().len()) {
+                self.wrong("the content type has the word boundary before its boundary", at);
+            }
             self.flags.boundary_whitespace =
                 name.last().is_some_and(|byte| is_space(*byte)) || value.first().is_some_and(|byte| is_space(*byte));
             self.take_boundary(value.trim_ascii(), at);
@@ -711,6 +720,13 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | 0x0B | 0x0C)
 }
 
+/// Whether a name is a token, and its value one or in quotes.
+fn is_parameter(name: &[u8], value: &[u8]) -> bool {
+    let quoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+    let is_value = quoted.map_or_else(|| value.iter().all(|byte| is_token(*byte)), |text| memchr(b'"', text).is_none());
+    !name.is_empty() && name.iter().all(|byte| is_token(*byte)) && is_value
+}
+
 /// The characters of a token (RFC 2045 §5.1).
 fn is_token(byte: u8) -> bool {
     matches!(byte, b'!'..=b'~') && !b"()<>@,;:\\\"/[]?=".contains(&byte)
@@ -816,7 +832,7 @@ mod tests {
         for (content_type, expected) in [
             ("multipart/form-data; boundary=x", flags),
             ("Multipart/Form-Data;BOUNDARY=x", flags),
-            ("multipart/form-data; charset=\"utf-8;\"; boundary=x; a=b", flags),
+            ("multipart/form-data; charset=\"utf-8;\" ; boundary=x ; a=b", flags),
             ("multipart/form-data; boundary=\"x\"", Flags { boundary_quoted: true, ..flags }),
             ("multipart/form-data; boundary =x", Flags { boundary_whitespace: true, ..flags }),
             ("multipart/form-data; boundary= x", Flags { boundary_whitespace: true, ..flags }),
@@ -842,6 +858,13 @@ mod tests {
             ("multipart/form-data; boundary=\"x", "the boundary has a character that none may have at byte 20"),
             ("multipart/form-data; boundary=x@", "the boundary has a character that none may have at byte 20"),
             ("multipart/form-data; boundary=\"x \"", "the boundary has a character that none may have at byte 20"),
+            ("multipart/form-data; boundar=a b; boundary=x", "a parameter of the content type is not one at byte 20"),
+            ("multipart/form-data; b c=a; boundary=x", "a parameter of the content type is not one at byte 20"),
+            ("multipart/form-data; a=\"b\"c\"; boundary=x", "a parameter of the content type is not one at byte 20"),
+            (
+                "multipart/form-data; a=\"boundary=y\"; boundary=x",
+                "the content type has the word boundary before its boundary at byte 36",
+            ),
             ("multipart/form-data; form; boundary=x", "a parameter of the content type has no value at byte 20"),
         ] {
             let read = read(content_type, "--x\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n--x--\r\n");
