@@ -135,6 +135,11 @@ class StateDirectory:
         return self.path / "address.key"
 
     @property
+    def rule_sets(self) -> Path:
+        """Installed versions of the Core Rule Set, each in a directory of its number; made by what installs them."""
+        return self.path / "crs"
+
+    @property
     def run(self) -> Path:
         """Control sockets and lock files; nothing in it outlives the processes."""
         return self.path / "run"

@@ -154,6 +154,27 @@ def test_a_core_rule_set_is_read_after_its_setup_with_an_engine_that_reads_bodie
     )
 
 
+def test_what_debian_has_in_etc_belongs_to_its_rule_set(tmp_path: Path) -> None:
+    share, etc = tmp_path / "usr" / "share" / "modsecurity-crs", tmp_path / "etc" / "modsecurity" / "crs"
+    core_rule_set(share, "", "owasp-crs.load")
+    rule_file(etc, 'SecAction "id:900990,phase:1,pass,nolog"', "crs-setup.conf")
+    rule_file(etc, 'SecAction "id:900100,phase:1,pass"', "REQUEST-900-EXCLUSION-RULES-BEFORE-CRS.conf")
+    rule_file(etc, 'SecAction "id:999100,phase:1,pass"', "RESPONSE-999-EXCLUSION-RULES-AFTER-CRS.conf")
+    assert RuleSet.load(share).ids == (900990, 900100, 901120, 942000, 942001, 999100)
+    assert RuleSet.load(share / "rules").ids == (900990, 900100, 901120, 942000, 942001, 999100)
+
+
+def test_reputation_in_version_3_is_left_out_with_a_note(tmp_path: Path) -> None:
+    core_rule_set(tmp_path, "")
+    path = rule_file(
+        tmp_path, 'SecRule REMOTE_ADDR "@rbl dnsbl.example" "id:910140"', "rules/REQUEST-910-IP-REPUTATION.conf"
+    )
+    rules = RuleSet.load(tmp_path)
+    assert rules.ids == (901120, 942000, 942001)
+    assert [note.file for note in rules.notes] == [str(path)]
+    assert rules.notes[0].message.startswith("left out: its rules ask")
+
+
 def test_json_becomes_arguments_in_a_core_rule_set(tmp_path: Path) -> None:
     core_rule_set(tmp_path, "")
     body = b'{"a": {"b": "c"}}'

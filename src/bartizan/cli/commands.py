@@ -81,6 +81,14 @@ def a_count(text: str) -> int:
     return _whole(text, 0, _LARGEST)
 
 
+def a_level(text: str) -> int:
+    """A paranoia level. Raises ArgumentTypeError for what is none."""
+    level = _whole(text, 1, _LARGEST)
+    if level > 4:
+        raise ArgumentTypeError(f"{text!r} is no paranoia level: they go from 1 to 4")
+    return level
+
+
 def a_timeout(text: str) -> float:
     """Seconds that a query may take. Raises ArgumentTypeError for what is none."""
     try:
@@ -165,6 +173,11 @@ _LIST: Final = Option(
     "NAME=ITEMS",
     a_list,
     many=True,
+)
+
+_SHA256: Final = Option("--sha256", "SHA-256 that the archive must have (default: what the index says)", "HEX")
+_INDEX: Final = Option(
+    "--index", "address of the releases, as GitHub lists them (default: those of the project)", "URL"
 )
 
 TABLES: Final = ("http_requests", "firewall_events", "bartizan_refusals")
@@ -540,6 +553,78 @@ COMMANDS: Final[tuple[Command, ...]] = (
         ("bartizan rules functions", "bartizan rules functions substring", "bartizan rules functions --json"),
         "rules:functions",
         (Positional("name", "function to explain (default: all)"), _JSON),
+    ),
+    Command(
+        "replay",
+        "run recorded requests through a rule set",
+        "Requests of files, of a browser's HAR file, of regression tests in the format of go-ftw or of the events of a "
+        "spool go through a rule file or a Core Rule Set in this process; nothing is sent. With --ftw alone the tests "
+        "are judged, at paranoia level 4 and with what their README sets; with --against two rule sets are compared. "
+        "Exit code 0: done; 1: a test fails, or something differs.",
+        (
+            "bartizan replay --ftw crs/tests/regression/tests --crs crs --json",
+            "bartizan replay --har shop.har --crs crs --paranoia-level 2",
+            "bartizan replay --spool .bartizan/spool --crs crs --against crs-next --json",
+            "bartizan replay --http requests --crs crs --against-level 3",
+        ),
+        "replay:replay",
+        (
+            Option("--ftw", "folder of regression tests, or one file", "DIR", Path),
+            Option("--http", "file with the bytes of a request, or a folder of them", "PATH", Path),
+            Option("--har", "file that a browser recorded", "FILE", Path),
+            Option("--spool", "folder of events; they hold no bodies and few headers", "DIR", Path),
+            Option("--crs", "rule file, or folder of a rule set", "DIR", Path),
+            Option("--against", "a second one, to compare with", "DIR", Path),
+            Option("--paranoia-level", "of the rule set (default: 1)", "N", a_level),
+            Option("--against-level", "of the second one (default: the same)", "N", a_level),
+            _JSON,
+        ),
+    ),
+    Command(
+        "crs install",
+        "install a version of the OWASP Core Rule Set",
+        "Takes the archive of a version as its project publishes it, checked against its SHA-256, or an archive or "
+        "folder that is here. The rules are loaded once before they are put into the state directory, whole or not at "
+        "all. Exit code 0: installed; 1: not, and nothing is changed.",
+        (
+            "bartizan crs install 4.25.0",
+            "bartizan crs install coreruleset-4.25.0-minimal.tar.gz --state /var/lib/bartizan",
+            "bartizan crs install /usr/share/modsecurity-crs --json",
+        ),
+        "crs:install",
+        (
+            Positional("source", "number of a version, archive, or folder", required=True),
+            _BESIDE,
+            _STATE,
+            _SHA256,
+            _INDEX,
+            _JSON,
+        ),
+    ),
+    Command(
+        "crs list",
+        "list the installed versions of the Core Rule Set",
+        "Oldest first, each with its folder, which is what --crs of `bartizan replay` and `RuleSet.load` take.",
+        ("bartizan crs list", "bartizan crs list --json"),
+        "crs:list_installed",
+        (_BESIDE, _STATE, _JSON),
+    ),
+    Command(
+        "crs update",
+        "install the newest version of the Core Rule Set",
+        "Asks which version is the newest, and installs it as `bartizan crs install` does if it is newer than all that "
+        "are installed. Older ones stay. Exit code 0: the newest is there; 1: it is not.",
+        ("bartizan crs update", "bartizan crs update --json"),
+        "crs:update",
+        (_BESIDE, _STATE, _SHA256, _INDEX, _JSON),
+    ),
+    Command(
+        "crs remove",
+        "remove an installed version of the Core Rule Set",
+        "Exit code 0: removed; 1: it was not installed.",
+        ("bartizan crs remove 4.24.0", "bartizan crs remove 4.24.0 --state /var/lib/bartizan"),
+        "crs:remove",
+        (Positional("version", "version, as `bartizan crs list` shows it", required=True), _BESIDE, _STATE, _JSON),
     ),
     Command(
         "status",

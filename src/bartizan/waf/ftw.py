@@ -99,6 +99,7 @@ def read(folder: Path) -> Iterator[Test]:
 
     Raises:
         Failure: a file cannot be read or is no such test; it names the file.
+
     """
     files = [folder] if folder.is_file() else sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")])
     if not files:
@@ -110,7 +111,7 @@ def read(folder: Path) -> Iterator[Test]:
 def _tests(file: Path) -> Iterator[Test]:
     try:
         # Every scalar as it is written: go-ftw's numbers are text too, in a header.
-        document = yaml.load(file.read_bytes(), Loader=yaml.CBaseLoader)
+        document = yaml.load(file.read_bytes(), Loader=yaml.CBaseLoader)  # noqa: S506  it makes text alone
     except (OSError, yaml.YAMLError) as error:
         raise Failure(f"{file}: {error}") from error
     if not document:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Self
 
@@ -46,8 +46,9 @@ class RulesRefused(Failure):
 class RuleSet:
     """A loaded rule set; `load` makes one. Threads may share it."""
 
-    def __init__(self, native: _native.WafRules) -> None:
+    def __init__(self, native: _native.WafRules, left_out: Sequence[Problem] = ()) -> None:
         self._native = native
+        self._left_out = tuple(left_out)
 
     @classmethod
     def load(
@@ -84,7 +85,11 @@ class RuleSet:
         path = Path(path).absolute()
         if not path.exists():
             raise Failure(f"{path}: there is no such file or folder; `bartizan crs list` shows installed rule sets")
-        return cls._loaded(_text(path, paranoia_level, setup), mode)
+        if path.is_file():
+            return cls._loaded(_of_file(path, paranoia_level, setup), mode)
+        found = folder.read(path)
+        left_out = [Problem(str(file), 1, why) for file, why in found.left_out]
+        return cls._loaded(_of_folder(found, paranoia_level, setup), mode, left_out=left_out)
 
     @classmethod
     def parse(cls, text: str, mode: Literal["block", "detect"] = "block", *, directory: str | Path = ".") -> Self:
@@ -92,17 +97,25 @@ class RuleSet:
         return cls._loaded(text, mode, name="rules", directory=Path(directory).absolute())
 
     @classmethod
-    def _loaded(cls, text: str, mode: str, *, name: str = "setup", directory: Path = Path("/")) -> Self:
+    def _loaded(
+        cls,
+        text: str,
+        mode: str,
+        *,
+        name: str = "setup",
+        directory: Path = Path("/"),
+        left_out: Sequence[Problem] = (),
+    ) -> Self:
         try:
             native = _native.WafRules(text.encode(), name, directory, mode == "detect", verdict.SCORE_NAMES)
         except _native.WafRulesRefused as error:
             raise RulesRefused(Problem(*problem) for problem in error.args[0]) from None
-        return cls(native)
+        return cls(native, left_out)
 
     @property
     def notes(self) -> tuple[Problem, ...]:
         """What in the files has no effect here, and why."""
-        return tuple(Problem(*note) for note in self._native.notes())
+        return (*self._left_out, *(Problem(*note) for note in self._native.notes()))
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -139,19 +152,21 @@ class RuleSet:
         return verdict.of_native(told, _OWN_IDS)
 
 
-def _text(path: Path, paranoia_level: int | None, setup: str) -> str:
-    level = [] if paranoia_level is None else [_paranoia(paranoia_level)]
-    if path.is_file():
-        return "\n".join([*level, setup, _include(path), ""])
-    found = folder.read(path)
+def _of_file(path: Path, paranoia_level: int | None, setup: str) -> str:
+    return "\n".join([*_paranoia(paranoia_level), setup, _include(path), ""])
+
+
+def _of_folder(found: folder.Folder, paranoia_level: int | None, setup: str) -> str:
     base = [_include(_BASE)] if found.is_crs else []
-    parts = [*base, *map(_include, found.setup), *level, setup, *map(_include, found.rules), ""]
-    return "\n".join(parts)
+    level = _paranoia(paranoia_level)
+    return "\n".join([*base, *map(_include, found.setup), *level, setup, *map(_include, found.rules), ""])
 
 
-def _paranoia(level: int) -> str:
+def _paranoia(level: int | None) -> list[str]:
+    if level is None:
+        return []
     values = ",".join(f"setvar:tx.{name}={level}" for name in _LEVELS)
-    return f'SecAction "id:{_OWN_IDS[100]},phase:1,pass,nolog,{values}"'
+    return [f'SecAction "id:{_OWN_IDS[100]},phase:1,pass,nolog,{values}"']
 
 
 def _include(path: Path) -> str:

@@ -1,0 +1,142 @@
+"""Recorded requests go through rule sets, and what two of them say differently is shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.waf.test_ruleset import rule_file
+
+from bartizan._native import SpoolWriter
+from bartizan.cli import app
+from bartizan.failure import Failure
+from bartizan.waf import recorded
+
+RULES = """\
+SecRequestBodyAccess On
+SecResponseBodyAccess On
+SecResponseBodyMimeType text/html
+SecRule ARGS "@contains attack" "id:1,phase:2,deny,msg:'attack',setvar:tx.anomaly_score=+5"
+SecRule RESPONSE_BODY "@contains leak" "id:2,phase:4,pass,msg:'leak'"
+SecRule REQUEST_HEADERS:User-Agent "@streq scanner" "id:3,phase:1,deny,status:406,msg:'scanner'"
+"""
+
+HAR = {
+    "log": {
+        "entries": [
+            {
+                "request": {
+                    "method": "POST",
+                    "url": "https://shop.example/cart?x=1",
+                    "headers": [
+                        {"name": ":authority", "value": "shop.example"},
+                        {"name": "Content-Type", "value": "application/x-www-form-urlencoded"},
+                        {"name": "Content-Length", "value": "999"},
+                    ],
+                    "postData": {"mimeType": "application/x-www-form-urlencoded", "text": "q=an+attack"},
+                },
+                "response": {"status": 200, "headers": [], "content": {"text": ""}},
+            },
+            {
+                "request": {"method": "GET", "url": "https://shop.example/", "headers": []},
+                "response": {
+                    "status": 200,
+                    "headers": [{"name": "Content-Type", "value": "text/html"}],
+                    "content": {"text": "YSBsZWFr", "encoding": "base64"},
+                },
+            },
+        ]
+    }
+}
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    return rule_file(tmp_path, RULES, "rules.conf")
+
+
+def replayed(source: str, path: Path, rules: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, list[int]]:
+    """The rules that matched, request by request."""
+    assert app.run(["replay", source, str(path), "--crs", str(rules), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["requests"] == len(report["verdicts"])
+    return {each["title"]: each["verdict"]["ids"] for each in report["verdicts"]}
+
+
+def test_files_of_http_are_replayed(tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rule_file(tmp_path, "GET /?a=attack HTTP/1.1\nHost: a.example\n", "requests/edited.http")
+    rule_file(tmp_path, "GET / HTTP/1.1\r\nUser-Agent: scanner\r\n\r\n", "requests/more/raw.http")
+    found = replayed("--http", tmp_path / "requests", rules, capsys)
+    assert found == {"edited.http": [1], "more/raw.http": [3]}
+    assert replayed("--http", tmp_path / "requests" / "edited.http", rules, capsys) == {"edited.http": [1]}
+
+
+def test_what_a_browser_recorded_is_replayed_with_its_responses(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    har = rule_file(tmp_path, json.dumps(HAR), "shop.har")
+    assert replayed("--har", har, rules, capsys) == {
+        "1 POST https://shop.example/cart?x=1": [1],
+        "2 GET https://shop.example/": [2],
+    }
+    assert next(iter(recorded.of_har(har))).request == (
+        b"POST /cart?x=1 HTTP/1.1\r\nHost: shop.example\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        b"Content-Length: 11\r\n\r\nq=an+attack"
+    )
+    with pytest.raises(Failure, match="this is no HAR file"):
+        list(recorded.of_har(rule_file(tmp_path, '{"log": 1}', "broken.har")))
+
+
+def test_what_events_hold_is_replayed(tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values: dict[str, object] = {
+        "RayID": "9a1b",
+        "ClientIP": "192.0.2.7",
+        "ClientRequestMethod": "GET",
+        "ClientRequestURI": "/?q=attack",
+        "ClientRequestHost": "shop.example",
+        "ClientRequestUserAgent": "scanner",
+    }
+    directory = tmp_path / "spool"
+    writer = SpoolWriter(directory)
+    assert writer.push("http_requests", values)
+    writer.close()
+    assert replayed("--spool", directory, rules, capsys) == {"9a1b": [3]}
+
+
+def test_two_rule_sets_are_compared(tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rule_file(tmp_path, "GET /?a=attack HTTP/1.1\nHost: a.example\n", "requests/attack.http")
+    rule_file(tmp_path, "GET / HTTP/1.1\nHost: a.example\n", "requests/clean.http")
+    other = rule_file(tmp_path, RULES.replace("phase:2,deny", "phase:2,pass"), "other.conf")
+    words = ["replay", "--http", str(tmp_path / "requests"), "--crs", str(rules), "--against"]
+    assert app.run([*words, str(other)]) == 1
+    assert capsys.readouterr().out == (
+        "attack.http\n  first   blocked 403 by 1  score 5+0  1\n  second  passes  score 5+0  1\n2 requests: 1 differ\n"
+    )
+    assert app.run([*words, str(rules), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"requests": 2, "differing": 0, "differences": []}
+
+
+def test_levels_of_one_rule_set_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = 'SecRule TX:blocking_paranoia_level "@ge 3" "id:1,phase:1,pass,msg:\'high\'"'
+    rules = rule_file(tmp_path, text, "levels.conf")
+    request = rule_file(tmp_path, "GET / HTTP/1.1\nHost: a.example\n", "request.http")
+    words = ["replay", "--http", str(request), "--crs", str(rules), "--paranoia-level", "2", "--against-level", "3"]
+    assert app.run(words) == 1
+    assert capsys.readouterr().out.splitlines()[1:3] == [
+        "  first   passes  score 0+0  no rule",
+        "  second  passes  score 0+0  1",
+    ]
+
+
+def test_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run(["replay", "--crs", str(tmp_path)]) == 1
+    assert "give one of --ftw, --http, --har, --spool" in capsys.readouterr().err
+    assert app.run(["replay", "--http", str(tmp_path)]) == 1
+    assert "give --crs" in capsys.readouterr().err
+    assert app.run(["replay", "--ftw", str(tmp_path), "--crs", str(tmp_path), "--paranoia-level", "2"]) == 1
+    assert "give --ftw without --paranoia-level" in capsys.readouterr().err
+    with pytest.raises(Failure, match="there is no such spool directory"):
+        list(recorded.of_spool(tmp_path / "missing"))
+    with pytest.raises(Failure, match="there are no files"):
+        list(recorded.of_files(tmp_path))
