@@ -281,7 +281,7 @@ impl<'p> Parser<'p> {
                         self.wrong(ENCODING);
                     }
                 }
-                b"standalone" => {}
+                b"standalone" if matches!(value, b"yes" | b"no") => {}
                 _ => self.wrong("a declaration that is not understood"),
             }
             rest = after.trim_ascii_start();
@@ -854,6 +854,7 @@ mod tests {
             ("<a>x<![CDATA[", "a CDATA section has no end at byte 13"),
             ("<?xml encoding='utf-8'?><a>x</a>", "the declaration has no version that is known at byte 0"),
             ("<?xml <!--version='1.0'?><a>x</a>", "a declaration that is not understood at byte 0"),
+            ("<?xml version='1.0' standalone='<'?><a>x</a>", "a declaration that is not understood at byte 0"),
             ("<?xml version='1.0' a='b'?><a>x</a>", "a declaration that is not understood at byte 0"),
             ("<?xml version='1.0-'?><a>x</a>", "the declaration has no version that is known at byte 0"),
         ] {
