@@ -4,6 +4,10 @@
 //! question that this byte is enough for; the rows of the bytes that a text has, taken together, say which questions are
 //! left. Transformations come between, so a row has the bit too if a transformation can make of its byte one that is
 //! enough, and a text with a byte from which transformations can make any other leaves all questions open.
+//!
+//! Words that operators need are looked for in long texts only, all in one pass, and in the text as an operator would see it.
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use crate::bytes::ByteSet;
 use crate::rule::Link;
@@ -16,6 +20,13 @@ pub(crate) struct QuestionId(u32);
 impl QuestionId {
     /// A question that is always asked.
     pub(crate) const ALWAYS: Self = Self(u32::MAX);
+
+    /// Sets its bit.
+    pub(crate) fn set(self, bits: &mut [u64]) {
+        if let Some(word) = bits.get_mut(self.0 as usize / 64) {
+            *word |= 1 << (self.0 % 64);
+        }
+    }
 }
 
 /// How many of the sets of bytes that an operator needs are asked for here; the first say most.
@@ -37,7 +48,23 @@ pub(crate) struct Gates {
     free: Vec<[Bank; TABLES]>,
     /// With one of these, transformations can make any byte of a text.
     growing: ByteSet,
+    needed: Words,
 }
+
+/// Words of which a question needs one.
+#[derive(Debug, Default)]
+struct Words {
+    /// Until all questions are there: each with a question that it is enough for.
+    given: Vec<(Box<[u8]>, u32)>,
+    finder: Option<AhoCorasick>,
+    /// For each word the questions that it is enough for.
+    questions: Vec<Vec<u32>>,
+    /// The bits of the questions that need no word.
+    free: Vec<u64>,
+}
+
+/// Texts shorter than this are given to an operator without looking for its words: that costs as much.
+const LONG: usize = 256;
 
 impl Gates {
     /// The number of a link's question, and with it what it needs.
@@ -59,13 +86,16 @@ impl Gates {
             *to = *set;
         }
         self.needs.push(needs);
-        QuestionId(self.needs.len() as u32 - 1)
+        let id = self.needs.len() as u32 - 1;
+        self.needed.given.extend(gate.literals.iter().map(|word| (word.clone(), id)));
+        QuestionId(id)
     }
 
     /// Lays the rows out, when all questions are there.
     pub(crate) fn finish(&mut self) {
         let needs = std::mem::take(&mut self.needs);
         let banks = needs.len().div_ceil(BITS);
+        self.needed.finish(banks * WORDS);
         self.rows = vec![[[0; WORDS]; TABLES]; 256 * banks];
         self.free = vec![[[0; WORDS]; TABLES]; banks];
         for (question, needs) in needs.into_iter().enumerate() {
@@ -89,6 +119,21 @@ impl Gates {
         self.free.len() * WORDS
     }
 
+    /// A bit for each question whose words a text has, over what `open` holds.
+    pub(crate) fn words_of(&self, text: &[u8], open: &mut [u64]) {
+        let words = &self.needed;
+        let Some(finder) = words.finder.as_ref().filter(|_| text.len() >= LONG) else {
+            open.fill(u64::MAX);
+            return;
+        };
+        open.copy_from_slice(&words.free);
+        for found in finder.find_overlapping_iter(text) {
+            for question in &words.questions[found.pattern().as_usize()] {
+                open[*question as usize / 64] |= 1 << (question % 64);
+            }
+        }
+    }
+
     /// A bit for each question that a text with these bytes may match, over what `open` holds.
     pub(crate) fn open(&self, bytes: &ByteSet, open: &mut [u64]) {
         if bytes.intersects(&self.growing) {
@@ -109,6 +154,32 @@ impl Gates {
             *open =
                 left.into_iter().fold([u64::MAX; WORDS], |all, one| std::array::from_fn(|word| all[word] & one[word]));
         }
+    }
+}
+
+impl Words {
+    fn finish(&mut self, words: usize) {
+        let mut given = std::mem::take(&mut self.given);
+        given.sort_unstable();
+        self.free = vec![u64::MAX; words];
+        let mut texts: Vec<Box<[u8]>> = Vec::new();
+        for (word, question) in given {
+            self.free[question as usize / 64] &= !(1 << (question % 64));
+            if texts.last() != Some(&word) {
+                texts.push(word);
+                self.questions.push(Vec::new());
+            }
+            if let Some(questions) = self.questions.last_mut() {
+                questions.push(question);
+            }
+        }
+        // Without one all words count as found.
+        self.finder = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(&texts)
+            .ok()
+            .filter(|_| !texts.is_empty());
     }
 }
 

@@ -16,6 +16,7 @@ impl Name {
 pub struct Names {
     numbers: HashMap<Vec<u8>, Name, foldhash::fast::FixedState>,
     longest: usize,
+    patterns: HashMap<Vec<u8>, u16, foldhash::fast::FixedState>,
 }
 
 impl Names {
@@ -30,9 +31,20 @@ impl Names {
         *self.numbers.entry(lower).or_insert(next)
     }
 
-    /// Whether there are more names than numbers.
+    /// The number of a pattern of a selector.
+    pub fn add_pattern(&mut self, pattern: &[u8]) -> u16 {
+        let next = u16::try_from(self.patterns.len()).unwrap_or(u16::MAX);
+        *self.patterns.entry(pattern.to_vec()).or_insert(next)
+    }
+
+    /// How many patterns there are.
+    pub fn patterns(&self) -> usize {
+        self.patterns.len()
+    }
+
+    /// Whether there are more names or patterns than numbers.
     pub fn is_full(&self) -> bool {
-        self.numbers.len() >= usize::from(u16::MAX)
+        self.numbers.len().max(self.patterns.len()) >= usize::from(u16::MAX)
     }
 
     /// How many there are.

@@ -24,6 +24,10 @@ pub(crate) struct Plan {
     pub(crate) links: Vec<PlannedLink>,
     pub(crate) looks: Vec<Look>,
     pub(crate) gates: Gates,
+    /// For each phase the lists that questions look at, with a bit for each of them.
+    pub(crate) wants: [Vec<(List, Vec<u64>)>; 5],
+    /// For each phase a bit for each question that is asked whatever lists hold when the phase begins.
+    pub(crate) always: [Vec<u64>; 5],
     /// For each chain its last transformation, and the chain before that.
     pub(crate) chains: Vec<(Chain, Transformation)>,
 }
@@ -122,7 +126,35 @@ impl Plan {
             }
         }
         plan.gates.finish();
+        for phase in Phase::ALL {
+            plan.want(phase.index());
+        }
         plan
+    }
+
+    /// Notes which lists the first links of a phase's rules look at.
+    fn want(&mut self, phase: usize) {
+        let words = self.gates.words();
+        let mut always = vec![0; words];
+        let mut wants: Vec<(List, Vec<u64>)> = Vec::new();
+        for step in &self.phases[phase] {
+            let link = self.links[step.link as usize];
+            for look in &self.looks[link.first_look as usize..link.end_of_looks as usize] {
+                let settled = matches!(look.chosen, Chosen::All | Chosen::Name(_) | Chosen::Pattern)
+                    && !look.list.of.changes_within_a_phase();
+                let to = if settled {
+                    let at = wants.iter().position(|(list, _)| *list == look.list).unwrap_or_else(|| {
+                        wants.push((look.list, vec![0; words]));
+                        wants.len() - 1
+                    });
+                    &mut wants[at].1
+                } else {
+                    &mut always
+                };
+                link.question.set(to);
+            }
+        }
+        (self.wants[phase], self.always[phase]) = (wants, always);
     }
 
     fn add(&mut self, link: &Link) {

@@ -185,8 +185,8 @@ pub enum Selector {
     All,
     /// Those of one name, in any case.
     Name(Name, Vec<u8>),
-    /// Those whose names a pattern matches.
-    Pattern(Regex, Vec<u8>),
+    /// Those whose names a pattern matches, which has a number.
+    Pattern(Regex, u16, Vec<u8>),
     /// Parts of a document.
     Path(crate::body::xml::Query, Vec<u8>),
 }
@@ -196,7 +196,7 @@ impl Selector {
     pub fn source(&self) -> &[u8] {
         match self {
             Self::All => b"",
-            Self::Name(_, source) | Self::Pattern(_, source) | Self::Path(_, source) => source,
+            Self::Name(_, source) | Self::Pattern(_, _, source) | Self::Path(_, source) => source,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::plan::{Chosen, List, Look, PlannedLink, Step};
 use crate::rule::{Allow, Change, Control, Disruption, Effect, Engine, Link, Phase, Question, Rule, Selector, Target};
 use crate::ruleset::RuleSet;
 use crate::text::Text;
-use crate::texts::TextId;
+use crate::texts::{TextId, Texts};
 use crate::transaction::{Entry, Hit, Interrupt, Interruption, Match, Transaction, number};
 use crate::variable::{Kind, Variable};
 
@@ -28,6 +28,7 @@ impl<'r> Transaction<'r> {
     pub(crate) fn run(&mut self, phase: Phase) -> Option<&Interruption> {
         let rules: &'r RuleSet = self.rules;
         let steps = &rules.plan.phases[phase.index()];
+        self.begin(phase);
         let mut at = 0;
         while let Some(step) = steps.get(at) {
             if self.engine == Engine::Off || self.is_over(phase) {
@@ -88,18 +89,25 @@ impl<'r> Transaction<'r> {
         true
     }
 
-    /// Whether anything that a link looks at may match: most rules end here.
-    fn may_ask(&mut self, planned: PlannedLink) -> bool {
-        if !planned.asks || !self.gates || planned.question == QuestionId::ALWAYS {
-            return true;
-        }
-        (planned.first_look..planned.end_of_looks).any(|look| {
-            let look = self.rules.plan.looks[look as usize];
-            match look.chosen {
-                Chosen::Path => !self.work.body.document().is_empty(),
-                _ => gates::is_open(self.open_list(look.list), planned.question),
+    /// Finds out which questions of a phase what is there may match at all.
+    fn begin(&mut self, phase: Phase) {
+        let plan = &self.rules.plan;
+        let mut asked = std::mem::take(&mut self.work.asked);
+        asked.clone_from(&plan.always[phase.index()]);
+        for (list, wants) in &plan.wants[phase.index()] {
+            for ((asked, wants), open) in asked.iter_mut().zip(wants).zip(self.open_list(*list)) {
+                *asked |= wants & open;
             }
-        })
+        }
+        self.work.asked = asked;
+    }
+
+    /// Whether anything that a link looks at may match: most rules end here.
+    fn may_ask(&self, planned: PlannedLink) -> bool {
+        !planned.asks
+            || !self.gates
+            || planned.question == QuestionId::ALWAYS
+            || gates::is_open(&self.work.asked, planned.question)
     }
 
     fn link(&mut self, asking: &Asking<'r>) -> bool {
@@ -143,7 +151,7 @@ impl<'r> Transaction<'r> {
         let mut matched = false;
         // By place, and only those that are there now: what a match does may change the list, and a match is itself a
         // value of MATCHED_VARS.
-        for at in 0..self.work.lists[list].len() {
+        for at in self.places(list, &target.selector) {
             let Some(entry) = self.work.lists[list].get(at).copied() else { break };
             if let Chosen::Name(name) = look.chosen
                 && name != entry.name
@@ -233,25 +241,39 @@ impl<'r> Transaction<'r> {
             Kind::Names(base) => base as usize,
             _ => of as usize,
         };
-        self.work.lists[list].iter().filter(|entry| self.is_meant(rule, target, named, **entry)).count() as i64
+        let mut count = 0;
+        for at in self.places(list, &target.selector) {
+            let entry = self.work.lists[list][at];
+            count += i64::from(self.is_meant(rule, target, named, entry));
+        }
+        count
+    }
+
+    /// Where in a list the values are that a selector may choose: of `TX` the place of a name is known.
+    fn places(&self, list: usize, selector: &Selector) -> Range<usize> {
+        match selector {
+            Selector::Name(name, key) if list == Variable::Tx as usize => {
+                self.tx(*name, key).map_or(0..0, |at| at..at + 1)
+            }
+            _ => 0..self.work.lists[list].len(),
+        }
     }
 
     /// Whether a value is among those that a target looks at.
-    fn is_meant(&self, rule: &Rule, target: &Target, variable: Variable, entry: Entry) -> bool {
-        self.chooses(&target.selector, entry)
-            && !target.exclusions.iter().any(|exclusion| self.chooses(exclusion, entry))
-            && !self
-                .work
-                .removed_targets
-                .iter()
-                .any(|(which, of, selector)| *of == variable && which.means(rule) && self.chooses(selector, entry))
+    fn is_meant(&mut self, rule: &Rule, target: &Target, variable: Variable, entry: Entry) -> bool {
+        let work = &mut self.work;
+        Self::chooses(&mut work.texts, &target.selector, entry)
+            && !target.exclusions.iter().any(|exclusion| Self::chooses(&mut work.texts, exclusion, entry))
+            && !work.removed_targets.iter().any(|(which, of, selector)| {
+                *of == variable && which.means(rule) && Self::chooses(&mut work.texts, selector, entry)
+            })
     }
 
-    fn chooses(&self, selector: &Selector, entry: Entry) -> bool {
+    fn chooses(texts: &mut Texts, selector: &Selector, entry: Entry) -> bool {
         match selector {
             Selector::All => true,
             Selector::Name(name, _) => *name == entry.name,
-            Selector::Pattern(pattern, _) => pattern.is_match(self.work.texts.get(entry.key)),
+            Selector::Pattern(pattern, number, _) => texts.is_chosen(entry.key, pattern, usize::from(*number)),
             Selector::Path(..) => false,
         }
     }
@@ -288,7 +310,7 @@ impl<'r> Transaction<'r> {
         transformed: TextId,
     ) -> bool {
         let question = asking.question;
-        if self.gates && !question.negated && !self.admits(question, transformed) {
+        if self.gates && !question.negated && !self.admits(asking, transformed) {
             return false;
         }
         let mut argument = std::mem::take(&mut self.work.expanded);
@@ -310,10 +332,15 @@ impl<'r> Transaction<'r> {
     }
 
     /// Whether a text, as an operator would see it, has what that needs.
-    fn admits(&mut self, question: &Question, text: TextId) -> bool {
-        let gate = question.operator.gate();
-        let bytes = self.work.texts.byte_set(text);
-        gate.bytes.iter().all(|set| set.intersects(bytes)) && self.work.texts.get(text).len() >= gate.least
+    fn admits(&mut self, asking: &Asking<'r>, text: TextId) -> bool {
+        let gate = asking.question.operator.gate();
+        let texts = &mut self.work.texts;
+        let bytes = texts.byte_set(text);
+        gate.bytes.iter().all(|set| set.intersects(bytes))
+            && texts.get(text).len() >= gate.least
+            && (gate.literals.is_empty()
+                || asking.planned.question == QuestionId::ALWAYS
+                || gates::is_open(texts.words(text, &self.rules.plan.gates), asking.planned.question))
     }
 
     /// Groups become `TX:0` to `TX:9`.

@@ -2,6 +2,7 @@
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use regex_automata::meta::Regex;
 use std::hash::BuildHasher;
 
 use crate::bytes::ByteSet;
@@ -34,6 +35,12 @@ pub struct Texts {
     /// For each text a bit for each question, once they are asked for.
     open: Vec<u64>,
     is_judged: Vec<bool>,
+    /// The same for the words that questions need.
+    has_words: Vec<u64>,
+    is_searched: Vec<bool>,
+    /// Whether each pattern of a selector matches each text, as far as known: 1 if not, 2 if so.
+    chosen: Vec<u8>,
+    patterns: usize,
     words: usize,
     buffer: Vec<u8>,
 }
@@ -50,17 +57,21 @@ impl Default for Texts {
             byte_sets: Vec::new(),
             open: Vec::new(),
             is_judged: Vec::new(),
+            has_words: Vec::new(),
+            is_searched: Vec::new(),
+            chosen: Vec::new(),
+            patterns: 0,
             words: 0,
             buffer: Vec::new(),
         };
-        texts.clear(1, 0);
+        texts.clear(1, 0, 0);
         texts
     }
 }
 
 impl Texts {
-    /// Forgets all texts. There are so many chains of transformations, and so many words of bits for questions.
-    pub fn clear(&mut self, chains: usize, words: usize) {
+    /// Forgets all texts. There are so many chains of transformations, words of bits for questions, and patterns of selectors.
+    pub fn clear(&mut self, chains: usize, words: usize, patterns: usize) {
         self.bytes.clear();
         self.spans.clear();
         self.found.clear();
@@ -68,6 +79,10 @@ impl Texts {
         self.byte_sets.clear();
         self.open.clear();
         self.is_judged.clear();
+        self.has_words.clear();
+        self.is_searched.clear();
+        self.chosen.clear();
+        self.patterns = patterns;
         self.chains = chains.max(1);
         self.words = words;
         self.add(b"");
@@ -96,6 +111,9 @@ impl Texts {
         self.spans.push((start, self.bytes.len() as u32));
         self.byte_sets.push(None);
         self.is_judged.push(false);
+        self.is_searched.push(false);
+        self.has_words.resize(self.has_words.len() + self.words, 0);
+        self.chosen.resize(self.chosen.len() + self.patterns, 0);
         self.open.resize(self.open.len() + self.words, 0);
         self.made.resize(self.made.len() + self.chains, UNKNOWN);
         let (bytes, spans, hasher) = (&self.bytes, &self.spans, &self.hasher);
@@ -143,6 +161,27 @@ impl Texts {
         &self.open[at * self.words..(at + 1) * self.words]
     }
 
+    /// A bit for each question whose words a text has.
+    pub(crate) fn words(&mut self, text: TextId, gates: &Gates) -> &[u64] {
+        let at = text.0 as usize;
+        let range = at * self.words..(at + 1) * self.words;
+        if !self.is_searched[at] {
+            let (start, end) = self.spans[at];
+            gates.words_of(&self.bytes[start as usize..end as usize], &mut self.has_words[range.clone()]);
+            self.is_searched[at] = true;
+        }
+        &self.has_words[range]
+    }
+
+    /// Whether the pattern of a selector matches a text; `number` is that of the pattern.
+    pub(crate) fn is_chosen(&mut self, text: TextId, pattern: &Regex, number: usize) -> bool {
+        let slot = text.0 as usize * self.patterns + number;
+        if self.chosen[slot] == 0 {
+            self.chosen[slot] = 1 + u8::from(pattern.is_match(self.get(text)));
+        }
+        self.chosen[slot] == 2
+    }
+
     /// What a chain makes of a text; `chains` are those of the rule set.
     pub fn transformed(&mut self, text: TextId, chain: Chain, chains: &[(Chain, Transformation)]) -> TextId {
         if chain == Chain::NONE {
@@ -187,7 +226,7 @@ mod tests {
             (Chain::NONE, Transformation::Lowercase),
             (Chain(1), Transformation::Trim),
         ];
-        texts.clear(chains.len(), 0);
+        texts.clear(chains.len(), 0, 0);
         assert_eq!(texts.add(b""), TextId::EMPTY);
         let upper = texts.add(b" A ");
         let lower = texts.add(b" a ");

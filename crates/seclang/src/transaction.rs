@@ -132,6 +132,8 @@ pub struct Workspace {
     /// For each list a bit for each question that one of its values may match, once they are asked for.
     pub(crate) open_lists: Vec<u64>,
     pub(crate) judged_lists: Vec<bool>,
+    /// A bit for each question that something of this phase may match.
+    pub(crate) asked: Vec<u64>,
 }
 
 /// A request on its way through a rule set.
@@ -160,7 +162,7 @@ pub struct Transaction<'r> {
 impl<'r> Transaction<'r> {
     /// A transaction without a request.
     pub fn new(rules: &'r RuleSet, mut work: Workspace) -> Self {
-        work.texts.clear(rules.plan.chains.len(), rules.plan.gates.words());
+        work.texts.clear(rules.plan.chains.len(), rules.plan.gates.words(), rules.names.patterns());
         work.lists.resize_with(Variable::ALL.len(), Vec::new);
         work.lists.iter_mut().for_each(Vec::clear);
         work.tx_places.clear();

@@ -169,6 +169,18 @@ impl Variable {
         self.kind() != Kind::Scalar
     }
 
+    /// Whether rules change what it holds while they run.
+    pub(crate) const fn changes_within_a_phase(self) -> bool {
+        self.is_of_matches()
+            || matches!(
+                self,
+                Self::Tx | Self::Env | Self::Global | Self::Ip | Self::Resource | Self::Session | Self::User
+            )
+            || matches!(self, Self::SessionId | Self::UserId | Self::HighestSeverity | Self::ReqbodyProcessor)
+            || matches!(self, Self::ReqbodyError | Self::ReqbodyErrorMsg)
+            || matches!(self, Self::ReqbodyProcessorError | Self::ReqbodyProcessorErrorMsg)
+    }
+
     /// Whether it says what matched.
     pub(crate) const fn is_of_matches(self) -> bool {
         matches!(self, Self::MatchedVar | Self::MatchedVarName | Self::MatchedVars | Self::MatchedVarsNames)

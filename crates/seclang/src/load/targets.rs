@@ -132,7 +132,9 @@ fn selector<'t>(variable: Variable, text: &'t [u8], names: &mut Names) -> Result
         return Err(format!("{}: a name is expected after the colon", variable.name()));
     }
     let selector = match written.strip_prefix(b"/").and_then(|inner| inner.strip_suffix(b"/")) {
-        Some(pattern) if !pattern.is_empty() => Selector::Pattern(compiled(pattern)?, written.to_vec()),
+        Some(pattern) if !pattern.is_empty() => {
+            Selector::Pattern(compiled(pattern)?, names.add_pattern(pattern), written.to_vec())
+        }
         _ => Selector::Name(names.add(written), written.to_vec()),
     };
     Ok((selector, rest))
