@@ -58,6 +58,7 @@ reference: native-dev ## write docs/reference from the tables it is made of
 	$(BIN)/python -m bartizan.events.reference
 	$(BIN)/python -m bartizan.rules.reference
 	$(BIN)/python -m bartizan.supervisor.reference
+	$(BIN)/python -m bartizan.waf.reference
 
 fmt: $(STAMPS)/dev ## format everything
 	$(BIN)/ruff format

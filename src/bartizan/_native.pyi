@@ -40,6 +40,7 @@ __all__ = [
     "purge_spool",
     "request_refusal",
     "secret_names_table",
+    "waf_words",
 ]
 
 class TomlSyntaxError(ValueError):
@@ -433,3 +434,10 @@ class WafRules:
 
 def request_refusal(request: bytes) -> tuple[int, str, str] | None:
     """Why the edge would refuse a message of HTTP/1.1 before any rule sees it: status, name, reason; None if not."""
+
+def waf_words() -> list[tuple[str, str, str, str]]:
+    """The words of the ModSecurity rule language as the engine has them.
+
+    Each is its kind (`directive`, `variable`, `operator`, `transformation`, `action`), its name, what it does or why
+    not, and what becomes of it in a file: `works`, `without bearing` or `refused`.
+    """

@@ -37,5 +37,5 @@ mod _native {
     #[pymodule_export]
     use super::toml::{TomlSpans, TomlSyntaxError, parse_toml};
     #[pymodule_export]
-    use super::waf::{WafRules, WafRulesRefused, request_refusal};
+    use super::waf::{WafRules, WafRulesRefused, request_refusal, waf_words};
 }

@@ -17,6 +17,7 @@ use seclang::rule::{Engine, Rule};
 use seclang::ruleset::RuleSet;
 use seclang::transaction::{Hit, Interrupt, Interruption, Match, Request, Response, Transaction, Workspace};
 use seclang::variable::Variable;
+use seclang::words::{self, Standing, Word};
 use serde_json::{Value, json};
 
 create_exception!(
@@ -233,4 +234,15 @@ fn refusal(request: &[u8]) -> Option<Refusal> {
             Ok(Decoded::NeedMore { .. } | Decoded::End { .. }) => return None,
         }
     }
+}
+
+/// The words of the rule language: kind, name, what it does, and what becomes of it in a file.
+#[pyfunction]
+pub fn waf_words() -> Vec<(&'static str, &'static str, &'static str, &'static str)> {
+    let standing = |word: &Word| match word.standing {
+        Standing::Works => "works",
+        Standing::WithoutBearing => "without bearing",
+        Standing::Refused => "refused",
+    };
+    words::all().iter().map(|word| (word.kind, word.name, word.about, standing(word))).collect()
 }

@@ -27,3 +27,4 @@ pub mod texts;
 pub mod transaction;
 pub mod transform;
 pub mod variable;
+pub mod words;

@@ -143,6 +143,19 @@ variables! {
 }
 
 impl Variable {
+    /// The manual's variables that are not here, and why.
+    pub(crate) const REFUSED: [(&str, &str); 9] = [
+        ("GEO", "there is no @geoLookup: use a rule of the edge with ip.src.country"),
+        ("INBOUND_ERROR_DATA", "it is named INBOUND_DATA_ERROR"),
+        ("OUTBOUND_ERROR_DATA", "it is named OUTBOUND_DATA_ERROR"),
+        ("PERF_ALL", "timings are metrics of the edge"),
+        ("SCRIPT_FILENAME", "there is no script behind a proxy"),
+        ("SDBM_DELETE_ERROR", "collections are not kept in SDBM files"),
+        ("JSON", "JSON becomes ARGS_POST, as ModSecurity v3 has it"),
+        ("WEBSERVER_ERROR_LOG", "there is no web server whose log could be read"),
+        ("REMOTE_IDENT", "nobody speaks identd"),
+    ];
+
     /// The variable of that name, in any case.
     pub fn named(name: &[u8]) -> Option<Self> {
         Self::ALL.iter().copied().find(|one| one.name().as_bytes().eq_ignore_ascii_case(name))
@@ -150,18 +163,7 @@ impl Variable {
 
     /// Why the manual's variable of that name is not here, for those that are not.
     pub fn refused(name: &[u8]) -> Option<&'static str> {
-        const REFUSED: [(&str, &str); 9] = [
-            ("GEO", "there is no @geoLookup: use a rule of the edge with ip.src.country"),
-            ("INBOUND_ERROR_DATA", "it is named INBOUND_DATA_ERROR"),
-            ("OUTBOUND_ERROR_DATA", "it is named OUTBOUND_DATA_ERROR"),
-            ("PERF_ALL", "timings are metrics of the edge"),
-            ("SCRIPT_FILENAME", "there is no script behind a proxy"),
-            ("SDBM_DELETE_ERROR", "collections are not kept in SDBM files"),
-            ("JSON", "JSON becomes ARGS_POST, as ModSecurity v3 has it"),
-            ("WEBSERVER_ERROR_LOG", "there is no web server whose log could be read"),
-            ("REMOTE_IDENT", "nobody speaks identd"),
-        ];
-        REFUSED.iter().find(|(one, _)| one.as_bytes().eq_ignore_ascii_case(name)).map(|(_, why)| *why)
+        Self::REFUSED.iter().find(|(one, _)| one.as_bytes().eq_ignore_ascii_case(name)).map(|(_, why)| *why)
     }
 
     /// Whether values are chosen by name.

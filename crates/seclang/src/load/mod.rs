@@ -16,6 +16,7 @@ use crate::rule::{Disruption, Link, Phase, Question, Rule, Selector, Skip, Targe
 use crate::ruleset::{LimitAction, Note, RuleSet, Settings};
 use crate::source::{self, Directive};
 use crate::text::Text;
+use crate::words;
 use actions::{Actions, Written};
 
 const DEEPEST_INCLUDE: usize = 20;
@@ -258,7 +259,7 @@ impl Loader {
                 }
                 Taken::No => Err(match refused(name) {
                     Some(why) => format!("not supported: {why}"),
-                    None if KNOWN_WITH_ARGUMENTS.contains(&name) => {
+                    None if words::is_directive(name) => {
                         format!("{} arguments are given, which it does not take", arguments.len())
                     }
                     None => "there is no such directive".to_owned(),
@@ -525,7 +526,7 @@ impl Loader {
             (name, _) => {
                 return Ok(WITHOUT_BEARING
                     .iter()
-                    .find(|(one, _)| *one == name)
+                    .find(|(one, _)| one.eq_ignore_ascii_case(name))
                     .map_or(Taken::No, |(_, why)| Taken::WithoutBearing(why)));
             }
         }
@@ -555,40 +556,25 @@ enum Taken {
 }
 
 /// Directives that say nothing about what is matched, and what stands in their place.
-const WITHOUT_BEARING: [(&str, &str); 18] = [
-    ("secpcrematchlimit", "matching takes linear time and needs no limit"),
-    ("secpcrematchlimitrecursion", "matching takes linear time and needs no limit"),
-    ("secrequestbodyinmemorylimit", "bodies are held in memory, within the budget of the edge"),
-    ("secunicodemapfile", "the mapping of code page 20127 is built in"),
-    ("secunicodecodepage", "the mapping of code page 20127 is built in"),
-    ("sectmpdir", "no temporary file is written"),
-    ("secdatadir", "no file is written"),
-    ("secuploaddir", "uploads are not kept"),
-    ("secuploadkeepfiles", "uploads are not kept"),
-    ("secuploadfilemode", "uploads are not kept"),
-    ("secdebuglog", "`bartizan ray` says what a rule did"),
-    ("secdebugloglevel", "`bartizan ray` says what a rule did"),
-    ("secauditlogstoragedir", "the audit log is one file"),
-    ("secauditlogdirmode", "the audit log is one file, readable by its owner"),
-    ("secauditlogfilemode", "the audit log is one file, readable by its owner"),
-    ("secstatusengine", "nobody is told that this runs"),
-    ("secserversignature", "a response header rule sets `Server`"),
-    ("secrxprefilter", "patterns are always gated, and the verdicts are the same"),
-];
-
-const KNOWN_WITH_ARGUMENTS: [&str; 12] = [
-    "include",
-    "includeoptional",
-    "secrule",
-    "secaction",
-    "secmarker",
-    "secdefaultaction",
-    "secruleremovebytag",
-    "secruleremovebymsg",
-    "secruleupdatetargetbyid",
-    "secruleupdatetargetbytag",
-    "secruleupdateactionbyid",
-    "secruleengine",
+pub(crate) const WITHOUT_BEARING: [(&str, &str); 18] = [
+    ("SecPcreMatchLimit", "matching takes linear time and needs no limit"),
+    ("SecPcreMatchLimitRecursion", "matching takes linear time and needs no limit"),
+    ("SecRequestBodyInMemoryLimit", "bodies are held in memory, within the budget of the edge"),
+    ("SecUnicodeMapFile", "the mapping of code page 20127 is built in"),
+    ("SecUnicodeCodePage", "the mapping of code page 20127 is built in"),
+    ("SecTmpDir", "no temporary file is written"),
+    ("SecDataDir", "no file is written"),
+    ("SecUploadDir", "uploads are not kept"),
+    ("SecUploadKeepFiles", "uploads are not kept"),
+    ("SecUploadFileMode", "uploads are not kept"),
+    ("SecDebugLog", "`bartizan ray` says what a rule did"),
+    ("SecDebugLogLevel", "`bartizan ray` says what a rule did"),
+    ("SecAuditLogStorageDir", "the audit log is one file"),
+    ("SecAuditLogDirMode", "the audit log is one file, readable by its owner"),
+    ("SecAuditLogFileMode", "the audit log is one file, readable by its owner"),
+    ("SecStatusEngine", "nobody is told that this runs"),
+    ("SecServerSignature", "a response header rule sets `Server`"),
+    ("SecRxPreFilter", "patterns are always gated, and the verdicts are the same"),
 ];
 
 fn refused(directive: &str) -> Option<&'static str> {

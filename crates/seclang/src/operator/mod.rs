@@ -132,7 +132,7 @@ const OPERATORS: &[(&str, bool, Parse)] = &[
 ];
 
 /// What the reference manual has and this engine does not, with the reason and the way out.
-const REFUSED: &[(&str, &str)] = &[
+pub(crate) const REFUSED: &[(&str, &str)] = &[
     ("inspectFile", "it starts a program for each upload, on the path of the request; scan uploads outside the edge"),
     ("fuzzyHash", "it needs ssdeep, which is not built in; compare digests with @streq or @pmFromFile"),
     ("rbl", "it asks the DNS for each request; load the addresses with @ipMatchFromFile"),
@@ -142,6 +142,11 @@ const REFUSED: &[(&str, &str)] = &[
     ("validateSchema", "no schema is read here; use XPath in the variable XML, or the arguments of a JSON body"),
     ("validateHash", "no response is rewritten to carry hashes; sign what must not change in the application"),
 ];
+
+/// All operators, each with whether its argument may have macros.
+pub(crate) fn names() -> impl Iterator<Item = (&'static str, bool)> {
+    OPERATORS.iter().map(|&(name, takes_macros, _)| (name, takes_macros))
+}
 
 impl Operator {
     /// The operator `name`, without its `@` and `!`, with its argument.
