@@ -1,6 +1,6 @@
 //! Comments of SQL, C and HTML.
 
-use memchr::{memchr2_iter, memmem};
+use memchr::{memchr2_iter, memchr3, memmem};
 
 use crate::bytes::ByteSet;
 
@@ -52,20 +52,32 @@ fn end_of_comment(text: &[u8]) -> Option<usize> {
 
 /// Takes the marks of comments out and leaves what is between them.
 pub(super) fn remove_marks(input: &[u8], output: &mut Vec<u8>) -> bool {
-    const MARKS: [&[u8]; 6] = [b"/*", b"*/", b"<!--", b"-->", b"--", b"#"];
-    let Some(first) = ANY.find(input) else { return false };
-    // The first byte that counts may stand behind `/` or `<!`.
-    let mut at = first.saturating_sub(2);
-    output.extend_from_slice(&input[..at]);
-    while at < input.len() {
-        if let Some(mark) = MARKS.iter().find(|mark| input[at..].starts_with(mark)) {
-            at += mark.len();
-        } else {
-            output.push(input[at]);
-            at += 1;
-        }
+    let (mut at, mut from) = (0, 0);
+    while let Some(found) = memchr3(b'*', b'-', b'#', &input[at..]) {
+        let here = at + found;
+        // What was taken for the end of a mark begins no other.
+        let (before, after) = (&input[from..here], &input[here..]);
+        let (start, length) = match after {
+            [b'#', ..] => (here, 1),
+            [b'*', ..] if before.ends_with(b"/") => (here - 1, 2),
+            [b'*', b'/', ..] => (here, 2),
+            [b'-', b'-', ..] if before.ends_with(b"<!") => (here - 2, 4),
+            [b'-', b'-', b'>', ..] => (here, 3),
+            [b'-', b'-', ..] => (here, 2),
+            _ => {
+                at = here + 1;
+                continue;
+            }
+        };
+        output.extend_from_slice(&input[from..start]);
+        at = start + length;
+        from = at;
     }
-    output.len() != input.len()
+    if from == 0 {
+        return false;
+    }
+    output.extend_from_slice(&input[from..]);
+    true
 }
 
 /// Puts a space in the place of each `/* … */`; one without an end reaches to the end.

@@ -17,47 +17,68 @@ pub(super) const COMMAND: ByteSet = ByteSet::of(b"\"'\\^ ,;\t\r\n").union(ByteSe
 
 /// Each run of white space of Latin 1 as one space.
 pub(super) fn compress(input: &[u8], output: &mut Vec<u8>) -> bool {
-    let Some(mut at) = COMPRESSIBLE.find(input).map(|first| start_of_sequences(&input[..first])) else { return false };
-    output.extend_from_slice(&input[..at]);
-    let mut in_space = false;
-    while at < input.len() {
-        let (space, length) = space(&input[at..], |code| matches!(code, 0x09..=0x0d | 0x20 | 0x85 | 0xa0));
-        if !space {
-            output.extend_from_slice(&input[at..at + length]);
-        } else if !in_space {
-            output.push(b' ');
-        }
-        in_space = space;
-        at += length;
-    }
-    output != input
+    let is_space = |code| matches!(code, 0x09..=0x0d | 0x20 | 0x85 | 0xa0);
+    for_each_space(input, output, &COMPRESSIBLE, is_space, |run| (run != b" ").then_some(b" "))
 }
 
 pub(super) fn remove(input: &[u8], output: &mut Vec<u8>) -> bool {
-    let Some(mut at) = REMOVABLE.find(input).map(|first| start_of_sequences(&input[..first])) else { return false };
-    output.extend_from_slice(&input[..at]);
-    while at < input.len() {
-        let (space, length) = space(&input[at..], |code| char::from_u32(code).is_some_and(char::is_whitespace));
-        if !space {
-            output.extend_from_slice(&input[at..at + length]);
+    let is_space = |code| char::from_u32(code).is_some_and(char::is_whitespace);
+    for_each_space(input, output, &REMOVABLE, is_space, |_| Some(b""))
+}
+
+/// Puts something else in the place of each run of white space, unless `replaced` leaves it. White space has a byte of
+/// `marks`.
+fn for_each_space(
+    input: &[u8],
+    output: &mut Vec<u8>,
+    marks: &ByteSet,
+    is_space: impl Fn(u32) -> bool,
+    replaced: impl Fn(&[u8]) -> Option<&'static [u8]>,
+) -> bool {
+    let (mut at, mut from, mut changed) = (0, 0, false);
+    while let Some(found) = marks.find(&input[at..]) {
+        let start = at + found;
+        // A mark may be the last byte of another character, whose sequence is to be seen whole.
+        let start = match input[start] {
+            0x80..=0xbf => start_of_sequence(input, at, start),
+            _ => start,
+        };
+        let mut end = start;
+        while let Some(length) = space(&input[end..], &is_space) {
+            end += length;
         }
-        at += length;
+        if end == start {
+            at = start + unicode::sequence(&input[start..]).map_or(1, |(_, length)| length);
+            continue;
+        }
+        if let Some(instead) = replaced(&input[start..end]) {
+            output.extend_from_slice(&input[from..start]);
+            output.extend_from_slice(instead);
+            from = end;
+            changed = true;
+        }
+        at = end;
     }
-    output.len() != input.len()
+    if changed {
+        output.extend_from_slice(&input[from..]);
+    }
+    changed
 }
 
-/// Behind the last byte of ASCII: what follows is read from the start of its sequences.
-fn start_of_sequences(before: &[u8]) -> usize {
-    before.iter().rposition(u8::is_ascii).map_or(0, |last| last + 1)
+/// Where the sequence of which `at` is a part begins, but not before `least`; `at` where it is of none.
+fn start_of_sequence(input: &[u8], least: usize, at: usize) -> usize {
+    let first = at.saturating_sub(3).max(least);
+    let whole = |&start: &usize| unicode::sequence(&input[start..]).is_some_and(|(_, length)| start + length > at);
+    (first..at).find(whole).unwrap_or(at)
 }
 
-/// Whether `text` begins with white space, and how many bytes its first character takes.
-fn space(text: &[u8], is_space: impl Fn(u32) -> bool) -> (bool, usize) {
-    match text[0] {
-        byte @ 0..=0x7f => (is_space(u32::from(byte)), 1),
+/// How many bytes the white space takes that `text` begins with.
+fn space(text: &[u8], is_space: impl Fn(u32) -> bool) -> Option<usize> {
+    match *text.first()? {
+        byte @ 0..=0x7f => is_space(u32::from(byte)).then_some(1),
         byte => match unicode::sequence(text) {
-            Some((code, length)) => (is_space(code), length),
-            None => (byte == 0xa0, 1),
+            Some((code, length)) => is_space(code).then_some(length),
+            None => (byte == 0xa0).then_some(1),
         },
     }
 }

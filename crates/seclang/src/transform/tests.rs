@@ -225,3 +225,61 @@ proptest::proptest! {
         }
     }
 }
+
+/// What each of these means, a character after the other.
+fn plainly(transformation: Transformation, input: &[u8]) -> Vec<u8> {
+    let mut output = Vec::new();
+    let mut at = 0;
+    while at < input.len() {
+        let rest = &input[at..];
+        let character = unicode::sequence(rest);
+        let length = character.map_or(1, |(_, length)| length);
+        let code = character.map(|(code, _)| code);
+        let latin = code.is_some_and(|code| matches!(code, 9..=13 | 32 | 0x85 | 0xa0)) || rest[0] == 0xa0;
+        let space = code.and_then(char::from_u32).is_some_and(char::is_whitespace) || rest[0] == 0xa0;
+        let mark = [&b"/*"[..], b"*/", b"<!--", b"-->", b"--", b"#"].into_iter().find(|mark| rest.starts_with(mark));
+        let step = match transformation {
+            T::RemoveCommentsChar => {
+                output.extend_from_slice(if mark.is_some() { b"" } else { &rest[..1] });
+                mark.map_or(1, <[u8]>::len)
+            }
+            T::CompressWhitespace if latin => {
+                // A mark of its own stands for a run until the end.
+                if output.last() != Some(&0xfe) {
+                    output.push(0xfe);
+                }
+                length
+            }
+            T::RemoveWhitespace if space => length,
+            T::Utf8ToUnicode if length > 1 => {
+                output.extend_from_slice(format!("%u{:04x}", code.unwrap_or(0)).as_bytes());
+                length
+            }
+            _ => {
+                output.extend_from_slice(&rest[..length]);
+                length
+            }
+        };
+        at += step;
+    }
+    output.into_iter().map(|byte| if byte == 0xfe { b' ' } else { byte }).collect()
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(4096))]
+
+    #[test]
+    fn runs_are_treated_as_each_character_is(
+        value in proptest::collection::vec(proptest::sample::select(
+            b"aa  \t\n/*-<!>#\xa0\x85\xc2\xa0\xc3\xe2\x80\x83\xe3\x80\xe4\xbd\xff".as_slice(),
+        ), 0..16),
+    ) {
+        for transformation in [T::RemoveCommentsChar, T::CompressWhitespace, T::RemoveWhitespace, T::Utf8ToUnicode] {
+            proptest::prop_assert_eq!(
+                applied(transformation, &value).escape_ascii().to_string(),
+                plainly(transformation, &value).escape_ascii().to_string(),
+                "{} of {}", transformation.name(), value.escape_ascii()
+            );
+        }
+    }
+}

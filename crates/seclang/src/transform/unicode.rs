@@ -1,28 +1,29 @@
 //! Code points: UTF-8 as `%uHHHH` (`t:utf8toUnicode`), and `%uHHHH` as the byte of ASCII that fits best.
 
-use super::{encode, hex_pair};
+use super::hex_pair;
 
 /// Each code point beyond ASCII as `%u` and its digits, at least four. A byte that is of no UTF-8 sequence stays as it is.
 pub(super) fn to_percent_u(input: &[u8], output: &mut Vec<u8>) -> bool {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let Some(first) = encode::HIGH.find(input) else { return false };
-    output.extend_from_slice(&input[..first]);
-    let mut at = first;
-    while at < input.len() {
-        match sequence(&input[at..]) {
-            Some((code, length)) if length > 1 => {
-                output.extend_from_slice(b"%u");
-                let digits = (8 - code.leading_zeros() / 4).max(4);
-                output.extend((0..digits).rev().map(|place| DIGITS[(code >> (4 * place)) as usize & 15]));
-                at += length;
-            }
-            _ => {
-                output.push(input[at]);
-                at += 1;
-            }
-        }
+    let (mut at, mut from) = (0, 0);
+    while let Some(found) = input[at..].iter().position(|byte| !byte.is_ascii()) {
+        at += found;
+        let Some((code, length)) = sequence(&input[at..]) else {
+            at += 1;
+            continue;
+        };
+        output.extend_from_slice(&input[from..at]);
+        output.extend_from_slice(b"%u");
+        let digits = (8 - code.leading_zeros() / 4).max(4);
+        output.extend((0..digits).rev().map(|place| DIGITS[(code >> (4 * place)) as usize & 15]));
+        at += length;
+        from = at;
     }
-    output != input
+    if from == 0 {
+        return false;
+    }
+    output.extend_from_slice(&input[from..]);
+    true
 }
 
 /// The code point that `text` begins with, and how many bytes it takes; nothing where they are not well-formed UTF-8.
