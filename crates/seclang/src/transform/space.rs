@@ -13,7 +13,9 @@ pub(super) const COMPRESSIBLE: ByteSet = TRIMMED.union(ByteSet::of(b"\xc2\xa0"))
 /// U+1680, U+2000 to U+205F and U+3000 begin with E1, E2 and E3.
 pub(super) const REMOVABLE: ByteSet = COMPRESSIBLE.union(ByteSet::of(b"\xe1\xe2\xe3"));
 /// What [`command_line`] changes; `/` and `(` matter only behind a space.
-pub(super) const COMMAND: ByteSet = ByteSet::of(b"\"'\\^ ,;\t\r\n").union(ByteSet::range(b'A', b'Z'));
+pub(super) const COMMAND: ByteSet = BETWEEN_WORDS.union(ByteSet::range(b'A', b'Z'));
+const BETWEEN_WORDS: ByteSet = TAKEN_OUT.union(ByteSet::of(b" ,;\t\r\n"));
+const TAKEN_OUT: ByteSet = ByteSet::of(b"\"'\\^");
 
 /// Each run of white space of Latin 1 as one space.
 pub(super) fn compress(input: &[u8], output: &mut Vec<u8>) -> bool {
@@ -99,26 +101,27 @@ pub(super) fn trim(input: &[u8], output: &mut Vec<u8>, start: bool, end: bool) -
 /// What shells read alike made alike: quotes, backslashes and carets are taken out, so are spaces before `/` and `(`; a run of
 /// white space, commas and semicolons is one space; letters are small.
 pub(super) fn command_line(input: &[u8], output: &mut Vec<u8>) -> bool {
-    let Some(first) = COMMAND.find(input) else { return false };
-    output.extend_from_slice(&input[..first]);
-    let mut in_space = false;
-    for &byte in &input[first..] {
-        match byte {
-            b'"' | b'\'' | b'\\' | b'^' => continue,
-            b' ' | b',' | b';' | b'\t' | b'\r' | b'\n' => {
-                if !in_space {
-                    output.push(b' ');
-                }
-                in_space = true;
-                continue;
-            }
-            b'/' | b'(' if in_space => {
-                output.pop();
-                output.push(byte);
-            }
-            _ => output.push(byte.to_ascii_lowercase()),
+    let (mut at, mut from, mut changed) = (0, 0, false);
+    while let Some(found) = COMMAND.find(&input[at..]) {
+        let start = at + found;
+        let rest = &input[start..];
+        let letters = rest.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+        let length = letters.max(rest.iter().take_while(|&&byte| BETWEEN_WORDS.contains(byte)).count());
+        at = start + length;
+        let run = &rest[..length];
+        let has_space = letters == 0 && run.iter().any(|byte| !TAKEN_OUT.contains(*byte));
+        let space = has_space && !matches!(input.get(at), Some(b'/' | b'('));
+        if run == b" " && space {
+            continue;
         }
-        in_space = false;
+        output.extend_from_slice(&input[from..start]);
+        output.extend(run[..letters].iter().map(u8::to_ascii_lowercase));
+        output.extend(space.then_some(b' '));
+        from = at;
+        changed = true;
     }
-    output != input
+    if changed {
+        output.extend_from_slice(&input[from..]);
+    }
+    changed
 }

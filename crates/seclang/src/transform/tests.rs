@@ -265,6 +265,27 @@ fn plainly(transformation: Transformation, input: &[u8]) -> Vec<u8> {
     output.into_iter().map(|byte| if byte == 0xfe { b' ' } else { byte }).collect()
 }
 
+/// The same of a command line.
+fn plain_command_line(input: &[u8]) -> Vec<u8> {
+    let mut output = Vec::new();
+    let mut in_space = false;
+    for &byte in input {
+        match byte {
+            b'"' | b'\'' | b'\\' | b'^' => continue,
+            b' ' | b',' | b';' | b'\t' | b'\r' | b'\n' => {
+                output.extend((!in_space).then_some(b' '));
+                in_space = true;
+                continue;
+            }
+            b'/' | b'(' if in_space => output.truncate(output.len() - 1),
+            _ => {}
+        }
+        output.push(byte.to_ascii_lowercase());
+        in_space = false;
+    }
+    output
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(4096))]
 
@@ -274,6 +295,8 @@ proptest::proptest! {
             b"aa  \t\n/*-<!>#\xa0\x85\xc2\xa0\xc3\xe2\x80\x83\xe3\x80\xe4\xbd\xff".as_slice(),
         ), 0..16),
     ) {
+        let commands: Vec<u8> = value.iter().map(|byte| b"aB  ,;\"'^\\/(\tZ"[usize::from(*byte) % 14]).collect();
+        proptest::prop_assert_eq!(applied(T::CmdLine, &commands), plain_command_line(&commands));
         for transformation in [T::RemoveCommentsChar, T::CompressWhitespace, T::RemoveWhitespace, T::Utf8ToUnicode] {
             proptest::prop_assert_eq!(
                 applied(transformation, &value).escape_ascii().to_string(),
