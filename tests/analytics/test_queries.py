@@ -37,6 +37,8 @@ def test_every_question_is_answered_and_weights_by_the_sample_interval(state: St
         [(11, 1)],
         [(10, 0), (1, 1)],
     )
+    (host,) = answers["latency-by-host"]
+    assert host == {"host": "shop.example", "requests": 11, "p50_ms": 5, "p90_ms": 5, "p99_ms": 50}
     assert [(row["path"], row["requests"]) for row in answers["top-paths"]] == [("/a", 10), ("/b", 1)]
     assert [(row["client"], row["requests"], row["mitigated"]) for row in answers["top-clients"]] == [
         ("203.0.113.1", 10, 0),

@@ -52,6 +52,7 @@ TOP = """\
 SELECT ZoneName, toString(Minute) AS minute,
   arraySort(x -> x.1, approx_top_sumMerge(100)(ClientIP)) AS clients
 FROM requests_per_minute_top GROUP BY ALL ORDER BY ALL""".replace("requests_per_minute_top", "requests_top_per_minute")
+TOP_OF_HOURS = TOP.replace("Minute", "Hour").replace("per_minute", "per_hour")
 
 
 def told(_: int) -> None:
@@ -130,9 +131,11 @@ def test_rows_and_rollups_are_those_of_a_store_that_never_had_them(state: StateD
         for question in (ROLLUP, FIREWALL_ROLLUP, TOP):
             assert ask(state, question) == ask(other, question)
             assert len(ask(other, question)) > 10
+        assert ask(state, TOP_OF_HOURS) == ask(other, TOP_OF_HOURS) != []
         again = purge(wanted, state, author="me", came=told)
         assert again.places[1].rows == 0
         assert ask(state, ROLLUP) == ask(other, ROLLUP)
+        assert ask(state, TOP_OF_HOURS) == ask(other, TOP_OF_HOURS)
     assert not state.purge.exists()
 
 
@@ -150,8 +153,9 @@ def test_a_purge_that_was_cut_short_is_completed_by_the_next_owner(state: StateD
         left = [row for row in made if not is_meant(*row, wanted)]
         eventually(lambda: not state.purge.exists(), "the purge is completed")
         assert count(state) == len(of(left, "http_requests"))
-        (top,) = ask(state, f"SELECT countIf(has(clients.1, '{CLIENT}')) AS n FROM ({TOP})")  # noqa: S608
-        assert top["n"] == 0
+        for question in (TOP, TOP_OF_HOURS):
+            (top,) = ask(state, f"SELECT countIf(has(clients.1, '{CLIENT}')) AS n FROM ({question})")  # noqa: S608
+            assert top["n"] == 0
 
 
 def files_of(directory: Path) -> str:

@@ -58,12 +58,15 @@ def test_values_are_counted_by_weight_from_rollups_and_from_rows(
         in_rollups = f"""SELECT
             (SELECT sum(Requests) FROM requests_per_minute) AS requests,
             (SELECT sum(Events) FROM firewall_events_per_minute) AS firewall_events,
-            (SELECT {top} FROM requests_top_per_minute) AS top"""  # noqa: S608  constants
-        filled = {"requests": 21, "firewall_events": 3, "top": 21}
+            (SELECT {top} FROM requests_top_per_minute) AS top,
+            (SELECT {top} FROM requests_top_per_hour) AS top_of_hours"""  # noqa: S608  constants
+        filled = {"requests": 21, "firewall_events": 3, "top": 21, "top_of_hours": 21}
         eventually(lambda: ask(state, in_rollups)[0] == filled, "the rows are in the rollups")
         assert asked(state, capsys, "ClientIP") == [("2001:db8::1", 13), ("192.0.2.1", 8)]
         assert asked(state, capsys, "ClientRequestHost", "--limit", "1") == [("0.example", 12)]
         assert asked(state, capsys, "EdgeResponseStatus") == [("200", 20), ("500", 1)]
+        # Of an hour the broken one at its start is told in minutes.
+        assert asked(state, capsys, "ClientIP", "--since", "1h") == [("2001:db8::1", 13), ("192.0.2.1", 8)]
         # The same from the rows: a condition takes the rollups out.
         everything = ("--where", "true")
         assert asked(state, capsys, "ClientIP", *everything) == [("2001:db8::1", 13), ("192.0.2.1", 8)]

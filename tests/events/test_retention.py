@@ -44,9 +44,10 @@ def test_an_existing_table_is_changed_to_what_is_to_be_kept(retention: Retention
 
 
 def test_a_rollup_keeps_the_values_of_a_column_no_longer_than_the_rows_do() -> None:
-    of_rollups = {table.table: table.columns for table in tables() if table.moment == "Minute"}
+    of_rollups = {table.table: table.columns for table in tables() if table.moment in ("Minute", "Hour")}
     assert set(of_rollups) == {rollup.name for rollup in rollups.ROLLUPS}
     assert set(of_rollups["requests_top_per_minute"]) == set(rollups.TOP_COLUMNS)
+    assert of_rollups["requests_top_per_hour"] == of_rollups["requests_top_per_minute"]
     assert of_rollups["requests_per_minute"] == of_rollups["firewall_events_per_minute"] == {"Clients": "ClientIP"}
     (top,) = [table for table in tables() if table.table == "requests_top_per_minute"]
     existing = (

@@ -196,9 +196,11 @@ impl SpoolBatch {
     }
 
     /// The rows of one table as a block in ClickHouse's Native format; None if there are none.
-    fn native(&self, py: Python<'_>, table: &str) -> Option<Vec<u8>> {
-        let (position, _) = self.batch.schema().table(table)?;
-        py.detach(|| spool::native_block(&self.batch, position))
+    fn native<'py>(&self, py: Python<'py>, table: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let Some((position, _)) = self.batch.schema().table(table) else { return Ok(None) };
+        let Some(block) = py.detach(|| spool::native_block(&self.batch, position)) else { return Ok(None) };
+        let write = |mut bytes: &mut [u8]| block.write_to(&mut bytes).map_err(PyErr::from);
+        PyBytes::new_with(py, block.length(), write).map(Some)
     }
 
     /// The rows of one table as JSON objects, each on a line; None if there are none.

@@ -185,7 +185,7 @@ fn measure(what: &str, encode: impl for<'a> Fn(&'a mut Vec<u8>, u64) -> Row<'a>)
     while let Some(batch) = reader.next_batch(65_536, 32 << 20).unwrap() {
         read += batch.len() as u64;
         let turn = processor(MAIN);
-        blocks += native_block(&batch, 0).unwrap().len() as u64;
+        blocks += black_box(native_block(&batch, 0).unwrap().to_vec()).len() as u64;
         turning += processor(MAIN) - turn;
     }
     let reading = processor(MAIN) - began - turning;

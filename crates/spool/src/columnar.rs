@@ -2,8 +2,12 @@
 //!
 //! A block is: number of columns, number of rows (LEB128 each), then per column its name, its type (LEB128 length and
 //! bytes) and its values one behind the other. The file says the types, so a reader needs no other schema.
+//!
+//! Labels go as ClickHouse keeps them: each different one once, and for each row which it is. Else ClickHouse would have to
+//! find that out, at a cost of its own for each value.
 
-use std::io::Write;
+use std::collections::HashMap;
+use std::io::{self, Write};
 use std::net::Ipv6Addr;
 
 use crate::reader::Batch;
@@ -12,9 +16,9 @@ use crate::schema::{Column, ColumnType, Wire};
 
 /// The rows of one table of a batch as one `Native` block; `None` if the batch has none. An absent value is the default of
 /// its type: 0, the empty string, the empty array. The same batch always gives the same bytes.
-pub fn native_block(batch: &Batch, table: usize) -> Option<Vec<u8>> {
+pub fn native_block(batch: &Batch, table: usize) -> Option<NativeBlock<'_>> {
     let columns = &batch.schema().tables().get(table)?.columns;
-    let mut builders: Vec<Builder> = columns.iter().map(Builder::new).collect();
+    let mut builders: Vec<Builder<'_>> = columns.iter().map(Builder::new).collect();
     let mut rows = 0u64;
     for row in batch.rows().filter(|row| row.table_position() == table) {
         row.visit(|position, value| match value {
@@ -23,19 +27,59 @@ pub fn native_block(batch: &Batch, table: usize) -> Option<Vec<u8>> {
         });
         rows += 1;
     }
-    if rows == 0 {
-        return None;
+    (rows > 0).then_some(NativeBlock { rows, columns, builders })
+}
+
+/// A block that is ready but for being put together, which is done where its bytes are to be: it can be large.
+#[derive(Debug)]
+pub struct NativeBlock<'a> {
+    rows: u64,
+    columns: &'a [Column],
+    builders: Vec<Builder<'a>>,
+}
+
+impl NativeBlock<'_> {
+    /// How many bytes it has.
+    pub fn length(&self) -> usize {
+        let heads: usize = self.heads().map(|(_, head)| head.len()).sum();
+        heads + self.builders.iter().map(Builder::length).sum::<usize>()
     }
-    let mut block = Vec::with_capacity(builders.iter().map(|builder| builder.values.len() + 64).sum());
-    write_varint(&mut block, columns.len() as u64);
-    write_varint(&mut block, rows);
-    for (column, builder) in columns.iter().zip(&builders) {
-        text(&mut block, column.name.as_bytes());
-        text(&mut block, clickhouse_type(&column.column_type).as_bytes());
-        block.extend_from_slice(&builder.offsets);
-        block.extend_from_slice(&builder.values);
+
+    /// Writes its bytes.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
+        for (builder, head) in self.heads() {
+            out.write_all(&head)?;
+            if let Some(builder) = builder {
+                builder.write_to(out)?;
+            }
+        }
+        Ok(())
     }
-    Some(block)
+
+    /// Its bytes.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.length());
+        // Writing to a Vec cannot fail.
+        let _ = self.write_to(&mut bytes);
+        bytes
+    }
+
+    /// What stands before the values of each column, first of all what opens the block.
+    fn heads(&self) -> impl Iterator<Item = (Option<&Builder<'_>>, Vec<u8>)> {
+        let mut opening = Vec::new();
+        write_varint(&mut opening, self.columns.len() as u64);
+        write_varint(&mut opening, self.rows);
+        let of_columns = self.columns.iter().zip(&self.builders).map(|(column, builder)| {
+            let mut head = Vec::new();
+            text(&mut head, column.name.as_bytes());
+            text(&mut head, clickhouse_type(&column.column_type).as_bytes());
+            (Some(builder), head)
+        });
+        std::iter::once((None, opening)).chain(of_columns)
+    }
 }
 
 fn clickhouse_type(column_type: &ColumnType) -> &'static str {
@@ -47,7 +91,8 @@ fn clickhouse_type(column_type: &ColumnType) -> &'static str {
         ColumnType::Float64 => "Float64",
         ColumnType::Timestamp => "DateTime64(9, 'UTC')",
         ColumnType::UInt64 => "UInt64",
-        ColumnType::Text | ColumnType::Label | ColumnType::Json | ColumnType::Ip => "String",
+        ColumnType::Text | ColumnType::Json | ColumnType::Ip => "String",
+        ColumnType::Label => "LowCardinality(String)",
         ColumnType::Labels => "Array(String)",
         ColumnType::Other(_, wire) => match wire {
             Wire::Varint | Wire::Fixed8 => "UInt64",
@@ -59,15 +104,27 @@ fn clickhouse_type(column_type: &ColumnType) -> &'static str {
 }
 
 /// The values of one column.
-struct Builder {
+#[derive(Debug)]
+struct Builder<'a> {
     layout: Layout,
+    /// Of labels: each different one.
     values: Vec<u8>,
     /// For arrays: the number of items up to and with each row.
     offsets: Vec<u8>,
     items: u64,
+    labels: Labels<'a>,
 }
 
-#[derive(Clone, Copy)]
+/// Which of the different labels of a column each row has, in the order of their first rows.
+#[derive(Debug, Default)]
+struct Labels<'a> {
+    /// The place of each by its wire form. Visitors choose some labels, so hashing is keyed.
+    places: HashMap<&'a [u8], u32>,
+    of_rows: Vec<u32>,
+    last: &'a [u8],
+}
+
+#[derive(Clone, Copy, Debug)]
 enum Layout {
     /// A number that the spool keeps as LEB128, in so many bytes.
     Unsigned(usize),
@@ -78,25 +135,45 @@ enum Layout {
     Address,
     /// The same in both but for the count, which ClickHouse keeps apart.
     Array,
+    Label,
 }
 
-impl Builder {
+impl Labels<'_> {
+    /// How ClickHouse calls the width of a place, and that width in bytes.
+    fn width(&self) -> (u64, usize) {
+        match self.places.len() {
+            0..=0x100 => (0, 1),
+            0x101..=0x1_0000 => (1, 2),
+            _ => (2, 4),
+        }
+    }
+}
+
+/// The wire form of an empty text.
+const EMPTY: &[u8] = &[0];
+
+/// How ClickHouse says that a block of labels brings its own dictionary: for the column, and beside the width of a place.
+const DICTIONARIES: u64 = 1;
+const OWN_DICTIONARY: u64 = 1 << 9 | 1 << 10;
+
+impl<'a> Builder<'a> {
     fn new(column: &Column) -> Self {
         let layout = match (&column.column_type, column.column_type.wire()) {
             (ColumnType::Bool, _) => Layout::Unsigned(1),
             (ColumnType::UInt16, _) => Layout::Unsigned(2),
             (ColumnType::UInt32, _) => Layout::Unsigned(4),
             (ColumnType::Ip, _) => Layout::Address,
+            (ColumnType::Label, _) => Layout::Label,
             (_, Wire::Varint) => Layout::Unsigned(8),
             (_, Wire::Zigzag) => Layout::Signed,
             (_, Wire::Fixed8) => Layout::Eight,
             (_, Wire::Bytes) => Layout::Text,
             (_, Wire::List) => Layout::Array,
         };
-        Self { layout, values: Vec::new(), offsets: Vec::new(), items: 0 }
+        Self { layout, values: Vec::new(), offsets: Vec::new(), items: 0, labels: Labels::default() }
     }
 
-    fn push(&mut self, wire: &[u8]) {
+    fn push(&mut self, wire: &'a [u8]) {
         let number = || read_varint(wire).map_or(0, |(number, _)| number);
         match self.layout {
             Layout::Unsigned(size) => self.values.extend_from_slice(&number().to_le_bytes()[..size]),
@@ -107,6 +184,7 @@ impl Builder {
             }
             Layout::Eight | Layout::Text => self.values.extend_from_slice(wire),
             Layout::Address => self.push_address(&wire[1..]),
+            Layout::Label => self.push_label(wire),
             Layout::Array => {
                 let (count, items) = read_varint(wire).unwrap_or((0, &[]));
                 self.values.extend_from_slice(items);
@@ -120,9 +198,49 @@ impl Builder {
         match self.layout {
             Layout::Unsigned(size) => self.values.extend_from_slice(&[0; 8][..size]),
             Layout::Signed | Layout::Eight => self.values.extend_from_slice(&[0; 8]),
-            Layout::Text | Layout::Address => self.values.push(0),
+            Layout::Text | Layout::Address => self.values.extend_from_slice(EMPTY),
+            Layout::Label => self.push_label(EMPTY),
             Layout::Array => self.offsets.extend_from_slice(&self.items.to_le_bytes()),
         }
+    }
+
+    fn push_label(&mut self, wire: &'a [u8]) {
+        let labels = &mut self.labels;
+        if let (true, Some(&place)) = (labels.last == wire, labels.of_rows.last()) {
+            labels.of_rows.push(place);
+            return;
+        }
+        let next = labels.places.len() as u32;
+        let place = *labels.places.entry(wire).or_insert_with(|| {
+            self.values.extend_from_slice(wire);
+            next
+        });
+        labels.of_rows.push(place);
+        labels.last = wire;
+    }
+
+    /// How many bytes `write_to` writes.
+    fn length(&self) -> usize {
+        let of_labels = match self.layout {
+            Layout::Label => 4 * size_of::<u64>() + self.labels.of_rows.len() * self.labels.width().1,
+            _ => 0,
+        };
+        self.offsets.len() + self.values.len() + of_labels
+    }
+
+    /// Writes the values of all rows as ClickHouse lays them out.
+    fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
+        let Layout::Label = self.layout else {
+            out.write_all(&self.offsets)?;
+            return out.write_all(&self.values);
+        };
+        let (kind, width) = self.labels.width();
+        for number in [DICTIONARIES, OWN_DICTIONARY | kind, self.labels.places.len() as u64] {
+            out.write_all(&number.to_le_bytes())?;
+        }
+        out.write_all(&self.values)?;
+        out.write_all(&(self.labels.of_rows.len() as u64).to_le_bytes())?;
+        self.labels.of_rows.iter().try_for_each(|place| out.write_all(&place.to_le_bytes()[..width]))
     }
 
     /// An address as text, its length in front; the longest has 39 bytes, so the length is one byte.

@@ -61,7 +61,7 @@ mod shipping;
 mod thinning;
 mod writer;
 
-pub use columnar::native_block;
+pub use columnar::{NativeBlock, native_block};
 pub use error::Error;
 pub use ndjson::{Gathered, Mistake, gather};
 pub use purging::{Purged, purge};

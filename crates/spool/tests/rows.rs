@@ -189,8 +189,43 @@ fn a_block_for_clickhouse_is_laid_out_by_column() {
     expected.extend(b"\x02c0\x06UInt16\x02\x01\x00\x00");
     expected.extend(b"\x02c1\x06String\x02/a\x03/bc");
     expected.extend(b"\x02c2\x0dArray(String)\x02\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x01r\x02st");
-    assert_eq!(native_block(&batch, 0), Some(expected));
-    assert_eq!(native_block(&batch, 1), None);
+    let block = native_block(&batch, 0).unwrap();
+    assert_eq!(block.to_vec(), expected);
+    assert_eq!(block.length(), expected.len());
+    assert!(native_block(&batch, 1).is_none());
+}
+
+#[test]
+fn labels_for_clickhouse_are_a_dictionary_and_a_place_in_it_for_each_row() {
+    let schema = Schema::new(vec![table([ColumnType::Label])]).unwrap();
+    let block = |labels: &[Option<String>]| {
+        let dir = tempfile::tempdir().unwrap();
+        let (spool, mut producers) = Spool::open(dir.path(), Options::default(), &schema, 1).unwrap();
+        let mut buffer = Vec::new();
+        for label in labels {
+            let value = label.as_ref().map(|label| Value::Text(label.as_bytes()));
+            assert!(producers[0].push(Row::encode(&mut buffer, 0, &schema.tables()[0], &[value]).unwrap()));
+        }
+        spool.close();
+        let batch = Reader::open(dir.path(), Position::Oldest).unwrap().next_batch(9999, 1 << 20).unwrap().unwrap();
+        let block = native_block(&batch, 0).unwrap();
+        assert_eq!(block.length(), block.to_vec().len());
+        block.to_vec()
+    };
+    let of = |text: &str| Some(text.to_owned());
+    let mut expected = b"\x01\x06\x02c0\x16LowCardinality(String)\x01\0\0\0\0\0\0\0".to_vec();
+    expected.extend(b"\0\x06\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x01b\0\x02aa");
+    expected.extend(b"\x06\0\0\0\0\0\0\0\0\0\x01\x02\0\x01");
+    assert_eq!(block(&[of("b"), of("b"), None, of("aa"), of("b"), of("")]), expected);
+
+    // More than a byte can count.
+    let many: Vec<_> = (0..=256).map(|number| Some(format!("{number:03}"))).collect();
+    let mut expected = b"\x01\x81\x02\x02c0\x16LowCardinality(String)\x01\0\0\0\0\0\0\0".to_vec();
+    expected.extend(b"\x01\x06\0\0\0\0\0\0\x01\x01\0\0\0\0\0\0");
+    expected.extend((0..=256).flat_map(|number| format!("\x03{number:03}").into_bytes()));
+    expected.extend(b"\x01\x01\0\0\0\0\0\0");
+    expected.extend((0..=256u16).flat_map(u16::to_le_bytes));
+    assert_eq!(block(&many), expected);
 }
 
 #[test]

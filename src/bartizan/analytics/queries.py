@@ -27,22 +27,34 @@ GROUP BY zone, source, rule, action ORDER BY events DESC LIMIT 50""",
         "requests-by-zone",
         "requests, refusals and latency of each zone in the last day",
         """\
-SELECT ZoneName AS zone, sum(SampleInterval) AS requests,
-       sumIf(SampleInterval, SecurityAction != '') AS mitigated,
-       sumIf(SampleInterval, EdgeResponseStatus >= 500) AS errors,
-       quantileExactWeighted(0.5)(EdgeTimeToFirstByteMs, SampleInterval) AS p50_ms,
-       quantileExactWeighted(0.99)(EdgeTimeToFirstByteMs, SampleInterval) AS p99_ms
-FROM http_requests WHERE EdgeStartTimestamp > now() - INTERVAL 1 DAY
+SELECT ZoneName AS zone, sum(Requests) AS requests,
+       sumIf(Requests, SecurityAction != '') AS mitigated,
+       sumIf(Requests, EdgeResponseStatus >= 500) AS errors,
+       quantilesBFloat16WeightedMerge(0.5, 0.9, 0.99)(TimeToFirstByteMs)[1] AS p50_ms,
+       quantilesBFloat16WeightedMerge(0.5, 0.9, 0.99)(TimeToFirstByteMs)[3] AS p99_ms
+FROM requests_per_minute WHERE Minute >= toStartOfMinute(now() - INTERVAL 1 DAY)
 GROUP BY zone ORDER BY requests DESC LIMIT 50""",
     ),
     Query(
         "requests-by-minute",
         "requests and what was mitigated of them, per minute of the last hour",
         """\
-SELECT toStartOfMinute(EdgeStartTimestamp) AS minute, sum(SampleInterval) AS requests,
-       sumIf(SampleInterval, SecurityAction != '') AS mitigated
-FROM http_requests WHERE EdgeStartTimestamp > now() - INTERVAL 1 HOUR
+SELECT Minute AS minute, sum(Requests) AS requests, sumIf(Requests, SecurityAction != '') AS mitigated
+FROM requests_per_minute WHERE Minute >= toStartOfMinute(now() - INTERVAL 1 HOUR)
 GROUP BY minute ORDER BY minute""",
+    ),
+    Query(
+        "latency-by-host",
+        "how long each host took to the first byte in the last day, to 0.4 %",
+        """\
+SELECT host, requests, ms[1] AS p50_ms, ms[2] AS p90_ms, ms[3] AS p99_ms
+FROM (
+  SELECT ClientRequestHost AS host, sum(Requests) AS requests,
+         quantilesBFloat16WeightedMerge(0.5, 0.9, 0.99)(TimeToFirstByteMs) AS ms
+  FROM requests_per_minute WHERE Minute >= toStartOfMinute(now() - INTERVAL 1 DAY)
+  GROUP BY host
+)
+ORDER BY requests DESC LIMIT 50""",
     ),
     Query(
         "top-paths",

@@ -50,12 +50,18 @@ GROUP BY value ORDER BY events DESC, value LIMIT {limit:d}"""  # noqa: S608  a n
 
 def _of_frequent(column: str, interval: str, limit: int) -> str:
     name = schema.identifier(column)
+    # Whole hours, and the minutes before the first of them.
     return f"""\
-WITH (SELECT sum(Requests) FROM requests_per_minute WHERE Minute >= toStartOfMinute(now() - {interval})) AS total
+WITH toStartOfMinute(now() - {interval}) AS first, toStartOfHour(first + INTERVAL 3599 SECOND) AS whole,
+  (SELECT sum(Requests) FROM requests_per_minute WHERE Minute >= first) AS total
 SELECT item.1 AS value, item.2 AS events, round(events / total * 100, 2) AS share, item.3 AS error
 FROM (
-  SELECT arrayJoin(approx_top_sumMerge({rollups.TOP_VALUES})({name})) AS item
-  FROM requests_top_per_minute WHERE Minute >= toStartOfMinute(now() - {interval})
+  SELECT arrayJoin(approx_top_sumMerge({rollups.TOP_VALUES})(state)) AS item
+  FROM (
+    SELECT {name} AS state FROM requests_top_per_hour WHERE Hour >= whole
+    UNION ALL
+    SELECT {name} AS state FROM requests_top_per_minute WHERE Minute >= first AND Minute < whole
+  )
 )
 ORDER BY events DESC, value LIMIT {limit:d}"""  # noqa: S608  a name of ours and numbers
 

@@ -2,7 +2,8 @@
 
 A rollup has the zone and the minute of what it counts, and not the client. So rows from before a moment, or of a zone,
 are deleted from rollups as from tables. For a client the minutes in which it was are made anew from the rows that are
-left: first the rollups, then the rows, so that a purge that was cut short finds the same rows when it is run again.
+left: first the rollups, then the rows, so that a purge that was cut short finds the same rows when it is run again. The
+hours of a rollup that is made of minutes are made anew of what is left of those.
 """
 
 from __future__ import annotations
@@ -90,6 +91,10 @@ def purge(run: Callable[[str], bytes], wanted: Scope) -> dict[str, int]:
             if rollup.source == table.name:
                 for statement in _of_rollup(rollup, table, condition, wanted):
                     run(statement)
+                for further in rollups.ROLLUPS:
+                    if further.source == rollup.name:
+                        for statement in _of_hours(further, table, condition, wanted):
+                            run(statement)
         run(_delete(source, condition))
     return deleted
 
@@ -97,10 +102,7 @@ def purge(run: Callable[[str], bytes], wanted: Scope) -> dict[str, int]:
 def _of_rollup(rollup: rollups.Rollup, table: schema.Table, condition: str, wanted: Scope) -> Iterator[str]:
     name = _qualified(rollup.name)
     if wanted.client is None:
-        of_zone = [] if wanted.zone is None else [f"{_ZONE} = {_quoted(wanted.zone)}"]
-        seconds = None if wanted.before_ns is None else wanted.before_ns // 1_000_000_000
-        of_time = [] if seconds is None else [f"Minute < fromUnixTimestamp({seconds:d})"]
-        yield _delete(name, " AND ".join(of_zone + of_time))
+        yield _delete(name, _of_zone_and_time(wanted, "Minute"))
         return
     source = _qualified(table.name)
     minute = f"toStartOfMinute(toDateTime({schema.identifier(table.time)}, 'UTC'))"
@@ -109,6 +111,27 @@ def _of_rollup(rollup: rollups.Rollup, table: schema.Table, condition: str, want
     left = f"(SELECT * FROM {source} WHERE NOT ({condition}) AND ({_ZONE}, {minute}) IN ({touched}))"  # noqa: S608
     # The sums of a purge that was cut short may be the same, and must not be taken for a repetition.
     yield f"INSERT INTO {name} SETTINGS insert_deduplicate = 0 {rollup.select.format(source=left)}"
+
+
+def _of_hours(rollup: rollups.Rollup, table: schema.Table, condition: str, wanted: Scope) -> Iterator[str]:
+    """For a rollup of hours, behind the minutes that it is made of."""
+    if wanted.client is None:
+        touched, of_minutes = (_of_zone_and_time(wanted, hour) for hour in ("Hour", "toStartOfHour(Minute)"))
+    else:
+        hour = f"toStartOfHour(toDateTime({schema.identifier(table.time)}, 'UTC'))"
+        hours = f"SELECT DISTINCT {_ZONE}, {hour} FROM {_qualified(table.name)} WHERE {condition}"  # noqa: S608  ours
+        touched, of_minutes = f"({_ZONE}, Hour) IN ({hours})", f"({_ZONE}, toStartOfHour(Minute)) IN ({hours})"
+    yield _delete(_qualified(rollup.name), touched)
+    left = f"(SELECT * FROM {_qualified(rollup.source)} WHERE {of_minutes})"  # noqa: S608  ours
+    select = rollup.select.format(source=left)
+    yield f"INSERT INTO {_qualified(rollup.name)} SETTINGS insert_deduplicate = 0 {select}"
+
+
+def _of_zone_and_time(wanted: Scope, moment: str) -> str:
+    of_zone = [] if wanted.zone is None else [f"{_ZONE} = {_quoted(wanted.zone)}"]
+    seconds = None if wanted.before_ns is None else wanted.before_ns // 1_000_000_000
+    of_time = [] if seconds is None else [f"{moment} < fromUnixTimestamp({seconds:d})"]
+    return " AND ".join(of_zone + of_time)
 
 
 def _delete(qualified: str, condition: str) -> str:

@@ -61,7 +61,7 @@ def tables() -> Iterator[Kept]:
         columns = {name: name for name in rollups.TOP_COLUMNS if f"  {name} AggregateFunction" in rollup.columns}
         if "  Clients AggregateFunction" in rollup.columns:
             columns["Clients"] = "ClientIP"
-        yield Kept(rollup.name, "Minute", columns)
+        yield Kept(rollup.name, rollup.moment, columns)
 
 
 def _days(pattern: str, existing: str) -> int | None:

@@ -5,9 +5,9 @@
     firewall_events ─► firewall_events_per_minute  zone, host, product, rule and action
 
 Sums are weighted by `SampleInterval`, percentiles too. A rollup is a table of its own that a materialised view writes,
-in the insert that writes the rows. Exactly once: each target remembers the tokens of the last inserts as the event
-table does, so a repeated insert adds what is missing in any of them and nothing else. A store of a release without a
-rollup is filled from its rows before the view begins.
+in the insert that writes the rows it is made of, be they of an event table or of another rollup. Exactly once: each
+target remembers the tokens of the last inserts as the event table does, so a repeated insert adds what is missing in
+any of them and nothing else. A store of a release without a rollup is filled from its rows before the view begins.
 """
 
 from __future__ import annotations
@@ -27,19 +27,26 @@ TOP_VALUES: Final = 100
 
 
 class Rollup(NamedTuple):
-    """A table of sums, and the SELECT that makes its rows of those of an event table."""
+    """A table of sums, and the SELECT that makes its rows of those of an event table or of a rollup before it."""
 
     name: str
     source: str
+    moment: str
     columns: str
     order: str
     select: str
+
+
+def _top_columns(moment: str) -> str:
+    states = (f"  {name} AggregateFunction(approx_top_sum({TOP_VALUES}), String, UInt32)" for name in TOP_COLUMNS)
+    return f"  {moment} DateTime('UTC'),\n  ZoneName LowCardinality(String),\n" + ",\n".join(states)
 
 
 ROLLUPS: Final = (
     Rollup(
         "requests_per_minute",
         "http_requests",
+        "Minute",
         """\
   Minute DateTime('UTC'),
   ZoneName LowCardinality(String),
@@ -68,10 +75,8 @@ GROUP BY Minute, ZoneName, ClientRequestHost, EdgeResponseStatus, SecurityAction
     Rollup(
         "requests_top_per_minute",
         "http_requests",
-        "  Minute DateTime('UTC'),\n  ZoneName LowCardinality(String),\n"
-        + ",\n".join(
-            f"  {name} AggregateFunction(approx_top_sum({TOP_VALUES}), String, UInt32)" for name in TOP_COLUMNS
-        ),
+        "Minute",
+        _top_columns("Minute"),
         "ZoneName, Minute",
         "SELECT toStartOfMinute(toDateTime(EdgeStartTimestamp, 'UTC')) AS Minute, ZoneName,\n"
         + ",\n".join(
@@ -81,8 +86,19 @@ GROUP BY Minute, ZoneName, ClientRequestHost, EdgeResponseStatus, SecurityAction
         + "\nFROM {source} AS events\nGROUP BY Minute, ZoneName",
     ),
     Rollup(
+        "requests_top_per_hour",
+        "requests_top_per_minute",
+        "Hour",
+        _top_columns("Hour"),
+        "ZoneName, Hour",
+        "SELECT toStartOfHour(Minute) AS Hour, ZoneName,\n"
+        + ",\n".join(f"  approx_top_sumMergeState({TOP_VALUES})(minutes.{name}) AS {name}" for name in TOP_COLUMNS)
+        + "\nFROM {source} AS minutes\nGROUP BY Hour, ZoneName",
+    ),
+    Rollup(
         "firewall_events_per_minute",
         "firewall_events",
+        "Minute",
         """\
   Minute DateTime('UTC'),
   ZoneName LowCardinality(String),
@@ -111,20 +127,25 @@ def create(
     `run` runs a statement, `exists` says whether there is a table. Who fills must be the only one that inserts. The
     view comes last: where that is missing, what the table holds may be a part, and is made anew.
     """
+    made: set[str] = set()
     for rollup in ROLLUPS:
-        if exists(_view_name(rollup)):
+        if rollup.source not in made and exists(_view_name(rollup)):
             continue
+        made.add(rollup.name)
         for statement in _statements(rollup, retention_days, fill=fill):
             run(statement)
 
 
 def _statements(rollup: Rollup, retention_days: int, *, fill: bool) -> Iterator[str]:
     select = rollup.select.format(source=_qualified(rollup.source))
+    view = _qualified(_view_name(rollup))
     yield create_table(rollup, retention_days)
     if fill:
+        for further in (further for further in ROLLUPS if further.source == rollup.name):
+            # It would take what its source is filled with, which it may have; its turn comes next.
+            yield f"DROP TABLE IF EXISTS {_qualified(_view_name(further))}"
         yield f"TRUNCATE TABLE {_qualified(rollup.name)}"
         yield f"INSERT INTO {_qualified(rollup.name)} {select}"
-    view = _qualified(_view_name(rollup))
     yield f"CREATE MATERIALIZED VIEW IF NOT EXISTS {view} TO {_qualified(rollup.name)} AS {select}"
 
 
@@ -132,11 +153,9 @@ def create_table(rollup: Rollup, retention_days: int) -> str:
     """The statement that makes the table of a rollup, with the same retention and the same memory of tokens."""
     return (
         f"CREATE TABLE IF NOT EXISTS {_qualified(rollup.name)} (\n{rollup.columns}\n)\n"
-        f"ENGINE = AggregatingMergeTree PARTITION BY toDate(Minute) ORDER BY ({rollup.order})\n"
-        f"TTL Minute + INTERVAL {retention_days:d} DAY\n"
-        f"SETTINGS ttl_only_drop_parts = 1, "
-        f"non_replicated_deduplication_window = {schema.DEDUPLICATION_WINDOW},\n"
-        "  fsync_after_insert = 1, fsync_part_directory = 1"
+        f"ENGINE = AggregatingMergeTree PARTITION BY toDate({rollup.moment}) ORDER BY ({rollup.order})\n"
+        f"TTL {rollup.moment} + INTERVAL {retention_days:d} DAY\n"
+        f"SETTINGS {schema.STORAGE}"
     )
 
 

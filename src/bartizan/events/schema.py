@@ -21,6 +21,17 @@ RETENTION_DAYS: Final = 30
 DEDUPLICATION_WINDOW: Final = 1000
 """How many of the last inserts a table remembers by their token. A crash repeats one."""
 
+STORAGE: Final = (
+    f"ttl_only_drop_parts = 1, non_replicated_deduplication_window = {DEDUPLICATION_WINDOW},\n"
+    "  fsync_after_insert = 1, fsync_part_directory = 1, min_bytes_for_wide_part = 268435456"
+)
+"""Settings of every table of the event store.
+
+Inserts are forced to the disk before they are acknowledged, because the journal is too: else a power cut could lose
+rows that the journal calls shipped. What an insert writes is one file with all columns, until merges have made it
+large: a file for each of them would have to be forced to the disk, and opened by a question, one by one.
+"""
+
 _CLICKHOUSE_TYPES: Final = {
     "bool": "Bool",
     "uint16": "UInt16",
@@ -121,8 +132,7 @@ def identifier(name: str) -> str:
 def create_table(definition: Table, retention_days: int = RETENTION_DAYS) -> str:
     """The statement that makes a table, or leaves it as it is.
 
-    Partitions are days, so that retention drops whole parts. Inserts are forced to the disk before they are
-    acknowledged, because the journal is too: else a power cut could lose rows that the journal calls shipped.
+    Partitions are days, so that retention drops whole parts.
     """
     columns = ",\n  ".join(f"{identifier(column.name)} {column.clickhouse}" for column in definition.columns)
     if definition.column("RayID") is not None:
@@ -133,8 +143,7 @@ def create_table(definition: Table, retention_days: int = RETENTION_DAYS) -> str
         f"CREATE TABLE IF NOT EXISTS {identifier(DATABASE)}.{identifier(definition.name)} (\n  {columns}\n)\n"
         f"ENGINE = MergeTree PARTITION BY toDate({time}) ORDER BY ({order})\n"
         f"TTL toDateTime({time}) + INTERVAL {retention_days:d} DAY\n"
-        f"SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = {DEDUPLICATION_WINDOW},\n"
-        "  fsync_after_insert = 1, fsync_part_directory = 1"
+        f"SETTINGS {STORAGE}"
     )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from bartizan._native import SpoolBatch
 from bartizan.config.sinks import DATASETS, Chdb
 from bartizan.events.engine import Engine
-from bartizan.events.sinks.contract import FULL_BYTES, FULL_ROWS, SOON_S
+from bartizan.events.sinks.contract import FULL_ROWS, SEGMENT_BYTES, SOON_S
 
 
 class ChdbSink:
     """Inserts batches into an engine, which answers queries meanwhile and is its owner's to close."""
 
     batch_rows = FULL_ROWS
-    batch_bytes = FULL_BYTES
+    batch_bytes = SEGMENT_BYTES
     pause_s = SOON_S
 
     def __init__(self, settings: Chdb, engine: Engine) -> None:

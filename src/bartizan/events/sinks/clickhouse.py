@@ -17,7 +17,7 @@ from bartizan.config.sinks import DATASETS, Clickhouse
 from bartizan.events.event_tables import EventTables
 from bartizan.events.retention import Retention
 from bartizan.events.retention import tables as kept_tables
-from bartizan.events.sinks.contract import FULL_BYTES, FULL_ROWS, SOON_S, SinkFailed
+from bartizan.events.sinks.contract import FULL_ROWS, SEGMENT_BYTES, SOON_S, SinkFailed
 from bartizan.events.sinks.http import HttpPeer
 from bartizan.events.sinks.secret import reveal
 
@@ -32,7 +32,7 @@ class ClickhouseSink:
     """Inserts batches into the server of the settings, where it makes the tables that are missing."""
 
     batch_rows = FULL_ROWS
-    batch_bytes = FULL_BYTES
+    batch_bytes = SEGMENT_BYTES
     pause_s = SOON_S
 
     def __init__(self, settings: Clickhouse, retention: Callable[[], Retention]) -> None:

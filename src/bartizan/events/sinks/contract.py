@@ -12,6 +12,9 @@ FULL_ROWS = 65_536
 FULL_BYTES = 32 * 1024 * 1024
 """Spool bytes of such a batch at most; bounds the owner's memory."""
 
+SEGMENT_BYTES = 65 * 1024 * 1024
+"""The same for ClickHouse: a segment of the usual size whole. The more comes at once, the less is merged later."""
+
 ROWWISE_ROWS = 8192
 """Rows of a batch at most, for sinks that take rows one by one: so much is sent again after a failure."""
 
