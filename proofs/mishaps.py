@@ -310,6 +310,7 @@ type = "https"
 url = "http://127.0.0.1:{collector}/"
 datasets = ["http_requests"]
 compression = "none"
+rows_per_request = 8192
 
 [sinks.warehouse]
 type = "clickhouse"

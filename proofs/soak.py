@@ -615,6 +615,7 @@ def soak(installation: Installation, second: SecondSink, arguments: argparse.Nam
         if at_s - said_at >= 60 and watch.samples:
             said_at = at_s
             last = {**watch.samples[-1], "requests": steady.requests, "failed": steady.failed, "down": failing}
+            last |= {"reasons": steady.reasons[-2:], "p99_ms": [round(us / 1000) for us in steady.p99_us[-2:]]}
             print(json.dumps(last), file=sys.stderr)
         load.join(0.1)
     if failing:
