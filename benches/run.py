@@ -21,6 +21,7 @@ BENCHES: Final = {
     "gil": "requests beside a thread that holds the GIL (four minutes)",
     "swap": "a new policy at 1,000 zones (some minutes)",
     "rules": "a thousand rules that do not match, beside wirefilter (two minutes)",
+    "events": "the event store at 50,000 events/s and at 20 million of them (half an hour, 12 GB)",
     "hotspots": "where the time of a request goes (a minute)",
 }
 

@@ -1,0 +1,1 @@
+"""The event store at rate: ingest with rollups, and how long questions take."""
