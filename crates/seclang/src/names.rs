@@ -31,6 +31,11 @@ impl Names {
         *self.numbers.entry(lower).or_insert(next)
     }
 
+    /// The numbers of the names that begin so.
+    pub fn beginning_with<'n>(&'n self, beginning: &'n [u8]) -> impl Iterator<Item = Name> + 'n {
+        self.numbers.iter().filter(move |(name, _)| name.starts_with(beginning)).map(|(_, number)| *number)
+    }
+
     /// The number of a pattern of a selector.
     pub fn add_pattern(&mut self, pattern: &[u8]) -> u16 {
         let next = u16::try_from(self.patterns.len()).unwrap_or(u16::MAX);

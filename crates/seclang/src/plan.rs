@@ -2,8 +2,9 @@
 //!
 //! A [`Rule`] is as it was written and is looked into only where something of it may match.
 
+use crate::fold::{Assignment, fold};
 use crate::gates::{Gates, QuestionId};
-use crate::names::Name;
+use crate::names::{Name, Names};
 use crate::rule::{Link, Phase, Rule, Selector, Skip, Target};
 use crate::transform::Transformation;
 use crate::variable::{Kind, Variable};
@@ -20,7 +21,12 @@ impl Chain {
 /// All that runs.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
+    /// Every rule, as it was written.
     pub(crate) phases: [Vec<Step>; 5],
+    /// The rules that are left when those are done whose outcome is the same for every request.
+    pub(crate) folded: [Vec<Step>; 5],
+    /// What those set.
+    pub(crate) assignments: Vec<Assignment>,
     pub(crate) links: Vec<PlannedLink>,
     pub(crate) looks: Vec<Look>,
     pub(crate) gates: Gates,
@@ -41,6 +47,22 @@ pub(crate) struct Step {
     pub(crate) link: u32,
     /// The step of this phase that comes next where the rule matches.
     pub(crate) next_if_matched: u32,
+    /// What comes of it.
+    pub(crate) outcome: Outcome,
+}
+
+/// What comes of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// That depends on the request.
+    Asked,
+    /// It matches, and sets these of [`Plan::assignments`].
+    Always {
+        /// From here on.
+        first: u32,
+        /// Up to here.
+        end: u32,
+    },
 }
 
 /// A link of a rule.
@@ -104,7 +126,7 @@ pub(crate) enum Chosen {
 }
 
 impl Plan {
-    pub(crate) fn new(rules: &[Rule], marks: &[(Vec<u8>, usize)]) -> Self {
+    pub(crate) fn new(rules: &[Rule], marks: &[(Vec<u8>, usize)], names: &Names) -> Self {
         let mut plan = Self { chains: vec![(Chain::NONE, Transformation::None)], ..Self::default() };
         for phase in Phase::ALL {
             let of_phase: Vec<usize> = (0..rules.len()).filter(|at| rules[*at].phase == phase).collect();
@@ -121,11 +143,13 @@ impl Plan {
                 for link in &rules[at].links {
                     plan.add(link);
                 }
-                let step = Step { rule: at as u32, link, next_if_matched: next_if_matched as u32 };
+                let next_if_matched = next_if_matched as u32;
+                let step = Step { rule: at as u32, link, next_if_matched, outcome: Outcome::Asked };
                 plan.phases[phase.index()].push(step);
             }
         }
         plan.gates.finish();
+        fold(&mut plan, rules, names);
         for phase in Phase::ALL {
             plan.want(phase.index());
         }
@@ -137,7 +161,7 @@ impl Plan {
         let words = self.gates.words();
         let mut always = vec![0; words];
         let mut wants: Vec<(List, Vec<u64>)> = Vec::new();
-        for step in &self.phases[phase] {
+        for step in &self.folded[phase] {
             let link = self.links[step.link as usize];
             for look in &self.looks[link.first_look as usize..link.end_of_looks as usize] {
                 let settled = matches!(look.chosen, Chosen::All | Chosen::Name(_) | Chosen::Pattern)

@@ -130,7 +130,7 @@ impl RuleSet {
         names: Names,
         notes: Vec<Note>,
     ) -> Self {
-        let plan = Plan::new(&rules, marks);
+        let plan = Plan::new(&rules, marks, &names);
         let reads = rules
             .iter()
             .flat_map(|rule| &rule.links)

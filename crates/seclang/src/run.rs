@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::gates::{self, QuestionId};
 use crate::names::Name;
-use crate::plan::{Chosen, List, Look, PlannedLink, Step};
+use crate::plan::{Chosen, List, Look, Outcome, PlannedLink, Step};
 use crate::rule::{Allow, Change, Control, Disruption, Effect, Engine, Link, Phase, Question, Rule, Selector, Target};
 use crate::ruleset::RuleSet;
 use crate::text::Text;
@@ -27,7 +27,8 @@ struct Asking<'r> {
 impl<'r> Transaction<'r> {
     pub(crate) fn run(&mut self, phase: Phase) -> Option<&Interruption> {
         let rules: &'r RuleSet = self.rules;
-        let steps = &rules.plan.phases[phase.index()];
+        let plan = &rules.plan;
+        let steps = if self.gates { &plan.folded[phase.index()] } else { &plan.phases[phase.index()] };
         self.begin(phase);
         let mut at = 0;
         while let Some(step) = steps.get(at) {
@@ -62,6 +63,9 @@ impl<'r> Transaction<'r> {
     fn step(&mut self, step: Step) -> bool {
         self.work.first_hit = self.work.hits.len();
         self.work.are_matches_behind = true;
+        if let Outcome::Always { first, end } = step.outcome {
+            return self.assign(step, first, end);
+        }
         let first = self.rules.plan.links[step.link as usize];
         if !self.may_ask(first) {
             return false;
@@ -86,6 +90,21 @@ impl<'r> Transaction<'r> {
             }
         }
         self.matched(rule, step.rule as usize, first_hit);
+        true
+    }
+
+    /// Does what a rule does whatever the request is, unless another has taken it out.
+    fn assign(&mut self, step: Step, first: u32, end: u32) -> bool {
+        let rule = &self.rules.rules[step.rule as usize];
+        if self.is_removed(rule) {
+            return false;
+        }
+        self.speaking = rule.links.last().map(|link| (rule, link));
+        for assignment in &self.rules.plan.assignments[first as usize..end as usize] {
+            let value = self.work.texts.add(&assignment.value);
+            self.change(Variable::Tx, &assignment.key, assignment.name, Some(value));
+        }
+        self.matched(rule, step.rule as usize, self.work.first_hit);
         true
     }
 

@@ -196,7 +196,7 @@ impl<'r> Transaction<'r> {
         }
     }
 
-    /// Lets every operator run on every value: what gates leave out must make no difference.
+    /// Runs every rule, and lets every operator run on every value: what is left out otherwise must make no difference.
     #[must_use]
     pub fn without_gates(mut self) -> Self {
         self.gates = false;
@@ -230,7 +230,7 @@ impl<'r> Transaction<'r> {
         &self.work.said[one.logdata.start as usize..one.logdata.end as usize]
     }
 
-    /// What a rule matched in, link by link.
+    /// What a rule matched in, link by link. A rule that matches whatever the request is matched in nothing of it.
     pub fn hits(&self, one: &Match) -> &[Hit] {
         &self.work.hits[one.hits.start as usize..one.hits.end as usize]
     }
