@@ -47,6 +47,10 @@ packages() {
     done
     # Debian keeps the server's programs out of the path, one directory for each version.
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
+    # Peers that are no programs.
+    for pair in libmodsecurity.so.3:libmodsecurity3 libpcre2-8.so.0:libpcre2-8-0; do
+        PATH=$PATH:/usr/sbin:/sbin ldconfig -p | grep -q "${pair%%:*}" || missing="$missing ${pair#*:}"
+    done
     [ -z "$missing" ] || debian "the tests need programs that are not here" "$missing"
     command -v go >/dev/null 2>&1 ||
         printf 'bartizan: there is no go; tests that build their peer with it are skipped\n' >&2
