@@ -187,7 +187,6 @@ impl Transformation {
             | T::None
             | T::NormalizePath
             | T::NormalizePathWin
-            | T::RemoveComments
             | T::RemoveCommentsChar
             | T::RemoveNulls
             | T::RemoveWhitespace
