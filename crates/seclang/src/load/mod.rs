@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::names::Names;
 use crate::operator::{DataFiles, Operator};
 use crate::place::{Place, Problem, shown};
-use crate::rule::{Disruption, Link, Phase, Question, Rule, Selector, Skip, Target, Which};
+use crate::rule::{Disruption, Effect, Link, Phase, Question, Rule, Selector, Skip, Target, Which};
 use crate::ruleset::{LimitAction, Note, RuleSet, Settings};
 use crate::source::{self, Directive};
 use crate::text::Text;
@@ -60,6 +60,8 @@ struct Loader {
     /// Whether a rule could not be read whose chain goes on.
     broken_chain: bool,
     datasets: HashMap<Vec<u8>, Vec<Vec<u8>>>,
+    /// Whether it was noted that values do not outlive a request.
+    keeps_values: bool,
     notes: Vec<Note>,
     problems: Vec<Problem>,
 }
@@ -249,7 +251,13 @@ impl Loader {
                 Ok(())
             }
             (name, arguments) => match self.setting(name, arguments)? {
-                Taken::Yes => Ok(()),
+                Taken::Yes => {
+                    if let Some((_, why)) = NOT_YET.iter().find(|(one, _)| one.eq_ignore_ascii_case(name)) {
+                        let message = format!("{} has no effect yet: {why}", directive.name);
+                        self.notes.push(Note { place: place.clone(), message });
+                    }
+                    Ok(())
+                }
                 Taken::WithoutBearing(why) => {
                     self.notes.push(Note {
                         place: place.clone(),
@@ -354,6 +362,11 @@ impl Loader {
                 });
             }
         };
+        let keeps = |effect: &Effect| matches!(effect, Effect::Open { .. } | Effect::Expire { .. });
+        if link.effects.iter().any(keeps) && !std::mem::replace(&mut self.keeps_values, true) {
+            let message = "initcol, setsid, setuid, setrsc and expirevar keep nothing yet: collections are empty for each request";
+            self.notes.push(Note { place: place.clone(), message: message.to_owned() });
+        }
         let chain = actions.chain;
         if in_chain {
             if let Some(rule) = self.rules.last_mut() {
@@ -554,6 +567,20 @@ enum Taken {
     WithoutBearing(&'static str),
     No,
 }
+
+/// Directives that are read and kept for what is not there yet.
+const NOT_YET: [(&str, &str); 10] = [
+    ("SecRequestBodyNoFilesLimit", "SecRequestBodyLimit counts files too"),
+    ("SecCollectionTimeout", "nothing is kept between requests"),
+    ("SecComponentSignature", "there is no audit log"),
+    ("SecSensorId", "there is no audit log"),
+    ("SecAuditEngine", "there is no audit log"),
+    ("SecAuditLog", "there is no audit log"),
+    ("SecAuditLogType", "there is no audit log"),
+    ("SecAuditLogFormat", "there is no audit log"),
+    ("SecAuditLogParts", "there is no audit log"),
+    ("SecAuditLogRelevantStatus", "there is no audit log"),
+];
 
 /// Directives that say nothing about what is matched, and what stands in their place.
 pub(crate) const WITHOUT_BEARING: [(&str, &str); 18] = [
