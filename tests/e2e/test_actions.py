@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e import spooled
 from tests.e2e.conftest import Document, RunningEdge, StartEdge, rule, zone
 from tests.e2e.origin import Origin, echo
 from tests.e2e.programs import run
 
-from bartizan import _native
 from bartizan.rules.reference import actions
 
 CUSTOM = "http_request_firewall_custom"
@@ -71,16 +71,11 @@ class Site:
     def events(self, table: str) -> list[dict[str, Any]]:
         """The rows of a table, once the edge has stopped."""
         self.edge.stop(5.0)
-        reader = _native.SpoolReader(self._spool)
-        rows: list[dict[str, Any]] = []
-        while (batch := reader.next_batch()) is not None:
-            rows += [row for _, row in batch.rows(table)]
-        return rows
+        return spooled.rows(self._spool, table)
 
     def actions(self) -> list[tuple[str, str]]:
-        """Action and path of each rule that left an event, by time: threads of the edge write each for itself."""
-        rows = sorted(self.events("firewall_events"), key=lambda row: int(str(row["Datetime"])))
-        return [(str(row["Action"]), str(row["ClientRequestPath"])) for row in rows]
+        """Action and path of each rule that left an event."""
+        return [(str(row["Action"]), str(row["ClientRequestPath"])) for row in self.events("firewall_events")]
 
 
 MakeSite = Callable[..., Site]

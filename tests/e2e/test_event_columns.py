@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e import spooled
 from tests.e2e.client import connect, read_until_quiet
 from tests.e2e.conftest import RunningEdge, StartEdge, rule, zone
 from tests.e2e.origin import Origin, Visit
 from tests.e2e.programs import run
-
-from bartizan import _native
 
 CUSTOM = "http_request_firewall_custom"
 HEAD = (
@@ -35,11 +34,7 @@ def get(edge: RunningEdge, path: str, *options: str) -> None:
 def events(edge: RunningEdge, spool: Path, table: str) -> list[dict[str, Any]]:
     """The rows of a table, once the edge has stopped."""
     edge.stop(5.0)
-    reader = _native.SpoolReader(spool)
-    rows: list[dict[str, Any]] = []
-    while (batch := reader.next_batch()) is not None:
-        rows += [row for _, row in batch.rows(table)]
-    return rows
+    return spooled.rows(spool, table)
 
 
 def test_a_request_that_went_to_the_origin_and_one_that_did_not(start_edge: StartEdge, tmp_path: Path) -> None:

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e import spooled
 from tests.e2e.conftest import Document, RunningEdge, StartEdge, rule, zone
 from tests.e2e.origin import Origin, echo
 from tests.e2e.programs import run
-
-from bartizan import _native
 
 CUSTOM = "http_request_firewall_custom"
 BULK = "http_request_redirect"
@@ -127,10 +126,7 @@ def test_a_redirect_leaves_an_event_and_a_url_that_the_list_does_not_have_none(
         assert curl(edge, "http://shop.test/a") == (301, "/b")
         assert curl(edge, "http://shop.test/other") == (200, None)
         edge.stop(5.0)
-    reader = _native.SpoolReader(tmp_path / "spool")
-    rows: list[dict[str, Any]] = []
-    while (batch := reader.next_batch()) is not None:
-        rows += [row for _, row in batch.rows("firewall_events")]
+    rows = spooled.rows(tmp_path / "spool", "firewall_events")
     assert [(row["Action"], row["ClientRequestPath"], row["RuleID"]) for row in rows] == [
         ("redirect", "/a", unconditional["id"])
     ]
