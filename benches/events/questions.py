@@ -93,13 +93,13 @@ def measure(traffic: Traffic, scratch: Path, requests: int) -> dict[str, Any]:
             shipped += traffic.write(spool, first, min(AT_ONCE, requests - first)).rows
             owner.wait_until_shipped(shipped)
             drop_closed_segments(spool)
-            sys.stderr.write(f"  {shipped:,} rows, {_disk(state)}\n")
+            sys.stderr.write(f"  {shipped:,} rows, {_disk(owner)}\n")
         before: dict[str, dict[str, Any]] = {"parts": _parts(owner), "warm_s": _warm(state)}
     before["cold_s"] = _cold(state, spool)
     with processes.owner(state, spool) as owner:
         _wait_for_merges(owner)
         after: dict[str, dict[str, Any]] = {"parts": _parts(owner), "warm_s": _warm(state)}
-        disk = _disk(state)
+        disk = _disk(owner)
     after["cold_s"] = _cold(state, spool)
     return {
         "requests": requests,
@@ -167,6 +167,7 @@ def _wait_for_merges(owner: processes.OwnerProcess) -> None:
         quiet = quiet + 1 if owner.ask("SELECT count() FROM system.merges").strip() == "0" else 0
 
 
-def _disk(state: StateDirectory) -> str:
-    size = sum(file.stat().st_size for file in state.analytics.rglob("*") if file.is_file())
+def _disk(owner: processes.OwnerProcess) -> str:
+    """What its rows take; the files themselves come and go as they are merged."""
+    size = int(owner.ask("SELECT sum(bytes_on_disk) FROM system.parts WHERE active"))
     return f"{size / 1e9:.2f} GB"
