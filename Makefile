@@ -50,7 +50,7 @@ bench: $(STAMPS)/packages $(STAMPS)/demo $(STAMPS)/dev native-release ## make be
 	$(BIN)/python -m benches.$(or $(ARGS),proxy)
 
 prove: $(STAMPS)/packages $(STAMPS)/demo $(STAMPS)/dev native-release ## make prove NAME=browser: a long run of proofs/browser.py; prints one JSON line
-	@$(BIN)/python proofs/$(NAME).py $(ARGS)
+	@$(BIN)/python -m proofs.$(NAME) $(ARGS)
 
 reference: native-dev ## write docs/reference from the tables it is made of
 	$(BIN)/python -m bartizan.config.reference

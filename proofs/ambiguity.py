@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime as dt
-import json
 import re
 import subprocess
 import sys
@@ -25,17 +24,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from tests.e2e import peers, strict
+from tests.e2e.codec_cases import Case, cases
+from tests.e2e.exchange import edge_of_one_thread
+from tests.e2e.http2_cases import BODY_CASES, HEAD_CASES, in_frames
+from tests.e2e.http2_frames import Http2, block
+from tests.e2e.liar import Liar
+from tests.e2e.origin import Origin
+from tests.e2e.recorder import Arrival, Recorder
 
-from tests.e2e import peers, strict  # noqa: E402 -- the tests are found from here on
-from tests.e2e.codec_cases import Case, cases  # noqa: E402
-from tests.e2e.exchange import edge_of_one_thread  # noqa: E402
-from tests.e2e.http2_cases import BODY_CASES, HEAD_CASES, in_frames  # noqa: E402
-from tests.e2e.http2_frames import Http2, block  # noqa: E402
-from tests.e2e.liar import Liar  # noqa: E402
-from tests.e2e.origin import Origin  # noqa: E402
-from tests.e2e.recorder import Arrival, Recorder  # noqa: E402
+from proofs import ROOT, tell
 
 REPORT = ROOT / "docs" / "measurements" / "ambiguity.md"
 REFUSED, PASSED, AMBIGUOUS, MORE, POISONED = "refused", "passed", "ambiguous", "more", "poisoned"
@@ -193,7 +191,7 @@ def report(results: dict[str, dict[str, dict[str, Outcome]]], names: list[str]) 
         *(__doc__ or "").split("\n\n", 1)[1].splitlines(),
         "",
     ]
-    lines += [f"`python proofs/ambiguity.py`, {today}, commit {commit.stdout.strip()}; {versions}.", ""]
+    lines += [f"`python -m proofs.ambiguity`, {today}, commit {commit.stdout.strip()}; {versions}.", ""]
     for subject, by_name in results.items():
         told = expected(subject)
         lines += [f"## {TITLES[subject]}", "", f"| | {' | '.join(names)} |", f"| --- |{' ---: |' * len(names)}"]
@@ -237,7 +235,7 @@ def main() -> int:
         }
         summary[subject] = {"cases": len(by_name["bartizan"]), "refusable": counted}
         wrong += sum(outcome.kind in {AMBIGUOUS, MORE, POISONED} for outcome in by_name["bartizan"].values())
-    print(json.dumps(summary))
+    tell(summary)
     return int(wrong > 0)
 
 

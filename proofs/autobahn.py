@@ -7,22 +7,20 @@ so that nothing but the edge stands between the two.
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from proofs import tell
+
 CASES = 517
 """Of autobahntestsuite 25.10.1."""
 
 
 def main() -> int:
     """Run and report. Returns 1 if a verdict differs or a case is missing."""
-    sys.path.insert(0, str(ROOT))
     from tests.e2e.authority import Authority
     from tests.e2e.autobahn import EchoServer, verdicts
     from tests.e2e.edge_process import EdgeProcess, document
@@ -42,9 +40,6 @@ def main() -> int:
     alone, behind = judged["alone"], judged["behind"]
     different = sorted(case for case in alone.keys() | behind.keys() if alone.get(case) != behind.get(case))
     passed = not different and (len(alone) == CASES or cases != ["*"])
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
     report = {
         "proof": "autobahn",
         "passed": passed,
@@ -52,10 +47,8 @@ def main() -> int:
         "different": {case: [alone.get(case), behind.get(case)] for case in different},
         "verdicts": Counter(f"{verdict.behavior}, closing {verdict.closing}" for verdict in behind.values()),
         "seconds": round(time.monotonic() - started, 1),
-        "command": "python proofs/autobahn.py " + " ".join(sys.argv[1:]),
-        "commit": commit.stdout.strip(),
     }
-    print(json.dumps(report))
+    tell(report)
     return 0 if passed else 1
 
 

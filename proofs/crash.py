@@ -23,7 +23,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
-ROOT = Path(__file__).resolve().parent.parent
+from proofs import tell
 
 MARGIN_S: Final = 1.0
 """The fsync interval of the spool; a killed process loses only what its writer thread had not written yet."""
@@ -283,7 +283,6 @@ def copied(installation: Installation) -> list[str]:
 
 def main() -> int:
     """Run the trials and judge. Returns 1 if a row is missing or doubled anywhere."""
-    sys.path.insert(0, str(ROOT))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=200, help="kills (default: 200)")
     parser.add_argument("--seed", type=int, default=1, help="of the moments (default: 1)")
@@ -325,11 +324,7 @@ def main() -> int:
     report["passed"] = (
         not any(report[name] for name in wrong) and not seen["unserved"] and rollup == stored.total() and len(must) > 0
     )
-    report["command"] = "python proofs/crash.py " + " ".join(sys.argv[1:])
-    head = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(head, cwd=ROOT, capture_output=True, text=True, check=True)
-    report["commit"] = commit.stdout.strip()
-    print(json.dumps(report))
+    tell(report)
     return 0 if report["passed"] else 1
 
 

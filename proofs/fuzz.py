@@ -24,7 +24,8 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-ROOT = Path(__file__).resolve().parent.parent
+from proofs import ROOT, tell
+
 FUZZ = ROOT / "proofs" / "fuzz"
 CASES = ROOT / "crates" / "http1" / "tests" / "cases"
 RULES_CASES = ROOT / "crates" / "rules" / "tests" / "rules" / "cases"
@@ -313,10 +314,8 @@ def main() -> int:
         "crashes": len(crashes),
         "crash_files": [str(crash.relative_to(ROOT)) for crash in crashes],
         **({"planted_found": found} if planted else {}),
-        "command": " ".join(["python", "proofs/fuzz.py", *sys.argv[1:]]),
-        "commit": commit(),
     }
-    sys.stdout.write(json.dumps(figure) + "\n")
+    tell(figure)
     shown = found if planted else clean(code, figure["executions"], len(crashes))
     if shown:
         # The binary and the log of a run that showed what it is for are of no use to anybody.
@@ -378,16 +377,6 @@ def last_number(text: str, pattern: str) -> int | None:
     """The last number in the log of libFuzzer that a pattern finds."""
     found: list[str] = re.findall(pattern, text, re.MULTILINE)
     return int(found[-1]) if found else None
-
-
-def commit() -> str:
-    """The commit that was run, with a plus sign if what was run differs from it."""
-    revision = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    paths = ["crates", "proofs/fuzz", "proofs/fuzz.py"]
-    changes = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", *paths], cwd=ROOT, check=False)
-    return revision.stdout.strip() + ("+" if changes.returncode else "")
 
 
 if __name__ == "__main__":

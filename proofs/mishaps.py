@@ -37,10 +37,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from proofs.crash import MARGIN_S, Client, Installation, Origin, copied  # noqa: E402  the proofs are found from here on
+from proofs import ROOT, tell
+from proofs.crash import MARGIN_S, Client, Installation, Origin, copied
 
 _PATIENCE_S: Final = 150.0
 _SHIPPED_S: Final = 5.0
@@ -391,10 +389,7 @@ def main() -> int:
             print(f"{name}: {found}", file=sys.stderr)
             report.setdefault(name, []).append(found)
     report["passed"] = all(found["passed"] for name in chosen for found in report[name])
-    report["command"] = "python proofs/mishaps.py " + " ".join(sys.argv[1:])
-    head = ["git", "rev-parse", "--short", "HEAD"]
-    report["commit"] = subprocess.run(head, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-    print(json.dumps(report))
+    tell(report)
     return 0 if report["passed"] else 1
 
 

@@ -20,7 +20,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from proofs import ROOT, tell
+
 OPTIONS = 0x20 | 0x400 | 0x200000  # DOTALL, MULTILINE, ALT_CIRCUMFLEX
 UNSET = ctypes.c_size_t(-1).value
 GROUPS = 10
@@ -155,7 +156,7 @@ def main() -> int:
         "seconds": round(time.monotonic() - started, 1),
         **{key: counts[key] for key in ("patterns", "values", "matches", "given up by PCRE2", "verdicts", "groups")},
     }
-    sys.stdout.write(json.dumps(figure) + "\n")
+    tell(figure)
     return 1 if counts["verdicts"] else 0
 
 

@@ -36,6 +36,7 @@ from typing import Any, Final
 
 from bartizan._native import SpoolReader, SpoolWriter
 from bartizan.layout import StateDirectory
+from proofs import tell
 
 SHIM: Final = Path(__file__).with_suffix(".c")
 
@@ -81,7 +82,7 @@ def main() -> int:
             failed |= bool(total["twice"] or total["not_open_again"])
             failed |= (total["missing"] == 0) if policy == "never" else (total["missing"] > 0)
             failed |= total["owed"] == 0 or (policy == "thinned" and total["segments_thinned"] == 0)
-    sys.stdout.write(json.dumps(figure) + "\n")
+    tell(figure)
     return int(failed)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import base64
 import contextlib
-import json
 import os
 import re
 import socket
@@ -23,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-ROOT = Path(__file__).resolve().parent.parent
+from proofs import tell
 
 _PATIENCE_S: Final = 60.0
 _DRAIN_MS: Final = 8_000
@@ -207,7 +206,6 @@ def _more(connection: socket.socket) -> bytes:
 
 def main() -> int:
     """Reload and upgrade, and judge. Returns 1 if a request failed."""
-    sys.path.insert(0, str(ROOT))
     from bartizan.control import ask
     from bartizan.layout import StateDirectory
 
@@ -276,12 +274,8 @@ def main() -> int:
         "seconds_of_reloads": round(reloads_s, 1),
         "seconds": round(took_s, 1),
         "passed": not clients.failures and sockets_kept == sockets_ended == arguments.upgrades and up.returncode == 0,
-        "command": "python proofs/reload.py " + " ".join(sys.argv[1:]),
     }
-    head = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(head, cwd=ROOT, capture_output=True, text=True, check=True)
-    report["commit"] = commit.stdout.strip()
-    print(json.dumps(report))
+    tell(report)
     return 0 if report["passed"] else 1
 
 

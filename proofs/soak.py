@@ -43,15 +43,12 @@ from statistics import median
 from typing import Any, Final
 
 import msgspec
+from benches.origin import program
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from benches.origin import program  # noqa: E402  the benches are found from here on
-from proofs.reload import Origin as Echo  # noqa: E402
-from proofs.reload import WebSocket  # noqa: E402
-
-from bartizan.failure import Failure  # noqa: E402
+from bartizan.failure import Failure
+from proofs import tell
+from proofs.reload import Origin as Echo
+from proofs.reload import WebSocket
 
 GIB: Final = 1 << 30
 PROCESSES: Final = ("supervisor", "edge", "events")
@@ -685,10 +682,7 @@ def main() -> int:
         "seconds": round(time.monotonic() - started),
     }
     report["passed"] = code == 0 and right(report) and report["flat"] is not False
-    report["command"] = "python proofs/soak.py " + " ".join(sys.argv[1:])
-    head = ["git", "rev-parse", "--short", "HEAD"]
-    report["commit"] = subprocess.run(head, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-    print(json.dumps(report))
+    tell(report)
     return 0 if report["passed"] else 1
 
 

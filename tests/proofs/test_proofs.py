@@ -37,7 +37,8 @@ SHORT: dict[str, list[str]] = {
 
 
 def test_every_proof_is_run_here() -> None:
-    assert {proof.stem for proof in (REPOSITORY / "proofs").glob("*.py")} == {run.split(maxsplit=1)[0] for run in SHORT}
+    proofs = {proof.stem for proof in (REPOSITORY / "proofs").glob("[!_]*.py")}
+    assert proofs == {run.split(maxsplit=1)[0] for run in SHORT}
 
 
 @pytest.mark.timeout(600)
@@ -54,11 +55,13 @@ def test_a_short_run_prints_one_line(run: str) -> None:
         pytest.skip("go is not installed, and it builds the HTTP/2 tester")
     if name == "autobahn" and python2() is None:
         pytest.skip("there is no Python 2.7, which the WebSocket tester needs; pyenv install 2.7")
-    command = [sys.executable, f"proofs/{name}.py", *SHORT[run]]
+    command = [sys.executable, "-m", f"proofs.{name}", *SHORT[run]]
     ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=590)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     (line,) = ended.stdout.splitlines()
-    assert isinstance(json.loads(line), dict)
+    said = json.loads(line)
+    assert said["command"] == " ".join(["python -m", f"proofs.{name}", *SHORT[run]])
+    assert re.fullmatch(r"[0-9a-f]{7,}\+?", said["commit"])
 
 
 def has_cargo_fuzz() -> bool:
@@ -71,7 +74,7 @@ def has_cargo_fuzz() -> bool:
 
 def fuzz() -> dict[str, Any]:
     """What `proofs/fuzz.py` is made of."""
-    return runpy.run_path(str(REPOSITORY / "proofs" / "fuzz.py"))
+    return runpy.run_module("proofs.fuzz")
 
 
 def test_the_seeds_of_the_rules_are_the_hand_written_cases() -> None:
