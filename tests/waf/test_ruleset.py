@@ -229,3 +229,18 @@ def test_nothing_of_a_request_is_left_for_the_next(tmp_path: Path) -> None:
 
 def test_problems_are_shown_with_file_and_line() -> None:
     assert str(Problem("a.conf", 3, "wrong")) == "a.conf:3: wrong"
+
+
+def test_rules_count_over_requests_of_the_same_object_and_no_other() -> None:
+    text = """\
+SecAction "id:1,phase:1,pass,nolog,initcol:ip=%{REMOTE_ADDR},setvar:ip.count=+1"
+SecRule IP:count "@gt 8" "id:2,phase:1,deny,status:429,msg:'%{ip.count} requests'"
+"""
+    rules, other = RuleSet.parse(text), RuleSet.parse(text)
+    with ThreadPoolExecutor(4) as threads:
+        verdicts = list(threads.map(lambda _: rules.inspect(CLEAN, client=("192.0.2.1", 1)), range(40)))
+    blocked = sorted(verdict.matches[1].message for verdict in verdicts if verdict.blocked)
+    assert blocked == sorted(f"{count} requests" for count in range(9, 41))
+    assert not rules.inspect(CLEAN, client=("192.0.2.2", 1)).blocked
+    assert not other.inspect(CLEAN, client=("192.0.2.1", 1)).blocked
+    assert rules.notes == ()

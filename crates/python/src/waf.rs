@@ -12,6 +12,7 @@ use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use seclang::collections::Collections;
 use seclang::message::Message;
 use seclang::rule::{Engine, Rule};
 use seclang::ruleset::RuleSet;
@@ -37,6 +38,8 @@ pub struct WafRules {
     engine: Engine,
     scores: Vec<String>,
     workspaces: Mutex<Vec<Workspace>>,
+    /// What its rules remember between requests.
+    collections: Collections,
 }
 
 #[pymethods]
@@ -60,7 +63,8 @@ impl WafRules {
                 .collect();
             WafRulesRefused::new_err((problems,))
         })?;
-        Ok(Self { rules, engine, scores, workspaces: Mutex::default() })
+        let collections = Collections::new(Collections::DEFAULT_LIMITS);
+        Ok(Self { rules, engine, scores, workspaces: Mutex::default(), collections })
     }
 
     /// What of the files has no effect: file, line, why.
@@ -117,7 +121,8 @@ impl WafRules {
 impl WafRules {
     fn judged(&self, head: &Request<'_>, body: &[u8], response: Option<&[u8]>) -> Value {
         let work = self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-        let mut transaction = Transaction::new(&self.rules, work).with_engine(self.engine);
+        let mut transaction =
+            Transaction::new(&self.rules, work).with_engine(self.engine).with_collections(&self.collections, b"");
         if transaction.request_head(head).is_none()
             && transaction.request_body(body, false).is_none()
             && let Some(response) = response

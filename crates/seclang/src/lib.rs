@@ -10,6 +10,7 @@
 pub mod body;
 pub mod bytes;
 mod clock;
+pub mod collections;
 mod fold;
 mod gates;
 pub mod load;

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use crate::collections::{Place, Write, is_kept_by_the_engine};
 use crate::gates::{self, QuestionId};
 use crate::names::Name;
 use crate::plan::{Chosen, List, Look, Outcome, PlannedLink, Step};
@@ -463,7 +464,14 @@ impl<'r> Transaction<'r> {
                     self.expand(name, &mut key);
                     self.rules.names.find(&key, &mut self.work.lower)
                 };
-                let value = self.changed(*collection, &key, number_of, change);
+                let value = if self.opened(*collection).is_some() {
+                    if is_kept_by_the_engine(&key) {
+                        return;
+                    }
+                    self.changed_in_store(*collection, &key, change)
+                } else {
+                    self.changed(*collection, &key, number_of, change)
+                };
                 self.change(*collection, &key, number_of, value);
             }
             Effect::SetEnv { name, value } => {
@@ -473,7 +481,8 @@ impl<'r> Transaction<'r> {
                 let number_of = self.rules.names.find(name, &mut self.work.lower);
                 self.change(Variable::Env, name, number_of, Some(value));
             }
-            Effect::Open { .. } | Effect::Expire { .. } => self.persist(effect),
+            Effect::Open { collection, key } => self.open(*collection, key),
+            Effect::Expire { collection, name, seconds } => self.expire(*collection, name, seconds),
             Effect::Control(control) => self.control(control),
         }
     }
@@ -503,16 +512,69 @@ impl<'r> Transaction<'r> {
         }
     }
 
-    /// Collections that outlive the request.
-    fn persist(&mut self, effect: &'r Effect) {
-        if let Effect::Open { collection, key } = effect {
-            let mut to = Vec::new();
-            self.expand(key, &mut to);
-            match collection {
-                Variable::Session => self.set(Variable::SessionId, &to),
-                Variable::User => self.set(Variable::UserId, &to),
-                _ => {}
+    /// The place of a collection among those that are open.
+    fn opened(&self, collection: Variable) -> Option<usize> {
+        self.opened.iter().position(|(open, _)| *open == collection)
+    }
+
+    /// Changes a value of an open collection where it is kept.
+    fn changed_in_store(&mut self, collection: Variable, key: &[u8], change: &Change) -> Option<TextId> {
+        let mut to = Vec::new();
+        let write = match change {
+            Change::Remove => Write::Remove,
+            Change::To(text) => {
+                self.expand(text, &mut to);
+                Write::To(&to)
             }
+            Change::Add(text) => {
+                self.expand(text, &mut to);
+                Write::Add(number(&to))
+            }
+            Change::Subtract(text) => {
+                self.expand(text, &mut to);
+                Write::Add(number(&to).saturating_neg())
+            }
+        };
+        let (collections, _) = self.collections?;
+        let timeout_s = self.rules.settings.collection_timeout_s;
+        let (_, place) = self.opened.iter_mut().find(|(open, _)| *open == collection)?;
+        let value = collections.change(place, timeout_s, key, write)?;
+        Some(self.work.texts.add(&value))
+    }
+
+    /// Opens a collection. As the manual has it, a request opens each once, and later openings say nothing.
+    fn open(&mut self, collection: Variable, key: &'r Text) {
+        if self.opened(collection).is_some() {
+            return;
+        }
+        let mut to = Vec::new();
+        self.expand(key, &mut to);
+        match collection {
+            Variable::Session => self.set(Variable::SessionId, &to),
+            Variable::User => self.set(Variable::UserId, &to),
+            _ => {}
+        }
+        let Some((collections, namespace)) = self.collections else { return };
+        let place = Place::new(namespace, collection, &to);
+        self.work.lists[collection as usize].clear();
+        self.changed_list(collection);
+        let timeout_s = self.rules.settings.collection_timeout_s;
+        collections.open(&place, timeout_s, |name, value| self.put(collection, name, value));
+        self.opened.push((collection, place));
+    }
+
+    /// A value of an open collection is forgotten after a time; what is no number of seconds says nothing.
+    fn expire(&mut self, collection: Variable, name: &'r Text, seconds: &'r Text) {
+        let (mut key, mut time) = (Vec::new(), Vec::new());
+        self.expand(name, &mut key);
+        self.expand(seconds, &mut time);
+        if time.is_empty() || !time.iter().all(u8::is_ascii_digit) {
+            return;
+        }
+        let Some((collections, _)) = self.collections else { return };
+        let timeout_s = self.rules.settings.collection_timeout_s;
+        if let Some((_, place)) = self.opened.iter_mut().find(|(open, _)| *open == collection) {
+            collections.expire(place, timeout_s, &key, number(&time) as u64);
         }
     }
 

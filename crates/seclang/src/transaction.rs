@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::body::{self, Body, Processor};
+use crate::collections::{Collections, Namespace, Place};
 use crate::names::Name;
 use crate::operator::{Captures, Scratch};
 use crate::pairs::Pairs;
@@ -157,6 +158,10 @@ pub struct Transaction<'r> {
     pub(crate) gates: bool,
     /// The rule whose texts are expanded, with its link.
     pub(crate) speaking: Option<(&'r Rule, &'r Link)>,
+    /// Where collections are kept, and who shares them.
+    pub(crate) collections: Option<(&'r Collections, Namespace<'r>)>,
+    /// Those that are open.
+    pub(crate) opened: Vec<(Variable, Place)>,
 }
 
 impl<'r> Transaction<'r> {
@@ -193,7 +198,21 @@ impl<'r> Transaction<'r> {
             content_type: TextId::EMPTY,
             gates: true,
             speaking: None,
+            collections: None,
+            opened: Vec::new(),
         }
+    }
+
+    /// Collections that rules open are kept there for later requests; without it they last as long as this one. They are
+    /// shared with the transactions that have the same `SecWebAppId`, or the same `own` where the rules have none.
+    #[must_use]
+    pub fn with_collections(mut self, collections: &'r Collections, own: &'r [u8]) -> Self {
+        let namespace = match self.rules.settings.web_app_id.as_slice() {
+            [] => Namespace::Own(own),
+            application => Namespace::Application(application),
+        };
+        self.collections = Some((collections, namespace));
+        self
     }
 
     /// Runs every rule, and lets every operator run on every value: what is left out otherwise must make no difference.
@@ -585,7 +604,7 @@ impl<'r> Transaction<'r> {
         }
     }
 
-    fn put(&mut self, variable: Variable, key: &[u8], value: &[u8]) {
+    pub(crate) fn put(&mut self, variable: Variable, key: &[u8], value: &[u8]) {
         let name = self.rules.names.find(key, &mut self.work.lower);
         let key = self.work.texts.add(key);
         let value = self.work.texts.add(value);

@@ -338,7 +338,6 @@ fn what_has_no_bearing_is_noted_and_not_hidden() {
         [
             "test.conf:3: SecPcreMatchLimit has no bearing here: matching takes linear time and needs no limit",
             "test.conf:4: SecAuditEngine has no effect yet: there is no audit log",
-            "test.conf:5: initcol, setsid, setuid, setrsc and expirevar keep nothing yet: collections are empty for each request",
             "test.conf:6: no loaded rule is meant by this"
         ]
     );

@@ -44,7 +44,10 @@ class RulesRefused(Failure):
 
 
 class RuleSet:
-    """A loaded rule set; `load` makes one. Threads may share it."""
+    """A loaded rule set; `load` makes one. Threads may share it.
+
+    What its rules keep in persistent collections (`IP`, `SESSION` and the others) lasts as long as the object, within 64 MiB.
+    """
 
     def __init__(self, native: _native.WafRules, left_out: Sequence[Problem] = ()) -> None:
         self._native = native

@@ -1,6 +1,7 @@
 //! What a rule does: `"id:942100,phase:2,block,t:none,setvar:'tx.score=+%{tx.critical}'"`.
 
 use crate::body::Processor;
+use crate::collections::is_kept_by_the_engine;
 use crate::load::targets;
 use crate::names::Names;
 use crate::place::shown;
@@ -370,6 +371,13 @@ fn set(text: &[u8], names: &mut Names) -> Result<Effect, String> {
             _ => Change::To(Text::parse(value, names)?),
         },
     };
+    if let Some(constant) = name.constant()
+        && collection.is_persistent()
+        && is_kept_by_the_engine(constant)
+    {
+        let whole = format!("{}.{}", collection.name(), shown(constant));
+        return Err(format!("{whole} is kept by the engine: of what it keeps only TIMEOUT can be set"));
+    }
     let known = name.constant().map(|name| names.add(name));
     Ok(Effect::Set { collection, name, known, change })
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::names::Names;
 use crate::operator::{DataFiles, Operator};
 use crate::place::{Place, Problem, shown};
-use crate::rule::{Disruption, Effect, Link, Phase, Question, Rule, Selector, Skip, Target, Which};
+use crate::rule::{Disruption, Link, Phase, Question, Rule, Selector, Skip, Target, Which};
 use crate::ruleset::{LimitAction, Note, RuleSet, Settings};
 use crate::source::{self, Directive};
 use crate::text::Text;
@@ -60,8 +60,6 @@ struct Loader {
     /// Whether a rule could not be read whose chain goes on.
     broken_chain: bool,
     datasets: HashMap<Vec<u8>, Vec<Vec<u8>>>,
-    /// Whether it was noted that values do not outlive a request.
-    keeps_values: bool,
     notes: Vec<Note>,
     problems: Vec<Problem>,
 }
@@ -362,11 +360,6 @@ impl Loader {
                 });
             }
         };
-        let keeps = |effect: &Effect| matches!(effect, Effect::Open { .. } | Effect::Expire { .. });
-        if link.effects.iter().any(keeps) && !std::mem::replace(&mut self.keeps_values, true) {
-            let message = "initcol, setsid, setuid, setrsc and expirevar keep nothing yet: collections are empty for each request";
-            self.notes.push(Note { place: place.clone(), message: message.to_owned() });
-        }
         let chain = actions.chain;
         if in_chain {
             if let Some(rule) = self.rules.last_mut() {
@@ -569,9 +562,8 @@ enum Taken {
 }
 
 /// Directives that are read and kept for what is not there yet.
-const NOT_YET: [(&str, &str); 10] = [
+const NOT_YET: [(&str, &str); 9] = [
     ("SecRequestBodyNoFilesLimit", "SecRequestBodyLimit counts files too"),
-    ("SecCollectionTimeout", "nothing is kept between requests"),
     ("SecComponentSignature", "there is no audit log"),
     ("SecSensorId", "there is no audit log"),
     ("SecAuditEngine", "there is no audit log"),
