@@ -22,6 +22,7 @@ BENCHES: Final = {
     "swap": "a new policy at 1,000 zones (some minutes)",
     "rules": "a thousand rules that do not match, beside wirefilter (two minutes)",
     "events": "the event store at 50,000 events/s and at 20 million of them (half an hour, 12 GB)",
+    "waf": "the Core Rule Set beside libmodsecurity and Coraza (half an hour)",
     "hotspots": "where the time of a request goes (a minute)",
 }
 
