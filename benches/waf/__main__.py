@@ -12,7 +12,8 @@ process and covers everything that an embedding does, the head taken apart from 
 each request is compared: status, and the rules that matched and log.
 
 Coraza takes part as it comes and with SecRxPreFilter On. Of peers what is needless in them is left out (`judge.cc` and
-`main.go` say what). Ours keeps nothing of a request for the next one but its memory.
+`main.go` say what). Ours keeps nothing of a request for the next one but its memory and the states that its patterns
+have needed.
 
 Prints tables and, last, one line of JSON. Ends with 1 where a floor is missed, 2 where it could not run.
 """
@@ -22,7 +23,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benches import usage
@@ -30,7 +32,7 @@ from benches.machine import description, load_average, require
 from benches.progress import progress
 from benches.waf import figures, harness, rules, shapes
 from benches.waf.figures import Loaded, Measured
-from benches.waf.harness import PREFILTER, SIDES
+from benches.waf.harness import PREFILTER, SIDES, Side
 from benches.waf.measuring import measure
 from benches.waf.shapes import Shape
 
@@ -44,6 +46,9 @@ def main() -> int:
     )
     parser.add_argument("--shape", action="append", metavar="NAME", help="only this shape; may be repeated")
     parser.add_argument("--requests", type=int, default=1_000, help="of each shape (default: 1000)")
+    parser.add_argument(
+        "--octets", type=int, help="of each shape at most so many in all, but at least 100 requests (default: no limit)"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="that they are seen in (default: 5)")
     parser.add_argument(
         "--differences", type=Path, metavar="FILE", help="write each request that is judged differently"
@@ -57,7 +62,7 @@ def main() -> int:
         chosen = tuple(_shape(name) for name in arguments.shape) if arguments.shape else shapes.SHAPES
         if not 0 < arguments.rounds <= arguments.requests:
             parser.error("there must be a round, and a request for each")
-        return _run(chosen, arguments.requests, arguments.rounds, arguments.differences)
+        return _run(chosen, arguments)
     except Failure as failure:
         sys.stderr.write(f"benches.waf: {failure}\n")
         return 2
@@ -71,38 +76,51 @@ def _shape(name: str) -> Shape:
     return found
 
 
-def _run(chosen: tuple[Shape, ...], requests: int, rounds: int, differences: Path | None) -> int:
+def _run(chosen: tuple[Shape, ...], plan: argparse.Namespace) -> int:
     require("taskset")
     load = load_average()
-    programs = {side: harness.build(side) for side in SIDES}
     folder = rules.CACHE / "rules"
     rules.lay_out(rules.module(), folder)
     measured: list[Measured] = []
     loads: list[Loaded] = []
-    with progress(len(chosen) * (rounds + 1)) as say:
+    with progress(len(chosen) * (plan.rounds + 1)) as say:
         for level, of_level in shapes.levels(chosen):
-            with ExitStack() as stack:
-                engines = {
-                    side: stack.enter_context(
-                        harness.engine(program, rules.entry(folder, level, prefilter=side == PREFILTER), side)
-                    )
-                    for side, program in programs.items()
-                }
-                loaded_mib = {side: usage.resident_mib(engine.pid) for side, engine in engines.items()}
-                measured += [measure(shape, engines, requests, rounds, say) for shape in of_level]
-                loads += [
-                    Loaded(level, side, each.load_s, each.load_cpu_s, loaded_mib[side], usage.resident_mib(each.pid))
-                    for side, each in engines.items()
-                ]
+            with _sides(folder, level, loads) as sides:
+                measured += [measure(shape, sides, _count(shape, plan), plan.rounds, say) for shape in of_level]
     measured.sort(key=lambda each: [shape.name for shape in chosen].index(each.name))
-    _report(measured, loads, load, rounds, differences)
+    _report(measured, loads, load, plan)
     return 1 if figures.missed(measured) else 0
 
 
-def _report(measured: list[Measured], loads: list[Loaded], load: float, rounds: int, differences: Path | None) -> None:
+def _count(shape: Shape, plan: argparse.Namespace) -> int:
+    """How many requests of a shape are measured."""
+    requests: int = plan.requests
+    return requests if plan.octets is None else min(requests, max(100, plan.octets // len(shape.request(0))))
+
+
+@contextmanager
+def _sides(folder: Path, level: int, loads: list[Loaded]) -> Iterator[Mapping[str, Side]]:
+    """All sides with the rules of a level; what engines took to load them is added to `loads` when the block ends."""
+    programs = {side: harness.build(side) for side in SIDES}
+    with ExitStack() as stack:
+        engines = {
+            side: stack.enter_context(
+                harness.engine(program, rules.entry(folder, level, prefilter=side == PREFILTER), side)
+            )
+            for side, program in programs.items()
+        }
+        loaded_mib = {side: usage.resident_mib(engine.pid) for side, engine in engines.items()}
+        yield engines
+        loads += [
+            Loaded(level, side, each.load_s, each.load_cpu_s, loaded_mib[side], usage.resident_mib(each.pid))
+            for side, each in engines.items()
+        ]
+
+
+def _report(measured: list[Measured], loads: list[Loaded], load: float, plan: argparse.Namespace) -> None:
     machine = description(load)
     total = [difference for shape in measured for difference in shape.differences]
-    print(f"CPU us/request, medians of {rounds} rounds; {machine['processor']}")
+    print(f"CPU us/request, medians of {plan.rounds} rounds; {machine['processor']}")
     print(f"load average at the start: {machine['load average at the start']}")
     print(figures.table_of_shapes(measured))
     if grown := figures.growth(measured):
@@ -111,13 +129,17 @@ def _report(measured: list[Measured], loads: list[Loaded], load: float, rounds: 
     if total:
         seen = sum(shape.requests for shape in measured)
         print(f"{len(total):,} of {seen:,} requests are judged differently:", *figures.grouped(total), sep="\n")
-    if differences is not None:
-        differences.write_text("".join(f"{line}\n" for each in total for line in each.lines()))
+    if plan.differences is not None:
+        plan.differences.write_text("".join(f"{line}\n" for each in total for line in each.lines()))
     command = " ".join(["python -m benches.waf", *(f'"{word}"' if " " in word else word for word in sys.argv[1:])])
-    print(
-        json.dumps(figures.line(measured, loads, command=command, commit=machine["commit"], load=load, rounds=rounds)),
-        flush=True,
-    )
+    head = {
+        "figure": "waf in process",
+        "command": command,
+        "commit": machine["commit"],
+        "load_at_the_start": round(load, 2),
+        "rounds": plan.rounds,
+    }
+    print(json.dumps({**head, **figures.line(measured, loads)}), flush=True)
 
 
 if __name__ == "__main__":

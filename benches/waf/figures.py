@@ -142,16 +142,9 @@ def missed(shapes: Sequence[Measured]) -> list[str]:
     return below
 
 
-def line(
-    shapes: Sequence[Measured], loads: Sequence[Loaded], *, command: str, commit: str, load: float, rounds: int
-) -> dict[str, Any]:
+def line(shapes: Sequence[Measured], loads: Sequence[Loaded]) -> dict[str, Any]:
     """All of it as one object."""
     return {
-        "figure": "waf in process",
-        "command": command,
-        "commit": commit,
-        "load_at_the_start": round(load, 2),
-        "rounds": rounds,
         "shapes": {shape.name: _shape(shape) for shape in shapes},
         "growth": growth(shapes),
         "loads": [vars(each) for each in loads],

@@ -180,7 +180,7 @@ def test_the_ratio_is_to_the_better_peer_and_a_floor_is_a_floor() -> None:
     assert [one.ratio for one in (met, held)] == [25.0, 10.0]
     assert [one.verdict for one in (met, held, below)] == ["met", "floor held", "missed"]
     assert figures.missed([met, held, below]) == ["c: 9.8×"]
-    line = figures.line([met, held, below], [], command="x", commit="y", load=0.1, rounds=3)
+    line = figures.line([met, held, below], [])
     assert line["below_target"] == ["b", "c"]
     assert json.loads(json.dumps(line))["shapes"]["a"]["cpu_us"][OURS] == [20.0, 2.0, 0.2]
 
