@@ -1,4 +1,4 @@
-"""How long the event store keeps what; each time in a process of its own, since the engine takes one path for each."""
+"""What the event store keeps and gives back, each time in a process of its own: the engine takes one path for each."""
 
 from __future__ import annotations
 
@@ -58,3 +58,29 @@ def test_a_column_is_emptied_and_a_row_dropped_when_its_days_are_over(state: Sta
         [[old, ""], [new, "203.0.113.2"], {"top": "203.0.113.2"}],
         [[new, "203.0.113.2"], {"top": "203.0.113.2"}],
     ]
+
+
+FREED = """
+import re, sys
+from pathlib import Path
+from bartizan.events.engine import Engine
+
+def mebibytes():
+    return int(re.search(r"Pss_Anon: +([0-9]+)", Path("/proc/self/smaps_rollup").read_text())[1]) / 1024
+
+engine = Engine(Path(sys.argv[1]) / "analytics" / "chdb")
+engine._run("SELECT count() FROM (SELECT toString(number) AS text FROM numbers(2000000) ORDER BY text DESC)")
+engine._run("SELECT uniqExact(toString(number)) FROM numbers(2000000)")
+before = mebibytes()
+engine.give_memory_back()
+print(before - mebibytes())
+"""
+
+
+@needs_chdb
+def test_what_the_engine_has_freed_is_given_back(state: StateDirectory) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FREED, str(state.path)], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) > 8

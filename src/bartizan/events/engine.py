@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -150,10 +151,15 @@ class Engine:
             self._room.release()
 
     def _query(self, sql: str, output_format: str, limits: Limits) -> bytes:
-        with self._opening:
-            connection = self._chdb.connect(self._path)
-            self._queries += 1
         try:
+            return self._limited(sql, output_format, limits)
+        except (RuntimeError, self._chdb.ChdbError) as error:
+            reason = _reason(error)
+            refused = AnswerTooLarge if any(name in reason for name in _TOO_LARGE) else QueryRefused
+            raise refused(_explanation(reason, limits)) from error
+
+    def _limited(self, sql: str, output_format: str, limits: Limits) -> bytes:
+        with self._connected() as connection:
             for setting in (
                 f"USE {schema.identifier(schema.DATABASE)}",
                 f"SET max_execution_time = {limits.seconds:f}",
@@ -169,15 +175,20 @@ class Engine:
             ):
                 connection.query(setting)
             answer: bytes = connection.query(sql.rstrip().rstrip(";"), output_format).bytes() or b""
-        except (RuntimeError, self._chdb.ChdbError) as error:
-            reason = _reason(error)
-            refused = AnswerTooLarge if any(name in reason for name in _TOO_LARGE) else QueryRefused
-            raise refused(_explanation(reason, limits)) from error
+        return answer
+
+    @contextmanager
+    def _connected(self) -> Iterator[Any]:
+        """A connection beside the one that writes, for as long as the block lasts."""
+        with self._opening:
+            connection = self._chdb.connect(self._path)
+            self._queries += 1
+        try:
+            yield connection
         finally:
             with self._opening:
                 connection.close()
                 self._queries -= 1
-        return answer
 
     def close(self) -> None:
         """Closes the store, unless a query is still running: then that is left to the end of the process."""
@@ -190,17 +201,19 @@ class Engine:
         if retention == self._retention:
             return
         try:
-            # Inserts go on beside it, each on a connection of its own.
-            with self._opening:
-                connection = self._chdb.connect(self._path)
-            try:
+            with self._connected() as connection:
                 self._change_retention(connection, retention)
-            finally:
-                with self._opening:
-                    connection.close()
             self._retention = retention
         except (RuntimeError, self._chdb.ChdbError) as error:
             raise SinkFailed(_reason(error), "the days before stay in effect until the next apply") from error
+
+    def give_memory_back(self) -> None:
+        """Gives the system what the engine has freed and its allocator still holds. Raises SinkFailed."""
+        try:
+            with self._connected() as connection:
+                connection.query("SYSTEM JEMALLOC PURGE")
+        except (RuntimeError, self._chdb.ChdbError) as error:
+            raise SinkFailed(_reason(error), "it is tried again in half a minute") from error
 
     def _change_retention(self, connection: Any, retention: Retention) -> None:
         for kept in kept_tables():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -32,6 +33,9 @@ from bartizan.lock import sole
 _LOOK_S: Final = 0.5
 """Between two looks at the settings: `apply` does not wait for the event owner."""
 
+_GIVE_BACK_S: Final = 30.0
+"""Between two times at which memory is given back: merges free much, which the engine's allocator would keep."""
+
 SWITCHED_OFF: Final = "the event store is switched off; remove `enabled = false` from [sinks.chdb]"
 
 _log = logging.getLogger("bartizan.events")
@@ -50,6 +54,7 @@ class Owner:
         self._imports: Imports | None = None
         self._policy_seen = self._policy_stamp()
         self._retention = retention(state)
+        self._given_back_s = time.monotonic()
         with ExitStack() as opened:
             opened.enter_context(sole(state.events_lock, "an event owner", "stop it, or use another state directory"))
             opened.callback(self._close_engine)
@@ -69,6 +74,7 @@ class Owner:
             while not self._stopping.wait(_LOOK_S):
                 self._deliveries.follow()
                 self._follow_policy()
+                self._give_memory_back()
             self._deliveries.stop()
 
     def stop(self) -> None:
@@ -136,6 +142,15 @@ class Owner:
                 "how long events are kept cannot be changed; the days before stay in effect until the next apply"
             )
         self._policy_seen = stamp
+
+    def _give_memory_back(self) -> None:
+        if self.engine is None or time.monotonic() - self._given_back_s < _GIVE_BACK_S:
+            return
+        self._given_back_s = time.monotonic()
+        try:
+            self.engine.give_memory_back()
+        except SinkFailed as failed:
+            _log.warning("memory that the event store has freed stays with it: %s; %s", failed, failed.way_out)
 
     def _policy_stamp(self) -> tuple[int, int] | None:
         try:
