@@ -65,9 +65,11 @@ def test_each_form_of_the_spool_has_the_same_rows(spool: SpoolSource, tmp_path: 
         by_form[file_format] = parquet(file) if file_format == "parquet" else ndjson(file)
     assert by_form["ndjson"] == by_form["ndjson.gz"]
     assert by_form["ndjson"][1]["EdgeStartTimestamp"] == "2026-11-21T16:15:18.700000001Z"
-    times = ("EdgeStartTimestamp", "EdgeEndTimestamp")
+    assert by_form["ndjson"][0]["RequestHeaders"] == {"accept": "*/*"}
+    assert by_form["parquet"][0]["RequestHeaders"] == '{"accept":"*/*"}'
+    otherwise = ("EdgeStartTimestamp", "EdgeEndTimestamp", "RequestHeaders")
     same = [
-        ({**without_absent(line), **{name: row[name] for name in times}}, without_absent(row))
+        (without_absent({**line, **{name: row[name] for name in otherwise}}), without_absent(row))
         for line, row in zip(by_form["ndjson"], by_form["parquet"], strict=True)
     ]
     assert [line for line, _ in same] == [row for _, row in same]

@@ -481,10 +481,9 @@ fn an_event_keeps_the_headers_and_cookies_that_a_rule_names_and_no_others() {
     let sent = "X-Client: c\r\nX-Sent: theirs\r\nCookie: xid=1; id=2; id=3\r\n";
     let rows = events(zone(phases), "/", sent, "http_requests");
     let [row] = &rows[..] else { panic!("one row, not {rows:?}") };
-    let object = |column: &str| serde_json::from_str::<Value>(row[column].as_str().expect(column)).expect("JSON");
-    assert_eq!(object("RequestHeaders"), json!({"x-client": "c", "x-sent": "ours"}));
-    assert_eq!(object("ResponseHeaders"), json!({"via": ["a", "b"], "x-made": "here", "x-raw": "raw"}));
-    assert_eq!(object("Cookies"), json!({"id": "2"}));
+    assert_eq!(row["RequestHeaders"], json!({"x-client": "c", "x-sent": "ours"}));
+    assert_eq!(row["ResponseHeaders"], json!({"via": ["a", "b"], "x-made": "here", "x-raw": "raw"}));
+    assert_eq!(row["Cookies"], json!({"id": "2"}));
 
     let rows = events(zone(json!({})), "/", sent, "http_requests");
     for column in ["RequestHeaders", "ResponseHeaders", "Cookies"] {

@@ -133,9 +133,9 @@ table! {
     ORIGIN_TRIES: UInt16 = "BartizanOriginTries", "How many origin connections were tried.";
     TRACE_ID: Text = "BartizanTraceID", "The trace that the client says the request belongs to, 32 hexadecimal digits of its traceparent header (W3C Trace Context).";
     PARENT_SPAN_ID: Text = "BartizanParentSpanID", "The client's part of that trace, 16 hexadecimal digits of the same header.";
-    REQUEST_HEADERS: Text = "RequestHeaders", "Request headers that a rule with the action log_custom_field names, as a JSON object.";
-    RESPONSE_HEADERS: Text = "ResponseHeaders", "Response headers that such a rule names, as a JSON object.";
-    COOKIES: Text = "Cookies", "Cookies of the request that such a rule names, as a JSON object.";
+    REQUEST_HEADERS: Json = "RequestHeaders", "Request headers that a rule with the action log_custom_field names.";
+    RESPONSE_HEADERS: Json = "ResponseHeaders", "Response headers that such a rule names.";
+    COOKIES: Json = "Cookies", "Cookies of the request that such a rule names.";
 }
 
 table! {
@@ -193,9 +193,6 @@ pub static TABLES: [Table; 3] = [
     Table::from_static(firewall_events::NAME, firewall_events::COLUMNS),
     Table::from_static(bartizan_refusals::NAME, bartizan_refusals::COLUMNS),
 ];
-
-/// The text columns that hold a JSON object. Logpush documents them as objects.
-pub const DOCUMENTS: [&str; 3] = ["RequestHeaders", "ResponseHeaders", "Cookies"];
 
 /// The columns of each table that differ from the documented field of their name, and in what.
 pub static DIFFERENCES: [(&str, &[(&str, &str)]); 3] = [

@@ -154,7 +154,7 @@ impl SpoolBatch {
         let schema = Arc::new(fields::columns::schema().map_err(raise)?);
         let (position, _) =
             schema.table(table).ok_or_else(|| PyValueError::new_err(format!("there is no event table {table:?}")))?;
-        let gathered = py.detach(|| ::spool::gather(&schema, position, &fields::columns::DOCUMENTS, lines, first_line));
+        let gathered = py.detach(|| ::spool::gather(&schema, position, lines, first_line));
         match gathered {
             Ok(gathered) => Ok((SpoolBatch { batch: gathered.batch }, gathered.unknown)),
             Err(mistake) => Err(PyValueError::new_err((mistake.line, mistake.column, mistake.what))),

@@ -33,18 +33,11 @@ pub struct Gathered {
 
 /// Reads the lines of `lines`, the first of which the caller counts as `first_line`, as rows of the table at that position of
 /// `schema`. Empty lines are stepped over; null, and an empty text where a time or an address is meant, is an absent value.
-/// `documents` are the text columns that hold a JSON object, which others write as the object that it is.
 ///
 /// # Errors
 /// The first [`Mistake`].
-pub fn gather(
-    schema: &Arc<Schema>,
-    position: usize,
-    documents: &[&str],
-    lines: &[u8],
-    first_line: u64,
-) -> Result<Gathered, Mistake> {
-    let mut gathering = Gathering::new(schema, position, documents);
+pub fn gather(schema: &Arc<Schema>, position: usize, lines: &[u8], first_line: u64) -> Result<Gathered, Mistake> {
+    let mut gathering = Gathering::new(schema, position);
     for (nth, line) in lines.split(|byte| *byte == b'\n').enumerate() {
         if !line.trim_ascii().is_empty() {
             gathering.take(line, first_line + nth as u64)?;
@@ -58,7 +51,6 @@ pub fn gather(
 struct Gathering<'a> {
     position: usize,
     table: &'a Table,
-    documents: &'a [&'a str],
     /// The column without which a row has no place in time.
     moment: Option<usize>,
     record: Vec<u8>,
@@ -68,11 +60,11 @@ struct Gathering<'a> {
 }
 
 impl<'a> Gathering<'a> {
-    fn new(schema: &'a Schema, position: usize, documents: &'a [&'a str]) -> Self {
+    fn new(schema: &'a Schema, position: usize) -> Self {
         let table = &schema.tables()[position];
         let moment = table.columns.iter().position(|column| column.column_type == ColumnType::Timestamp);
         let (record, bytes, rows, unknown) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { position, table, documents, moment, record, bytes, rows, unknown }
+        Self { position, table, moment, record, bytes, rows, unknown }
     }
 
     fn take(&mut self, line: &[u8], number: u64) -> Result<(), Mistake> {
@@ -88,10 +80,6 @@ impl<'a> Gathering<'a> {
                 }
                 continue;
             };
-            if value.is_object() && self.documents.contains(&name.as_str()) {
-                owned[nth] = Some(Owned::Text(value.to_string()));
-                continue;
-            }
             owned[nth] = read(&self.table.columns[nth].column_type, value).map_err(|what| mistake(&name, what))?;
         }
         if let Some(moment) = self.moment.filter(|moment| owned[*moment].is_none()) {
@@ -291,13 +279,12 @@ mod tests {
             column("Headers", ColumnType::Json),
             column("Client", ColumnType::Ip),
             column("Actions", ColumnType::Labels),
-            column("Kept", ColumnType::Text),
         ];
         Arc::new(Schema::new(vec![Table::new("visits", columns)]).unwrap())
     }
 
     fn mistake(line: &str) -> (u64, String, String) {
-        let Mistake { line, column, what } = gather(&schema(), 0, &["Kept"], line.as_bytes(), 1).unwrap_err();
+        let Mistake { line, column, what } = gather(&schema(), 0, line.as_bytes(), 1).unwrap_err();
         (line, column, what)
     }
 
@@ -307,18 +294,18 @@ mod tests {
             r#"{"At":"2026-11-21T16:15:18.123456789Z","Status":404,"Bytes":18446744073709551615,"Offset":-7,"Score":0.5,"#,
             r#""Cached":true,"Path":"/a?b=\u001b","Method":"GET","Headers":{"accept":"*/*"},"Client":"2001:db8::7","Actions":["block","log"]}"#,
         );
-        let gathered = gather(&schema(), 0, &["Kept"], format!("{line}\n\n{line}\n").as_bytes(), 1).unwrap();
+        let gathered = gather(&schema(), 0, format!("{line}\n\n{line}\n").as_bytes(), 1).unwrap();
         let printed: Vec<_> = gathered.batch.rows().map(|row| row.json()).collect();
         assert_eq!(printed, [line, line]);
         assert_eq!(gathered.unknown, []);
     }
 
     #[test]
-    fn an_object_is_the_text_of_a_column_that_holds_one() {
-        for line in [r#"{"At":1,"Kept":{"accept":"*/*"}}"#, r#"{"At":1,"Kept":"{\"accept\":\"*/*\"}"}"#] {
-            let gathered = gather(&schema(), 0, &["Kept"], line.as_bytes(), 1).unwrap();
-            let read: Vec<_> = gathered.batch.rows().map(|row| row.get("Kept")).collect();
-            assert_eq!(read, [Some(Value::Text(br#"{"accept":"*/*"}"#))], "{line}");
+    fn a_document_is_read_as_it_is_and_as_its_text() {
+        for line in [r#"{"At":1,"Headers":{"accept":"*/*"}}"#, r#"{"At":1,"Headers":"{\"accept\":\"*/*\"}"}"#] {
+            let gathered = gather(&schema(), 0, line.as_bytes(), 1).unwrap();
+            let read: Vec<_> = gathered.batch.rows().map(|row| row.get("Headers")).collect();
+            assert_eq!(read, [Some(Value::Json(br#"{"accept":"*/*"}"#))], "{line}");
         }
         assert_eq!(mistake(r#"{"At":1,"Path":{"a":1}}"#).2, "it is a text, not the object {\"a\":1}");
     }
@@ -326,7 +313,7 @@ mod tests {
     #[test]
     fn null_and_empty_texts_where_none_can_be_are_absent() {
         let line = r#"{"At":1795277718,"Status":null,"Path":"","Client":"","Headers":"","Actions":[]}"#;
-        let gathered = gather(&schema(), 0, &["Kept"], line.as_bytes(), 1).unwrap();
+        let gathered = gather(&schema(), 0, line.as_bytes(), 1).unwrap();
         let printed: Vec<_> = gathered.batch.rows().map(|row| row.json()).collect();
         assert_eq!(printed, [r#"{"At":"2026-11-21T16:15:18.000000000Z","Path":"","Actions":[]}"#]);
     }
@@ -342,7 +329,7 @@ mod tests {
             ("1795277718", 1_795_277_718_000_000_000),
             ("1795277718123456789", 1_795_277_718_123_456_789),
         ] {
-            let gathered = gather(&schema(), 0, &["Kept"], format!("{{\"At\":{text}}}").as_bytes(), 1).unwrap();
+            let gathered = gather(&schema(), 0, format!("{{\"At\":{text}}}").as_bytes(), 1).unwrap();
             let read: Vec<_> = gathered.batch.rows().map(|row| row.get("At")).collect();
             assert_eq!(read, [Some(Value::Timestamp(nanoseconds))], "{text}");
         }
@@ -384,7 +371,7 @@ mod tests {
         ] {
             let lines = format!("{{\"At\":1}}\n{{\"At\":1,{value}}}\n");
             let column = value.split('"').nth(1).unwrap().to_owned();
-            let found = gather(&schema(), 0, &["Kept"], lines.as_bytes(), 11).unwrap_err();
+            let found = gather(&schema(), 0, lines.as_bytes(), 11).unwrap_err();
             assert_eq!(found, Mistake { line: 12, column, what: what.to_owned() });
         }
         let long = format!("{{\"At\":1,\"Status\":\"{}\"}}", "é".repeat(100));
@@ -403,7 +390,7 @@ mod tests {
     #[test]
     fn names_that_are_no_columns_are_told_once() {
         let lines = "{\"At\":1,\"Colour\":1}\n{\"At\":1,\"Colour\":2,\"Taste\":3}\n";
-        let gathered = gather(&schema(), 0, &["Kept"], lines.as_bytes(), 1).unwrap();
+        let gathered = gather(&schema(), 0, lines.as_bytes(), 1).unwrap();
         assert_eq!(gathered.unknown, [("Colour".to_owned(), 1), ("Taste".to_owned(), 2)]);
         assert_eq!(gathered.batch.len(), 2);
     }
