@@ -77,10 +77,9 @@ def _static(chance: Chance) -> bytes:
 
 
 def _five_fields(chance: Chance) -> bytes:
-    name = chance.name()
     fields = {
-        "name": name,
-        "email": f"{quote(name.split()[0]).lower()}{chance.randint(1, 999)}@{chance.word()}.example",
+        "name": chance.name(),
+        "email": f"{chance.word()}.{chance.word()}{chance.randint(1, 999)}@{chance.word()}.example",
         "city": chance.choice(PLACES),
         "age": chance.randint(18, 99),
         "note": chance.sentence(),
