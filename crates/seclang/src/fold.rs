@@ -3,7 +3,8 @@
 //! A third of the Core Rule Set asks only what its own setup has said: which paranoia level is in use, whether a threshold
 //! was given. So the rules are gone through once with what is known of `TX`: those that never match are left out, those
 //! that always do are done without asking, with the values that they set worked out. What a rule that depends on the request
-//! may write is known no more after it, and what may be skipped may not have been written.
+//! may write is known no more after it, and what may be skipped may not have been written. What a zone may pin
+//! ([`crate::overrides`]) is never known.
 //!
 //! Phase 5 is left as it is: it runs for requests that were refused in the middle, where less was written.
 
@@ -11,6 +12,7 @@ use std::collections::HashMap;
 
 use crate::names::{Name, Names};
 use crate::operator::Scratch;
+use crate::overrides::PINNABLE;
 use crate::plan::{Outcome, Plan, Step};
 use crate::rule::{Change, Control, Disruption, Effect, Link, Phase, Rule, Selector, Which};
 use crate::text::{Part, Text};
@@ -27,8 +29,10 @@ pub(crate) struct Assignment {
 
 /// Takes out of a plan what is the same for every request.
 pub(crate) fn fold(plan: &mut Plan, rules: &[Rule], names: &Names) {
-    let (known, removals) = (HashMap::new(), Vec::new());
-    let mut folding = Folding { rules, names, known, removals, scratch: Scratch::default() };
+    let pinnable: Vec<_> = PINNABLE.iter().map(|name| names.find(name.as_bytes(), &mut Vec::new())).collect();
+    let known = pinnable.iter().map(|name| (*name, Value::Unknown)).collect();
+    let removals = Vec::new();
+    let mut folding = Folding { rules, names, pinnable, known, removals, scratch: Scratch::default() };
     plan.folded = plan.phases.clone();
     if rules.iter().any(looks_back) {
         return;
@@ -72,6 +76,8 @@ fn says(rule: &Rule) -> impl Iterator<Item = &Text> {
 struct Folding<'r> {
     rules: &'r [Rule],
     names: &'r Names,
+    /// What a zone may have its own value of, whatever rules set.
+    pinnable: Vec<Name>,
     /// What is known of `TX`; a name that is not here has no value.
     known: HashMap<Name, Value>,
     /// What a rule before may have taken out.
@@ -121,7 +127,8 @@ impl Folding<'_> {
                     let certain = at >= uncertain_until && is_kept;
                     let first = assignments.len() as u32;
                     for assignment in &set {
-                        let value = if certain { Value::Is(assignment.value.to_vec()) } else { Value::Unknown };
+                        let is_known = certain && !self.pinnable.contains(&assignment.name);
+                        let value = if is_known { Value::Is(assignment.value.to_vec()) } else { Value::Unknown };
                         self.known.insert(assignment.name, value);
                     }
                     assignments.extend(set);

@@ -8,8 +8,11 @@ use std::ops::Range;
 use crate::collections::{Place, Write, is_kept_by_the_engine};
 use crate::gates::{self, QuestionId};
 use crate::names::Name;
+use crate::overrides::Overrides;
 use crate::plan::{Chosen, List, Look, Outcome, PlannedLink, Step};
-use crate::rule::{Allow, Change, Control, Disruption, Effect, Engine, Link, Phase, Question, Rule, Selector, Target};
+use crate::rule::{
+    Allow, Change, Control, Disruption, Effect, Engine, Link, Phase, Question, Rule, Selector, Skip, Target,
+};
 use crate::ruleset::RuleSet;
 use crate::text::Text;
 use crate::texts::{TextId, Texts};
@@ -29,19 +32,38 @@ impl<'r> Transaction<'r> {
     pub(crate) fn run(&mut self, phase: Phase) -> Option<&Interruption> {
         let rules: &'r RuleSet = self.rules;
         let plan = &rules.plan;
-        let steps = if self.gates { &plan.folded[phase.index()] } else { &plan.phases[phase.index()] };
+        let steps = if self.is_folded() { &plan.folded[phase.index()] } else { &plan.phases[phase.index()] };
         self.begin(phase);
         let mut at = 0;
         while let Some(step) = steps.get(at) {
             if self.engine == Engine::Off || self.is_over(phase) {
                 break;
             }
-            at = if self.step(*step) { step.next_if_matched as usize } else { at + 1 };
+            at = if self.step(*step) { self.after_match(*step, steps) } else { at + 1 };
         }
         if self.allowed == Some(Allow::Phase) || (self.allowed == Some(Allow::Request) && phase == Phase::RequestBody) {
             self.allowed = None;
         }
         self.interruption.as_ref()
+    }
+
+    fn is_folded(&self) -> bool {
+        self.gates && !self.overrides.is_some_and(Overrides::is_unfolded)
+    }
+
+    /// The place of the step that comes next where a rule matched. `skip` counts the rules that run.
+    fn after_match(&self, step: Step, steps: &[Step]) -> usize {
+        let rules = &self.rules.rules;
+        let rule = &rules[step.rule as usize];
+        match (&rule.skip, self.overrides) {
+            (Skip::Rules(count), Some(overrides)) if overrides.takes_out() => {
+                let mut later = (step.rule as usize + 1..rules.len())
+                    .filter(|at| rules[*at].phase == rule.phase && !overrides.is_off(*at));
+                let next = later.nth(*count as usize).unwrap_or(rules.len());
+                steps.partition_point(|step| (step.rule as usize) < next)
+            }
+            _ => step.next_if_matched as usize,
+        }
     }
 
     fn is_over(&self, phase: Phase) -> bool {
@@ -62,6 +84,9 @@ impl<'r> Transaction<'r> {
 
     /// Runs a rule, and says whether it matched.
     fn step(&mut self, step: Step) -> bool {
+        if self.overrides.is_some_and(|overrides| overrides.is_off(step.rule as usize)) {
+            return false;
+        }
         self.work.first_hit = self.work.hits.len();
         self.work.are_matches_behind = true;
         if let Outcome::Always { first, end } = step.outcome {
@@ -125,7 +150,7 @@ impl<'r> Transaction<'r> {
     /// Whether anything that a link looks at may match: most rules end here.
     fn may_ask(&self, planned: PlannedLink) -> bool {
         !planned.asks
-            || !self.gates
+            || !self.is_folded()
             || planned.question == QuestionId::ALWAYS
             || gates::is_open(&self.work.asked, planned.question)
     }
@@ -623,10 +648,13 @@ impl<'r> Transaction<'r> {
         let hits = first_hit as u32..self.work.hits.len() as u32;
         self.work.matches.push(Match { rule: at, message, logdata, hits });
         self.audit_wanted |= rule.audit_log;
+        let blocks = self.overrides.is_some_and(|overrides| overrides.blocks(at));
+        let is_enforced = self.engine == Engine::On && !self.overrides.is_some_and(|overrides| overrides.only_logs(at));
         let action = match &rule.disruption {
+            _ if blocks => Interrupt::Deny(403),
             Disruption::Pass => return,
             Disruption::Allow(allow) => {
-                if self.engine == Engine::On {
+                if is_enforced {
                     self.allowed = Some(*allow);
                 }
                 return;
@@ -641,7 +669,7 @@ impl<'r> Transaction<'r> {
             }
         };
         let interruption = Interruption { rule: rule.id, action };
-        if self.engine == Engine::On {
+        if blocks || is_enforced {
             self.interruption.get_or_insert(interruption);
         } else {
             self.would.get_or_insert(interruption);

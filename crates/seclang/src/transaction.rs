@@ -11,6 +11,7 @@ use crate::body::{self, Body, Processor};
 use crate::collections::{Collections, Namespace, Place};
 use crate::names::Name;
 use crate::operator::{Captures, Scratch};
+use crate::overrides::Overrides;
 use crate::pairs::Pairs;
 use crate::plan::List;
 use crate::rule::{AuditEngine, Engine, Link, Phase, Rule, Selector, Which};
@@ -156,6 +157,7 @@ pub struct Transaction<'r> {
     pub(crate) force_body_variable: bool,
     pub(crate) content_type: TextId,
     pub(crate) gates: bool,
+    pub(crate) overrides: Option<&'r Overrides>,
     /// The rule whose texts are expanded, with its link.
     pub(crate) speaking: Option<(&'r Rule, &'r Link)>,
     /// Where collections are kept, and who shares them.
@@ -197,6 +199,7 @@ impl<'r> Transaction<'r> {
             force_body_variable: false,
             content_type: TextId::EMPTY,
             gates: true,
+            overrides: None,
             speaking: None,
             collections: None,
             opened: Vec::new(),
@@ -226,6 +229,18 @@ impl<'r> Transaction<'r> {
     #[must_use]
     pub fn with_engine(mut self, engine: Engine) -> Self {
         self.engine = engine;
+        self
+    }
+
+    /// Rules run as one zone has them.
+    #[must_use]
+    pub fn with_overrides(mut self, overrides: &'r Overrides) -> Self {
+        for pin in &overrides.pins {
+            let value = self.work.texts.add(&pin.value);
+            self.change(Variable::Tx, pin.key.as_bytes(), pin.name, Some(value));
+        }
+        self.engine = overrides.engine().unwrap_or(self.engine);
+        self.overrides = Some(overrides);
         self
     }
 
@@ -662,8 +677,11 @@ impl<'r> Transaction<'r> {
             .position(|entry| entry.name == Name::OTHER && self.work.texts.get(entry.key).eq_ignore_ascii_case(key))
     }
 
-    /// Sets a value of a collection, or takes it away.
+    /// Sets a value of a collection, or takes it away, unless it is pinned.
     pub(crate) fn change(&mut self, collection: Variable, key: &[u8], name: Name, value: Option<TextId>) {
+        if collection == Variable::Tx && self.overrides.is_some_and(|overrides| overrides.pins(name)) {
+            return;
+        }
         let at = match collection {
             Variable::Tx => self.tx(name, key),
             _ => self.work.lists[collection as usize]

@@ -3,23 +3,30 @@
 //! All problems of all files are found before it ends, each with its file and line.
 
 mod actions;
+mod files;
+mod question;
 mod targets;
+mod walk;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::names::Names;
-use crate::operator::{DataFiles, Operator};
+use crate::operator::Operator;
 use crate::place::{Place, Problem, shown};
 use crate::rule::{Disruption, Link, Phase, Question, Rule, Selector, Skip, Target, Which};
 use crate::ruleset::{LimitAction, Note, RuleSet, Settings};
-use crate::source::{self, Directive};
+use crate::source::Directive;
 use crate::text::Text;
 use crate::words;
 use actions::{Actions, Written};
+use files::{Beside, Disk, Files};
+use question::Asked;
+use walk::Walk;
 
-const DEEPEST_INCLUDE: usize = 20;
+pub use files::Held;
+pub use walk::files;
 
 /// Loads a file with all that it includes.
 ///
@@ -27,9 +34,8 @@ const DEEPEST_INCLUDE: usize = 20;
 ///
 /// All that is wrong with it.
 pub fn file(path: &Path) -> Result<RuleSet, Vec<Problem>> {
-    let mut loader = Loader::default();
-    loader.include(path, &Place { file: Arc::from(path.to_string_lossy()), line: 0 }, &mut Vec::new());
-    loader.finish()
+    let place = Place { file: Arc::from(path.to_string_lossy()), line: 0 };
+    load(&Disk, |walk, take| walk.include(path, &place, take))
 }
 
 /// Loads rules that are in no file; data files and includes are found in `folder`.
@@ -38,8 +44,23 @@ pub fn file(path: &Path) -> Result<RuleSet, Vec<Problem>> {
 ///
 /// All that is wrong with them.
 pub fn text(text: &[u8], name: &str, folder: &Path) -> Result<RuleSet, Vec<Problem>> {
+    load(&Disk, |walk, take| walk.text(text, &Arc::from(name), folder, take))
+}
+
+/// Loads rules without a disk: what they include and name is in memory, as [`files()`] has found it.
+///
+/// # Errors
+///
+/// All that is wrong with them.
+pub fn held(text: &[u8], name: &str, folder: &Path, files: &Held) -> Result<RuleSet, Vec<Problem>> {
+    load(files, |walk, take| walk.text(text, &Arc::from(name), folder, take))
+}
+
+fn load(files: &dyn Files, begin: impl FnOnce(&mut Walk<'_>, &mut walk::Take<'_>)) -> Result<RuleSet, Vec<Problem>> {
     let mut loader = Loader::default();
-    loader.read(text, &Arc::from(name), folder, &mut Vec::new());
+    let mut walk = Walk::new(files);
+    begin(&mut walk, &mut |directive, folder| loader.directive(directive, folder, files));
+    loader.problems = walk.problems;
     loader.finish()
 }
 
@@ -73,23 +94,6 @@ struct Update {
 enum Change {
     Targets(Vec<u8>),
     Actions(Box<Actions>),
-}
-
-/// Data files beside the rule file, and data sets by name.
-struct Beside<'l> {
-    folder: &'l Path,
-    datasets: &'l HashMap<Vec<u8>, Vec<Vec<u8>>>,
-}
-
-impl DataFiles for Beside<'_> {
-    fn read(&self, name: &[u8]) -> Result<Vec<u8>, String> {
-        let path = self.folder.join(&*String::from_utf8_lossy(name));
-        std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))
-    }
-
-    fn dataset(&self, name: &[u8]) -> Option<Vec<Vec<u8>>> {
-        self.datasets.get(name).cloned()
-    }
 }
 
 impl Loader {
@@ -154,45 +158,7 @@ impl Loader {
         }
     }
 
-    fn include(&mut self, path: &Path, place: &Place, within: &mut Vec<PathBuf>) {
-        let real = match std::fs::canonicalize(path) {
-            Ok(real) => real,
-            Err(error) => return self.problem(place, format!("{}: {error}", path.display())),
-        };
-        if within.contains(&real) {
-            return self.problem(place, format!("{} includes itself", path.display()));
-        }
-        if within.len() >= DEEPEST_INCLUDE {
-            return self.problem(place, format!("files are included more than {DEEPEST_INCLUDE} deep"));
-        }
-        match std::fs::read(&real) {
-            Ok(text) => {
-                let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-                within.push(real);
-                self.read(&text, &Arc::from(path.to_string_lossy()), &folder, within);
-                within.pop();
-            }
-            Err(error) => self.problem(place, format!("{}: {error}", path.display())),
-        }
-    }
-
-    fn problem(&mut self, place: &Place, message: String) {
-        self.problems.push(Problem { place: place.clone(), message });
-    }
-
-    fn read(&mut self, text: &[u8], file: &Arc<str>, folder: &Path, within: &mut Vec<PathBuf>) {
-        let (directives, problems) = source::directives(text, file);
-        self.problems.extend(problems);
-        for directive in directives {
-            let place = directive.place.clone();
-            let name = directive.name.clone();
-            if let Err(message) = self.directive(&directive, folder, within) {
-                self.problem(&place, format!("{name}: {message}"));
-            }
-        }
-    }
-
-    fn directive(&mut self, directive: &Directive, folder: &Path, within: &mut Vec<PathBuf>) -> Result<(), String> {
+    fn directive(&mut self, directive: &Directive, folder: &Path, files: &dyn Files) -> Result<(), String> {
         let lower = directive.name.to_ascii_lowercase();
         let arguments: Vec<&[u8]> = directive.arguments.iter().map(Vec::as_slice).collect();
         let place = &directive.place;
@@ -201,14 +167,13 @@ impl Loader {
             return Err("the chain of the rule before it goes on, and a SecRule is expected".to_owned());
         }
         match (lower.as_str(), arguments.as_slice()) {
-            ("include" | "includeoptional", [pattern]) => {
-                let optional = lower == "includeoptional";
-                self.include_all(&folder.join(&*String::from_utf8_lossy(pattern)), optional, place, within);
-                Ok(())
+            // Followed by the walk.
+            ("include" | "includeoptional", [_]) => Ok(()),
+            ("secrule", [targets, question]) => self.rule(targets, Some(question), b"", place, (folder, files)),
+            ("secrule", [targets, question, actions]) => {
+                self.rule(targets, Some(question), actions, place, (folder, files))
             }
-            ("secrule", [targets, question]) => self.rule(targets, Some(question), b"", place, folder),
-            ("secrule", [targets, question, actions]) => self.rule(targets, Some(question), actions, place, folder),
-            ("secaction", [actions]) => self.rule(b"", None, actions, place, folder),
+            ("secaction", [actions]) => self.rule(b"", None, actions, place, (folder, files)),
             ("secmarker", [name]) => {
                 self.marks.push((unquoted(name).to_vec(), self.rules.len()));
                 Ok(())
@@ -282,31 +247,6 @@ impl Loader {
         Ok(())
     }
 
-    fn include_all(&mut self, pattern: &Path, optional: bool, place: &Place, within: &mut Vec<PathBuf>) {
-        let text = pattern.to_string_lossy();
-        if !text.contains(['*', '?', '[']) {
-            if !optional || pattern.exists() {
-                self.include(pattern, place, within);
-            }
-            return;
-        }
-        let found = match glob::glob(&text) {
-            Ok(found) => found,
-            Err(error) => return self.problem(place, format!("{text}: {error}")),
-        };
-        let mut any = false;
-        for path in found {
-            any = true;
-            match path {
-                Ok(path) => self.include(&path, place, within),
-                Err(error) => self.problem(place, error.to_string()),
-            }
-        }
-        if !any && !optional {
-            self.problem(place, format!("{text}: no file is named so"));
-        }
-    }
-
     fn default_action(&mut self, text: &[u8]) -> Result<(), String> {
         let actions = actions::parse(text, &mut self.names)?;
         let phase = actions.phase.ok_or_else(|| "a phase is expected".to_owned())?;
@@ -328,7 +268,7 @@ impl Loader {
         question: Option<&[u8]>,
         text: &[u8],
         place: &Place,
-        folder: &Path,
+        data: (&Path, &dyn Files),
     ) -> Result<(), String> {
         let in_chain = std::mem::take(&mut self.open_chain);
         let in_broken_chain = std::mem::take(&mut self.broken_chain);
@@ -347,7 +287,7 @@ impl Loader {
             self.broken_chain = actions.chain;
             return Ok(());
         }
-        let link = match self.link(target, question, &mut actions, in_chain, place, folder) {
+        let link = match self.link(target, question, &mut actions, in_chain, place, data) {
             Ok(link) => link,
             Err(problem) => {
                 self.broken_chain = actions.chain;
@@ -420,7 +360,7 @@ impl Loader {
         actions: &mut Actions,
         in_chain: bool,
         place: &Place,
-        folder: &Path,
+        data: (&Path, &dyn Files),
     ) -> Result<Link, String> {
         if in_chain {
             if actions.id.is_some() || actions.phase.is_some() {
@@ -443,7 +383,7 @@ impl Loader {
                     return Err("nothing is left to look at".to_owned());
                 }
                 bind(&mut looked_at, &actions.namespaces)?;
-                Some(self.question(question, folder)?)
+                Some(self.question(question, data)?)
             }
         };
         let first_phase = if in_chain { self.rules.last().map(|rule| rule.phase) } else { actions.phase };
@@ -465,21 +405,10 @@ impl Loader {
         })
     }
 
-    fn question(&mut self, text: &[u8], folder: &Path) -> Result<Question, String> {
-        let text = text.trim_ascii_start();
-        let (negated, text) = match text.strip_prefix(b"!") {
-            Some(rest) => (true, rest.trim_ascii_start()),
-            None => (false, text),
-        };
-        let (name, argument) = match text.strip_prefix(b"@") {
-            None => (&b"rx"[..], text),
-            Some(text) => {
-                let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
-                (&text[..end], text[end..].trim_ascii())
-            }
-        };
-        let files = Beside { folder, datasets: &self.datasets };
-        let operator = Operator::parse(name, argument, &files).map_err(|error| error.to_string())?;
+    fn question(&mut self, text: &[u8], (folder, files): (&Path, &dyn Files)) -> Result<Question, String> {
+        let Asked { negated, operator, argument } = Asked::of(text);
+        let beside = Beside { folder, files, datasets: &self.datasets };
+        let operator = Operator::parse(operator, argument, &beside).map_err(|error| error.to_string())?;
         let argument =
             if operator.takes_macros() { Some(Text::parse(operator.argument(), &mut self.names)?) } else { None };
         Ok(Question { negated, operator, argument })

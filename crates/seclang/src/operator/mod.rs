@@ -148,6 +148,17 @@ pub(crate) fn names() -> impl Iterator<Item = (&'static str, bool)> {
     OPERATORS.iter().map(|&(name, takes_macros, _)| (name, takes_macros))
 }
 
+/// The file that an operator reads, by the name that its argument gives it.
+pub(crate) fn file_of<'a>(operator: &[u8], argument: &'a [u8]) -> Option<&'a [u8]> {
+    const READING: [&str; 4] = ["pmFromFile", "pmf", "ipMatchFromFile", "ipMatchF"];
+    let reads = READING.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(operator));
+    Some(argument.trim_ascii()).filter(|name| reads && !is_address(name))
+}
+
+fn is_address(name: &[u8]) -> bool {
+    name.starts_with(b"http://") || name.starts_with(b"https://")
+}
+
 impl Operator {
     /// The operator `name`, without its `@` and `!`, with its argument.
     pub fn parse(name: &[u8], argument: &[u8], files: &dyn DataFiles) -> Result<Self, OperatorError> {
@@ -294,7 +305,7 @@ fn verified(verifier: Verifier, pattern: &[u8]) -> Result<Question, OperatorErro
 /// The lines of a file that say something: without the space around them, without comments.
 fn lines(name: &[u8], files: &dyn DataFiles) -> Result<Vec<Vec<u8>>, OperatorError> {
     let name = name.trim_ascii();
-    if name.starts_with(b"http://") || name.starts_with(b"https://") {
+    if is_address(name) {
         return Err(OperatorError(format!(
             "\"{}\" is an address; nothing is fetched at load, name a file",
             name.escape_ascii()
