@@ -40,6 +40,8 @@ __all__ = [
     "purge_spool",
     "request_refusal",
     "secret_names_table",
+    "waf_files",
+    "waf_paranoia_level",
     "waf_words",
 ]
 
@@ -431,6 +433,17 @@ class WafRules:
         `scores`. `client` and `server` are addresses with ports; `protocol` stands in the place of the request's own.
         Messages are taken apart and not judged: `request_refusal` says what the edge would refuse.
         """
+
+def waf_files(
+    text: bytes, name: str, folder: str | PathLike[str]
+) -> tuple[dict[str, bytes], list[tuple[str, int, str]]]:
+    """The files that a text of rules reads, by path: those that it includes, and the data beside them.
+
+    What cannot be read is told beside: file, line, why. The rules themselves are not judged.
+    """
+
+def waf_paranoia_level(level: int) -> str:
+    """The directive that sets a paranoia level, to stand between the setup of a rule set and its rules."""
 
 def request_refusal(request: bytes) -> tuple[int, str, str] | None:
     """Why the edge would refuse a message of HTTP/1.1 before any rule sees it: status, name, reason; None if not."""

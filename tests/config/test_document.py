@@ -138,7 +138,7 @@ def made(directory: Path, text: str, certificates: dict[str, CertificateFiles] |
         (directory / name).write_text("")
     (directory / "page.html").write_text("<head></head>no")
     (directory / "words.txt").write_text("# head\none\ntwo\n")
-    loaded = load(directory / "site.toml")
+    loaded = load(directory / "site.toml", directory / "crs")
     assert [str(each) for each in loaded.problems if "key.pem" not in each.message] == []
     assert loaded.site is not None
     return parts(
@@ -147,6 +147,7 @@ def made(directory: Path, text: str, certificates: dict[str, CertificateFiles] |
         spool=Path("/state/spool"),
         list_items=loaded.list_items,
         pages=loaded.pages,
+        rule_sets=loaded.rule_sets,
         certificates=certificates or {},
     )
 
@@ -218,7 +219,7 @@ def test_the_shortest_site_gets_every_default_written_out(tmp_path: Path) -> Non
 
 def test_every_setting_reaches_the_document(tmp_path: Path) -> None:
     policy = made(tmp_path, FULL)
-    loaded = load(tmp_path / "site.toml").site
+    loaded = load(tmp_path / "site.toml", tmp_path / "crs").site
     assert loaded is not None
     admin, execute, skip, redirect = rule_ids("zone shop", loaded.zones["shop"].rules)
     basic = ruleset_id("basic", loaded.rulesets["basic"])

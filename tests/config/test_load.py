@@ -736,6 +736,30 @@ action_parameters = { id = "bassic" }
         ],
     ),
     (
+        "settings of SecLang without its rules, and its rules beside others",
+        ZONE
+        + """[rulesets.basic]
+paranoia_level = 2
+setup = ""
+[rulesets.both]
+phase = "http_request_firewall_custom"
+seclang = "rules.conf"
+rules = [{ expression = "true", action = "log" }]
+[rulesets.crs]
+seclang = "crs"
+paranoia_level = 5
+""",
+        [
+            'site.toml:5:1: ruleset "basic": "paranoia_level" is for rules of SecLang; add seclang = "crs", or leave it out',
+            'site.toml:6:1: ruleset "basic": "setup" is for rules of SecLang; add seclang = "crs", or leave it out',
+            'site.toml:8:9: ruleset "both": phase is "http_request_firewall_custom", but SecLang begins in "http_request_firewall_managed"; leave the phase out',
+            'site.toml:9:1: ruleset "both": has both rules and seclang; make two rulesets of them',
+            'site.toml:9:11: ruleset "both": "seclang" names {here}/rules.conf, which is not there; name a rule file, a folder of rules, or "crs"',
+            'site.toml:12:11: ruleset "crs": no Core Rule Set is installed; `bartizan crs install 4.25.0` installs it',
+            'site.toml:13:18: ruleset "crs": "paranoia_level" is 5; it must be from 1 to 4',
+        ],
+    ),
+    (
         "a phase that is not the ruleset's",
         ZONE
         + """[rulesets.basic]
@@ -866,12 +890,12 @@ def test_a_mistake_is_told_with_its_place_and_the_way_out(
     Path("latin.txt").write_bytes(b"one\ntw\xe9\n")
     Path("site.toml").write_text(text)
     expected = [problem.replace("{here}", str(tmp_path)) for problem in problems]
-    assert [str(problem) for problem in load(Path("site.toml")).problems] == expected
+    assert [str(problem) for problem in load(Path("site.toml"), Path("crs")).problems] == expected
 
 
 def test_a_site_file_that_is_not_there_names_the_way_to_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert [str(problem) for problem in load(Path("site.toml")).problems] == [
+    assert [str(problem) for problem in load(Path("site.toml"), Path("crs")).problems] == [
         "site.toml:1:1: site file: cannot be read (No such file or directory); name a site file that exists, or write one with: bartizan init URL"
     ]
 
@@ -879,7 +903,7 @@ def test_a_site_file_that_is_not_there_names_the_way_to_one(tmp_path: Path, monk
 def test_a_site_file_that_is_not_utf_8_names_the_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("site.toml").write_bytes(b"# one\n# tw\xe9\n")
-    assert [str(problem) for problem in load(Path("site.toml")).problems] == [
+    assert [str(problem) for problem in load(Path("site.toml"), Path("crs")).problems] == [
         "site.toml:2:1: site file: is not UTF-8 here; save the file as UTF-8"
     ]
 
@@ -889,7 +913,7 @@ def test_a_broken_rule_among_good_ones_leaves_the_places_of_the_others_right(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("site.toml").write_text(ZONE + RULE.replace("action", "aktion") + (RULE + 'ref = "a"\n') * 2)
-    assert [str(problem) for problem in load(Path("site.toml")).problems] == [
+    assert [str(problem) for problem in load(Path("site.toml"), Path("crs")).problems] == [
         'site.toml:6:1: zone "shop" rule 1: unknown key "aktion"; did you mean "action"?',
         'site.toml:14:7: zone "shop" rule 3: ref "a" is that of rule 2 already; a ref names one rule',
     ]

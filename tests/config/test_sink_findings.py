@@ -18,7 +18,7 @@ def problems(directory: Path, text: str) -> list[str]:
     """What is said of sinks that begin on line 4."""
     file = directory / "site.toml"
     file.write_text(ZONE + text)
-    return [str(problem).removeprefix(f"{file}:") for problem in load(file).problems]
+    return [str(problem).removeprefix(f"{file}:") for problem in load(file, file.parent / "crs").problems]
 
 
 def test_sinks_without_a_mistake_are_taken(tmp_path: Path) -> None:

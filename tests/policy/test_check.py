@@ -114,3 +114,42 @@ def test_certificates_are_read_as_the_edge_reads_them(site: Path, state: StateDi
 def test_the_edge_knows_every_documented_action(action: str, site: Path, state: StateDirectory) -> None:
     site.write_text(SITE.replace('"block"', f'"{action}"'))
     assert not [problem for problem in told(site, state) if "unknown action" in problem]
+
+
+def test_what_is_wrong_in_rules_of_seclang_is_placed_in_their_file_or_in_the_setup(
+    site: Path, state: StateDirectory
+) -> None:
+    rules = site.parent / "rules.conf"
+    rules.write_text('SecPcreMatchLimit 10\n\nSecRule ARG "@rx a" "id:1"\n')
+    ruleset = """
+[rulesets.own]
+seclang = "rules.conf"
+setup = '''
+SecMarker A
+SecRule ARGS "@rx (" "id:2"'''
+"""
+    site.write_text(SITE + ruleset)
+    places = [(each.file, each.line, each.column, each.where) for each in check(site, state).problems]
+    assert places == [(str(site), 14, 1, 'ruleset "own"'), (str(rules), 3, 1, 'ruleset "own"')]
+    rules.write_text("SecPcreMatchLimit 10\n")
+    site.write_text(SITE + ruleset.replace('"@rx ("', '"@rx a"'))
+    [note] = check(site, state).problems
+    assert (note.file, note.line, note.severity) == (str(rules), 1, "warning")
+    assert "SecPcreMatchLimit has no bearing here" in note.message
+
+
+def test_a_ruleset_of_seclang_is_not_run_yet_and_says_so(site: Path, state: StateDirectory) -> None:
+    (site.parent / "rules.conf").write_text('SecRule ARGS "@rx a" "id:1,phase:2,deny"\n')
+    execute = """
+[[zones.shop.rules]]
+phase = "http_request_firewall_managed"
+expression = "true"
+action = "execute"
+action_parameters = { id = "own" }
+[rulesets.own]
+seclang = "rules.conf"
+"""
+    site.write_text(SITE + execute)
+    [problem] = told(site, state)
+    assert problem.startswith('14:28: zone "shop" rule 2 action_parameters: ruleset "')
+    assert problem.endswith('" is of SecLang, which is read and does nothing yet; remove the rule')

@@ -205,9 +205,9 @@ def test_threads_share_a_rule_set(tmp_path: Path) -> None:
 
 
 def test_the_package_has_the_settings_of_the_engine(tmp_path: Path) -> None:
-    import bartizan.waf
+    import bartizan.config
 
-    base = Path(bartizan.waf.__file__).with_name("base.conf")
+    base = Path(bartizan.config.__file__).with_name("base.conf")
     shutil.copy(base, tmp_path / "base.conf")
     assert RuleSet.load(tmp_path / "base.conf", None).notes == ()
 

@@ -37,5 +37,5 @@ mod _native {
     #[pymodule_export]
     use super::toml::{TomlSpans, TomlSyntaxError, parse_toml};
     #[pymodule_export]
-    use super::waf::{WafRules, WafRulesRefused, request_refusal, waf_words};
+    use super::waf::{WafRules, WafRulesRefused, request_refusal, waf_files, waf_paranoia_level, waf_words};
 }

@@ -3,6 +3,8 @@
 //! One rule set serves many threads: it holds the memory of requests that are done for those that come, and inspects with
 //! the GIL released. What it found crosses the border as one JSON object, bytes that are no UTF-8 in it as escapes.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -14,6 +16,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use seclang::collections::Collections;
 use seclang::message::Message;
+use seclang::paranoia;
 use seclang::rule::{Engine, Rule};
 use seclang::ruleset::RuleSet;
 use seclang::transaction::{Hit, Interrupt, Interruption, Match, Request, Response, Transaction, Workspace};
@@ -167,6 +170,25 @@ impl WafRules {
             "hits": transaction.hits(one).iter().filter_map(|hit| seen(transaction, hit)).collect::<Value>(),
         })
     }
+}
+
+/// The files that a text of rules reads, by their paths, and those that cannot be read: file, line, why.
+#[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "arguments from Python arrive by value")]
+pub fn waf_files(py: Python<'_>, text: Vec<u8>, name: &str, folder: PathBuf) -> FilesAndProblems {
+    let (files, problems) = py.detach(|| seclang::load::files(&text, name, &folder));
+    let files = files.into_iter().map(|(path, content)| (path.into_os_string(), PyBytes::new(py, &content).unbind()));
+    let problems = problems.into_iter();
+    let told = problems.map(|problem| (problem.place.file.to_string(), problem.place.line, problem.message));
+    (files.collect(), told.collect())
+}
+
+type FilesAndProblems = (BTreeMap<OsString, Py<PyBytes>>, Vec<(String, u32, String)>);
+
+/// The directive that sets a paranoia level.
+#[pyfunction]
+pub fn waf_paranoia_level(level: u8) -> String {
+    paranoia::directive(level)
 }
 
 fn answered(transaction: &mut Transaction<'_>, response: &[u8]) {

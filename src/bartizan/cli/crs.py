@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from bartizan.cli.waiting import waiting
+from bartizan.config.rule_sets import is_version
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 from bartizan.waf import installed
@@ -27,7 +28,7 @@ def install(
             made = installed.install_folder(directory, path)
         elif path.is_file():
             made = installed.install_file(directory, path, sha256)
-        elif installed.is_version(source):
+        elif is_version(source):
             made = installed.install_release(directory, source, Publisher(index or OFFICIAL), sha256)
         else:
             raise Failure(f"{source} is no version such as 4.25.0, and there is no such file or folder")

@@ -16,6 +16,7 @@ import msgspec
 
 from bartizan.config import site as settings
 from bartizan.config.identity import rule_ids, ruleset_id
+from bartizan.config.rule_sets import SecLang
 from bartizan.config.sinks import FILE_SETTINGS
 from bartizan.config.site import CertificateFiles, Edge, ErrorPage, Rule, Ruleset, Site, Zone
 
@@ -25,6 +26,9 @@ FORMAT = 1
 """Version of the form of the document."""
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
+
+_RULES_PHASE = "http_request_firewall_custom"
+_SECLANG_PHASE = "http_request_firewall_managed"
 
 
 class AcmeZone(msgspec.Struct, frozen=True):
@@ -149,6 +153,12 @@ class _Ruleset(msgspec.Struct):
     rules: list[_Rule]
 
 
+class _SecLangRuleset(msgspec.Struct):
+    name: str
+    phase: str
+    seclang: SecLang
+
+
 class _Account(msgspec.Struct):
     error_pages: dict[str, str]
     phases: dict[str, list[_Rule]]
@@ -164,13 +174,14 @@ def parts(
     spool: Path,
     list_items: dict[str, bytes],
     pages: dict[str, str],
+    rule_sets: dict[str, SecLang],
     certificates: dict[str, CertificateFiles],
 ) -> Parts:
     """The parts of a site's policy.
 
     Relative paths of the site are relative to `directory`. `spool` is where events go unless the site says otherwise,
-    `list_items` are the items of lists by file as JSON, `pages` the error pages by file, `certificates` those of zones
-    that name none.
+    `list_items` are the items of lists by file as JSON, `pages` the error pages by file, `rule_sets` those of SecLang
+    by the ruleset that names them, `certificates` those of zones that name none.
     """
     paths = _Paths(directory)
     rulesets = {name: ruleset_id(name, ruleset) for name, ruleset in site.rulesets.items()}
@@ -178,7 +189,7 @@ def parts(
         edge=_encode(_edge(site.edge, site.events, paths, spool)),
         lists={name: _list(source, list_items.get(name)) for name, source in sorted(site.lists.items())},
         rulesets={
-            rulesets[name]: _encode(_ruleset(name, ruleset, rulesets))
+            rulesets[name]: _encode(_ruleset(name, ruleset, rulesets, rule_sets.get(name)))
             for name, ruleset in sorted(site.rulesets.items(), key=lambda item: rulesets[item[0]])
         },
         account=_encode(
@@ -314,8 +325,12 @@ def _server(origin: str | settings.OriginServer) -> _Server:
     return _Server(origin.url, origin.weight)
 
 
-def _ruleset(name: str, ruleset: Ruleset, rulesets: dict[str, str]) -> _Ruleset:
-    return _Ruleset(name, ruleset.phase, _rules(f"ruleset {name}", ruleset.rules, rulesets))
+def _ruleset(
+    name: str, ruleset: Ruleset, rulesets: dict[str, str], rule_set: SecLang | None
+) -> _Ruleset | _SecLangRuleset:
+    if rule_set is not None:
+        return _SecLangRuleset(name, ruleset.phase or _SECLANG_PHASE, rule_set)
+    return _Ruleset(name, ruleset.phase or _RULES_PHASE, _rules(f"ruleset {name}", ruleset.rules, rulesets))
 
 
 def _phases(scope: str, rules: list[Rule], rulesets: dict[str, str]) -> dict[str, list[_Rule]]:

@@ -11,6 +11,7 @@ import msgspec
 from bartizan.config import source as sources
 from bartizan.config.convert import convert
 from bartizan.config.problem import Path, Problem, SiteError
+from bartizan.config.rule_sets import SecLang, read_rule_sets
 from bartizan.config.site import Site
 from bartizan.config.source import Source
 from bartizan.config.validate import read_lists, read_pages, validate
@@ -25,6 +26,7 @@ class Loaded(msgspec.Struct, frozen=True):
     site: Site | None
     list_items: dict[str, bytes]
     pages: dict[str, str]
+    rule_sets: dict[str, SecLang]
     problems: list[Problem]
     wrong: list[Path]
     """Where the problems are, as paths into the site file."""
@@ -37,10 +39,11 @@ class Loaded(msgspec.Struct, frozen=True):
         )
 
 
-def load(file: FilePath, as_read: Callable[[bytes], None] = lambda _: None) -> Loaded:
-    """Reads a site file and the lists that it names. Never raises for what is in them: that is in `problems`.
+def load(file: FilePath, installed: FilePath, as_read: Callable[[bytes], None] = lambda _: None) -> Loaded:
+    """Reads a site file with the lists, pages and rule sets that it names. What is wrong with them is in `problems`.
 
-    `as_read` is called with the file's bytes before they are parsed, which lets other threads run.
+    `installed` is the directory of installed versions of the Core Rule Set. `as_read` is called with the file's bytes
+    before they are parsed, which lets other threads run.
     """
     try:
         data = sources.read(str(file))
@@ -48,18 +51,21 @@ def load(file: FilePath, as_read: Callable[[bytes], None] = lambda _: None) -> L
         source = sources.parse(str(file), data)
     except SiteError as error:
         empty = sources.parse(str(file), b"")
-        return Loaded(empty, None, {}, {}, error.problems, [])
+        return Loaded(empty, None, {}, {}, {}, error.problems, [])
     site, findings = convert(source)
     list_items: dict[str, bytes] = {}
     pages: dict[str, str] = {}
+    rule_sets: dict[str, SecLang] = {}
     if site is not None:
         list_items, unread = read_lists(site, source)
         pages, missing = read_pages(site, source)
+        rule_sets, unreadable = read_rule_sets(site, source, installed)
         wrong = [finding.path for finding in findings]
-        for finding in chain(validate(site, source), unread, missing):
+        for finding in chain(validate(site, source), unread, missing, unreadable):
             if not (finding.gap and any(_explains(other, finding.path) for other in wrong)):
                 findings.append(finding)
-    return Loaded(source, site, list_items, pages, source.problems(findings), [finding.path for finding in findings])
+    problems, places = source.problems(findings), [finding.path for finding in findings]
+    return Loaded(source, site, list_items, pages, rule_sets, problems, places)
 
 
 def _explains(wrong: Path, missing: Path) -> bool:

@@ -17,6 +17,8 @@ class Diagnostic(msgspec.Struct):
 
     path: tuple[str | int, ...]
     message: str
+    file: str | None = None
+    """What `line` is of, where it is not the text at `path`."""
     line: int | None = None
     column: int | None = None
     suggestion: str | None = None

@@ -581,11 +581,48 @@ class ListSource(Settings):
 
 
 class Ruleset(Settings):
-    """Rules under a name, run where a rule with the action `execute` names them."""
+    """Rules under a name, run where a rule with the action `execute` names them: of the edge, or of SecLang."""
 
-    phase: Annotated[Phase, Meta(description="Phase whose rules may execute it.")] = "http_request_firewall_custom"
+    phase: Annotated[
+        Phase | None,
+        Meta(
+            description=(
+                "Phase whose rules may execute it. Unset: `http_request_firewall_custom`; of SecLang always "
+                "`http_request_firewall_managed`, and a rule in `http_response_firewall_managed` that executes it too "
+                "has it look at responses."
+            )
+        ),
+    ] = None
     id: Annotated[RuleId | None, Meta(description="32 hexadecimal digits. Unset: derived from the name.")] = None
     rules: Annotated[list[Rule], Meta(description="The rules, in order. Their `phase` is that of the ruleset.")] = []
+    seclang: Annotated[
+        str | None,
+        Meta(
+            description=(
+                "Rules of the ModSecurity rule language in their place: `crs` for the newest Core Rule Set that "
+                "`bartizan crs install` has installed, `crs@4.25.0` for one version, or a rule file or a folder of "
+                "rules, relative to the site file. Read again by every apply, with all that it includes."
+            )
+        ),
+    ] = None
+    paranoia_level: Annotated[
+        Annotated[int, Meta(ge=1, le=4)] | None,
+        Meta(
+            description=(
+                "With `seclang`: how much of a Core Rule Set runs where `execute` does not say another. It wins over "
+                "the setup of the rule set. Unset: 1."
+            ),
+        ),
+    ] = None
+    setup: Annotated[
+        str | None,
+        Meta(
+            description=(
+                "With `seclang`: more of the rule language, read after the setup of the rule set and before its "
+                "rules, as exclusions and `SecAction`s."
+            )
+        ),
+    ] = None
 
 
 class Account(Settings):

@@ -23,7 +23,7 @@ from bartizan.config.native import limits
 from bartizan.config.problem import Finding, did_you_mean, where
 from bartizan.config.problem import Path as SettingPath
 from bartizan.config.sink_findings import sink_findings
-from bartizan.config.site import Edge, ErrorPage, Listener, ListSource, Rule, Site, Zone
+from bartizan.config.site import Edge, ErrorPage, Listener, ListSource, Rule, Ruleset, Site, Zone
 from bartizan.config.source import Source
 
 __all__ = ["read_lists", "read_pages", "validate"]
@@ -35,6 +35,7 @@ _PLAIN_URL = re.compile(r"https?://[a-z0-9][a-z0-9.-]{0,200}(:[1-9][0-9]{0,3})?"
 
 _STATUS = re.compile(r"[1-5][0-9]{2}(-[1-5][0-9]{2})?(,[1-5][0-9]{2}(-[1-5][0-9]{2})?)*", re.ASCII)
 _DEFAULT_PHASE = "http_request_firewall_custom"
+_SECLANG_PHASE = "http_request_firewall_managed"
 
 
 def validate(site: Site, source: Source) -> Iterator[Finding]:
@@ -269,10 +270,26 @@ def _rules(site: Site, source: Source) -> Iterator[Finding]:
             if rule.action == "execute":
                 yield from _execute((*path, index), rule, rulesets, known)
     for name, ruleset in site.rulesets.items():
+        yield from _seclang(("rulesets", name), ruleset)
+        phase = ruleset.phase or _DEFAULT_PHASE
         for index, rule in enumerate(ruleset.rules):
-            if rule.phase not in (ruleset.phase, _DEFAULT_PHASE):
-                message = f'phase is "{rule.phase}", but the ruleset runs in "{ruleset.phase}"; leave the phase out'
+            if rule.phase not in (phase, _DEFAULT_PHASE):
+                message = f'phase is "{rule.phase}", but the ruleset runs in "{phase}"; leave the phase out'
                 yield Finding(("rulesets", name, "rules", index, "phase"), message)
+
+
+def _seclang(path: SettingPath, ruleset: Ruleset) -> Iterator[Finding]:
+    if ruleset.seclang is None:
+        for key, value in (("paranoia_level", ruleset.paranoia_level), ("setup", ruleset.setup)):
+            if value is not None:
+                message = f'"{key}" is for rules of SecLang; add seclang = "crs", or leave it out'
+                yield Finding((*path, key), message, "key")
+        return
+    if ruleset.rules:
+        yield Finding((*path, "seclang"), "has both rules and seclang; make two rulesets of them", "key")
+    if ruleset.phase not in (None, _SECLANG_PHASE):
+        message = f'phase is "{ruleset.phase}", but SecLang begins in "{_SECLANG_PHASE}"; leave the phase out'
+        yield Finding((*path, "phase"), message)
 
 
 def _execute(path: SettingPath, rule: Rule, rulesets: dict[str, str], known: set[str]) -> Iterator[Finding]:

@@ -62,7 +62,7 @@ def apply(site: Path, state: StateDirectory, *, message: str = "", author: str, 
         # Both take as long as the parsing of a large file, which lets them run.
         store = Background(import_store)
         packed: list[Background[bytes]] = []
-        loaded = load(site, as_read=lambda data: packed.append(Background(lambda: pack(data))))
+        loaded = load(site, state.rule_sets, as_read=lambda data: packed.append(Background(lambda: pack(data))))
         if loaded.problems or loaded.site is None:
             return Applied("invalid", None, False, None, None, check(site, state).problems)  # noqa: FBT003
         policy = policy_of(loaded, loaded.site, state)

@@ -21,6 +21,7 @@ def policy_of(loaded: Loaded, site: Site, state: StateDirectory) -> Parts:
         spool=state.spool,
         list_items=loaded.list_items,
         pages=loaded.pages,
+        rule_sets=loaded.rule_sets,
         certificates=_certificates(site, state),
     )
 

@@ -32,7 +32,7 @@ class Checked(msgspec.Struct, frozen=True):
 
 def check(site: Path, state: StateDirectory) -> Checked:
     """Everything wrong with the site file, and with the rules in it as the edge's compiler sees them."""
-    loaded = load(site)
+    loaded = load(site, state.rule_sets)
     found = loaded.problems
     if loaded.judged_whole and loaded.site is not None:
         policy = parts(
@@ -41,6 +41,7 @@ def check(site: Path, state: StateDirectory) -> Checked:
             spool=state.spool,
             list_items=loaded.list_items,
             pages=loaded.pages,
+            rule_sets=loaded.rule_sets,
             certificates={},
         )
         said = diagnostics.problems(check_policy(policy.document(0)), loaded)

@@ -11,6 +11,7 @@ from bartizan.config.load import Loaded
 from bartizan.config.native import Diagnostic
 from bartizan.config.problem import Finding, Problem
 from bartizan.config.problem import Path as SettingPath
+from bartizan.config.rule_sets import setup_file
 from bartizan.config.site import Rule, Site, Zone
 from bartizan.config.source import Source
 
@@ -41,6 +42,8 @@ def _within(path: SettingPath, other: SettingPath) -> bool:
 
 def _finding(diagnostic: Diagnostic, site: Site, zones: list[str], loaded: Loaded) -> Finding:
     path = _site_path(diagnostic.path, site, zones)
+    if diagnostic.file is not None:
+        return _in_file(diagnostic, diagnostic.file, path, loaded.source)
     within = None if diagnostic.column is None else (diagnostic.line or 1, diagnostic.column)
     return Finding(
         path,
@@ -49,6 +52,15 @@ def _finding(diagnostic: Diagnostic, site: Site, zones: list[str], loaded: Loade
         within=within,
         elsewhere=_list_line(path, site, loaded.source),
     )
+
+
+def _in_file(diagnostic: Diagnostic, file: str, path: SettingPath, source: Source) -> Finding:
+    """Of a file of a rule set, or of the `setup` that stands in the site file."""
+    line, severity = diagnostic.line or 1, diagnostic.severity
+    match path:
+        case ("rulesets", str(name), *_) if file == setup_file(name, source.directory):
+            return Finding(("rulesets", name, "setup"), diagnostic.message, severity=severity, within=(line, 1))
+    return Finding(path, diagnostic.message, severity=severity, elsewhere=(source.shown(file), line))
 
 
 def _message(diagnostic: Diagnostic) -> str:

@@ -81,7 +81,7 @@ def _stored(versions: Versions, version: int) -> _Side:
 
 
 def _written(state: StateDirectory, site: Path) -> _Side:
-    loaded = load(site)
+    loaded = load(site, state.rule_sets)
     if loaded.site is None or loaded.problems:
         raise SiteError(loaded.problems)
     policy = policy_of(loaded, loaded.site, state)
@@ -158,11 +158,28 @@ def _changes(what: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Ch
         if key == "phases":
             yield from _phases(what, old[key], value)
         elif key == "rules":
-            yield from _rules(what, old[key], value)
+            yield from _rules(what, old.get(key, []), value)
+        elif key == "seclang":
+            yield from _seclang(what, old.get(key, {}), value)
         elif key == "items":
             yield from _items(what, old[key], value)
         else:
             yield from _values(what, key, old.get(key), value)
+
+
+def _seclang(what: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
+    """Rule sets by the names of their files: what is in them, `diff` of the files shows."""
+    for key, value in new.items():
+        if key != "files":
+            yield from _values(what, f"seclang.{key}", old.get(key), value)
+    olds, news = old.get("files", {}), new["files"]
+    for name in sorted({*olds, *news}):
+        if name not in news:
+            yield Change("removed", what, f"file {name}")
+        elif name not in olds:
+            yield Change("added", what, f"file {name}")
+        elif olds[name] != news[name]:
+            yield Change("changed", what, f"file {name}")
 
 
 def _values(what: str, field: str, old: Any, new: Any) -> Iterator[Change]:

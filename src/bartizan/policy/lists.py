@@ -56,7 +56,7 @@ def verdict(file: Path, state: StateDirectory, name: str, value: str) -> lists.V
 
 
 def _read(file: Path, state: StateDirectory) -> tuple[Site, dict[str, bytes]]:
-    loaded = load(file)
+    loaded = load(file, state.rule_sets)
     if loaded.site is None or loaded.problems:
         raise Failure(f"{file} has mistakes; `bartizan check {file}` says which")
     policy = parts(
@@ -65,6 +65,7 @@ def _read(file: Path, state: StateDirectory) -> tuple[Site, dict[str, bytes]]:
         spool=state.spool,
         list_items=loaded.list_items,
         pages=loaded.pages,
+        rule_sets=loaded.rule_sets,
         certificates={},
     )
     return loaded.site, policy.lists

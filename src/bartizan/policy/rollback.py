@@ -45,6 +45,6 @@ def rollback(version: int, state: StateDirectory, *, author: str) -> Applied:
         again = NewVersion(author, message, pack(source), document, acme, bodies)
         new, effect = take(again, policy, versions, state)
     text = parse(f"version {version}", source)
-    problems = diagnostics.problems(effect.diagnostics, Loaded(text, convert(text)[0], {}, {}, [], []))
+    problems = diagnostics.problems(effect.diagnostics, Loaded(text, convert(text)[0], {}, {}, {}, [], []))
     outcome: Literal["applied", "refused"] = "applied" if effect.accepted else "refused"
     return Applied(outcome, new, effect.live, effect.changed_zones, effect.compile_ms, problems)

@@ -119,7 +119,7 @@ def _considered(account: dict[str, Any], zone: dict[str, Any], rulesets: dict[st
                 yield _rule(phase, of, rule)
                 executed = rulesets.get(str((rule.get("action_parameters") or {}).get("id")))
                 if rule["action"] == "execute" and executed is not None:
-                    for inner in _enabled(executed["rules"]):
+                    for inner in _enabled(executed.get("rules", [])):
                         yield _rule(phase, executed["name"], inner)
 
 

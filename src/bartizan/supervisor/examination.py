@@ -129,7 +129,7 @@ def _site(site: Path, state: StateDirectory, *, running: bool) -> Iterator[Findi
         yield Finding("site file", "problem", f"{site} has {errors} mistakes", f"`bartizan check {site}` lists them")
     else:
         yield Finding("site file", "ok", f"{site}: {checked.zones} zones, {checked.rules} rules")
-    loaded = load(site).site
+    loaded = load(site, state.rule_sets).site
     if loaded is None or running:
         return
     yield from _descriptors(loaded.edge.limits)

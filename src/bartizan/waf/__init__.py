@@ -7,11 +7,10 @@ r"""The web application firewall: rule sets in the ModSecurity rule language, su
     verdict.blocked, verdict.status, verdict.scores["inbound"], [match.id for match in verdict.matches]
 
 * `ruleset`: rule sets as objects; `verdict`: what they say of a request.
-* `folder`: which files a folder of rules is, and in which order.
 * `ftw` and `regression`: tests of rule sets, in the format of go-ftw; `recorded` and `replay`: recorded requests.
 * `releases` and `installed`: versions of the Core Rule Set, and what of them is in the state directory.
-* `base.conf`: the settings of the engine for folders that have none.
 
+Which files a rule set is, and in which order they are read, says `bartizan.config.rule_sets`, for site files too.
 The language itself, its operators and its engine are in `crates/seclang`.
 """
 

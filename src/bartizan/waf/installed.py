@@ -14,12 +14,13 @@ from typing import Final
 
 import msgspec
 
+from bartizan.config import rule_folder
+from bartizan.config.rule_sets import is_version, order, versions
 from bartizan.durable import sync_directory
 from bartizan.failure import Failure
-from bartizan.waf import folder, releases
+from bartizan.waf import releases
 from bartizan.waf.ruleset import RuleSet
 
-_VERSION: Final = re.compile(r"^\d+\.\d+\.\d+(?:[-.]\w+)*$")
 _Fill = Callable[[Path], object]
 """Puts the files of a rule set into a folder."""
 
@@ -34,15 +35,9 @@ class Installed(msgspec.Struct, frozen=True):
     rules: int
 
 
-def is_version(text: str) -> bool:
-    """Whether a text is the number of a version such as 4.25.0."""
-    return _VERSION.match(text) is not None
-
-
 def listed(directory: Path) -> list[Installed]:
     """The rule sets that are installed in a directory, oldest version first."""
-    found = [path for path in directory.glob("*") if path.is_dir() and is_version(path.name)]
-    return [_described(path) for path in sorted(found, key=lambda path: _order(path.name))]
+    return [_described(path) for path in versions(directory)]
 
 
 def install_release(
@@ -87,7 +82,7 @@ def remove(directory: Path, version: str) -> None:
 
 def newer(version: str, than: str) -> bool:
     """Whether a version comes after another."""
-    return _order(version) > _order(than)
+    return order(version) > order(than)
 
 
 def _install(directory: Path, source: str, version: str | None, fill: _Fill) -> Installed:
@@ -96,7 +91,7 @@ def _install(directory: Path, source: str, version: str | None, fill: _Fill) -> 
         new = Path(temporary) / "rules"
         new.mkdir(mode=0o700)
         fill(new)
-        if not folder.read(new).is_crs:
+        if not rule_folder.read(new).is_crs:
             raise Failure(f"{source}: there is no Core Rule Set in it; nothing was installed")
         found = _version(new)
         if found is None or (version is not None and found != version):
@@ -111,7 +106,7 @@ def _install(directory: Path, source: str, version: str | None, fill: _Fill) -> 
 def _copy(source: Path, new: Path) -> None:
     """Copies a folder, and what of its rule set lies elsewhere, as Debian has the setup in /etc."""
     shutil.copytree(source, new, dirs_exist_ok=True)
-    found = folder.read(source)
+    found = rule_folder.read(source)
     for setup in found.setup:
         if not setup.is_relative_to(source):
             shutil.copy(setup, new / "crs-setup.conf")
@@ -126,7 +121,7 @@ def _is_free(directory: Path, version: str) -> None:
 
 
 def _version(path: Path) -> str | None:
-    for file in folder.read(path).rules:
+    for file in rule_folder.read(path).rules:
         found = _IN_RULES.search(file.read_text(encoding="utf-8", errors="replace"))
         if found:
             return found[1]
@@ -136,10 +131,6 @@ def _version(path: Path) -> str | None:
 def _described(path: Path) -> Installed:
     rules = sum(
         len(re.findall(r"^\s*Sec(?:Rule|Action)\b", file.read_text(errors="replace"), re.MULTILINE))
-        for file in folder.read(path).rules
+        for file in rule_folder.read(path).rules
     )
     return Installed(path.name, str(path), rules)
-
-
-def _order(version: str) -> list[tuple[int, int, str]]:
-    return [(int(part.isdigit()), int(part) if part.isdigit() else 0, part) for part in re.split(r"[.-]", version)]

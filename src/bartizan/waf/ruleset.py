@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Self
@@ -10,17 +9,13 @@ from typing import Final, Literal, NamedTuple, Self
 import msgspec
 
 from bartizan import _native
+from bartizan.config.rule_sets import arranged
 from bartizan.failure import Failure
 from bartizan.rules.request import Request, Response, sample
-from bartizan.waf import folder, verdict
+from bartizan.waf import verdict
 
 _OWN_IDS: Final = range(77_000_000, 78_000_000)
-"""The numbers of rules in base.conf and of those made here."""
-
-_BASE: Final = Path(__file__).with_name("base.conf")
-
-_LEVELS: Final = ("blocking_paranoia_level", "detection_paranoia_level", "paranoia_level", "executing_paranoia_level")
-"""What versions 4 and 3 of the Core Rule Set call it."""
+"""The numbers of rules that no file of a user holds: those of base.conf and of the paranoia level."""
 
 
 class Problem(NamedTuple):
@@ -46,7 +41,8 @@ class RulesRefused(Failure):
 class RuleSet:
     """A loaded rule set; `load` makes one. Threads may share it.
 
-    What its rules keep in persistent collections (`IP`, `SESSION` and the others) lasts as long as the object, within 64 MiB.
+    What its rules keep in persistent collections (`IP`, `SESSION` and the others) lasts as long as the object, within
+    64 MiB.
     """
 
     def __init__(self, native: _native.WafRules, left_out: Sequence[Problem] = ()) -> None:
@@ -65,8 +61,8 @@ class RuleSet:
         """Loads a rule file with all that it includes, or a folder of rules.
 
         A folder with a Core Rule Set (version 3 or 4, as released, as Debian or as Coraza has it) is its setup file,
-        then its rules, with the engine as `base.conf` beside this module sets it; another folder is its `*.conf` files
-        in the order of their names. A file says itself what the engine does, as `SecRequestBodyAccess On`.
+        then its rules, with the engine as `base.conf` of `bartizan.config` sets it; another folder is its `*.conf`
+        files in the order of their names. A file says itself what the engine does, as `SecRequestBodyAccess On`.
 
         Args:
             path: the file or the folder.
@@ -88,11 +84,10 @@ class RuleSet:
         path = Path(path).absolute()
         if not path.exists():
             raise Failure(f"{path}: there is no such file or folder; `bartizan crs list` shows installed rule sets")
-        if path.is_file():
-            return cls._loaded(_of_file(path, paranoia_level, setup), mode)
-        found = folder.read(path)
+        found = arranged(path, setup)
+        level = "" if paranoia_level is None else _native.waf_paranoia_level(paranoia_level)
         left_out = [Problem(str(file), 1, why) for file, why in found.left_out]
-        return cls._loaded(_of_folder(found, paranoia_level, setup), mode, left_out=left_out)
+        return cls._loaded(f"{found.before}{level}{found.after}", mode, left_out=left_out)
 
     @classmethod
     def parse(cls, text: str, mode: Literal["block", "detect"] = "block", *, directory: str | Path = ".") -> Self:
@@ -153,28 +148,6 @@ class RuleSet:
             answer = response if response is None or isinstance(response, bytes) else _bytes(response)
         told = self._native.inspect(message, answer, _address(*client), _address(*server), protocol, request_id)
         return verdict.of_native(told, _OWN_IDS)
-
-
-def _of_file(path: Path, paranoia_level: int | None, setup: str) -> str:
-    return "\n".join([*_paranoia(paranoia_level), setup, _include(path), ""])
-
-
-def _of_folder(found: folder.Folder, paranoia_level: int | None, setup: str) -> str:
-    base = [_include(_BASE)] if found.is_crs else []
-    level = _paranoia(paranoia_level)
-    return "\n".join([*base, *map(_include, found.setup), *level, setup, *map(_include, found.rules), ""])
-
-
-def _paranoia(level: int | None) -> list[str]:
-    if level is None:
-        return []
-    values = ",".join(f"setvar:tx.{name}={level}" for name in _LEVELS)
-    return [f'SecAction "id:{_OWN_IDS[100]},phase:1,pass,nolog,{values}"']
-
-
-def _include(path: Path) -> str:
-    quoted = glob.escape(str(path)).replace('"', '\\"')
-    return f'Include "{quoted}"'
 
 
 def _address(ip: str, port: int) -> str:

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use fields::columns;
 use rules::Phase;
+use seclang::ruleset::RuleSet;
 use serde_json::value::RawValue;
 
 use super::actions::Ruleset;
@@ -21,10 +22,11 @@ use super::config::HELD_MAX;
 use super::constants;
 use super::costs;
 use super::diagnostic::{Diagnostic, Place, Severity};
-use super::digest::{Digest, Named};
+use super::digest::{self, Digest, Named};
 use super::document::{self, Document, EdgeSettings, EventSettings, FORMAT, ZoneSource};
 use super::error_page::ErrorPages;
 use super::hosts::{self, HostTable};
+use super::inspection;
 use super::lists;
 use super::read::read_raw;
 use super::rule::Compiler;
@@ -53,8 +55,9 @@ impl Policy {
         let (lists, list_digests) = lists::build(&document, previous, &mut found);
         let by_name = lists::by_name(&lists);
         let mut named = Named::new(list_digests);
-        let compiler = Compiler { lists: &by_name, cache: &cache, rulesets: None };
-        let rulesets = rulesets(&document, previous, &mut named, compiler, &mut found);
+        let compiler = Compiler { lists: &by_name, cache: &cache, rulesets: None, begun: &[] };
+        // Kept until the zones have theirs: the first plan of a rule set is compiled to find out what is wrong with it.
+        let (rulesets, _first_plans) = rulesets(&document, previous, &mut named, compiler, &mut found);
         let by_id = rulesets.iter().map(|(id, (_, ruleset))| (id.clone(), ruleset.clone())).collect();
         let compiler = Compiler { rulesets: Some(&by_id), ..compiler };
         let account = account(document.account, previous, &named, compiler, &mut found);
@@ -89,8 +92,8 @@ impl Policy {
             account,
             cache,
         };
-        let warnings =
-            warnings.into_iter().chain(constants::readers(&policy)).chain(costs::excesses(&policy)).collect();
+        let warnings = warnings.into_iter().chain(constants::readers(&policy)).chain(costs::excesses(&policy));
+        let warnings = warnings.chain(inspection::warnings(&policy.seclang())).collect();
         let report = Report {
             version: policy.version,
             zones: policy.zones.len(),
@@ -277,27 +280,36 @@ fn rulesets(
     named: &mut Named,
     compiler: Compiler<'_>,
     found: &mut Vec<Diagnostic>,
-) -> HashMap<String, RulesetEntry> {
+) -> (HashMap<String, RulesetEntry>, Vec<Arc<RuleSet>>) {
     let all = Place::Root.key("rulesets");
-    let sources: Vec<_> = document.rulesets.iter().map(|(id, source)| (id, *source, named.of(source.get()))).collect();
+    let sources = document.rulesets.iter();
+    let sources: Vec<_> = sources.map(|(id, source)| (id, *source, ruleset_digest(source.get(), named))).collect();
     let built = in_background(&sources, |(id, source, digest)| {
         let before = previous.and_then(|previous| previous.rulesets.get(&***id));
         if let Some((_, ruleset)) = before.filter(|(before, _)| before == digest) {
-            return Ok(Arc::clone(ruleset));
+            return Ok((Arc::clone(ruleset), None));
         }
         let (place, mut wrong) = (all.key(id), Vec::new());
         let source: Option<document::Ruleset> = read_raw(source, &place, &mut wrong);
         let ruleset = source.and_then(|source| compiler.ruleset(id, &source, &place, &mut wrong));
+        let seclang = ruleset.as_ref().and_then(|ruleset| ruleset.seclang.as_ref());
+        let first_plan = seclang.and_then(|source| {
+            let plan = source.plan(source.paranoia_level);
+            plan.map_err(|problems| wrong.extend(inspection::faults(&problems, &place.key("seclang")))).ok()
+        });
         match ruleset {
-            Some(ruleset) if wrong.is_empty() => Ok(Arc::new(ruleset)),
+            Some(ruleset) if wrong.is_empty() => Ok((Arc::new(ruleset), first_plan)),
             _ => Err(wrong),
         }
     });
     named.set_rulesets(&sources.iter().map(|(id, _, digest)| ((*id).clone().into_owned(), *digest)).collect());
-    let mut rulesets = HashMap::new();
+    let (mut rulesets, mut first_plans) = (HashMap::new(), Vec::new());
     for ((id, _, digest), built) in sources.into_iter().zip(built) {
         let ruleset = match built.unwrap_or_else(|| Err(vec![crashed(&all.key(id))])) {
-            Ok(ruleset) => Some(ruleset),
+            Ok((ruleset, first_plan)) => {
+                first_plans.extend(first_plan);
+                Some(ruleset)
+            }
             Err(wrong) => {
                 found.extend(wrong);
                 None
@@ -305,7 +317,15 @@ fn rulesets(
         };
         rulesets.insert(id.clone().into_owned(), (digest, ruleset));
     }
-    rulesets
+    (rulesets, first_plans)
+}
+
+/// The digest of a ruleset. `SecLang` names no list, whatever in it may look like that.
+fn ruleset_digest(source: &str, named: &Named) -> Digest {
+    match serde_json::from_str(source) {
+        Ok(document::Kind { seclang: Some(_) }) => digest::plain(source),
+        _ => named.of(source),
+    }
 }
 
 fn account(

@@ -30,9 +30,12 @@ pub struct Diagnostic {
     pub path: Vec<Step>,
     /// What is wrong and the way out.
     pub message: String,
-    /// The line within the string at `path`, from 1; set for expressions, and only where it is not the first.
+    /// The file that the string at `path` has named or brought along and that is meant in its place.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<usize>,
+    pub file: Option<Box<str>>,
+    /// The line within that file, or within the string at `path`, from 1; of expressions only where it is not the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
     /// The column within that line, in characters from 1; set for expressions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<usize>,
@@ -49,6 +52,7 @@ impl Diagnostic {
         Self {
             path: path.to_vec(),
             message: message.into(),
+            file: None,
             line: None,
             column: None,
             suggestion: None,
@@ -73,6 +77,9 @@ impl fmt::Display for Diagnostic {
         }
         if let Some(column) = self.column {
             write!(f, ":{column}")?;
+        }
+        if let (Some(file), Some(line)) = (&self.file, self.line) {
+            write!(f, ": {file}:{line}")?;
         }
         write!(f, "{}{}", if self.path.is_empty() { "" } else { ": " }, self.message)
     }

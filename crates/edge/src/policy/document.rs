@@ -158,15 +158,59 @@ pub(super) struct List<'a> {
 #[serde(transparent)]
 pub(super) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
-/// A ruleset that `execute` reaches by its id.
+/// A ruleset that `execute` reaches by its id: rules of the edge, or `SecLang`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ruleset {
     /// For people; events name the rules.
-    #[serde(rename = "name")]
-    pub _name: String,
+    pub name: String,
     pub phase: String,
+    #[serde(default)]
     pub rules: Vec<Rule>,
+    #[serde(default)]
+    pub seclang: Option<SecLang>,
+}
+
+/// Whether a ruleset is of `SecLang`, asked of its text before it is read.
+#[derive(Deserialize)]
+pub(super) struct Kind<'a> {
+    #[serde(borrow, default)]
+    pub seclang: Option<&'a RawValue>,
+}
+
+/// A rule set of the `ModSecurity` rule language with all the files that it reads.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SecLang {
+    pub paranoia_level: u8,
+    /// What stands before the directive that sets the paranoia level.
+    pub before: String,
+    /// What stands after it.
+    pub after: String,
+    pub files: BTreeMap<String, FileContent>,
+    /// Files that are not read, and why.
+    #[serde(default)]
+    pub left_out: BTreeMap<String, String>,
+}
+
+/// A file of a rule set.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum FileContent {
+    /// UTF-8, as most are.
+    Text(String),
+    /// Each character is a byte.
+    Bytes { latin1: String },
+}
+
+impl FileContent {
+    /// What is in the file, if it can be.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Text(text) => Some(text.clone().into_bytes()),
+            Self::Bytes { latin1 } => latin1.chars().map(|byte| u8::try_from(byte).ok()).collect(),
+        }
+    }
 }
 
 /// What holds for all zones: rules by phase, and HTML in the place of errors by their type.

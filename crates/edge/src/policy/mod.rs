@@ -23,6 +23,7 @@ mod digest;
 mod document;
 mod error_page;
 mod hosts;
+mod inspection;
 mod list_file;
 mod lists;
 mod read;
@@ -53,6 +54,7 @@ pub use document::{
 };
 pub use error_page::{ErrorPage, Tokens};
 pub use hosts::{HOST_MAX, HostTable};
+pub use inspection::Inspection;
 pub use list_file::{ListFileError, list_item_line, list_items};
 pub use lists::{ListCounts, ListReading, list_counts, list_holds};
 pub use run::{Action, Match, Outcome, Response, ResponseBody, RuleName, Source, Verdict};
@@ -157,6 +159,12 @@ impl Policy {
             found.extend(rules.costly().map(|(index, cost)| ([path, &[index.into()]].concat(), cost.clone())));
         });
         found
+    }
+
+    /// The rulesets that are of `SecLang`, by id.
+    fn seclang(&self) -> BTreeMap<&str, &inspection::Source> {
+        let rulesets = self.rulesets.iter();
+        rulesets.filter_map(|(id, (_, ruleset))| Some((id.as_str(), ruleset.seclang.as_ref()?))).collect()
     }
 
     /// Shows the rules of each ruleset and phase with their place in the document.

@@ -9,6 +9,7 @@ use super::actions::{self, Member, Reading, Ruleset};
 use super::costs;
 use super::diagnostic::{Diagnostic, Place};
 use super::document;
+use super::inspection::{Inspection, Source};
 use super::run::{Act, Rule, RuleName, Rules};
 
 /// What rules are compiled with.
@@ -18,6 +19,8 @@ pub(super) struct Compiler<'a> {
     pub cache: &'a Cache,
     /// The rulesets that may be executed, those that failed to compile as `None`; absent inside a ruleset, which executes none.
     pub rulesets: Option<&'a HashMap<String, Option<Arc<Ruleset>>>>,
+    /// The `SecLang` rule sets that rules on the request run, for those on the response.
+    pub begun: &'a [Arc<Inspection>],
 }
 
 impl Compiler<'_> {
@@ -30,15 +33,19 @@ impl Compiler<'_> {
     ) -> Vec<(Phase, Arc<Rules>)> {
         let mut ids = HashSet::new();
         let mut compiled = Vec::with_capacity(phases.len());
+        let mut begun = Vec::new();
+        // By their names, in which the phases of the request come before those of the response.
         for (name, rules) in phases {
             let place = place.key(name);
             match actions::phase(name, &place) {
                 Ok(phase) => {
-                    let members = self.rules(rules, phase, &place, &mut ids, wrong);
+                    let members = Compiler { begun: &begun, ..self }.rules(rules, phase, &place, &mut ids, wrong);
                     for (index, _) in rules.iter().enumerate().filter(|(_, rule)| !rule.categories.is_empty()) {
                         wrong.push(place.index(index).key("categories").error(NO_CATEGORIES));
                     }
-                    compiled.push((phase, Arc::new(Rules::new("", enabled(&members)))));
+                    let rules = Rules::new("", enabled(&members));
+                    begun.extend(rules.inspections().cloned());
+                    compiled.push((phase, Arc::new(rules)));
                 }
                 Err(diagnostic) => wrong.push(diagnostic),
             }
@@ -63,9 +70,22 @@ impl Compiler<'_> {
                 return None;
             }
         };
+        if let Some(given) = &source.seclang {
+            if phase != Phase::RequestFirewallManaged {
+                let message = format!("a ruleset of SecLang begins in {}", Phase::RequestFirewallManaged);
+                wrong.push(place.key("phase").error(message));
+            }
+            if !source.rules.is_empty() {
+                wrong.push(
+                    place.key("rules").error("a ruleset of SecLang has no rules of the edge; keep one of the two"),
+                );
+            }
+            let seclang = Some(Source::read(&source.name, given, &place.key("seclang"), wrong)?);
+            return Some(Ruleset { phase, all: Vec::new(), rules: Arc::new(Rules::new(id, Vec::new())), seclang });
+        }
         let all = self.rules(&source.rules, phase, &place.key("rules"), &mut HashSet::new(), wrong);
         let rules = Arc::new(Rules::new(id, enabled(&all)));
-        Some(Ruleset { phase, all, rules })
+        Some(Ruleset { phase, all, rules, seclang: None })
     }
 
     fn rules<'r>(
@@ -162,7 +182,7 @@ pub(super) fn in_expression(place: &Place<'_>, error: rules::Error) -> Diagnosti
         Some(expected) => format!("{}; expected {expected}", error.message),
         None => error.message,
     });
-    diagnostic.line = (error.line > 1).then_some(error.line);
+    diagnostic.line = (error.line > 1).then_some(error.line as u32);
     diagnostic.column = Some(error.column);
     diagnostic.suggestion = error.suggestion;
     diagnostic

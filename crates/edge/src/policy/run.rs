@@ -14,6 +14,7 @@ use rules::{Cost, Expression, Gate, List, Phase};
 use super::changes::{Changes, CustomFields, HeaderChange, HeaderRewrite, RewrittenUri, UriRewrite};
 use super::config::Config;
 use super::error_page::ErrorPage;
+use super::inspection::Inspection;
 use super::redirect;
 use super::text::Text;
 use crate::compress::Algorithm;
@@ -253,6 +254,7 @@ pub(super) enum Act {
     Skip(Arc<Skip>),
     Redirect(Arc<Redirect>),
     Execute(Arc<Rules>),
+    Inspect(Arc<Inspection>),
     RewriteUri(Arc<UriRewrite>),
     RewriteHeaders(Arc<[HeaderRewrite]>),
     SetConfig(Arc<Config>),
@@ -318,6 +320,11 @@ impl Rules {
         self.in_order.iter().filter_map(|rule| Some((rule.index, &**rule.excess.as_ref()?)))
     }
 
+    /// The `SecLang` rule sets that its rules run.
+    pub fn inspections(&self) -> impl Iterator<Item = &Arc<Inspection>> {
+        self.in_order.iter().filter_map(|rule| rule.act.inspection())
+    }
+
     /// Whether a rule reads the request body.
     pub fn reads_body(&self) -> bool {
         self.body_reader().is_some()
@@ -346,9 +353,17 @@ impl Act {
             Self::Redirect(redirect) => redirect.fields(),
             Self::RewriteUri(rewrite) => union([&rewrite.path, &rewrite.query].into_iter().flatten().map(Text::fields)),
             Self::RewriteHeaders(rewrites) => union(rewrites.iter().map(HeaderRewrite::fields)),
-            Self::Block(_) | Self::Log | Self::Skip(_) | Self::Execute(_) => FieldSet::EMPTY,
+            Self::Block(_) | Self::Log | Self::Skip(_) | Self::Execute(_) | Self::Inspect(_) => FieldSet::EMPTY,
             Self::SetConfig(_) | Self::Route(_) | Self::ServeError(_) => FieldSet::EMPTY,
             Self::Compress(_) | Self::LogFields(_) => FieldSet::EMPTY,
+        }
+    }
+
+    /// The `SecLang` rule set that it runs.
+    pub fn inspection(&self) -> Option<&Arc<Inspection>> {
+        match self {
+            Self::Inspect(inspection) => Some(inspection),
+            _ => None,
         }
     }
 
@@ -359,7 +374,7 @@ impl Act {
             Self::Redirect(redirect) => redirect.fields().reads(Available::Body),
             Self::RewriteUri(rewrite) => [&rewrite.path, &rewrite.query].into_iter().flatten().any(Text::reads_body),
             Self::RewriteHeaders(rewrites) => rewrites.iter().any(HeaderRewrite::reads_body),
-            Self::Block(_) | Self::Log | Self::Skip(_) => false,
+            Self::Block(_) | Self::Log | Self::Skip(_) | Self::Inspect(_) => false,
             Self::SetConfig(_) | Self::Route(_) | Self::ServeError(_) => false,
             Self::Compress(_) | Self::LogFields(_) => false,
         }
@@ -459,6 +474,8 @@ impl Stage {
             }
             Act::Execute(rules) if outcome.exempts_ruleset(&rules.id) => Next::Rule,
             Act::Execute(rules) => self.run(rules, view, outcome),
+            // Refused where it is read, by `inspection::RUNS`.
+            Act::Inspect(_) => Next::Rule,
             Act::RewriteUri(rewrite) => {
                 outcome.change().take_uri(rewrite, view);
                 Next::Rule

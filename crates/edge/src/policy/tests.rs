@@ -18,6 +18,7 @@ use crate::page::Reason;
 mod body;
 mod parameters;
 mod rulesets;
+mod seclang;
 
 const CUSTOM: &str = "http_request_firewall_custom";
 const MANAGED: &str = "http_request_firewall_managed";
@@ -345,12 +346,12 @@ fn a_rule_that_cannot_be_is_refused_with_its_place_and_the_way_out() {
         (
             json!({"http_ratelimit": rules}),
             "zones[0].phases.http_ratelimit",
-            "phase http_ratelimit does nothing yet, so no rule may stand in it; remove it or use http_request_dynamic_redirect, http_request_transform, http_config_settings, http_request_origin, http_request_firewall_custom, http_request_firewall_managed, http_request_redirect, http_request_late_transform, http_custom_errors, http_response_headers_transform, http_response_compression or http_log_custom_fields",
+            "phase http_ratelimit does nothing yet, so no rule may stand in it; remove it or use http_request_dynamic_redirect, http_request_transform, http_config_settings, http_request_origin, http_request_firewall_custom, http_request_firewall_managed, http_request_redirect, http_request_late_transform, http_custom_errors, http_response_headers_transform, http_response_compression, http_response_firewall_managed or http_log_custom_fields",
         ),
         (
             json!({"http_firewall": rules}),
             "zones[0].phases.http_firewall",
-            "unknown phase \"http_firewall\"; the phases are http_request_dynamic_redirect, http_request_transform, http_config_settings, http_request_origin, http_request_firewall_custom, http_request_firewall_managed, http_request_redirect, http_request_late_transform, http_custom_errors, http_response_headers_transform, http_response_compression or http_log_custom_fields",
+            "unknown phase \"http_firewall\"; the phases are http_request_dynamic_redirect, http_request_transform, http_config_settings, http_request_origin, http_request_firewall_custom, http_request_firewall_managed, http_request_redirect, http_request_late_transform, http_custom_errors, http_response_headers_transform, http_response_compression, http_response_firewall_managed or http_log_custom_fields",
         ),
         (
             json!({CUSTOM: [rule(1, "true", "managed_challenge")]}),

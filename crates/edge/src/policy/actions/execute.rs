@@ -8,8 +8,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::block::default_block;
-use super::{ActionRow, NOT_YET, ParameterRow, Reading, row};
+use super::{ActionRow, NOT_YET, ParameterRow, Reading, inspect, row};
 use crate::policy::diagnostic::{Diagnostic, Place};
+use crate::policy::inspection::Source;
 use crate::policy::run::{Act, Rule, Rules};
 
 pub(super) const ROW: ActionRow = ActionRow {
@@ -26,24 +27,41 @@ pub(super) const ROW: ActionRow = ActionRow {
         Phase::CustomErrors,
         Phase::ResponseHeadersTransform,
         Phase::ResponseCompression,
+        Phase::ResponseFirewallManaged,
         Phase::LogCustomFields,
     ],
     terminating: false,
-    summary: "Runs a ruleset of the same phase in the place of the rule. Of overrides the more special one has its way: that of \
-              a rule over that of a category, that of a category over that of the ruleset.",
+    summary: "Runs a ruleset in the place of the rule: one of the same phase, or one of SecLang in \
+              http_request_firewall_managed, which a rule in http_response_firewall_managed goes on with. Of overrides the \
+              more special one has its way: that of a rule over that of a category, that of a category over that of the \
+              ruleset.",
     parameters: &[
         ParameterRow::new("id", "The ruleset, by id; in a site file by name too."),
-        ParameterRow::new("overrides.enabled", "Whether its rules run, whatever they say themselves."),
+        ParameterRow::new(
+            "overrides.enabled",
+            "Whether its rules run, whatever they say themselves. Of SecLang: those that look at the request; those that \
+             set up others and judge their scores run on.",
+        ),
         ParameterRow::new(
             "overrides.action",
-            "`block` or `log` in the place of each rule's own action, in the phases in which these may stand.",
+            "`block` or `log` in the place of each rule's own action, in the phases in which these may stand. Of SecLang: \
+             whether what rules refuse is refused or only told, whatever `SecRuleEngine` says.",
         ),
         ParameterRow::new(
             "overrides.categories",
             "`category`, `enabled` and `action` for the rules of a category; of several that a rule is in, the last of the list \
-             has its way.",
+             has its way. Of SecLang categories are the rules' tags.",
         ),
-        ParameterRow::new("overrides.rules", "`id`, `enabled` and `action` of single rules."),
+        ParameterRow::new(
+            "overrides.rules",
+            "`id`, `enabled` and `action` of single rules. Of SecLang with `action` `block` the rule's match is refused with \
+             403, and `score_threshold` is the score from which on a rule refuses that judges one.",
+        ),
+        ParameterRow::new(
+            "overrides.paranoia_level",
+            "Of SecLang: how much of a Core Rule Set runs, 1 to 4. The categories `paranoia-level-2` to `paranoia-level-4` \
+             say the same as Cloudflare does, by `enabled`: what runs is all below the lowest that is disabled.",
+        ),
         ParameterRow::new("version", "`latest`, which is the only one."),
     ],
     read,
@@ -56,6 +74,8 @@ pub(in crate::policy) struct Ruleset {
     pub all: Vec<Member>,
     /// The enabled ones.
     pub rules: Arc<Rules>,
+    /// Where it is of `SecLang`, which then are all its rules.
+    pub seclang: Option<Source>,
 }
 
 /// A rule of a ruleset.
@@ -82,10 +102,6 @@ impl Ruleset {
 }
 
 fn read(reading: &mut Reading<'_, '_>) -> Option<Act> {
-    rules(reading).map(Act::Execute)
-}
-
-fn rules(reading: &mut Reading<'_, '_>) -> Option<Arc<Rules>> {
     let Some(rulesets) = reading.compiler.rulesets else {
         reading.wrong.push(
             reading.place.error("a ruleset cannot execute another; put the rule into the entry point of the phase"),
@@ -100,15 +116,35 @@ fn rules(reading: &mut Reading<'_, '_>) -> Option<Arc<Rules>> {
     };
     // What is wrong with the ruleset itself is told where it stands.
     let ruleset = ruleset.as_ref()?;
+    if let Some(source) = &ruleset.seclang {
+        let inspection = match phase {
+            Phase::RequestFirewallManaged => inspect::inspection(&given.id, source, given.overrides, place, wrong),
+            Phase::ResponseFirewallManaged => {
+                inspect::twin(&given.id, reading.compiler.begun, given.overrides.as_ref(), place, wrong)
+            }
+            _ => {
+                let message = format!(
+                    "ruleset \"{}\" is of SecLang, which runs in {} and {} alone",
+                    given.id,
+                    Phase::RequestFirewallManaged,
+                    Phase::ResponseFirewallManaged
+                );
+                wrong.push(place.key("id").error(message));
+                None
+            }
+        };
+        return inspection.map(Act::Inspect);
+    }
     if ruleset.phase != phase {
         let message = format!("ruleset \"{}\" belongs to {}, so it cannot run in {phase}", given.id, ruleset.phase);
         wrong.push(place.key("id").error(message));
         return None;
     }
-    match given.overrides {
-        Some(overrides) => overrides.apply(&given.id, ruleset, &place.key("overrides"), wrong),
-        None => Some(Arc::clone(&ruleset.rules)),
-    }
+    let rules = match given.overrides {
+        Some(overrides) => overrides.apply(&given.id, ruleset, &place.key("overrides"), wrong)?,
+        None => Arc::clone(&ruleset.rules),
+    };
+    Some(Act::Execute(rules))
 }
 
 pub(super) fn no_ruleset(id: &str, rulesets: &HashMap<String, Option<Arc<Ruleset>>>) -> String {
@@ -138,45 +174,41 @@ enum Latest {
     Latest,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Overrides {
-    #[serde(default)]
-    enabled: Option<bool>,
-    #[serde(default)]
-    action: Option<String>,
-    #[serde(default)]
-    sensitivity_level: Option<IgnoredAny>,
-    #[serde(default)]
-    categories: Vec<CategoryOverride>,
-    #[serde(default)]
-    rules: Vec<RuleOverride>,
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Overrides {
+    pub enabled: Option<bool>,
+    pub action: Option<String>,
+    pub sensitivity_level: Option<IgnoredAny>,
+    pub paranoia_level: Option<u8>,
+    pub categories: Vec<CategoryOverride>,
+    pub rules: Vec<RuleOverride>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CategoryOverride {
-    category: String,
+pub(super) struct CategoryOverride {
+    pub category: String,
     #[serde(default)]
-    enabled: Option<bool>,
+    pub enabled: Option<bool>,
     #[serde(default)]
-    action: Option<String>,
+    pub action: Option<String>,
     #[serde(default)]
-    sensitivity_level: Option<IgnoredAny>,
+    pub sensitivity_level: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RuleOverride {
-    id: String,
+pub(super) struct RuleOverride {
+    pub id: String,
     #[serde(default)]
-    enabled: Option<bool>,
+    pub enabled: Option<bool>,
     #[serde(default)]
-    action: Option<String>,
+    pub action: Option<String>,
     #[serde(default)]
-    sensitivity_level: Option<IgnoredAny>,
+    pub sensitivity_level: Option<IgnoredAny>,
     #[serde(default)]
-    score_threshold: Option<IgnoredAny>,
+    pub score_threshold: Option<u32>,
 }
 
 impl Overrides {
@@ -185,6 +217,9 @@ impl Overrides {
         let before = wrong.len();
         let phase = ruleset.phase;
         check_override(phase, self.action.as_deref(), self.sensitivity_level.as_ref(), place, wrong);
+        if self.paranoia_level.is_some() {
+            wrong.push(place.key("paranoia_level").error("paranoia_level is for rulesets of SecLang; remove it"));
+        }
         for (index, category) in self.categories.iter().enumerate() {
             let list = place.key("categories");
             let place = list.index(index);
@@ -202,7 +237,7 @@ impl Overrides {
             }
             check_override(phase, rule.action.as_deref(), rule.sensitivity_level.as_ref(), &place, wrong);
             if rule.score_threshold.is_some() {
-                let message = "score_threshold is for rules that add up scores, which do nothing yet; remove it";
+                let message = "score_threshold is for rules of SecLang that judge a score; remove it";
                 wrong.push(place.key("score_threshold").error(message));
             }
         }
@@ -244,8 +279,7 @@ fn check_override(
     wrong: &mut Vec<Diagnostic>,
 ) {
     if sensitivity_level.is_some() {
-        let message = "sensitivity_level is for the rulesets against floods, which do nothing yet; remove it";
-        wrong.push(place.key("sensitivity_level").error(message));
+        wrong.push(place.key("sensitivity_level").error(NO_SENSITIVITY));
     }
     let place = place.key("action");
     let may_stand = |action: &str| row(action).is_some_and(|row| row.phases.contains(&phase));
@@ -255,9 +289,17 @@ fn check_override(
         Some(action @ ("block" | "log")) => {
             wrong.push(place.error(format!("action {action} cannot stand in {phase}; override \"enabled\" alone")));
         }
-        Some(action) if NOT_YET.contains(&action) => {
-            wrong.push(place.error(format!("action {action} does nothing yet; override with block or log")));
-        }
-        Some(action) => wrong.push(place.error(format!("action \"{action}\" cannot be an override; use block or log"))),
+        Some(action) => wrong.push(place.error(no_override(action))),
     }
+}
+
+pub(super) const NO_SENSITIVITY: &str =
+    "sensitivity_level is for the rulesets against floods, which do nothing yet; remove it";
+
+/// Why an action cannot stand in the place of another.
+pub(super) fn no_override(action: &str) -> String {
+    if NOT_YET.contains(&action) {
+        return format!("action {action} does nothing yet; override with block or log");
+    }
+    format!("action \"{action}\" cannot be an override; use block or log")
 }

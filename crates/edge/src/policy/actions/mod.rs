@@ -7,6 +7,7 @@
 mod block;
 mod compress_response;
 mod execute;
+mod inspect;
 mod log;
 mod log_custom_field;
 mod redirect;

@@ -113,7 +113,12 @@ fn what(reading: &mut Reading<'_, '_>) -> Option<Skip> {
         let place = map.key(id);
         let Some(ruleset) = exempted(compiler, id, &place, wrong) else { continue };
         for (index, rule) in rules.iter().enumerate() {
-            if !ruleset.has(rule) {
+            if ruleset.seclang.is_some() {
+                let message = format!(
+                    "ruleset \"{id}\" is of SecLang, whose rules know one another; skip it whole, or override the rule in execute"
+                );
+                wrong.push(place.index(index).error(message));
+            } else if !ruleset.has(rule) {
                 wrong.push(place.index(index).error(format!("ruleset \"{id}\" has no rule \"{rule}\"")));
             }
             exemption.rules.push((id.as_str().into(), rule.as_str().into()));

@@ -100,7 +100,7 @@ fn an_override_that_cannot_be_is_refused_with_its_place_and_the_way_out() {
         (
             json!({"rules": [{"id": format!("{:032x}", 10), "score_threshold": 5}]}),
             "rules[0].score_threshold",
-            "score_threshold is for rules that add up scores, which do nothing yet; remove it",
+            "score_threshold is for rules of SecLang that judge a score; remove it",
         ),
         (json!({"rules": [{"id": "x"}]}), "rules[0].id", "ruleset \"core\" has no rule \"x\""),
     ] {
