@@ -213,7 +213,7 @@ class Engine:
             with self._connected() as connection:
                 connection.query("SYSTEM JEMALLOC PURGE")
         except (RuntimeError, self._chdb.ChdbError) as error:
-            raise SinkFailed(_reason(error), "it is tried again in half a minute") from error
+            raise SinkFailed(_reason(error), "it is tried again soon") from error
 
     def _change_retention(self, connection: Any, retention: Retention) -> None:
         for kept in kept_tables():

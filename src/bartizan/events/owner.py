@@ -33,7 +33,7 @@ from bartizan.lock import sole
 _LOOK_S: Final = 0.5
 """Between two looks at the settings: `apply` does not wait for the event owner."""
 
-_GIVE_BACK_S: Final = 30.0
+_GIVE_BACK_S: Final = 10.0
 """Between two times at which memory is given back: merges free much, which the engine's allocator would keep."""
 
 SWITCHED_OFF: Final = "the event store is switched off; remove `enabled = false` from [sinks.chdb]"
