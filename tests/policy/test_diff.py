@@ -84,6 +84,33 @@ def test_items_of_a_list_are_told_apart(site: Path, state: StateDirectory) -> No
     ]
 
 
+def test_files_of_a_rule_set_are_told_by_name(site: Path, state: StateDirectory) -> None:
+    rules = site.parent / "rules"
+    rules.mkdir()
+    for name in ("a", "b", "c"):
+        (rules / f"{name}.conf").write_text("SecMarker A\n")
+    site.write_text(SITE + '[rulesets.own]\nseclang = "rules"\n')
+    apply(site, state, author="ana")
+    (rules / "a.conf").unlink()
+    (rules / "b.conf").write_text("SecMarker B\n")
+    (rules / "d.conf").write_text("")
+    site.write_text(SITE + '[rulesets.own]\nseclang = "rules"\nparanoia_level = 2\n')
+    told = [(each.kind, each.what, each.field, each.before, each.after) for each in diff(state, None, site).changes]
+    own = 'ruleset "own"'
+    after = f'Include "{rules}/{{}}.conf"\n' * 3
+    assert told == [
+        ("changed", own, "seclang.paranoia_level", 1, 2),
+        ("changed", own, "seclang.after", after.format(*"abc"), after.format(*"bcd")),
+        ("removed", own, f"file {rules}/a.conf", None, None),
+        ("changed", own, f"file {rules}/b.conf", None, None),
+        ("added", own, f"file {rules}/d.conf", None, None),
+    ]
+    site.write_text(SITE + "[rulesets.own]\n")
+    told = [(each.kind, each.what, each.field, each.before, each.after) for each in diff(state, None, site).changes]
+    assert ("removed", own, f"file {rules}/a.conf", None, None) in told
+    assert ("changed", own, "seclang.paranoia_level", 1, None) in told
+
+
 def test_a_new_order_of_rules_is_told(site: Path, state: StateDirectory) -> None:
     first = '[[zones.shop.rules]]\nref = "a"\nexpression = "true"\naction = "log"\n'
     second = first.replace('"a"', '"b"')

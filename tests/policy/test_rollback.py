@@ -40,6 +40,22 @@ def test_the_content_of_an_old_version_becomes_a_new_one(site: Path, state: Stat
     ]
 
 
+def test_the_rules_of_then_come_back_whatever_became_of_their_files(site: Path, state: StateDirectory) -> None:
+    rules = site.parent / "rules.conf"
+    rules.write_text('SecRule ARGS "@pmFromFile words.data" "id:1,phase:2,deny"\n')
+    (site.parent / "words.data").write_text("then\n")
+    site.write_text(SITE + '[rulesets.own]\nseclang = "rules.conf"\n')
+    apply(site, state, author="ana")
+    [first] = json.loads(state.current_policy.read_bytes())["rulesets"].values()
+    rules.unlink()
+    (site.parent / "words.data").unlink()
+    site.write_text(SITE)
+    apply(site, state, author="ana")
+    assert rollback(1, state, author="bo").outcome == "applied"
+    assert list(json.loads(state.current_policy.read_bytes())["rulesets"].values()) == [first]
+    assert first["seclang"]["files"][str(site.parent / "words.data")] == "then\n"
+
+
 def test_the_audit_log_has_it_first(site: Path, state: StateDirectory) -> None:
     apply(site, state, author="ana")
     with running_edge(state, lambda _: b""), pytest.raises(Failure, match="gives no answer"):

@@ -154,25 +154,25 @@ def _title(kind: str, name: str, part: bytes) -> str:
 
 
 def _changes(what: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
-    for key, value in new.items():
+    for key in dict.fromkeys((*new, *old)):
         if key == "phases":
-            yield from _phases(what, old[key], value)
+            yield from _phases(what, old[key], new[key])
         elif key == "rules":
-            yield from _rules(what, old.get(key, []), value)
+            yield from _rules(what, old.get(key, []), new.get(key, []))
         elif key == "seclang":
-            yield from _seclang(what, old.get(key, {}), value)
+            yield from _seclang(what, old.get(key, {}), new.get(key, {}))
         elif key == "items":
-            yield from _items(what, old[key], value)
+            yield from _items(what, old[key], new[key])
         else:
-            yield from _values(what, key, old.get(key), value)
+            yield from _values(what, key, old.get(key), new.get(key))
 
 
 def _seclang(what: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
-    """Rule sets by the names of their files: what is in them, `diff` of the files shows."""
-    for key, value in new.items():
+    """A rule set: of its files the names, for what stands in them is long."""
+    for key in dict.fromkeys((*new, *old)):
         if key != "files":
-            yield from _values(what, f"seclang.{key}", old.get(key), value)
-    olds, news = old.get("files", {}), new["files"]
+            yield from _values(what, f"seclang.{key}", old.get(key), new.get(key))
+    olds, news = old.get("files", {}), new.get("files", {})
     for name in sorted({*olds, *news}):
         if name not in news:
             yield Change("removed", what, f"file {name}")
