@@ -69,6 +69,11 @@ impl ByteSet {
         (a[0] & b[0]) | (a[1] & b[1]) | (a[2] & b[2]) | (a[3] & b[3]) != 0
     }
 
+    /// Whether all its bytes are in `other`.
+    pub const fn is_within(&self, other: &Self) -> bool {
+        !self.intersects(&other.complement())
+    }
+
     /// How many bytes are in it.
     pub const fn len(&self) -> u32 {
         let a = &self.0;
@@ -78,6 +83,17 @@ impl ByteSet {
     /// Whether no byte is in it.
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// For each byte whether it is in it: quicker to ask where many are asked about.
+    pub const fn table(&self) -> [bool; 256] {
+        let mut table = [false; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            table[byte] = self.contains(byte as u8);
+            byte += 1;
+        }
+        table
     }
 
     /// Each byte in it, in their order.
@@ -132,6 +148,8 @@ mod tests {
         assert_eq!(set.complement().len(), 250);
         assert!(!set.intersects(&set.complement()));
         assert!(set.intersects(&ByteSet::of(b"zc")));
+        assert!(ByteSet::of(b"/b").is_within(&set) && !ByteSet::of(b"/d").is_within(&set));
+        assert!((0..=u8::MAX).all(|byte| set.table()[usize::from(byte)] == set.contains(byte)));
         assert_eq!(set.find(b"xyz/"), Some(3));
         assert_eq!(set.find(b"xyz"), None);
         assert_eq!(ByteSet::range(0, 255), ByteSet::FULL);

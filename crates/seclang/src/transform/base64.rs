@@ -48,8 +48,19 @@ pub(super) fn decode_forgiving(input: &[u8], output: &mut Vec<u8>) -> bool {
 }
 
 fn decode_with(input: &[u8], output: &mut Vec<u8>, table: &[u8; 256]) -> bool {
+    let (fours, _) = input.as_chunks::<4>();
+    let mut whole = 0;
+    for four in fours {
+        let values = four.map(|byte| table[usize::from(byte)]);
+        if values.iter().any(|value| *value >= 64) {
+            break;
+        }
+        let bits = values.iter().fold(0, |bits, value| bits << 6 | u32::from(*value));
+        output.extend_from_slice(&bits.to_be_bytes()[1..]);
+        whole += 4;
+    }
     let (mut bits, mut held) = (0u32, 0);
-    for &byte in input {
+    for &byte in &input[whole..] {
         match table[usize::from(byte)] {
             SKIP => {}
             STOP => break,

@@ -8,6 +8,7 @@ use crate::bytes::ByteSet;
 
 /// What [`trim`] takes.
 pub(super) const TRIMMED: ByteSet = ByteSet::of(b" \t\n\r\x0b\x0c");
+const IS_TRIMMED: [bool; 256] = TRIMMED.table();
 /// U+0085 and U+00A0 begin with C2, and A0 may stand alone.
 pub(super) const COMPRESSIBLE: ByteSet = TRIMMED.union(ByteSet::of(b"\xc2\xa0"));
 /// U+1680, U+2000 to U+205F and U+3000 begin with E1, E2 and E3.
@@ -16,6 +17,7 @@ pub(super) const REMOVABLE: ByteSet = COMPRESSIBLE.union(ByteSet::of(b"\xe1\xe2\
 pub(super) const COMMAND: ByteSet = BETWEEN_WORDS.union(ByteSet::range(b'A', b'Z'));
 const BETWEEN_WORDS: ByteSet = TAKEN_OUT.union(ByteSet::of(b" ,;\t\r\n"));
 const TAKEN_OUT: ByteSet = ByteSet::of(b"\"'\\^");
+const IS_COMMAND: [bool; 256] = COMMAND.table();
 
 /// Each run of white space of Latin 1 as one space.
 pub(super) fn compress(input: &[u8], output: &mut Vec<u8>) -> bool {
@@ -24,6 +26,17 @@ pub(super) fn compress(input: &[u8], output: &mut Vec<u8>) -> bool {
 }
 
 pub(super) fn remove(input: &[u8], output: &mut Vec<u8>) -> bool {
+    if input.is_ascii() {
+        // Most values are, and then each byte stands for itself. Written without asking, because words are short.
+        output.resize(input.len(), 0);
+        let mut length = 0;
+        for &byte in input {
+            output[length] = byte;
+            length += usize::from(!IS_TRIMMED[usize::from(byte)]);
+        }
+        output.truncate(length);
+        return length < input.len();
+    }
     let is_space = |code| char::from_u32(code).is_some_and(char::is_whitespace);
     for_each_space(input, output, &REMOVABLE, is_space, |_| Some(b""))
 }
@@ -102,8 +115,15 @@ pub(super) fn trim(input: &[u8], output: &mut Vec<u8>, start: bool, end: bool) -
 /// white space, commas and semicolons is one space; letters are small.
 pub(super) fn command_line(input: &[u8], output: &mut Vec<u8>) -> bool {
     let (mut at, mut from, mut changed) = (0, 0, false);
-    while let Some(found) = COMMAND.find(&input[at..]) {
+    while let Some(found) = input[at..].iter().position(|&byte| IS_COMMAND[usize::from(byte)]) {
         let start = at + found;
+        if let [b' ', next, ..] = &input[start..]
+            && !IS_COMMAND[usize::from(*next)]
+            && !matches!(next, b'/' | b'(')
+        {
+            at = start + 2;
+            continue;
+        }
         let rest = &input[start..];
         let letters = rest.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
         let length = letters.max(rest.iter().take_while(|&&byte| BETWEEN_WORDS.contains(byte)).count());

@@ -305,4 +305,38 @@ proptest::proptest! {
             );
         }
     }
+
+    #[test]
+    fn escapes_and_letters_are_read_as_each_alone_is(
+        value in proptest::collection::vec(proptest::sample::select(b"aZ09%%++4f/u=\r \xff".as_slice()), 0..24),
+    ) {
+        let (mut decoded, mut rest) = (Vec::new(), value.as_slice());
+        while let [first, after @ ..] = rest {
+            rest = after;
+            decoded.push(match (first, hex_pair(after)) {
+                (b'+', _) => b' ',
+                (b'%', Some(byte)) => {
+                    rest = &after[2..];
+                    byte
+                }
+                (byte, _) => *byte,
+            });
+        }
+        proptest::prop_assert_eq!(applied(T::UrlDecode, &value), decoded);
+
+        let letters = (b'A'..=b'Z').chain(b'a'..=b'z').chain(b'0'..=b'9').chain(*b"+/").collect::<Vec<u8>>();
+        let sixes: Vec<u32> = value
+            .iter()
+            .filter(|byte| **byte != b'\r')
+            .map_while(|byte| letters.iter().position(|letter| letter == byte).map(|at| at as u32))
+            .collect();
+        let decoded: Vec<u8> = sixes
+            .chunks(4)
+            .flat_map(|four| {
+                let bits = four.iter().zip([18, 12, 6, 0]).fold(0, |bits, (six, place)| bits | six << place);
+                bits.to_be_bytes()[1..four.len()].to_vec()
+            })
+            .collect();
+        proptest::prop_assert_eq!(applied(T::Base64Decode, &value), decoded);
+    }
 }

@@ -1,6 +1,6 @@
 //! Percent-encoding, with `+` for a space, and the `%uHHHH` of IIS.
 
-use memchr::memchr2;
+use memchr::memchr;
 
 use super::{hex_pair, unicode};
 use crate::bytes::ByteSet;
@@ -29,29 +29,27 @@ pub(super) fn decode_unicode(input: &[u8], output: &mut Vec<u8>) -> bool {
 /// `special` looks at what begins with `%` first: what it makes of how many bytes, where it is of its kind; what is of its
 /// kind but damaged is left as it is.
 fn decode_with(input: &[u8], output: &mut Vec<u8>, special: impl Fn(&[u8]) -> Option<(Option<u8>, usize)>) -> bool {
-    let (mut at, mut from) = (0, 0);
-    while let Some(found) = memchr2(b'%', b'+', &input[at..]) {
-        at += found;
-        let rest = &input[at..];
-        let (byte, length) = match special(rest) {
-            _ if rest[0] == b'+' => (Some(b' '), 1),
-            Some(answer) => answer,
-            None => (hex_pair(&rest[1..]), 3),
-        };
-        let Some(byte) = byte else {
-            at += 1;
-            continue;
-        };
-        output.extend_from_slice(&input[from..at]);
-        output.push(byte);
-        at += length;
-        from = at;
+    let has_plus = memchr(b'+', input).is_some();
+    let mut is_escaped = false;
+    let mut rest = input;
+    while let Some(found) = memchr(b'%', rest) {
+        with_spaces(&rest[..found], output);
+        rest = &rest[found..];
+        let (byte, length) = special(rest).unwrap_or_else(|| (hex_pair(&rest[1..]), 3));
+        let length = if byte.is_some() { length } else { 1 };
+        output.push(byte.unwrap_or(b'%'));
+        is_escaped |= byte.is_some();
+        rest = &rest[length..];
     }
-    if from == 0 {
+    if !has_plus && !is_escaped {
         return false;
     }
-    output.extend_from_slice(&input[from..]);
+    with_spaces(rest, output);
     true
+}
+
+fn with_spaces(input: &[u8], output: &mut Vec<u8>) {
+    output.extend(input.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }));
 }
 
 pub(super) fn encode(input: &[u8], output: &mut Vec<u8>) -> bool {
