@@ -16,6 +16,7 @@ use crate::overrides::PINNABLE;
 use crate::plan::{Outcome, Plan, Step};
 use crate::rule::{Change, Control, Disruption, Effect, Link, Phase, Rule, Selector, Which};
 use crate::text::{Part, Text};
+use crate::texts::TextId;
 use crate::transaction::number;
 use crate::variable::Variable;
 
@@ -25,6 +26,9 @@ pub(crate) struct Assignment {
     pub(crate) name: Name,
     pub(crate) key: Box<[u8]>,
     pub(crate) value: Box<[u8]>,
+    /// The two as texts that every request begins with.
+    pub(crate) key_text: TextId,
+    pub(crate) value_text: TextId,
 }
 
 /// Takes out of a plan what is the same for every request.
@@ -81,8 +85,14 @@ struct Folding<'r> {
     /// What is known of `TX`; a name that is not here has no value.
     known: HashMap<Name, Value>,
     /// What a rule before may have taken out.
-    removals: Vec<Which>,
+    removals: Vec<Removal>,
     scratch: Scratch,
+}
+
+struct Removal {
+    which: Which,
+    /// Whether the rules do not run at all, rather than not look at `TX`.
+    is_whole: bool,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -104,8 +114,13 @@ impl Folding<'_> {
         // Up to here a rule may have been jumped over.
         let mut uncertain_until = 0;
         let mut landings: Vec<usize> = Vec::new();
+        let mut is_gone = vec![false; steps.len()];
         let mut at = 0;
         while at < steps.len() {
+            if is_gone[at] {
+                at += 1;
+                continue;
+            }
             let rule = &self.rules[steps[at].rule as usize];
             let next = steps[at].next_if_matched as usize;
             match self.fate(rule) {
@@ -123,8 +138,9 @@ impl Folding<'_> {
                 }
                 Fate::Always(set) => {
                     // Where a rule before may have taken it out, that is asked when it runs.
-                    let is_kept = !self.removals.iter().any(|which| which.means(rule));
-                    let certain = at >= uncertain_until && is_kept;
+                    let reasons: Vec<&Removal> =
+                        self.removals.iter().filter(|removal| removal.which.means(rule)).collect();
+                    let certain = at >= uncertain_until && reasons.is_empty();
                     let first = assignments.len() as u32;
                     for assignment in &set {
                         let is_known = certain && !self.pinnable.contains(&assignment.name);
@@ -134,10 +150,18 @@ impl Folding<'_> {
                     assignments.extend(set);
                     outcomes[at] = Some(Outcome::Always { first, end: assignments.len() as u32 });
                     if next > at + 1 {
-                        if certain && !landings.iter().any(|landing| (at + 1..next).contains(landing)) {
-                            // Nothing comes to what is between.
-                            at = next;
-                            continue;
+                        let between = at + 1..next;
+                        if at >= uncertain_until && !landings.iter().any(|landing| between.contains(landing)) {
+                            if certain {
+                                // Nothing comes to what is between.
+                                at = next;
+                                continue;
+                            }
+                            // Nor does it where what takes this rule out takes out that too.
+                            for (step, is_gone) in steps[between.clone()].iter().zip(&mut is_gone[between]) {
+                                let rule = &self.rules[step.rule as usize];
+                                *is_gone |= reasons.iter().all(|removal| removal.is_whole && removal.which.means(rule));
+                            }
                         }
                         uncertain_until = uncertain_until.max(next);
                         landings.push(next);
@@ -239,7 +263,8 @@ impl Folding<'_> {
             if matches!(change, Change::To(text) | Change::Add(text) | Change::Subtract(text) if reads_own(text)) {
                 return None;
             }
-            set.push(Assignment { name: *known, key: name.source().into(), value: value.into() });
+            let (key, value) = (name.source().into(), value.into());
+            set.push(Assignment { name: *known, key, value, key_text: TextId::EMPTY, value_text: TextId::EMPTY });
         }
         Some(set)
     }
@@ -284,8 +309,11 @@ impl Folding<'_> {
                             self.known.insert(name, Value::Unknown);
                         }
                     }
-                    Effect::Control(Control::Remove(which) | Control::RemoveTarget(which, Variable::Tx, _)) => {
-                        self.removals.push(which.clone());
+                    Effect::Control(Control::Remove(which)) => {
+                        self.removals.push(Removal { which: which.clone(), is_whole: true });
+                    }
+                    Effect::Control(Control::RemoveTarget(which, Variable::Tx, _)) => {
+                        self.removals.push(Removal { which: which.clone(), is_whole: false });
                     }
                     _ => {}
                 }

@@ -5,12 +5,15 @@
 //! left. Transformations come between, so a row has the bit too if a transformation can make of its byte one that is
 //! enough, and a text with a byte from which transformations can make any other leaves all questions open.
 //!
-//! Words that operators need are looked for in long texts only, all in one pass, and in the text as an operator would see it.
-
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+//! What is left is asked of the text as the operator would see it. If that has only bytes of an alphabet, as words, numbers and
+//! addresses have, few patterns can match at all, and those need long words or the very start of the text (see
+//! [`ALPHABETS`]). The words that all questions need are looked for in one pass, in texts of any bytes only if those are long
+//! and more than a few questions are left.
 
 use crate::bytes::ByteSet;
-use crate::rule::Link;
+use crate::finder::Finder;
+use crate::operator::{ALPHABETS, Elsewhere};
+use crate::rule::{Link, Phase};
 use crate::transform::Growth;
 
 /// The number of a question of a rule set.
@@ -48,51 +51,98 @@ pub(crate) struct Gates {
     free: Vec<[Bank; TABLES]>,
     /// With one of these, transformations can make any byte of a text.
     growing: ByteSet,
-    needed: Words,
+    /// Words of a text of any bytes, then those of a text of each of the [`ALPHABETS`].
+    needed: [Words; 1 + ALPHABETS.len()],
 }
 
 /// Words of which a question needs one.
 #[derive(Debug, Default)]
 struct Words {
-    /// Until all questions are there: each with a question that it is enough for.
+    /// Until all questions are there: each with a question that it is enough for, the questions that need none, and those
+    /// that what a text begins with may be enough for.
     given: Vec<(Box<[u8]>, u32)>,
-    finder: Option<AhoCorasick>,
+    unneeding: Vec<u32>,
+    starting: Vec<u32>,
+    finder: Option<Finder>,
     /// For each word the questions that it is enough for.
-    questions: Vec<Vec<u32>>,
+    questions: Vec<Vec<QuestionId>>,
     /// The bits of the questions that need no word.
     free: Vec<u64>,
+    /// With those of the questions that need one.
+    possible: Vec<u64>,
+    /// The bits of the questions that what a text begins with may be enough for.
+    starts: Vec<u64>,
+}
+
+/// By which words a text is judged: its place in [`Gates::needed`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Judge(u8);
+
+impl Judge {
+    /// Of texts of any bytes.
+    const ANY: Self = Self(0);
+
+    /// For a text of these bytes.
+    pub(crate) fn of(bytes: &ByteSet) -> Self {
+        let alphabet = ALPHABETS.iter().position(|alphabet| bytes.is_within(alphabet));
+        alphabet.map_or(Self::ANY, |at| Self(at as u8 + 1))
+    }
+
+    /// Whether it pays to look for the words in a text of so many bytes of which so many questions have been asked.
+    pub(crate) fn is_worth(self, length: usize, asked: u8) -> bool {
+        length >= LONG && (self != Self::ANY || asked > FEW)
+    }
 }
 
 /// Texts shorter than this are given to an operator without looking for its words: that costs as much.
 const LONG: usize = 256;
+/// So many operators cost less than looking for the words of all.
+const FEW: u8 = 3;
 
 impl Gates {
     /// The number of a link's question, and with it what it needs.
-    pub(crate) fn add(&mut self, link: &Link) -> QuestionId {
+    pub(crate) fn add(&mut self, link: &Link, phase: Phase) -> QuestionId {
         let Some(question) = link.question.as_ref().filter(|question| !question.negated) else {
             return QuestionId::ALWAYS;
         };
         let gate = question.operator.gate();
-        if gate.bytes.is_empty() || link.transformations.iter().any(|one| one.growth() == Growth::Any) {
-            return QuestionId::ALWAYS;
-        }
-        for transformation in &link.transformations {
-            if let Growth::From(bytes) = transformation.growth() {
-                // A transformation before it may have put there what it grows from.
-                if bytes.contains(b' ') || bytes.contains(b'/') {
-                    return QuestionId::ALWAYS;
-                }
-                let from = (0..=u8::MAX).filter(|byte| others(*byte).intersects(bytes));
-                self.growing = from.fold(self.growing, ByteSet::with);
-            }
-        }
+        // A transformation before another may have put there what that grows from.
+        let grows_from_any = link.transformations.iter().any(|one| match one.growth() {
+            Growth::Any => true,
+            Growth::From(bytes) => bytes.contains(b' ') || bytes.contains(b'/'),
+            Growth::Little => false,
+        });
         let mut needs = [ByteSet::FULL; TABLES];
-        for (to, set) in needs.iter_mut().zip(&gate.bytes) {
-            *to = *set;
+        if !grows_from_any && !gate.bytes.is_empty() {
+            for transformation in &link.transformations {
+                if let Growth::From(bytes) = transformation.growth() {
+                    let from = (0..=u8::MAX).filter(|byte| others(*byte).intersects(bytes));
+                    self.growing = from.fold(self.growing, ByteSet::with);
+                }
+            }
+            for (to, set) in needs.iter_mut().zip(&gate.bytes) {
+                *to = *set;
+            }
         }
         self.needs.push(needs);
         let id = self.needs.len() as u32 - 1;
-        self.needed.given.extend(gate.literals.iter().map(|word| (word.clone(), id)));
+        let [any, alphabets @ ..] = &mut self.needed;
+        if gate.literals.is_empty() {
+            any.unneeding.push(id);
+        }
+        any.given.extend(gate.literals.iter().map(|word| (word.clone(), id)));
+        for (words, within) in alphabets.iter_mut().zip(&gate.within) {
+            if within.starts && phase <= Phase::RequestBody {
+                words.starting.push(id);
+            }
+            match &within.elsewhere {
+                // Responses are seldom of an alphabet, and what is looked for in them would make room for too many words.
+                _ if phase > Phase::RequestBody => words.unneeding.push(id),
+                Elsewhere::Anywhere => words.unneeding.push(id),
+                Elsewhere::Words(given) => words.given.extend(given.iter().map(|word| (word.clone(), id))),
+                Elsewhere::Nowhere => {}
+            }
+        }
         QuestionId(id)
     }
 
@@ -100,7 +150,9 @@ impl Gates {
     pub(crate) fn finish(&mut self) {
         let needs = std::mem::take(&mut self.needs);
         let banks = needs.len().div_ceil(BITS);
-        self.needed.finish(banks * WORDS);
+        for words in &mut self.needed {
+            words.finish(banks * WORDS);
+        }
         self.rows = vec![[[0; WORDS]; TABLES]; 256 * banks];
         self.free = vec![[[0; WORDS]; TABLES]; banks];
         for (question, needs) in needs.into_iter().enumerate() {
@@ -124,19 +176,19 @@ impl Gates {
         self.free.len() * WORDS
     }
 
-    /// A bit for each question whose words a text has, over what `open` holds.
-    pub(crate) fn words_of(&self, text: &[u8], open: &mut [u64]) {
-        let words = &self.needed;
-        let Some(finder) = words.finder.as_ref().filter(|_| text.len() >= LONG) else {
-            open.fill(u64::MAX);
-            return;
-        };
-        open.copy_from_slice(&words.free);
-        for found in finder.find_overlapping_iter(text) {
-            for question in &words.questions[found.pattern().as_usize()] {
-                open[*question as usize / 64] |= 1 << (question % 64);
-            }
-        }
+    /// A bit for each question that a text may match for the words that it has, over what `open` holds.
+    pub(crate) fn words_of(&self, text: &[u8], judge: Judge, open: &mut [u64]) {
+        self.needed[usize::from(judge.0)].of(text, open);
+    }
+
+    /// A bit for each question that a text may match for words that it may have.
+    pub(crate) fn possible(&self, judge: Judge) -> &[u64] {
+        &self.needed[usize::from(judge.0)].possible
+    }
+
+    /// A bit for each question that a text may match for what it begins with.
+    pub(crate) fn at_start(&self, judge: Judge) -> &[u64] {
+        &self.needed[usize::from(judge.0)].starts
     }
 
     /// A bit for each question that a text with these bytes may match, over what `open` holds.
@@ -164,27 +216,50 @@ impl Gates {
 
 impl Words {
     fn finish(&mut self, words: usize) {
+        let bits = |questions: Vec<u32>| {
+            let mut bits = vec![0; words];
+            for question in questions {
+                QuestionId(question).set(&mut bits);
+            }
+            bits
+        };
+        self.free = bits(std::mem::take(&mut self.unneeding));
+        self.starts = bits(std::mem::take(&mut self.starting));
         let mut given = std::mem::take(&mut self.given);
         given.sort_unstable();
-        self.free = vec![u64::MAX; words];
+        self.possible = self.free.clone();
         let mut texts: Vec<Box<[u8]>> = Vec::new();
         for (word, question) in given {
-            self.free[question as usize / 64] &= !(1 << (question % 64));
+            QuestionId(question).set(&mut self.possible);
             if texts.last() != Some(&word) {
                 texts.push(word);
                 self.questions.push(Vec::new());
             }
             if let Some(questions) = self.questions.last_mut() {
-                questions.push(question);
+                questions.push(QuestionId(question));
             }
         }
-        // Without one all words count as found.
-        self.finder = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(&texts)
-            .ok()
-            .filter(|_| !texts.is_empty());
+        let count = texts.len();
+        match Finder::new(texts) {
+            Some(finder) => self.finder = (count > 0).then_some(finder),
+            // Too many to look for: all count as found.
+            None => {
+                for question in self.questions.iter().flatten() {
+                    question.set(&mut self.free);
+                }
+            }
+        }
+    }
+
+    /// A bit for each question whose words a text has.
+    fn of(&self, text: &[u8], open: &mut [u64]) {
+        open.copy_from_slice(&self.free);
+        let Some(finder) = &self.finder else { return };
+        finder.find(text, |word| {
+            for question in &self.questions[word] {
+                question.set(open);
+            }
+        });
     }
 }
 

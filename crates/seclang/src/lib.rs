@@ -11,6 +11,7 @@ pub mod body;
 pub mod bytes;
 mod clock;
 pub mod collections;
+mod finder;
 mod fold;
 mod gates;
 pub mod load;

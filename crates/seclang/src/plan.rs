@@ -2,10 +2,12 @@
 //!
 //! A [`Rule`] is as it was written and is looked into only where something of it may match.
 
+use crate::bytes::ByteSet;
 use crate::fold::{Assignment, fold};
 use crate::gates::{Gates, QuestionId};
 use crate::names::{Name, Names};
 use crate::rule::{Link, Phase, Rule, Selector, Skip, Target};
+use crate::texts::{TextId, Texts};
 use crate::transform::Transformation;
 use crate::variable::{Kind, Variable};
 
@@ -34,8 +36,33 @@ pub(crate) struct Plan {
     pub(crate) wants: [Vec<(List, Vec<u64>)>; 5],
     /// For each phase a bit for each question that is asked whatever lists hold when the phase begins.
     pub(crate) always: [Vec<u64>; 5],
-    /// For each chain its last transformation, and the chain before that.
-    pub(crate) chains: Vec<(Chain, Transformation)>,
+    pub(crate) chains: Vec<PlannedChain>,
+    /// The texts that every request begins with: those that rules set whatever it is.
+    pub(crate) texts: Texts,
+}
+
+/// A chain of transformations.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlannedChain {
+    /// What comes before the last of them.
+    pub(crate) before: Chain,
+    pub(crate) last: Transformation,
+    /// Without one of these bytes a text stays as it is; nothing where that cannot be said.
+    pub(crate) triggers: Option<ByteSet>,
+}
+
+impl Default for PlannedChain {
+    fn default() -> Self {
+        Self { before: Chain::NONE, last: Transformation::None, triggers: Some(ByteSet::EMPTY) }
+    }
+}
+
+impl PlannedChain {
+    /// A transformation behind those of a chain.
+    pub(crate) fn new(before: Chain, last: Transformation, of_before: &Self) -> Self {
+        let triggers = of_before.triggers.zip(last.triggers()).map(|(before, last)| before.union(*last));
+        Self { before, last, triggers }
+    }
 }
 
 /// A rule of a phase.
@@ -127,7 +154,7 @@ pub(crate) enum Chosen {
 
 impl Plan {
     pub(crate) fn new(rules: &[Rule], marks: &[(Vec<u8>, usize)], names: &Names) -> Self {
-        let mut plan = Self { chains: vec![(Chain::NONE, Transformation::None)], ..Self::default() };
+        let mut plan = Self { chains: vec![PlannedChain::default()], ..Self::default() };
         for phase in Phase::ALL {
             let of_phase: Vec<usize> = (0..rules.len()).filter(|at| rules[*at].phase == phase).collect();
             for (position, &at) in of_phase.iter().enumerate() {
@@ -148,12 +175,45 @@ impl Plan {
                 plan.phases[phase.index()].push(step);
             }
         }
-        plan.gates.finish();
         fold(&mut plan, rules, names);
+        plan.gate(rules);
+        plan.texts = plan.first_texts(rules, names);
         for phase in Phase::ALL {
             plan.want(phase.index());
         }
         plan
+    }
+
+    /// Numbers the questions that are asked at all.
+    fn gate(&mut self, rules: &[Rule]) {
+        for step in self.folded.iter().flatten().filter(|step| step.outcome == Outcome::Asked) {
+            let links = &mut self.links[step.link as usize..];
+            for (planned, link) in links.iter_mut().zip(&rules[step.rule as usize].links) {
+                planned.question = self.gates.add(link, rules[step.rule as usize].phase);
+            }
+        }
+        self.gates.finish();
+    }
+
+    /// What rules set whatever the request is, with what will be asked of it.
+    fn first_texts(&mut self, rules: &[Rule], names: &Names) -> Texts {
+        let mut texts = Texts::new(self.chains.len(), self.gates.words(), names.patterns());
+        for assignment in &mut self.assignments {
+            assignment.key_text = texts.add(&assignment.key);
+            assignment.value_text = texts.add(&assignment.value);
+        }
+        let targets = rules.iter().flat_map(|rule| &rule.links).flat_map(|link| &link.targets);
+        for target in targets.filter(|target| target.variable == Variable::Tx) {
+            for selector in std::iter::once(&target.selector).chain(&target.exclusions) {
+                if let Selector::Pattern(pattern, number, _) = selector {
+                    for assignment in &self.assignments {
+                        texts.is_chosen(assignment.key_text, pattern, usize::from(*number));
+                    }
+                }
+            }
+        }
+        texts.open(TextId::EMPTY, &self.gates);
+        texts
     }
 
     /// Notes which lists the first links of a phase's rules look at.
@@ -189,7 +249,7 @@ impl Plan {
         let planned = PlannedLink {
             first_look,
             end_of_looks: self.looks.len() as u32,
-            question: self.gates.add(link),
+            question: QuestionId::ALWAYS,
             chain: self.chain(&link.transformations),
             asks: link.question.is_some(),
         };
@@ -223,10 +283,10 @@ impl Plan {
     fn chain(&mut self, transformations: &[Transformation]) -> Chain {
         let mut at = Chain::NONE;
         for transformation in transformations {
-            let next = (at, *transformation);
-            let found = self.chains.iter().skip(1).position(|one| *one == next).map(|position| position + 1);
+            let is_next = |one: &PlannedChain| one.before == at && one.last == *transformation;
+            let found = self.chains.iter().skip(1).position(is_next).map(|position| position + 1);
             at = Chain(found.unwrap_or_else(|| {
-                self.chains.push(next);
+                self.chains.push(PlannedChain::new(at, *transformation, &self.chains[usize::from(at.0)]));
                 self.chains.len() - 1
             }) as u16);
         }

@@ -127,8 +127,7 @@ impl<'r> Transaction<'r> {
         }
         self.speaking = rule.links.last().map(|link| (rule, link));
         for assignment in &self.rules.plan.assignments[first as usize..end as usize] {
-            let value = self.work.texts.add(&assignment.value);
-            self.change(Variable::Tx, &assignment.key, assignment.name, Some(value));
+            self.change(Variable::Tx, &assignment.key, assignment.name, Some(assignment.value_text));
         }
         self.matched(rule, step.rule as usize, self.work.first_hit);
         true
@@ -140,6 +139,9 @@ impl<'r> Transaction<'r> {
         let mut asked = std::mem::take(&mut self.work.asked);
         asked.clone_from(&plan.always[phase.index()]);
         for (list, wants) in &plan.wants[phase.index()] {
+            if self.work.lists[list.of as usize].is_empty() && list.of.kind() != Kind::Scalar {
+                continue;
+            }
             for ((asked, wants), open) in asked.iter_mut().zip(wants).zip(self.open_list(*list)) {
                 *asked |= wants & open;
             }
@@ -186,12 +188,12 @@ impl<'r> Transaction<'r> {
         if look.list.of.is_of_matches() {
             self.catch_up_with_matches();
         }
-        if look.named.kind() == Kind::Scalar && self.work.lists[list].is_empty() {
-            return self.consider(asking, look.named, TextId::EMPTY, TextId::EMPTY);
-        }
         let gated = self.gates && asking.planned.question != QuestionId::ALWAYS;
         if gated && !gates::is_open(self.open_list(look.list), asking.planned.question) {
             return false;
+        }
+        if self.work.lists[list].is_empty() && look.named.kind() == Kind::Scalar {
+            return self.consider(asking, look.named, TextId::EMPTY, TextId::EMPTY);
         }
         let mut matched = false;
         // By place, and only those that are there now: what a match does may change the list, and a match is itself a
@@ -215,29 +217,38 @@ impl<'r> Transaction<'r> {
     }
 
     /// A bit for each question that a value of a list may match.
+    #[inline]
     fn open_list(&mut self, list: List) -> &[u64] {
         if list.of.is_of_matches() {
             self.catch_up_with_matches();
         }
+        if !self.work.judged_lists[list.index()] {
+            self.judge(list);
+        }
+        let words = self.rules.plan.gates.words();
+        &self.work.open_lists[list.index() * words..(list.index() + 1) * words]
+    }
+
+    #[inline(never)]
+    fn judge(&mut self, list: List) {
         let work = &mut self.work;
         let words = self.rules.plan.gates.words();
         let open = &mut work.open_lists[list.index() * words..(list.index() + 1) * words];
-        if !work.judged_lists[list.index()] {
-            work.judged_lists[list.index()] = true;
-            open.fill(0);
-            let entries = &work.lists[list.of as usize];
-            for entry in entries {
-                let text = if list.names_only { entry.key } else { entry.value };
-                for (all, one) in open.iter_mut().zip(work.texts.open(text, &self.rules.plan.gates)) {
-                    *all |= one;
+        work.judged_lists[list.index()] = true;
+        let value = |entry: &Entry| if list.names_only { entry.key } else { entry.value };
+        match work.lists[list.of as usize].as_slice() {
+            // A variable of one value has it, and be it empty.
+            [] if list.of.kind() != Kind::Scalar => open.fill(0),
+            [] => open.copy_from_slice(work.texts.open(TextId::EMPTY, &self.rules.plan.gates)),
+            [first, more @ ..] => {
+                open.copy_from_slice(work.texts.open(value(first), &self.rules.plan.gates));
+                for entry in more {
+                    for (all, one) in open.iter_mut().zip(work.texts.open(value(entry), &self.rules.plan.gates)) {
+                        *all |= one;
+                    }
                 }
             }
-            // A variable of one value has it, and be it empty.
-            if entries.is_empty() && list.of.kind() == Kind::Scalar {
-                open.copy_from_slice(work.texts.open(TextId::EMPTY, &self.rules.plan.gates));
-            }
         }
-        open
     }
 
     fn selected(&mut self, asking: &Asking<'r>, target: &'r Target) -> bool {
@@ -378,14 +389,18 @@ impl<'r> Transaction<'r> {
 
     /// Whether a text, as an operator would see it, has what that needs.
     fn admits(&mut self, asking: &Asking<'r>, text: TextId) -> bool {
-        let gate = asking.question.operator.gate();
-        let texts = &mut self.work.texts;
-        let bytes = texts.byte_set(text);
-        gate.bytes.iter().all(|set| set.intersects(bytes))
-            && texts.get(text).len() >= gate.least
-            && (gate.literals.is_empty()
-                || asking.planned.question == QuestionId::ALWAYS
-                || gates::is_open(texts.words(text, &self.rules.plan.gates), asking.planned.question))
+        let operator = &asking.question.operator;
+        let gate = operator.gate();
+        let work = &mut self.work;
+        let texts = &mut work.texts;
+        let bytes = *texts.byte_set(text);
+        if texts.get(text).len() < gate.least || !gate.bytes.iter().all(|set| set.intersects(&bytes)) {
+            return false;
+        }
+        let question = asking.planned.question;
+        let words = texts.words(text, &self.rules.plan.gates);
+        gates::is_open(words.anywhere, question)
+            || (gates::is_open(words.at_start, question) && operator.begins(texts.get(text), &mut work.scratch))
     }
 
     /// Groups become `TX:0` to `TX:9`.
@@ -480,24 +495,14 @@ impl<'r> Transaction<'r> {
 
     fn effect(&mut self, effect: &'r Effect) {
         match effect {
-            Effect::Set { collection, name, known, change } => {
+            Effect::Set { collection, name, known: Some(known), change } => {
+                self.set_value(*collection, name.source(), *known, change);
+            }
+            Effect::Set { collection, name, known: None, change } => {
                 let mut key = Vec::new();
-                let number_of = if let Some(known) = known {
-                    key.extend_from_slice(name.source());
-                    *known
-                } else {
-                    self.expand(name, &mut key);
-                    self.rules.names.find(&key, &mut self.work.lower)
-                };
-                let value = if self.opened(*collection).is_some() {
-                    if is_kept_by_the_engine(&key) {
-                        return;
-                    }
-                    self.changed_in_store(*collection, &key, change)
-                } else {
-                    self.changed(*collection, &key, number_of, change)
-                };
-                self.change(*collection, &key, number_of, value);
+                self.expand(name, &mut key);
+                let number_of = self.rules.names.find(&key, &mut self.work.lower);
+                self.set_value(*collection, &key, number_of, change);
             }
             Effect::SetEnv { name, value } => {
                 let mut to = Vec::new();
@@ -512,9 +517,22 @@ impl<'r> Transaction<'r> {
         }
     }
 
+    fn set_value(&mut self, collection: Variable, key: &[u8], name: Name, change: &'r Change) {
+        let value = if self.opened(collection).is_some() {
+            if is_kept_by_the_engine(key) {
+                return;
+            }
+            self.changed_in_store(collection, key, change)
+        } else {
+            self.changed(collection, key, name, change)
+        };
+        self.change(collection, key, name, value);
+    }
+
     fn changed(&mut self, collection: Variable, key: &[u8], name: Name, change: &Change) -> Option<TextId> {
-        let mut to = Vec::new();
-        match change {
+        let mut to = std::mem::take(&mut self.work.expanded);
+        to.clear();
+        let value = match change {
             Change::Remove => None,
             Change::To(text) => {
                 self.expand(text, &mut to);
@@ -534,7 +552,9 @@ impl<'r> Transaction<'r> {
                 let current = current.map_or(0, |text| number(self.work.texts.get(text)));
                 Some(self.work.texts.add_number(current.saturating_add(amount)))
             }
-        }
+        };
+        self.work.expanded = to;
+        value
     }
 
     /// The place of a collection among those that are open.

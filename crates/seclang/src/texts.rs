@@ -6,8 +6,8 @@ use regex_automata::meta::Regex;
 use std::hash::BuildHasher;
 
 use crate::bytes::ByteSet;
-use crate::gates::Gates;
-use crate::plan::Chain;
+use crate::gates::{Gates, Judge};
+use crate::plan::{Chain, PlannedChain};
 use crate::transform::Transformation;
 
 /// A text of the request. Equal texts have equal numbers.
@@ -19,113 +19,156 @@ impl TextId {
     pub const EMPTY: Self = Self(0);
 }
 
+/// Texts that most requests stay within.
+const USUAL: usize = 448;
+
+/// The memory for bytes that is kept from one request to the next: what a body of 128 KiB needs with what transformations
+/// make of it. One large body must not hold its memory until the process ends.
+const KEPT: usize = 2 << 20;
+
 const UNKNOWN: u32 = u32::MAX;
 
-/// The texts of one request. Cleared and filled anew, it allocates nothing.
-#[derive(Debug)]
+/// The texts of one request. Begun anew, it allocates nothing.
+#[derive(Debug, Clone)]
 pub struct Texts {
     bytes: Vec<u8>,
-    spans: Vec<(u32, u32)>,
+    known: Vec<Known>,
     found: HashTable<u32>,
     hasher: FixedState,
     /// What each chain makes of each text, as far as known.
     made: Vec<u32>,
     chains: usize,
-    byte_sets: Vec<Option<ByteSet>>,
-    /// For each text a bit for each question, once they are asked for.
-    open: Vec<u64>,
-    is_judged: Vec<bool>,
-    /// The same for the words that questions need.
-    has_words: Vec<u64>,
-    is_searched: Vec<bool>,
+    /// For a text a bit for each question that is open, or whose words it has.
+    bits: Vec<u64>,
+    words: usize,
     /// Whether each pattern of a selector matches each text, as far as known: 1 if not, 2 if so.
     chosen: Vec<u8>,
     patterns: usize,
-    words: usize,
     buffer: Vec<u8>,
+}
+
+/// What is known of a text. Most is asked of few texts, so places for that are made when it is asked for.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    hash: u64,
+    start: u32,
+    end: u32,
+    /// Where in [`Texts::made`].
+    made: u32,
+    /// Where in [`Texts::bits`] those of the questions that are open are.
+    open: u32,
+    /// The same of those whose words it has.
+    words: u32,
+    /// By which words that is judged.
+    judge: Option<Judge>,
+    /// How many questions wanted to know that.
+    asked: u8,
+    /// Where in [`Texts::chosen`].
+    chosen: u32,
+    byte_set: Option<ByteSet>,
+}
+
+/// What a text has of what questions need.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Words<'t> {
+    /// A bit for each question that may match for its words.
+    pub(crate) anywhere: &'t [u64],
+    /// A bit for each that may match for what the text begins with.
+    pub(crate) at_start: &'t [u64],
 }
 
 impl Default for Texts {
     fn default() -> Self {
-        let mut texts = Self {
-            bytes: Vec::new(),
-            spans: Vec::new(),
-            found: HashTable::new(),
-            hasher: FixedState::default(),
-            made: Vec::new(),
-            chains: 1,
-            byte_sets: Vec::new(),
-            open: Vec::new(),
-            is_judged: Vec::new(),
-            has_words: Vec::new(),
-            is_searched: Vec::new(),
-            chosen: Vec::new(),
-            patterns: 0,
-            words: 0,
-            buffer: Vec::new(),
-        };
-        texts.clear(1, 0, 0);
-        texts
+        Self::new(1, 0, 0)
     }
 }
 
 impl Texts {
-    /// Forgets all texts. There are so many chains of transformations, words of bits for questions, and patterns of selectors.
-    pub fn clear(&mut self, chains: usize, words: usize, patterns: usize) {
-        self.bytes.clear();
-        self.spans.clear();
-        self.found.clear();
-        self.made.clear();
-        self.byte_sets.clear();
-        self.open.clear();
-        self.is_judged.clear();
-        self.has_words.clear();
-        self.is_searched.clear();
-        self.chosen.clear();
-        self.patterns = patterns;
-        self.chains = chains.max(1);
-        self.words = words;
-        self.add(b"");
+    /// No texts but [`TextId::EMPTY`]. There are so many chains of transformations, words of bits for questions, and patterns
+    /// of selectors.
+    pub fn new(chains: usize, words: usize, patterns: usize) -> Self {
+        let mut texts = Self {
+            bytes: Vec::new(),
+            known: Vec::new(),
+            found: HashTable::with_capacity(USUAL),
+            hasher: FixedState::default(),
+            made: Vec::new(),
+            chains: chains.max(1),
+            bits: Vec::new(),
+            words,
+            chosen: Vec::new(),
+            patterns,
+            buffer: Vec::new(),
+        };
+        texts.add(b"");
+        texts
+    }
+
+    /// Holds what `first` does and nothing else.
+    pub fn begin(&mut self, first: &Self) {
+        if self.bytes.capacity().max(self.buffer.capacity()) > KEPT {
+            (self.bytes, self.buffer) = (Vec::new(), Vec::new());
+        }
+        self.bytes.clone_from(&first.bytes);
+        self.known.clone_from(&first.known);
+        self.made.clone_from(&first.made);
+        self.bits.clone_from(&first.bits);
+        self.chosen.clone_from(&first.chosen);
+        (self.chains, self.words, self.patterns) = (first.chains, first.words, first.patterns);
+        if self.found.num_buckets() == first.found.num_buckets() {
+            self.found.clone_from(&first.found);
+        } else {
+            // As large as it has become it need not grow again.
+            self.found.clear();
+            for (at, known) in self.known.iter().enumerate() {
+                let hash = |other: &u32| first.known[*other as usize].hash;
+                self.found.insert_unique(known.hash, at as u32, hash);
+            }
+        }
     }
 
     /// The bytes of a text.
     pub fn get(&self, text: TextId) -> &[u8] {
-        let (start, end) = self.spans[text.0 as usize];
-        &self.bytes[start as usize..end as usize]
+        let known = &self.known[text.0 as usize];
+        &self.bytes[known.start as usize..known.end as usize]
     }
 
     /// The number of a text, a new one if need be.
     pub fn add(&mut self, text: &[u8]) -> TextId {
         let hash = self.hasher.hash_one(text);
-        let (bytes, spans) = (&self.bytes, &self.spans);
+        let (bytes, known) = (&self.bytes, &self.known);
         let same = |at: &u32| {
-            let (start, end) = spans[*at as usize];
-            &bytes[start as usize..end as usize] == text
+            let known = &known[*at as usize];
+            known.hash == hash && &bytes[known.start as usize..known.end as usize] == text
         };
         if let Some(at) = self.found.find(hash, same) {
             return TextId(*at);
         }
-        let at = self.spans.len() as u32;
+        let at = self.known.len() as u32;
         let start = self.bytes.len() as u32;
         self.bytes.extend_from_slice(text);
-        self.spans.push((start, self.bytes.len() as u32));
-        self.byte_sets.push(None);
-        self.is_judged.push(false);
-        self.is_searched.push(false);
-        self.has_words.resize(self.has_words.len() + self.words, 0);
-        self.chosen.resize(self.chosen.len() + self.patterns, 0);
-        self.open.resize(self.open.len() + self.words, 0);
-        self.made.resize(self.made.len() + self.chains, UNKNOWN);
-        let (bytes, spans, hasher) = (&self.bytes, &self.spans, &self.hasher);
-        self.found.insert_unique(hash, at, |other| {
-            let (start, end) = spans[*other as usize];
-            hasher.hash_one(&bytes[start as usize..end as usize])
+        self.known.push(Known {
+            hash,
+            start,
+            end: self.bytes.len() as u32,
+            made: UNKNOWN,
+            open: UNKNOWN,
+            words: UNKNOWN,
+            judge: None,
+            asked: 0,
+            chosen: UNKNOWN,
+            byte_set: None,
         });
+        let known = &self.known;
+        self.found.insert_unique(hash, at, |other| known[*other as usize].hash);
         TextId(at)
     }
 
     /// The text of a number.
     pub fn add_number(&mut self, number: i64) -> TextId {
+        if let Ok(digit @ 0..=9) = u8::try_from(number) {
+            return self.add(&[b'0' + digit]);
+        }
         self.written(|to| {
             use std::io::Write;
             // A vector takes all that is written to it.
@@ -145,37 +188,57 @@ impl Texts {
 
     /// Which bytes a text has.
     pub fn byte_set(&mut self, text: TextId) -> &ByteSet {
-        let at = text.0 as usize;
-        let (start, end) = self.spans[at];
-        self.byte_sets[at].get_or_insert_with(|| ByteSet::present(&self.bytes[start as usize..end as usize]))
+        let Known { start, end, byte_set, .. } = &mut self.known[text.0 as usize];
+        byte_set.get_or_insert_with(|| ByteSet::present(&self.bytes[*start as usize..*end as usize]))
     }
 
     /// A bit for each question that a text may match.
     pub(crate) fn open(&mut self, text: TextId, gates: &Gates) -> &[u64] {
         let at = text.0 as usize;
-        if !self.is_judged[at] {
+        if self.known[at].open == UNKNOWN {
             let bytes = *self.byte_set(text);
-            gates.open(&bytes, &mut self.open[at * self.words..(at + 1) * self.words]);
-            self.is_judged[at] = true;
+            let place = self.bits.len();
+            self.known[at].open = place as u32;
+            self.bits.resize(place + self.words, 0);
+            gates.open(&bytes, &mut self.bits[place..]);
         }
-        &self.open[at * self.words..(at + 1) * self.words]
+        let place = self.known[at].open as usize;
+        &self.bits[place..place + self.words]
     }
 
-    /// A bit for each question whose words a text has.
-    pub(crate) fn words(&mut self, text: TextId, gates: &Gates) -> &[u64] {
+    /// What a text has of what questions need.
+    pub(crate) fn words<'t>(&'t mut self, text: TextId, gates: &'t Gates) -> Words<'t> {
         let at = text.0 as usize;
-        let range = at * self.words..(at + 1) * self.words;
-        if !self.is_searched[at] {
-            let (start, end) = self.spans[at];
-            gates.words_of(&self.bytes[start as usize..end as usize], &mut self.has_words[range.clone()]);
-            self.is_searched[at] = true;
+        let judge = match self.known[at].judge {
+            Some(judge) => judge,
+            None => Judge::of(self.byte_set(text)),
+        };
+        let known = &mut self.known[at];
+        known.judge = Some(judge);
+        let at_start = gates.at_start(judge);
+        if known.words == UNKNOWN {
+            known.asked = known.asked.saturating_add(1);
+            let text = &self.bytes[known.start as usize..known.end as usize];
+            if !judge.is_worth(text.len(), known.asked) {
+                return Words { anywhere: gates.possible(judge), at_start };
+            }
+            let place = self.bits.len();
+            known.words = place as u32;
+            self.bits.resize(place + self.words, 0);
+            gates.words_of(text, judge, &mut self.bits[place..]);
         }
-        &self.has_words[range]
+        let place = self.known[at].words as usize;
+        Words { anywhere: &self.bits[place..place + self.words], at_start }
     }
 
     /// Whether the pattern of a selector matches a text; `number` is that of the pattern.
     pub(crate) fn is_chosen(&mut self, text: TextId, pattern: &Regex, number: usize) -> bool {
-        let slot = text.0 as usize * self.patterns + number;
+        let at = text.0 as usize;
+        if self.known[at].chosen == UNKNOWN {
+            self.known[at].chosen = self.chosen.len() as u32;
+            self.chosen.resize(self.chosen.len() + self.patterns, 0);
+        }
+        let slot = self.known[at].chosen as usize + number;
         if self.chosen[slot] == 0 {
             self.chosen[slot] = 1 + u8::from(pattern.is_match(self.get(text)));
         }
@@ -183,18 +246,28 @@ impl Texts {
     }
 
     /// What a chain makes of a text; `chains` are those of the rule set.
-    pub fn transformed(&mut self, text: TextId, chain: Chain, chains: &[(Chain, Transformation)]) -> TextId {
+    pub(crate) fn transformed(&mut self, text: TextId, chain: Chain, chains: &[PlannedChain]) -> TextId {
         if chain == Chain::NONE {
             return text;
         }
-        let slot = text.0 as usize * self.chains + usize::from(chain.0);
+        let planned = &chains[usize::from(chain.0)];
+        if let Some(triggers) = &planned.triggers
+            && !self.byte_set(text).intersects(triggers)
+        {
+            return text;
+        }
+        let at = text.0 as usize;
+        if self.known[at].made == UNKNOWN {
+            self.known[at].made = self.made.len() as u32;
+            self.made.resize(self.made.len() + self.chains, UNKNOWN);
+        }
+        let slot = self.known[at].made as usize + usize::from(chain.0);
         let known = self.made[slot];
         if known != UNKNOWN {
             return TextId(known);
         }
-        let (before, last) = chains[usize::from(chain.0)];
-        let base = self.transformed(text, before, chains);
-        let made = self.once(base, last);
+        let base = self.transformed(text, planned.before, chains);
+        let made = self.once(base, planned.last);
         self.made[slot] = made.0;
         made
     }
@@ -220,13 +293,10 @@ mod tests {
 
     #[test]
     fn equal_texts_are_one_and_what_changes_nothing_makes_none() {
-        let mut texts = Texts::default();
-        let chains = [
-            (Chain::NONE, Transformation::None),
-            (Chain::NONE, Transformation::Lowercase),
-            (Chain(1), Transformation::Trim),
-        ];
-        texts.clear(chains.len(), 0, 0);
+        let lower = PlannedChain::new(Chain::NONE, Transformation::Lowercase, &PlannedChain::default());
+        let trim = PlannedChain::new(Chain(1), Transformation::Trim, &lower);
+        let chains = [PlannedChain::default(), lower, trim];
+        let mut texts = Texts::new(chains.len(), 0, 0);
         assert_eq!(texts.add(b""), TextId::EMPTY);
         let upper = texts.add(b" A ");
         let lower = texts.add(b" a ");
@@ -237,5 +307,30 @@ mod tests {
         assert_eq!(texts.get(trimmed), b"a");
         assert_eq!(texts.transformed(lower, Chain(2), &chains), trimmed);
         assert_eq!(texts.add_number(-7), texts.add(b"-7"));
+        assert_eq!(texts.add_number(7), texts.add(b"7"));
+    }
+
+    #[test]
+    fn a_request_begins_with_the_texts_of_the_rules_and_no_others() {
+        let mut first = Texts::new(1, 0, 1);
+        let of_rules = first.add(b"of rules");
+        let pattern = Regex::new("rules").unwrap();
+        assert!(first.is_chosen(of_rules, &pattern, 0));
+        let mut texts = Texts::default();
+        for round in 0..3 {
+            texts.begin(&first);
+            assert_eq!(texts.add(b"of rules"), of_rules);
+            assert!(texts.is_chosen(of_rules, &pattern, 0));
+            let new: Vec<TextId> = (0..600).map(|number| texts.add(format!("{round} {number}").as_bytes())).collect();
+            for (number, text) in new.iter().enumerate() {
+                assert_eq!(texts.get(*text), format!("{round} {number}").as_bytes());
+                assert_eq!(texts.add(format!("{round} {number}").as_bytes()), *text);
+                assert!(!texts.is_chosen(*text, &pattern, 0));
+            }
+            assert_eq!(texts.known.len(), 602, "the empty one, that of the rules, and those of this request");
+        }
+        texts.add(&vec![b'a'; 2 * KEPT]);
+        texts.begin(&first);
+        assert!(texts.bytes.capacity() < KEPT);
     }
 }

@@ -169,7 +169,7 @@ pub struct Transaction<'r> {
 impl<'r> Transaction<'r> {
     /// A transaction without a request.
     pub fn new(rules: &'r RuleSet, mut work: Workspace) -> Self {
-        work.texts.clear(rules.plan.chains.len(), rules.plan.gates.words(), rules.names.patterns());
+        work.texts.begin(&rules.plan.texts);
         work.lists.resize_with(Variable::ALL.len(), Vec::new);
         work.lists.iter_mut().for_each(Vec::clear);
         work.tx_places.clear();

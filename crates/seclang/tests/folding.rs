@@ -1,13 +1,28 @@
-//! Rules that are the same for every request are done at load: nobody must be able to tell.
+//! Rules that are the same for every request are done at load, and those that a value cannot match are not asked: nobody must
+//! be able to tell.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use seclang::load;
+use seclang::ruleset::RuleSet;
 use seclang::transaction::{Request, Transaction, Workspace};
 use seclang::variable::Variable;
+
+fn request(target: &str) -> Request<'_> {
+    Request {
+        client: "192.0.2.7:40000".parse().unwrap(),
+        server: "198.51.100.1:443".parse().unwrap(),
+        method: b"GET",
+        target: target.as_bytes(),
+        protocol: b"HTTP/1.1",
+        headers: &[],
+        id: b"ray",
+    }
+}
 
 /// Rules that matched, and what is in `TX` then.
 fn outcome(rules: &str, target: &str, folded: bool) -> (Vec<u64>, Vec<Option<Vec<u8>>>) {
@@ -18,15 +33,7 @@ fn outcome(rules: &str, target: &str, folded: bool) -> (Vec<u64>, Vec<Option<Vec
     if !folded {
         transaction = transaction.without_gates();
     }
-    transaction.request_head(&Request {
-        client: "192.0.2.7:40000".parse().unwrap(),
-        server: "198.51.100.1:443".parse().unwrap(),
-        method: b"GET",
-        target: target.as_bytes(),
-        protocol: b"HTTP/1.1",
-        headers: &[],
-        id: b"ray",
-    });
+    transaction.request_head(&request(target));
     transaction.request_body(b"", false);
     transaction.log();
     let ids = transaction.matches().iter().map(|one| rules.rules[one.rule].id).collect();
@@ -53,15 +60,17 @@ fn rule() -> impl Strategy<Value = String> {
         name().prop_map(|name| format!(",setvar:!tx.{name}")),
         name().prop_map(|name| format!(",setvar:tx.%{{ARGS_NAMES}}{name}=2,setvar:tx.{name}=%{{MATCHED_VAR}}")),
         (1..9_u32).prop_map(|id| format!(",ctl:ruleRemoveById={id}")),
+        Just(",ctl:ruleRemoveByTag=T".to_owned()),
         (1..4_u32).prop_map(|count| format!(",skip:{count}")),
         Just(",skipAfter:MARK".to_owned()),
         Just(",allow:phase".to_owned()),
         Just(",capture".to_owned()),
         Just(",deny".to_owned()),
     ];
-    (condition, action, 1..4_u8).prop_map(|(condition, action, phase)| {
+    let tag = prop_oneof![Just(""), Just(",tag:T")];
+    (condition, action, tag, 1..4_u8).prop_map(|(condition, action, tag, phase)| {
         let disruption = if action.contains("allow") || action.contains("deny") { "" } else { ",pass" };
-        format!("{condition}id:ID,phase:{}{disruption}{action}\"", if phase == 3 { 5 } else { phase })
+        format!("{condition}id:ID,phase:{}{disruption}{tag}{action}\"", if phase == 3 { 5 } else { phase })
     })
 }
 
@@ -81,6 +90,21 @@ proptest! {
 }
 
 #[test]
+fn what_is_taken_out_with_the_gate_before_it_is_not_asked_either() {
+    let text = "SecAction \"id:1,phase:1,pass,nolog,setvar:tx.level=1\"\n\
+         SecRule ARGS:x \"@rx ^(1)\" \"id:2,phase:1,pass,nolog,ctl:ruleRemoveByTag=T\"\n\
+         SecRule TX:level \"@lt 2\" \"id:3,phase:2,pass,nolog,tag:T,skipAfter:END\"\n\
+         SecRule ARGS \"@rx .\" \"id:4,phase:2,pass,tag:T\"\n\
+         SecRule ARGS \"@rx .\" \"id:5,phase:2,pass\"\n\
+         SecMarker END\n\
+         SecRule ARGS \"@rx .\" \"id:6,phase:2,pass\"";
+    for (target, ids) in [("/?x=7", &[1, 3, 6][..]), ("/?x=1", &[1, 2, 5, 6])] {
+        assert_eq!(outcome(text, target, true).0, ids);
+        assert_eq!(outcome(text, target, false).0, ids);
+    }
+}
+
+#[test]
 fn a_gate_that_setup_closes_costs_no_question() {
     let text = "SecAction \"id:1,phase:1,pass,nolog,setvar:tx.level=1\"\n\
          SecRule &TX:limit \"@eq 0\" \"id:2,phase:1,pass,nolog,setvar:tx.limit=5\"\n\
@@ -90,4 +114,66 @@ fn a_gate_that_setup_closes_costs_no_question() {
          SecRule ARGS \"@ge %{tx.limit}\" \"id:5,phase:2,pass\"";
     assert_eq!(outcome(text, "/?x=7", true).0, [1, 2, 3, 5]);
     assert_eq!(outcome(text, "/?x=7", false).0, [1, 2, 3, 5]);
+}
+
+/// Patterns that ask for little, each after several transformations.
+fn patterns() -> RuleSet {
+    let operators = [
+        r"@rx (?i)(?:^|[;|])\s*[\x22']*c[\x22']*a[\x22']*t\b",
+        r"@rx (?i)n[\x22'(]*o[\x22'(]*h[\x22'(]*u[\x22'(]*p",
+        r"@rx union.*select",
+        r"@rx ^\W*x",
+        r"@rx [^a-z]at$|=\w+\)",
+        r"@rx (?m)^/etc",
+        "@pm select cat /etc",
+        "@detectSQLi",
+        "@contains p s",
+    ];
+    let chains = [
+        "t:none",
+        "t:lowercase",
+        "t:urlDecodeUni,t:removeWhitespace",
+        "t:cmdLine",
+        "t:base64Decode",
+        "t:lowercase,multiMatch,t:replaceComments",
+    ];
+    let rule = |number: usize| {
+        let (operator, chain) = (operators[number % operators.len()], chains[number / operators.len()]);
+        format!(
+            "SecRule ARGS|ARGS_NAMES|REQUEST_URI \"{operator}\" \"id:{},phase:2,pass,capture,{chain}\"\n",
+            number + 1
+        )
+    };
+    let text: String = (0..operators.len() * chains.len()).map(rule).collect();
+    load::text(format!("SecRuleEngine On\n{text}").as_bytes(), "test.conf", Path::new("."))
+        .unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn gates_make_no_difference(
+        parts in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "cat", "c'a't", "CAT", "nohup", "n%22ohup", "union", "select", "x", "a", "at", "+", "+", "%27", ";", "/etc",
+                "%0a", "(", ")", ".", ",", "-", "%2b", "&y=", "1", "or", "/*", "*/", "Y2F0", "%80", "p+s",
+            ]),
+            0..10,
+        ),
+        times in prop_oneof![Just(1), Just(1), Just(40)],
+    ) {
+        static RULES: LazyLock<RuleSet> = LazyLock::new(patterns);
+        let target = format!("/?x={}", parts.concat().repeat(times));
+        let matches = |gated: bool| {
+            let mut transaction = Transaction::new(&RULES, Workspace::default());
+            if !gated {
+                transaction = transaction.without_gates();
+            }
+            transaction.request_head(&request(&target));
+            transaction.request_body(b"", false);
+            transaction.matches().iter().map(|one| RULES.rules[one.rule].id).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(matches(true), matches(false), "{}", target);
+    }
 }

@@ -4,11 +4,14 @@
 //! A gate is always to one side: what it keeps out cannot match, what it lets in may. For a rule that negates its operator
 //! the answer to a value that is kept out is thus yes.
 
+mod alphabet;
 mod literals;
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use crate::bytes::ByteSet;
+pub use alphabet::ALPHABETS;
+use literals::Among;
 
 /// The conditions of an operator. All of them must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,6 +23,38 @@ pub struct Gate {
     /// Of these a value must have one, in any case of ASCII letters; they are in small letters and have at least two bytes.
     /// Where there are none, this says nothing.
     pub literals: Vec<Box<[u8]>>,
+    /// What more must hold for a value that has only bytes of one of the [`ALPHABETS`].
+    pub within: [Within; ALPHABETS.len()],
+}
+
+/// Where in a value of an alphabet a match may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Within {
+    /// It may begin with the value, for reasons of that.
+    pub starts: bool,
+    /// Or without asking where the value begins.
+    pub elsewhere: Elsewhere,
+}
+
+/// Whether a value of an alphabet may be matched anywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// That is not known.
+    Anywhere,
+    /// Only if it has one of these, as in [`Gate::literals`].
+    Words(Vec<Box<[u8]>>),
+    /// No.
+    Nowhere,
+}
+
+impl Within {
+    const NOWHERE: Self = Self { starts: false, elsewhere: Elsewhere::Nowhere };
+}
+
+impl Default for Within {
+    fn default() -> Self {
+        Self { starts: false, elsewhere: Elsewhere::Anywhere }
+    }
 }
 
 /// How many sets of bytes a gate has at most: each costs a little for each value, and the best say nearly all.
@@ -33,12 +68,12 @@ impl Gate {
 
     /// Lets none in.
     pub fn closed() -> Self {
-        Self { least: usize::MAX, ..Self::default() }
+        Self { least: usize::MAX, within: std::array::from_fn(|_| Within::NOWHERE), ..Self::default() }
     }
 
     /// Lets in what has a byte of `bytes`.
     pub(super) fn of_bytes(bytes: ByteSet) -> Self {
-        Self { least: 1, bytes: vec![bytes], literals: Vec::new() }
+        Self { least: 1, bytes: vec![bytes], ..Self::default() }
     }
 
     /// Lets in what has one of `words`, in any case of letters.
@@ -52,7 +87,8 @@ impl Gate {
         if least == 0 {
             return Self::open();
         }
-        Self { least, bytes: selected(vec![bytes]), literals: literals::of_words(words) }
+        let within = std::array::from_fn(|at| alphabet::within_words(words.clone(), &ALPHABETS[at]));
+        Self { least, bytes: selected(vec![bytes]), literals: literals::of_words(words), within }
     }
 
     /// Lets in what a pattern may match.
@@ -60,7 +96,9 @@ impl Gate {
         Self {
             least: pattern.properties().minimum_len().unwrap_or(0),
             bytes: selected(needed(pattern)),
-            literals: literals::of_pattern(pattern),
+            literals: literals::of_pattern(pattern, Among { alphabet: &ByteSet::FULL, start: true })
+                .unwrap_or_default(),
+            within: std::array::from_fn(|at| alphabet::within(pattern, &ALPHABETS[at])),
         }
     }
 
@@ -68,9 +106,15 @@ impl Gate {
     pub fn admits(&self, value: &[u8]) -> bool {
         let present = ByteSet::present(value);
         let has = |literal: &[u8]| value.windows(literal.len()).any(|part| part.eq_ignore_ascii_case(literal));
+        let is_left = |within: &Within| match &within.elsewhere {
+            Elsewhere::Anywhere => true,
+            Elsewhere::Words(words) => within.starts || words.iter().any(|word| has(word)),
+            Elsewhere::Nowhere => within.starts,
+        };
         value.len() >= self.least
             && self.bytes.iter().all(|set| set.intersects(&present))
             && (self.literals.is_empty() || self.literals.iter().any(|literal| has(literal)))
+            && ALPHABETS.iter().zip(&self.within).all(|(alphabet, of)| !present.is_within(alphabet) || is_left(of))
     }
 }
 
@@ -129,7 +173,7 @@ fn heaviness(set: &ByteSet) -> u32 {
 }
 
 /// How many of a thousand bytes of arguments, cookies and headers are about this one.
-pub(super) fn weight(byte: u8) -> u32 {
+pub(crate) fn weight(byte: u8) -> u32 {
     match byte {
         b'e' | b'a' | b't' | b'i' | b'o' | b'n' | b'r' | b's' => 55,
         b' ' | b'l' | b'c' | b'd' | b'm' | b'p' | b'u' => 30,
@@ -195,6 +239,30 @@ mod tests {
     }
 
     #[test]
+    fn among_words_a_pattern_needs_longer_words_or_the_start_of_the_value() {
+        let within = |pattern: &str| operator("rx", pattern).gate().within[0].clone();
+        let words = |words: &[&str]| Elsewhere::Words(words.iter().map(|word| word.as_bytes().into()).collect());
+        let quoted = "(?i)(?:^|=)[\"']*c[\"']*a[\"']*t\\b|n[\"']*o[\"']*h[\"']*u[\"']*p";
+        assert_eq!(literals(quoted), Vec::<String>::new());
+        assert_eq!(within(quoted), Within { starts: true, elsewhere: words(&["nohup"]) });
+        assert_eq!(within("(?:^|\n)[a-z]"), Within { starts: true, elsewhere: Elsewhere::Nowhere });
+        assert_eq!(within("<[^>]*on[a-z]+="), Within::NOWHERE);
+        assert_eq!(within("a(?:<b>)?.c"), Within::default());
+        assert_eq!(operator("pm", "<script select /etc").gate().within[0].elsewhere, words(&["select"]));
+        assert_eq!(operator("pm", "<script /etc").gate().within[0], Within::NOWHERE);
+    }
+
+    /// Whether a match that begins with a value for reasons of that is seen to.
+    fn begins_where_it_may(operator: &Operator, value: &[u8], scratch: &mut Scratch) -> bool {
+        let present = ByteSet::present(value);
+        ALPHABETS.iter().zip(&operator.gate().within).all(|(alphabet, within)| {
+            let elsewhere = std::array::from_fn(|_| Within { starts: false, ..within.clone() });
+            let gate = Gate { within: elsewhere, ..Gate::default() };
+            !present.is_within(alphabet) || gate.admits(value) || operator.begins(value, scratch)
+        })
+    }
+
+    #[test]
     fn other_operators_need_what_they_look_for() {
         let words = operator("pm", "document.cookie <script").gate().clone();
         assert_eq!(words.least, 7);
@@ -238,14 +306,15 @@ mod tests {
         #[test]
         fn what_matches_is_admitted(
             pattern in pattern(),
-            values in proptest::collection::vec("[abcxABX<'= \n]{0,10}", 8),
+            values in proptest::collection::vec("[abcxABX<'= \n]{0,10}|[abcxABX ]{0,8}|[abx=]{0,6}", 16),
         ) {
             let operator = operator("rx", &pattern);
             let mut scratch = Scratch::default();
             for value in values {
                 let value = value.as_bytes();
                 prop_assert!(
-                    operator.gate().admits(value) || !operator.matches(value, b"", &mut scratch, None),
+                    operator.gate().admits(value) && begins_where_it_may(&operator, value, &mut scratch)
+                        || !operator.matches(value, b"", &mut scratch, None),
                     "{pattern} matches {} and {:?} keeps it out", value.escape_ascii(), operator.gate()
                 );
             }

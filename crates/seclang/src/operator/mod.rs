@@ -17,7 +17,8 @@ mod text;
 mod verify;
 
 pub use capture::Captures;
-pub use gate::Gate;
+pub(crate) use gate::weight;
+pub use gate::{ALPHABETS, Elsewhere, Gate, Within};
 pub use pattern::Scratch;
 
 use crate::bytes::ByteSet;
@@ -198,6 +199,17 @@ impl Operator {
     /// What a value must have for the answer to be yes.
     pub fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// Whether the answer may be yes for what `value` begins with; of a pattern this is cheaper to say than the answer.
+    pub(crate) fn begins(&self, value: &[u8], scratch: &mut Scratch) -> bool {
+        match &self.question {
+            Question::Pattern(pattern)
+            | Question::AllOfPattern(pattern)
+            | Question::RestPath(pattern)
+            | Question::Verified(_, pattern) => pattern.begins(value, scratch),
+            _ => true,
+        }
     }
 
     /// The names that `@restpath` gives to parts of the path, each with its number among the captures.

@@ -21,7 +21,7 @@ use hashbrown::HashMap;
 use regex_automata::meta::{Cache, Config, Regex};
 use regex_automata::util::captures::Captures as Groups;
 use regex_automata::util::syntax;
-use regex_automata::{Input, PatternID};
+use regex_automata::{Anchored, Input, PatternID};
 
 use super::{Captures, Gate, OperatorError};
 use assertions::Program;
@@ -105,6 +105,13 @@ impl Pattern {
                 first.is_some_and(|first| program.search(value, first.start(), None))
             }
         }
+    }
+
+    /// Whether a match may begin with the value.
+    pub(super) fn begins(&self, value: &[u8], scratch: &mut Scratch) -> bool {
+        let (Machine::Automata(regex) | Machine::Asserting(regex, _)) = &self.machine;
+        let input = Input::new(value).anchored(Anchored::Yes).earliest(true);
+        regex.search_half_with(&mut scratch.of(self.number, regex).cache, &input).is_some()
     }
 
     /// The first match that begins at or behind `from`.

@@ -4,14 +4,15 @@
 //! are exact and follow one another make longer words. Of all that could be required, the rarest words are taken. All is in
 //! small letters, so that one automaton can look for the words of all patterns whatever their case.
 
-use regex_syntax::hir::{Hir, HirKind, Repetition};
+use regex_syntax::hir::{Hir, HirKind, Look, Repetition};
 
 use super::{members, weight};
+use crate::bytes::ByteSet;
 
 /// How many words a part may have and be exact.
 const EXACT: usize = 64;
-/// How many words a pattern may require.
-const REQUIRED: usize = 512;
+/// How many words a pattern may require, with those that have another of them inside.
+const REQUIRED: usize = 1_024;
 /// How long words are at most; the start of a longer one is as good.
 const LONGEST: usize = 24;
 
@@ -41,8 +42,18 @@ impl Part {
     }
 }
 
-pub(super) fn of_pattern(pattern: &Hir) -> Vec<Box<[u8]>> {
-    boxed(part(pattern).into_required().unwrap_or_default())
+/// Among which values the words are looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Among<'a> {
+    /// The bytes that they have; what has others matches none of them.
+    pub(super) alphabet: &'a ByteSet,
+    /// Whether a match may ask for the start of the value.
+    pub(super) start: bool,
+}
+
+/// The words of a pattern, none where that requires none; nothing if it matches no such value.
+pub(super) fn of_pattern(pattern: &Hir, among: Among<'_>) -> Option<Vec<Box<[u8]>>> {
+    Some(boxed(without_longer(part(pattern, among)?.into_required().unwrap_or_default())))
 }
 
 pub(super) fn of_words<'a>(words: impl Iterator<Item = &'a [u8]>) -> Vec<Box<[u8]>> {
@@ -54,30 +65,50 @@ fn boxed(words: Words) -> Vec<Box<[u8]>> {
     words.into_iter().map(Vec::into_boxed_slice).collect()
 }
 
-fn part(pattern: &Hir) -> Part {
-    match pattern.kind() {
+/// What can be said of a part; nothing if it matches no value of those.
+fn part(pattern: &Hir, among: Among<'_>) -> Option<Part> {
+    Some(match pattern.kind() {
+        HirKind::Look(look) if is_start(*look) && !among.start => return None,
         HirKind::Empty | HirKind::Look(_) => Part::exact(vec![Vec::new()]),
-        HirKind::Literal(literal) => Part::exact(vec![literal.0.to_ascii_lowercase()]),
+        HirKind::Literal(literal) => {
+            if !literal.0.iter().all(|byte| among.alphabet.contains(*byte)) {
+                return None;
+            }
+            Part::exact(vec![literal.0.to_ascii_lowercase()])
+        }
         HirKind::Class(class) => {
-            let mut bytes: Vec<u8> = members(class).iter().map(|byte| byte.to_ascii_lowercase()).collect();
+            let members = members(class).iter().filter(|byte| among.alphabet.contains(*byte));
+            let mut bytes: Vec<u8> = members.map(|byte| byte.to_ascii_lowercase()).collect();
             bytes.sort_unstable();
             bytes.dedup();
-            if bytes.len() <= 10 {
-                Part::exact(bytes.into_iter().map(|byte| vec![byte]).collect())
-            } else {
-                Part::UNKNOWN
+            match bytes.len() {
+                0 => return None,
+                1..=10 => Part::exact(bytes.into_iter().map(|byte| vec![byte]).collect()),
+                _ => Part::UNKNOWN,
             }
         }
-        HirKind::Repetition(repetition) => repeated(repetition),
-        HirKind::Capture(capture) => part(&capture.sub),
-        HirKind::Concat(parts) => in_a_row(parts),
-        HirKind::Alternation(branches) => either(branches),
-    }
+        HirKind::Repetition(repetition) => return repeated(repetition, among),
+        HirKind::Capture(capture) => return part(&capture.sub, among),
+        HirKind::Concat(parts) => in_a_row(parts.iter().map(|one| part(one, among)).collect::<Option<_>>()?),
+        HirKind::Alternation(branches) => {
+            let parts: Vec<Part> = branches.iter().filter_map(|branch| part(branch, among)).collect();
+            if parts.is_empty() {
+                return None;
+            }
+            either(parts)
+        }
+    })
 }
 
-fn repeated(repetition: &Repetition) -> Part {
-    let sub = part(&repetition.sub);
-    match (repetition.min, repetition.max, sub.exact) {
+pub(super) fn is_start(look: Look) -> bool {
+    matches!(look, Look::Start | Look::StartLF | Look::StartCRLF)
+}
+
+fn repeated(repetition: &Repetition, among: Among<'_>) -> Option<Part> {
+    let Some(sub) = part(&repetition.sub, among) else {
+        return (repetition.min == 0).then(|| Part::exact(vec![Vec::new()]));
+    };
+    Some(match (repetition.min, repetition.max, sub.exact) {
         (0, Some(1), Some(mut words)) if words.len() < EXACT => {
             words.push(Vec::new());
             Part::exact(words)
@@ -89,20 +120,20 @@ fn repeated(repetition: &Repetition) -> Part {
             for _ in 0..least {
                 match joined(&all, &words) {
                     Some(longer) => all = longer,
-                    None => return Part::required(rarer(usable(words), usable(all))),
+                    None => return Some(Part::required(rarer(usable(words), usable(all)))),
                 }
             }
             if most == Some(least) { Part::exact(all) } else { Part::required(usable(all)) }
         }
         (.., None) => Part::required(sub.required),
-    }
+    })
 }
 
-fn in_a_row(parts: &[Hir]) -> Part {
+fn in_a_row(parts: Vec<Part>) -> Part {
     let mut required = None;
     let mut run: Words = vec![Vec::new()];
     let mut whole = true;
-    for part in parts.iter().map(part) {
+    for part in parts {
         if let Some(words) = part.exact {
             if let Some(longer) = joined(&run, &words) {
                 run = longer;
@@ -118,8 +149,7 @@ fn in_a_row(parts: &[Hir]) -> Part {
     if whole { Part::exact(run) } else { Part::required(rarer(required, usable(run))) }
 }
 
-fn either(branches: &[Hir]) -> Part {
-    let parts: Vec<Part> = branches.iter().map(part).collect();
+fn either(parts: Vec<Part>) -> Part {
     let count: usize = parts.iter().filter_map(|part| part.exact.as_ref()).map(Vec::len).sum();
     if count <= EXACT && parts.iter().all(|part| part.exact.is_some()) {
         return Part::exact(parts.into_iter().filter_map(|part| part.exact).flatten().collect());
@@ -139,11 +169,8 @@ fn joined(first: &Words, second: &Words) -> Option<Words> {
 
 /// The words, if they can be required: none shorter than two bytes, and not too many.
 fn usable(words: Words) -> Option<Words> {
-    if words.is_empty() || words.iter().any(|word| word.len() < 2) {
-        return None;
-    }
-    let words = without_longer(words);
-    (words.len() <= REQUIRED).then_some(words)
+    let are_usable = !words.is_empty() && words.len() <= REQUIRED && words.iter().all(|word| word.len() >= 2);
+    are_usable.then_some(words)
 }
 
 /// Without those that have another of them inside, and none longer than is of use.
