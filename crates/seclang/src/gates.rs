@@ -7,8 +7,8 @@
 //!
 //! What is left is asked of the text as the operator would see it. If that has only bytes of an alphabet, as words, numbers and
 //! addresses have, few patterns can match at all, and those need long words or the very start of the text (see
-//! [`ALPHABETS`]). The words that all questions need are looked for in one pass, in texts of any bytes only if those are long
-//! and more than a few questions are left.
+//! [`ALPHABETS`]). The words that all questions need are looked for in one pass where that costs less than what is left: in
+//! long texts, and where more than a few questions have been asked.
 
 use crate::bytes::ByteSet;
 use crate::finder::Finder;
@@ -90,11 +90,14 @@ impl Judge {
 
     /// Whether it pays to look for the words in a text of so many bytes of which so many questions have been asked.
     pub(crate) fn is_worth(self, length: usize, asked: u8) -> bool {
-        length >= LONG && (self != Self::ANY || asked > FEW)
+        match self {
+            Self::ANY => length >= LONG && asked > FEW,
+            _ => length >= LONG || asked > FEW,
+        }
     }
 }
 
-/// Texts shorter than this are given to an operator without looking for its words: that costs as much.
+/// Texts shorter than this are given to operators without looking for their words: that costs as much.
 const LONG: usize = 256;
 /// So many operators cost less than looking for the words of all.
 const FEW: u8 = 3;

@@ -118,6 +118,8 @@ pub(crate) struct Look {
     pub(crate) named: Variable,
     /// Which of them.
     pub(crate) chosen: Chosen,
+    /// Whether the list stays as it is while a phase runs, so that what it holds is asked about once.
+    pub(crate) is_settled: bool,
 }
 
 /// A list of values, or of their names.
@@ -224,9 +226,7 @@ impl Plan {
         for step in &self.folded[phase] {
             let link = self.links[step.link as usize];
             for look in &self.looks[link.first_look as usize..link.end_of_looks as usize] {
-                let settled = matches!(look.chosen, Chosen::All | Chosen::Name(_) | Chosen::Pattern)
-                    && !look.list.of.changes_within_a_phase();
-                let to = if settled {
+                let to = if look.is_settled {
                     let at = wants.iter().position(|(list, _)| *list == look.list).unwrap_or_else(|| {
                         wants.push((look.list, vec![0; words]));
                         wants.len() - 1
@@ -276,7 +276,9 @@ impl Plan {
                 Kind::Names(base) => List { of: base, names_only: true },
                 _ => List { of, names_only: false },
             };
-            self.looks.push(Look { target: at, list, named, chosen });
+            let is_settled =
+                matches!(chosen, Chosen::All | Chosen::Name(_) | Chosen::Pattern) && !list.of.changes_within_a_phase();
+            self.looks.push(Look { target: at, list, named, chosen, is_settled });
         }
     }
 

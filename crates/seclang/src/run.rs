@@ -188,7 +188,7 @@ impl<'r> Transaction<'r> {
         if look.list.of.is_of_matches() {
             self.catch_up_with_matches();
         }
-        let gated = self.gates && asking.planned.question != QuestionId::ALWAYS;
+        let gated = self.gates && look.is_settled && asking.planned.question != QuestionId::ALWAYS;
         if gated && !gates::is_open(self.open_list(look.list), asking.planned.question) {
             return false;
         }
