@@ -14,7 +14,7 @@ use crate::names::{Name, Names};
 use crate::operator::Scratch;
 use crate::overrides::PINNABLE;
 use crate::plan::{Outcome, Plan, Step};
-use crate::rule::{Change, Control, Disruption, Effect, Link, Phase, Rule, Selector, Which};
+use crate::rule::{Allow, Change, Control, Disruption, Effect, Link, Phase, Rule, Selector, Which};
 use crate::text::{Part, Text};
 use crate::texts::TextId;
 use crate::transaction::number;
@@ -35,14 +35,22 @@ pub(crate) struct Assignment {
 pub(crate) fn fold(plan: &mut Plan, rules: &[Rule], names: &Names) {
     let pinnable: Vec<_> = PINNABLE.iter().map(|name| names.find(name.as_bytes(), &mut Vec::new())).collect();
     let known = pinnable.iter().map(|name| (*name, Value::Unknown)).collect();
-    let removals = Vec::new();
-    let mut folding = Folding { rules, names, pinnable, known, removals, scratch: Scratch::default() };
+    let mut folding = Folding {
+        rules,
+        names,
+        pinnable,
+        known,
+        removals: Vec::new(),
+        removed_targets: Vec::new(),
+        body_is_certain: true,
+        scratch: Scratch::default(),
+    };
     plan.folded = plan.phases.clone();
     if rules.iter().any(looks_back) {
         return;
     }
     for phase in Phase::ALL.into_iter().filter(|phase| *phase != Phase::Logging) {
-        plan.folded[phase.index()] = folding.phase(&plan.phases[phase.index()], &mut plan.assignments);
+        plan.folded[phase.index()] = folding.phase(phase, &plan.phases[phase.index()], &mut plan.assignments);
     }
 }
 
@@ -86,6 +94,10 @@ struct Folding<'r> {
     known: HashMap<Name, Value>,
     /// What a rule before may have taken out.
     removals: Vec<Removal>,
+    /// Of what a rule before may have taken `TX` or a part of it out.
+    removed_targets: Vec<Which>,
+    /// Whether no rule of phase 1 may have said that phase 2 is left out.
+    body_is_certain: bool,
     scratch: Scratch,
 }
 
@@ -109,10 +121,11 @@ enum Fate {
 }
 
 impl Folding<'_> {
-    fn phase(&mut self, steps: &[Step], assignments: &mut Vec<Assignment>) -> Vec<Step> {
+    fn phase(&mut self, phase: Phase, steps: &[Step], assignments: &mut Vec<Assignment>) -> Vec<Step> {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; steps.len()];
         // Up to here a rule may have been jumped over.
-        let mut uncertain_until = 0;
+        let is_certain = phase != Phase::RequestBody || self.body_is_certain;
+        let mut uncertain_until = if is_certain { 0 } else { steps.len() };
         let mut landings: Vec<usize> = Vec::new();
         let mut is_gone = vec![false; steps.len()];
         let mut at = 0;
@@ -132,8 +145,9 @@ impl Folding<'_> {
                         uncertain_until = uncertain_until.max(next);
                         landings.push(next);
                     }
-                    if matches!(rule.disruption, Disruption::Allow(_)) {
+                    if let Disruption::Allow(allow) = rule.disruption {
                         uncertain_until = steps.len();
+                        self.body_is_certain &= allow != Allow::Request;
                     }
                 }
                 Fate::Always(set) => {
@@ -178,6 +192,9 @@ impl Folding<'_> {
     }
 
     fn fate(&mut self, rule: &Rule) -> Fate {
+        if self.removed_targets.iter().any(|which| which.means(rule)) {
+            return Fate::Depends;
+        }
         let mut hits = 0;
         for (at, link) in rule.links.iter().enumerate() {
             let says_what_matched = [&link.message, &link.logdata].into_iter().flatten().any(Text::names_matches);
@@ -286,7 +303,7 @@ impl Folding<'_> {
         Some(said)
     }
 
-    /// What a rule may write is known no more, and what it may take out is not certain to run.
+    /// What a rule may write is known no more, and what it may take out is not certain to run or to match as before.
     fn forget(&mut self, rule: &Rule) {
         for link in &rule.links {
             if link.capture {
@@ -314,6 +331,7 @@ impl Folding<'_> {
                     }
                     Effect::Control(Control::RemoveTarget(which, Variable::Tx, _)) => {
                         self.removals.push(Removal { which: which.clone(), is_whole: false });
+                        self.removed_targets.push(which.clone());
                     }
                     _ => {}
                 }

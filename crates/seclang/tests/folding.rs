@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use seclang::load;
 use seclang::ruleset::RuleSet;
-use seclang::transaction::{Request, Transaction, Workspace};
+use seclang::transaction::{Request, Response, Transaction, Workspace};
 use seclang::variable::Variable;
 
 fn request(target: &str) -> Request<'_> {
@@ -35,6 +35,8 @@ fn outcome(rules: &str, target: &str, folded: bool) -> (Vec<u64>, Vec<Option<Vec
     }
     transaction.request_head(&request(target));
     transaction.request_body(b"", false);
+    transaction.response_head(&Response { status: 200, protocol: b"HTTP/1.1", headers: &[] });
+    transaction.response_body(b"", false);
     transaction.log();
     let ids = transaction.matches().iter().map(|one| rules.rules[one.rule].id).collect();
     let values = ["a", "b", "c"].map(|name| transaction.value(Variable::Tx, name.as_bytes()).map(<[u8]>::to_vec));
@@ -61,16 +63,22 @@ fn rule() -> impl Strategy<Value = String> {
         name().prop_map(|name| format!(",setvar:tx.%{{ARGS_NAMES}}{name}=2,setvar:tx.{name}=%{{MATCHED_VAR}}")),
         (1..9_u32).prop_map(|id| format!(",ctl:ruleRemoveById={id}")),
         Just(",ctl:ruleRemoveByTag=T".to_owned()),
+        (1..9_u32, name()).prop_map(|(id, name)| format!(",ctl:ruleRemoveTargetById={id};TX:{name}")),
+        (1..9_u32).prop_map(|id| format!(",ctl:ruleRemoveTargetById={id};TX")),
+        Just(",ctl:ruleEngine=DetectionOnly".to_owned()),
+        Just(",ctl:ruleEngine=Off".to_owned()),
         (1..4_u32).prop_map(|count| format!(",skip:{count}")),
         Just(",skipAfter:MARK".to_owned()),
         Just(",allow:phase".to_owned()),
+        Just(",allow:request".to_owned()),
+        Just(",allow".to_owned()),
         Just(",capture".to_owned()),
         Just(",deny".to_owned()),
     ];
     let tag = prop_oneof![Just(""), Just(",tag:T")];
-    (condition, action, tag, 1..4_u8).prop_map(|(condition, action, tag, phase)| {
+    (condition, action, tag, 1..6_u8).prop_map(|(condition, action, tag, phase)| {
         let disruption = if action.contains("allow") || action.contains("deny") { "" } else { ",pass" };
-        format!("{condition}id:ID,phase:{}{disruption}{tag}{action}\"", if phase == 3 { 5 } else { phase })
+        format!("{condition}id:ID,phase:{phase}{disruption}{tag}{action}\"")
     })
 }
 
@@ -101,6 +109,27 @@ fn what_is_taken_out_with_the_gate_before_it_is_not_asked_either() {
     for (target, ids) in [("/?x=7", &[1, 3, 6][..]), ("/?x=1", &[1, 2, 5, 6])] {
         assert_eq!(outcome(text, target, true).0, ids);
         assert_eq!(outcome(text, target, false).0, ids);
+    }
+}
+
+#[test]
+fn a_phase_that_is_allowed_to_be_left_out_may_not_have_written() {
+    let text = "SecRule ARGS:x \"@streq 1\" \"id:1,phase:1,allow:request\"\n\
+         SecAction \"id:2,phase:2,pass,setvar:tx.a=1\"\n\
+         SecRule TX:a \"@eq 1\" \"id:3,phase:3,pass\"";
+    assert_eq!(outcome(text, "/?x=1", true).0, [1]);
+    assert_eq!(outcome(text, "/", true).0, [2, 3]);
+}
+
+#[test]
+fn a_target_that_is_taken_out_is_not_known() {
+    let text = "SecAction \"id:1,phase:1,pass,setvar:tx.a=1\"\n\
+         SecRule ARGS:x \"@streq 1\" \"id:2,phase:1,pass,ctl:ruleRemoveTargetById=3-4;TX:a\"\n\
+         SecRule TX:a \"@eq 1\" \"id:3,phase:1,pass\"\n\
+         SecRule &TX:a \"@eq 0\" \"id:4,phase:1,pass\"";
+    for folded in [false, true] {
+        assert_eq!(outcome(text, "/?x=1", folded).0, [1, 2, 4]);
+        assert_eq!(outcome(text, "/", folded).0, [1, 3]);
     }
 }
 
