@@ -60,29 +60,7 @@ fn looks_back(rule: &Rule) -> bool {
     let looks = first.targets.iter().any(|target| target.variable.is_of_matches());
     let argument = first.question.as_ref().and_then(|question| question.argument.as_ref());
     let is_told = |text: &Text| text.names_matches();
-    looks || argument.is_some_and(is_told) || (first.question.is_none() && says(rule).any(is_told))
-}
-
-/// The texts of what a rule does.
-fn says(rule: &Rule) -> impl Iterator<Item = &Text> {
-    let of_links = rule.links.iter().flat_map(|link| {
-        let of_effects = link.effects.iter().flat_map(|effect| match effect {
-            Effect::Set { name, change: Change::To(text) | Change::Add(text) | Change::Subtract(text), .. } => {
-                vec![name, text]
-            }
-            Effect::Set { name, change: Change::Remove, .. } => vec![name],
-            Effect::Expire { name, seconds, .. } => vec![name, seconds],
-            Effect::Open { key, .. } => vec![key],
-            Effect::SetEnv { value, .. } => vec![value],
-            Effect::Control(_) => Vec::new(),
-        });
-        of_effects.chain(&link.message).chain(&link.logdata)
-    });
-    let of_disruption = match &rule.disruption {
-        Disruption::Redirect(text) => Some(text),
-        _ => None,
-    };
-    of_links.chain(of_disruption)
+    looks || argument.is_some_and(is_told) || (first.question.is_none() && rule.texts().any(is_told))
 }
 
 struct Folding<'r> {

@@ -31,5 +31,6 @@ pub mod text;
 pub mod texts;
 pub mod transaction;
 pub mod transform;
+mod tx;
 pub mod variable;
 pub mod words;

@@ -86,6 +86,28 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// The texts of what it does, arguments of operators aside.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &Text> {
+        let of_links = self.links.iter().flat_map(|link| {
+            let of_effects = link.effects.iter().flat_map(|effect| match effect {
+                Effect::Set { name, change: Change::To(text) | Change::Add(text) | Change::Subtract(text), .. } => {
+                    vec![name, text]
+                }
+                Effect::Set { name, change: Change::Remove, .. } => vec![name],
+                Effect::Expire { name, seconds, .. } => vec![name, seconds],
+                Effect::Open { key, .. } => vec![key],
+                Effect::SetEnv { value, .. } => vec![value],
+                Effect::Control(_) => Vec::new(),
+            });
+            of_effects.chain(&link.message).chain(&link.logdata)
+        });
+        let of_disruption = match &self.disruption {
+            Disruption::Redirect(text) => Some(text),
+            _ => None,
+        };
+        of_links.chain(of_disruption)
+    }
+
     /// The message as it is written, of the first link that has one.
     pub fn message(&self) -> Option<&Text> {
         self.links.iter().find_map(|link| link.message.as_ref())

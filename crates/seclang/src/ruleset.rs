@@ -9,6 +9,7 @@ use crate::names::Names;
 use crate::place::Place;
 use crate::plan::Plan;
 use crate::rule::{AuditEngine, Engine, Rule};
+use crate::text::Text;
 use crate::variable::Variable;
 
 /// What directives other than rules say.
@@ -131,12 +132,10 @@ impl RuleSet {
         notes: Vec<Note>,
     ) -> Self {
         let plan = Plan::new(&rules, marks, &names);
-        let reads = rules
-            .iter()
-            .flat_map(|rule| &rule.links)
-            .flat_map(|link| &link.targets)
-            .map(|target| target.variable)
-            .collect();
+        let links = || rules.iter().flat_map(|rule| &rule.links);
+        let arguments = links().filter_map(|link| link.question.as_ref()?.argument.as_ref());
+        let named = rules.iter().flat_map(Rule::texts).chain(arguments).flat_map(Text::variables);
+        let reads = links().flat_map(|link| &link.targets).map(|target| target.variable).chain(named).collect();
         Self { settings, rules, notes, names, plan, reads }
     }
 }

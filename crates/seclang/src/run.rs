@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use crate::body::xml::Query;
 use crate::collections::{Place, Write, is_kept_by_the_engine};
 use crate::gates::{self, QuestionId};
 use crate::names::Name;
@@ -18,6 +19,9 @@ use crate::text::Text;
 use crate::texts::{TextId, Texts};
 use crate::transaction::{Entry, Hit, Interrupt, Interruption, Match, Transaction, number};
 use crate::variable::{Kind, Variable};
+
+/// How much of what a rule says of a match is kept: a value that is said may be as long as the body.
+const LONGEST_SAID: usize = 16 << 10;
 
 /// How a question is asked of the values of a link.
 struct Asking<'r> {
@@ -33,10 +37,11 @@ impl<'r> Transaction<'r> {
         let rules: &'r RuleSet = self.rules;
         let plan = &rules.plan;
         let steps = if self.is_folded() { &plan.folded[phase.index()] } else { &plan.phases[phase.index()] };
+        self.duration();
         self.begin(phase);
         let mut at = 0;
         while let Some(step) = steps.get(at) {
-            if self.engine == Engine::Off || self.is_over(phase) {
+            if self.engine == Engine::Off || self.is_over(phase) || self.is_exhausted(phase) {
                 break;
             }
             at = if self.step(*step) { self.after_match(*step, steps) } else { at + 1 };
@@ -78,6 +83,20 @@ impl<'r> Transaction<'r> {
             }
     }
 
+    /// Whether there is no room for more texts, which ends the request: rules would not see all of it.
+    fn is_exhausted(&mut self, phase: Phase) -> bool {
+        if self.work.texts.is_full() && phase != Phase::Logging {
+            let status = if phase <= Phase::RequestBody { 413 } else { 500 };
+            let interruption = Interruption { rule: 0, action: Interrupt::Deny(status) };
+            if self.engine == Engine::On {
+                self.interruption.get_or_insert(interruption);
+            } else {
+                self.would.get_or_insert(interruption);
+            }
+        }
+        self.work.texts.is_full()
+    }
+
     fn is_removed(&self, rule: &Rule) -> bool {
         self.work.removed.iter().any(|which| which.means(rule))
     }
@@ -89,6 +108,7 @@ impl<'r> Transaction<'r> {
         }
         self.work.first_hit = self.work.hits.len();
         self.work.are_matches_behind = true;
+        self.work.hits_caught_up = None;
         if let Outcome::Always { first, end } = step.outcome {
             return self.assign(step, first, end);
         }
@@ -193,7 +213,8 @@ impl<'r> Transaction<'r> {
             return false;
         }
         if self.work.lists[list].is_empty() && look.named.kind() == Kind::Scalar {
-            return self.consider(asking, look.named, TextId::EMPTY, TextId::EMPTY);
+            let is_taken_out = self.is_taken_out(asking.rule, target);
+            return !is_taken_out && self.consider(asking, look.named, TextId::EMPTY, TextId::EMPTY);
         }
         let mut matched = false;
         // By place, and only those that are there now: what a match does may change the list, and a match is itself a
@@ -253,17 +274,33 @@ impl<'r> Transaction<'r> {
 
     fn selected(&mut self, asking: &Asking<'r>, target: &'r Target) -> bool {
         let Selector::Path(query, _) = &target.selector else { return false };
-        let mut texts = std::mem::take(&mut self.work.selected);
-        texts.clear();
-        let work = &mut self.work;
-        let outcome = work.body.document().select(query, &mut work.path, |text| texts.push(work.texts.add(text)));
-        self.heavy(outcome);
-        let mut matched = false;
-        for text in &texts {
-            matched |= self.consider(asking, Variable::Xml, TextId::EMPTY, *text);
+        if self.is_taken_out(asking.rule, target) {
+            return false;
         }
-        self.work.selected = texts;
+        let gated = self.gates && asking.planned.question != QuestionId::ALWAYS;
+        let mut matched = false;
+        for at in self.selection(query) {
+            let text = self.work.selected[at];
+            let is_open =
+                !gated || gates::is_open(self.work.texts.open(text, &self.rules.plan.gates), asking.planned.question);
+            matched |= is_open && self.consider(asking, Variable::Xml, TextId::EMPTY, text);
+        }
         matched
+    }
+
+    /// Where in what was selected the texts are that a path takes. It is followed once, however many rules look there.
+    fn selection(&mut self, query: &Query) -> Range<usize> {
+        let work = &mut self.work;
+        if let Some((_, known)) = work.selections.iter().find(|(known, _)| known == query) {
+            return known.clone();
+        }
+        let start = work.selected.len();
+        let document = work.body.document();
+        let outcome = document.select(query, &mut work.path, |text| work.selected.push(work.texts.add(text)));
+        let range = start..work.selected.len();
+        work.selections.push((query.clone(), range.clone()));
+        self.heavy(outcome);
+        range
     }
 
     /// A document of which a path takes more than it holds is an error of the body.
@@ -284,11 +321,7 @@ impl<'r> Transaction<'r> {
 
     fn count_in(&mut self, rule: &Rule, target: &Target, named: Variable, of: Variable) -> i64 {
         if let Selector::Path(query, _) = &target.selector {
-            let mut count = 0;
-            let work = &mut self.work;
-            let outcome = work.body.document().select(query, &mut work.path, |_| count += 1);
-            self.heavy(outcome);
-            return count;
+            return if self.is_taken_out(rule, target) { 0 } else { self.selection(query).len() as i64 };
         }
         if of.is_of_matches() {
             self.catch_up_with_matches();
@@ -297,6 +330,10 @@ impl<'r> Transaction<'r> {
             Kind::Names(base) => base as usize,
             _ => of as usize,
         };
+        // A variable of one value has it, and be it empty.
+        if of.kind() == Kind::Scalar && self.work.lists[list].is_empty() {
+            return i64::from(!self.is_taken_out(rule, target));
+        }
         let mut count = 0;
         for at in self.places(list, &target.selector) {
             let entry = self.work.lists[list][at];
@@ -323,6 +360,15 @@ impl<'r> Transaction<'r> {
             && !work.removed_targets.iter().any(|(which, of, selector)| {
                 *of == variable && which.means(rule) && Self::chooses(&mut work.texts, selector, entry)
             })
+    }
+
+    /// Whether `ctl` has taken out all of what a target looks at.
+    fn is_taken_out(&self, rule: &Rule, target: &Target) -> bool {
+        self.work.removed_targets.iter().any(|(which, variable, selector)| {
+            *variable == target.variable
+                && which.means(rule)
+                && (*selector == Selector::All || *selector == target.selector)
+        })
     }
 
     fn chooses(texts: &mut Texts, selector: &Selector, entry: Entry) -> bool {
@@ -443,7 +489,9 @@ impl<'r> Transaction<'r> {
             return;
         }
         for list in [Variable::MatchedVars, Variable::MatchedVarsNames] {
-            self.work.lists[list as usize].clear();
+            if self.work.hits_caught_up.is_none() {
+                self.work.lists[list as usize].clear();
+            }
             self.changed_list(list);
         }
         if let Some(Hit { variable: Some(variable), key, transformed, .. }) = self.work.last_hit {
@@ -451,11 +499,14 @@ impl<'r> Transaction<'r> {
             self.set_text(Variable::MatchedVar, transformed);
             self.set_text(Variable::MatchedVarName, name);
         }
-        for at in self.work.first_hit..self.work.hits.len() {
+        let first = self.work.hits_caught_up.replace(self.work.hits.len()).unwrap_or(self.work.first_hit);
+        for at in first..self.work.hits.len() {
             let Hit { variable: Some(variable), key, transformed, .. } = self.work.hits[at] else { continue };
             let key = self.full_name(variable, key);
+            let work = &mut self.work;
+            let name = self.rules.names.find(work.texts.get(key), &mut work.lower);
             for (list, value) in [(Variable::MatchedVars, transformed), (Variable::MatchedVarsNames, key)] {
-                self.work.lists[list as usize].push(Entry { key, value, name: Name::OTHER });
+                work.lists[list as usize].push(Entry { key, value, name });
             }
         }
     }
@@ -626,9 +677,17 @@ impl<'r> Transaction<'r> {
     fn control(&mut self, control: &'r Control) {
         match control {
             Control::Engine(engine) => self.engine = *engine,
-            Control::Remove(which) => self.work.removed.push(which.clone()),
+            // Once, however many values say so: each rule looks through these.
+            Control::Remove(which) => {
+                if !self.work.removed.contains(which) {
+                    self.work.removed.push(which.clone());
+                }
+            }
             Control::RemoveTarget(which, variable, selector) => {
-                self.work.removed_targets.push((which.clone(), *variable, selector.clone()));
+                let removed = (which.clone(), *variable, selector.clone());
+                if !self.work.removed_targets.contains(&removed) {
+                    self.work.removed_targets.push(removed);
+                }
             }
             Control::BodyProcessor(processor) => {
                 self.processor = Some(*processor);
@@ -649,6 +708,7 @@ impl<'r> Transaction<'r> {
         let start = said.len() as u32;
         if let Some(text) = text {
             self.expand(text, &mut said);
+            said.truncate(start as usize + LONGEST_SAID);
         }
         let range = start..said.len() as u32;
         self.work.said = said;
@@ -668,7 +728,8 @@ impl<'r> Transaction<'r> {
         let hits = first_hit as u32..self.work.hits.len() as u32;
         self.work.matches.push(Match { rule: at, message, logdata, hits });
         self.audit_wanted |= rule.audit_log;
-        let blocks = self.overrides.is_some_and(|overrides| overrides.blocks(at));
+        // When all is over nothing is refused; what rules themselves say of that is taken from them at load.
+        let blocks = rule.phase != Phase::Logging && self.overrides.is_some_and(|overrides| overrides.blocks(at));
         let is_enforced = self.engine == Engine::On && !self.overrides.is_some_and(|overrides| overrides.only_logs(at));
         let action = match &rule.disruption {
             _ if blocks => Interrupt::Deny(403),

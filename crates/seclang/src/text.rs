@@ -71,6 +71,14 @@ impl Text {
         &self.parts
     }
 
+    /// The variables of its macros.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Bytes(_) => None,
+            Part::Value { variable, .. } => Some(*variable),
+        })
+    }
+
     /// The text itself, if there are no macros in it.
     pub fn constant(&self) -> Option<&[u8]> {
         match self.parts.as_slice() {

@@ -28,6 +28,13 @@ const KEPT: usize = 2 << 20;
 
 const UNKNOWN: u32 = u32::MAX;
 
+/// What the texts of a request may take, in bytes, however small it is.
+const ROOM: usize = 64 << 20;
+/// How much more for each of its bytes: each transformation may make another text of them.
+const GROWTH: usize = 256;
+/// What they may take at most: places are kept in 32 bits.
+const MOST: usize = 3 << 30;
+
 /// The texts of one request. Begun anew, it allocates nothing.
 #[derive(Debug, Clone)]
 pub struct Texts {
@@ -45,6 +52,11 @@ pub struct Texts {
     chosen: Vec<u8>,
     patterns: usize,
     buffer: Vec<u8>,
+    /// What all texts take, with what is known of them.
+    used: usize,
+    /// What they may take.
+    room: usize,
+    is_full: bool,
 }
 
 /// What is known of a text. Most is asked of few texts, so places for that are made when it is asked for.
@@ -99,6 +111,9 @@ impl Texts {
             chosen: Vec::new(),
             patterns,
             buffer: Vec::new(),
+            used: 0,
+            room: ROOM,
+            is_full: false,
         };
         texts.add(b"");
         texts
@@ -109,6 +124,7 @@ impl Texts {
         if self.bytes.capacity().max(self.buffer.capacity()) > KEPT {
             (self.bytes, self.buffer) = (Vec::new(), Vec::new());
         }
+        (self.used, self.room, self.is_full) = (0, ROOM, false);
         self.bytes.clone_from(&first.bytes);
         self.known.clone_from(&first.known);
         self.made.clone_from(&first.made);
@@ -127,13 +143,42 @@ impl Texts {
         }
     }
 
+    /// Makes room for what becomes of so many bytes more of the request.
+    pub fn make_room(&mut self, bytes: usize) {
+        self.room = self.room.saturating_add(bytes.saturating_mul(GROWTH)).min(MOST);
+    }
+
+    /// Whether a text was not kept because there was no room: rules that make values of values can want more than there is.
+    pub fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// The memory that is held, in bytes.
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity()
+            + self.buffer.capacity()
+            + self.known.capacity() * size_of::<Known>()
+            + (self.found.capacity() + self.made.capacity()) * size_of::<u32>()
+            + self.bits.capacity() * size_of::<u64>()
+            + self.chosen.capacity()
+    }
+
+    /// What a text takes, with what is known of it.
+    fn cost(&self, text: &[u8]) -> usize {
+        text.len()
+            + size_of::<Known>()
+            + self.chains * size_of::<u32>()
+            + 2 * self.words * size_of::<u64>()
+            + self.patterns
+    }
+
     /// The bytes of a text.
     pub fn get(&self, text: TextId) -> &[u8] {
         let known = &self.known[text.0 as usize];
         &self.bytes[known.start as usize..known.end as usize]
     }
 
-    /// The number of a text, a new one if need be.
+    /// The number of a text, a new one if need be. Where there is no room it is that of the empty text, and [`Texts::is_full`].
     pub fn add(&mut self, text: &[u8]) -> TextId {
         let hash = self.hasher.hash_one(text);
         let (bytes, known) = (&self.bytes, &self.known);
@@ -143,6 +188,11 @@ impl Texts {
         };
         if let Some(at) = self.found.find(hash, same) {
             return TextId(*at);
+        }
+        self.used = self.used.saturating_add(self.cost(text));
+        if self.used > self.room {
+            self.is_full = true;
+            return TextId::EMPTY;
         }
         let at = self.known.len() as u32;
         let start = self.bytes.len() as u32;

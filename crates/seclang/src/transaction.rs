@@ -5,8 +5,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use crate::body::xml::Query;
 use crate::body::{self, Body, Processor};
 use crate::collections::{Collections, Namespace, Place};
 use crate::names::Name;
@@ -18,7 +19,17 @@ use crate::rule::{AuditEngine, Engine, Link, Phase, Rule, Selector, Which};
 use crate::ruleset::{LimitAction, RuleSet};
 use crate::text::{Part, Text};
 use crate::texts::{TextId, Texts};
+use crate::transform::Transformation;
+use crate::tx::Places;
 use crate::variable::{Kind, Variable};
+
+/// The memory that goes from one request to the next, in bytes: what one with a body of 128 KiB may need, which is as long as
+/// the edge inspects by default.
+const KEPT: usize = 16 << 20;
+/// The same for the automata of patterns, which grow with the texts that they have seen.
+const KEPT_AUTOMATA: usize = 128 << 20;
+/// After how many requests it is looked how large those have become.
+const REQUESTS_BETWEEN: u32 = 64;
 
 /// The head of a request.
 #[derive(Debug, Clone, Copy)]
@@ -110,8 +121,8 @@ pub(crate) struct Entry {
 pub struct Workspace {
     pub(crate) texts: Texts,
     pub(crate) lists: Vec<Vec<Entry>>,
-    /// The place in `TX`, more one, of each name that rules mention.
-    pub(crate) tx_places: Vec<u32>,
+    /// Where in `TX` each name is.
+    pub(crate) tx_places: Places,
     pub(crate) matches: Vec<Match>,
     pub(crate) hits: Vec<Hit>,
     pub(crate) said: Vec<u8>,
@@ -121,6 +132,8 @@ pub struct Workspace {
     pub(crate) first_hit: usize,
     /// Whether the variables that say what matched are behind.
     pub(crate) are_matches_behind: bool,
+    /// Up to which hit of the rule that runs they are not, if any were asked for.
+    pub(crate) hits_caught_up: Option<usize>,
     pub(crate) removed: Vec<Which>,
     pub(crate) removed_targets: Vec<(Which, Variable, Selector)>,
     pub(crate) scratch: Scratch,
@@ -129,13 +142,51 @@ pub struct Workspace {
     pub(crate) body: Body,
     pub(crate) lower: Vec<u8>,
     pub(crate) expanded: Vec<u8>,
+    /// What paths into the document have selected.
     pub(crate) selected: Vec<TextId>,
+    /// Each path that was followed, with its part of that.
+    pub(crate) selections: Vec<(Query, Range<usize>)>,
     pub(crate) path: Vec<u32>,
     /// For each list a bit for each question that one of its values may match, once they are asked for.
     pub(crate) open_lists: Vec<u64>,
     pub(crate) judged_lists: Vec<bool>,
     /// A bit for each question that something of this phase may match.
     pub(crate) asked: Vec<u64>,
+    /// How many requests it has served since the automata were looked at.
+    served: u32,
+}
+
+impl Workspace {
+    /// The memory that it holds, in bytes, that of automata aside.
+    pub fn memory(&self) -> usize {
+        let lists: usize = self.lists.iter().map(Vec::capacity).sum();
+        self.texts.memory()
+            + lists * size_of::<Entry>()
+            + self.hits.capacity() * size_of::<Hit>()
+            + self.matches.capacity() * size_of::<Match>()
+            + self.said.capacity()
+            + self.expanded.capacity()
+            + self.lower.capacity()
+            + self.pairs.memory()
+            + self.selected.capacity() * size_of::<TextId>()
+            + self.path.capacity() * size_of::<u32>()
+    }
+
+    /// Lets go of what a large request has left, so that it is not held until the process ends.
+    fn shrink(&mut self) {
+        self.served += 1;
+        if self.served >= REQUESTS_BETWEEN {
+            self.served = 0;
+            if self.scratch.memory() > KEPT_AUTOMATA {
+                self.scratch = Scratch::default();
+            }
+        }
+        if self.memory() > KEPT {
+            let (scratch, body, served) =
+                (std::mem::take(&mut self.scratch), std::mem::take(&mut self.body), self.served);
+            *self = Self { scratch, body, served, ..Self::default() };
+        }
+    }
 }
 
 /// A request on its way through a rule set.
@@ -158,6 +209,8 @@ pub struct Transaction<'r> {
     pub(crate) content_type: TextId,
     pub(crate) gates: bool,
     pub(crate) overrides: Option<&'r Overrides>,
+    /// When it began, where rules ask how long it takes.
+    began: Option<Instant>,
     /// The rule whose texts are expanded, with its link.
     pub(crate) speaking: Option<(&'r Rule, &'r Link)>,
     /// Where collections are kept, and who shares them.
@@ -172,14 +225,15 @@ impl<'r> Transaction<'r> {
         work.texts.begin(&rules.plan.texts);
         work.lists.resize_with(Variable::ALL.len(), Vec::new);
         work.lists.iter_mut().for_each(Vec::clear);
-        work.tx_places.clear();
-        work.tx_places.resize(rules.names.len(), 0);
+        work.tx_places.clear(rules.names.len());
         work.matches.clear();
         work.hits.clear();
         work.said.clear();
-        (work.last_hit, work.first_hit, work.are_matches_behind) = (None, 0, false);
+        (work.last_hit, work.first_hit, work.are_matches_behind, work.hits_caught_up) = (None, 0, false, None);
         work.removed.clear();
         work.removed_targets.clear();
+        work.selected.clear();
+        work.selections.clear();
         work.body.clear();
         work.open_lists.resize(List::COUNT * rules.plan.gates.words(), 0);
         work.judged_lists.clear();
@@ -200,6 +254,7 @@ impl<'r> Transaction<'r> {
             content_type: TextId::EMPTY,
             gates: true,
             overrides: None,
+            began: rules.reads.contains(&Variable::Duration).then(Instant::now),
             speaking: None,
             collections: None,
             opened: Vec::new(),
@@ -245,7 +300,8 @@ impl<'r> Transaction<'r> {
     }
 
     /// Gives the memory back for the next request.
-    pub fn into_workspace(self) -> Workspace {
+    pub fn into_workspace(mut self) -> Workspace {
+        self.work.shrink();
         self.work
     }
 
@@ -300,8 +356,11 @@ impl<'r> Transaction<'r> {
 
     /// Takes the head of the request and runs phase 1.
     pub fn request_head(&mut self, request: &Request<'_>) -> Option<&Interruption> {
+        let fields: usize = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.work.texts.make_room(request.target.len() + fields);
         self.set(Variable::UniqueId, request.id);
         self.address(Variable::RemoteAddr, request.client.ip());
+        self.address(Variable::RemoteHost, request.client.ip());
         self.set_number(Variable::RemotePort, i64::from(request.client.port()));
         self.address(Variable::ServerAddr, request.server.ip());
         self.set_number(Variable::ServerPort, i64::from(request.server.port()));
@@ -317,6 +376,7 @@ impl<'r> Transaction<'r> {
             }
         });
         self.set_text(Variable::RequestLine, line);
+        self.whole_head(request);
         self.times();
         for (name, value) in request.headers {
             self.put(Variable::RequestHeaders, name, value);
@@ -350,6 +410,7 @@ impl<'r> Transaction<'r> {
                     return self.interruption.as_ref();
                 }
             }
+            self.work.texts.make_room(bytes.len().min(limit));
             self.body(&bytes[..bytes.len().min(limit)], over);
         }
         self.run(Phase::RequestBody)
@@ -398,6 +459,7 @@ impl<'r> Transaction<'r> {
                 }
             }
             let looked_at = &bytes[..bytes.len().min(limit)];
+            self.work.texts.make_room(looked_at.len());
             self.set(Variable::ResponseBody, looked_at);
             self.set_number(Variable::ResponseContentLength, looked_at.len() as i64);
         }
@@ -435,6 +497,29 @@ impl<'r> Transaction<'r> {
         self.set_text(variable, text);
     }
 
+    /// `FULL_REQUEST`, as far as it came.
+    fn whole_head(&mut self, request: &Request<'_>) {
+        if !self.reads_whole() {
+            return;
+        }
+        let line = self.work.lists[Variable::RequestLine as usize].first().map_or(TextId::EMPTY, |entry| entry.value);
+        let mut whole = self.work.texts.get(line).to_vec();
+        for (name, value) in request.headers {
+            whole.extend_from_slice(&[b"\r\n", *name, b": ", *value].concat());
+        }
+        whole.extend_from_slice(b"\r\n\r\n");
+        self.set_whole(&whole);
+    }
+
+    fn reads_whole(&self) -> bool {
+        [Variable::FullRequest, Variable::FullRequestLength].iter().any(|one| self.rules.reads.contains(one))
+    }
+
+    fn set_whole(&mut self, whole: &[u8]) {
+        self.set(Variable::FullRequest, whole);
+        self.set_number(Variable::FullRequestLength, whole.len() as i64);
+    }
+
     fn target(&mut self, target: &[u8]) {
         self.set(Variable::RequestUriRaw, target);
         let without_fragment = &target[..memchr::memchr(b'#', target).unwrap_or(target.len())];
@@ -446,6 +531,7 @@ impl<'r> Transaction<'r> {
         };
         let file = self.work.texts.written(|to| percent_decoded(path, to));
         self.set_text(Variable::RequestFilename, file);
+        self.set_text(Variable::PathInfo, file);
         let decoded = self.work.texts.get(file);
         let base = decoded.iter().rposition(|byte| matches!(byte, b'/' | b'\\')).map_or(0, |at| at + 1);
         let base = decoded[base..].to_vec();
@@ -455,9 +541,14 @@ impl<'r> Transaction<'r> {
         pairs.clear();
         let settings = &self.rules.settings;
         let outcome = body::urlencoded::parse(query, settings.argument_separator, settings.arguments_limit, &mut pairs);
+        let mut is_invalid = outcome.invalid_encoding;
+        if let Some(rest) = outcome.unread {
+            // No error tells of it, as of a body, so what is beyond the limit is one argument more: rules are not blind to it.
+            is_invalid |= !body::urlencoded::push_whole(&query[rest..], &mut pairs);
+        }
         self.put_all(Variable::ArgsGet, &pairs);
         self.work.pairs = pairs;
-        self.set_flag(Variable::UrlencodedError, outcome.invalid_encoding);
+        self.set_flag(Variable::UrlencodedError, is_invalid);
     }
 
     /// What some headers say beside being headers.
@@ -485,11 +576,24 @@ impl<'r> Transaction<'r> {
         } else if name.eq_ignore_ascii_case(b"authorization") {
             let end = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
             self.set(Variable::AuthType, &value[..end]);
+            if value[..end].eq_ignore_ascii_case(b"basic") {
+                let mut user = Vec::new();
+                Transformation::Base64Decode.apply(value[end..].trim_ascii(), &mut user);
+                user.truncate(memchr::memchr(b':', &user).unwrap_or(user.len()));
+                self.set(Variable::RemoteUser, &user);
+            }
+        }
+    }
+
+    /// `DURATION`, in milliseconds, as it is when a phase begins.
+    pub(crate) fn duration(&mut self) {
+        if let Some(began) = self.began {
+            self.set_number(Variable::Duration, i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX));
         }
     }
 
     fn times(&mut self) {
-        if !self.rules.reads.contains(&Variable::Time) {
+        if !TIMES.iter().any(|one| self.rules.reads.contains(one)) {
             return;
         }
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
@@ -504,6 +608,11 @@ impl<'r> Transaction<'r> {
 
     fn body(&mut self, bytes: &[u8], is_cut: bool) {
         self.set_number(Variable::RequestBodyLength, bytes.len() as i64);
+        if self.reads_whole() {
+            let head = self.value(Variable::FullRequest, b"").unwrap_or_default();
+            let whole = [head, bytes].concat();
+            self.set_whole(&whole);
+        }
         if matches!(self.processor, Some(Processor::Urlencoded)) || self.force_body_variable {
             self.set(Variable::RequestBody, bytes);
         }
@@ -669,12 +778,8 @@ impl<'r> Transaction<'r> {
 
     /// The place in `TX` of a name.
     pub(crate) fn tx(&self, name: Name, key: &[u8]) -> Option<usize> {
-        if name != Name::OTHER {
-            return self.work.tx_places.get(usize::from(name.0)).and_then(|at| at.checked_sub(1)).map(|at| at as usize);
-        }
-        self.work.lists[Variable::Tx as usize]
-            .iter()
-            .position(|entry| entry.name == Name::OTHER && self.work.texts.get(entry.key).eq_ignore_ascii_case(key))
+        let work = &self.work;
+        work.tx_places.find(name, key, |at| work.texts.get(work.lists[Variable::Tx as usize][at].key))
     }
 
     /// Sets a value of a collection, or takes it away, unless it is pinned.
@@ -695,11 +800,9 @@ impl<'r> Transaction<'r> {
             (Some(at), None) => {
                 list.remove(at);
                 if collection == Variable::Tx {
-                    self.work.tx_places.fill(0);
-                    for (at, entry) in self.work.lists[Variable::Tx as usize].iter().enumerate() {
-                        if entry.name != Name::OTHER {
-                            self.work.tx_places[usize::from(entry.name.0)] = at as u32 + 1;
-                        }
+                    self.work.tx_places.clear(self.rules.names.len());
+                    for at in 0..self.work.lists[Variable::Tx as usize].len() {
+                        self.place_in_tx(at);
                     }
                 }
             }
@@ -707,14 +810,34 @@ impl<'r> Transaction<'r> {
                 let key = self.work.texts.add(key);
                 let list = &mut self.work.lists[collection as usize];
                 list.push(Entry { key, value, name });
-                if collection == Variable::Tx && name != Name::OTHER {
-                    self.work.tx_places[usize::from(name.0)] = list.len() as u32;
+                let at = list.len() - 1;
+                if collection == Variable::Tx {
+                    self.place_in_tx(at);
                 }
             }
             (None, None) => {}
         }
     }
+
+    fn place_in_tx(&mut self, at: usize) {
+        let work = &mut self.work;
+        let tx = &work.lists[Variable::Tx as usize];
+        work.tx_places.put(at, tx[at].name, |at| work.texts.get(tx[at].key));
+    }
 }
+
+/// The variables that say what time it is.
+const TIMES: [Variable; 9] = [
+    Variable::Time,
+    Variable::TimeDay,
+    Variable::TimeEpoch,
+    Variable::TimeHour,
+    Variable::TimeMin,
+    Variable::TimeMon,
+    Variable::TimeSec,
+    Variable::TimeWday,
+    Variable::TimeYear,
+];
 
 /// The whole number that a text begins with: nought where it begins with none, as C's `atoi` has it, and held within 64 bits.
 pub(crate) fn number(text: &[u8]) -> i64 {

@@ -55,7 +55,6 @@ variables! {
     FilesNames "FILES_NAMES" Collection;
     FilesSizes "FILES_SIZES" Collection;
     FilesTmpContent "FILES_TMP_CONTENT" Collection;
-    FilesTmpNames "FILES_TMPNAMES" Collection;
     FullRequest "FULL_REQUEST" Scalar;
     FullRequestLength "FULL_REQUEST_LENGTH" Scalar;
     Global "GLOBAL" Collection;
@@ -144,7 +143,8 @@ variables! {
 
 impl Variable {
     /// The manual's variables that are not here, and why.
-    pub(crate) const REFUSED: [(&str, &str); 9] = [
+    pub(crate) const REFUSED: [(&str, &str); 10] = [
+        ("FILES_TMPNAMES", "no temporary file is written: FILES_TMP_CONTENT has what a file holds"),
         ("GEO", "there is no @geoLookup: use a rule of the edge with ip.src.country"),
         ("INBOUND_ERROR_DATA", "it is named INBOUND_DATA_ERROR"),
         ("OUTBOUND_ERROR_DATA", "it is named OUTBOUND_DATA_ERROR"),

@@ -89,7 +89,7 @@ const DIRECTIVES: &[(&str, &str)] = &[
     ("SecResponseBodyLimitAction", "Reject or ProcessPartial"),
     ("SecResponseBodyMimeType", "types of responses that are read"),
     ("SecResponseBodyMimeTypesClear", "forgets them"),
-    ("SecArgumentsLimit", "how many arguments are read"),
+    ("SecArgumentsLimit", "how many arguments are read; what a query has beyond them is one more, a body is an error"),
     ("SecArgumentSeparator", "what stands between arguments"),
     ("SecCookieFormat", "0, Netscape's cookies"),
     ("SecUploadFileLimit", "how many files of a form are read"),

@@ -10,7 +10,7 @@ type Read = Vec<(Vec<u8>, Vec<u8>)>;
 
 fuzz_target!(|input: &[u8]| {
     let (whole, outcome) = read(input, usize::MAX);
-    assert!(!outcome.limit_reached);
+    assert!(outcome.unread.is_none());
     let pieces = input.split(|byte| *byte == b'&').filter(|piece| !piece.is_empty());
     let mut is_invalid = false;
     let expected: Read = pieces
@@ -23,7 +23,7 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!((&whole, outcome.invalid_encoding), (&expected, is_invalid));
     let limit = input.first().map_or(0, |byte| usize::from(*byte % 8));
     let (limited, outcome) = read(input, limit);
-    assert_eq!((&*limited, outcome.limit_reached), (&whole[..whole.len().min(limit)], whole.len() > limit));
+    assert_eq!((&*limited, outcome.unread.is_some()), (&whole[..whole.len().min(limit)], whole.len() > limit));
 });
 
 fn read(input: &[u8], limit: usize) -> (Read, Outcome) {

@@ -187,7 +187,7 @@ impl Body {
     fn read_urlencoded(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), Error> {
         let outcome = urlencoded::parse(bytes, b'&', limits.arguments, &mut self.arguments);
         self.has_invalid_encoding = outcome.invalid_encoding;
-        if outcome.limit_reached { Err(Error::new(TOO_MANY_ARGUMENTS, bytes.len())) } else { Ok(()) }
+        if outcome.unread.is_some() { Err(Error::new(TOO_MANY_ARGUMENTS, bytes.len())) } else { Ok(()) }
     }
 }
 

@@ -13,8 +13,8 @@ use crate::pairs::Pairs;
 pub struct Outcome {
     /// A `%` is not followed by two hexadecimal digits.
     pub invalid_encoding: bool,
-    /// There are more arguments than allowed; the rest was not read.
-    pub limit_reached: bool,
+    /// Where the rest begins, which was not read because there are more arguments than allowed.
+    pub unread: Option<usize>,
 }
 
 /// Adds the arguments of `input`, which stand between bytes `separator`, until `pairs` holds `limit`.
@@ -22,13 +22,13 @@ pub fn parse(input: &[u8], separator: u8, limit: usize, pairs: &mut Pairs) -> Ou
     let mut outcome = Outcome::default();
     let mut start = 0;
     for end in memchr_iter(separator, input).chain([input.len()]) {
-        let piece = &input[start..end];
+        let (piece, begin) = (&input[start..end], start);
         start = end + 1;
         if piece.is_empty() {
             continue;
         }
         if pairs.len() >= limit {
-            outcome.limit_reached = true;
+            outcome.unread = Some(begin);
             break;
         }
         let (name, value) = match memchr(b'=', piece) {
@@ -40,6 +40,13 @@ pub fn parse(input: &[u8], separator: u8, limit: usize, pairs: &mut Pairs) -> Ou
         outcome.invalid_encoding |= !(name_is_valid && value_is_valid);
     }
     outcome
+}
+
+/// Adds a text as one argument without a name. Returns whether every `%` began an escape.
+pub fn push_whole(text: &[u8], pairs: &mut Pairs) -> bool {
+    let mut is_valid = true;
+    pairs.write(|_| (), |bytes| is_valid = decode(text, bytes));
+    is_valid
 }
 
 /// Writes `text` decoded behind what `out` holds. Returns whether every `%` began an escape.
@@ -147,9 +154,9 @@ mod tests {
     #[test]
     fn arguments_beyond_the_limit_are_reported_and_not_read() {
         let (found, outcome) = parsed(b"a&b&c", b'&', 2);
-        assert_eq!((found.len(), outcome.limit_reached), (2, true));
+        assert_eq!((found.len(), outcome.unread), (2, Some(4)));
         let (found, outcome) = parsed(b"a&b&&", b'&', 2);
-        assert_eq!((found.len(), outcome.limit_reached), (2, false), "empty pieces are none");
+        assert_eq!((found.len(), outcome.unread), (2, None), "empty pieces are none");
     }
 
     proptest! {

@@ -245,6 +245,15 @@ impl Actions {
         Ok(())
     }
 
+    /// Whether something is said of a rule that is said once, by the first link of a chain.
+    pub fn names_rule(&self) -> bool {
+        self.severity.is_some()
+            || self.maturity.is_some()
+            || self.accuracy.is_some()
+            || self.status.is_some()
+            || !(self.tags.is_empty() && self.version.is_empty() && self.revision.is_empty())
+    }
+
     /// What is not said is as in the defaults of the phase.
     pub fn take_defaults(&mut self, defaults: &Self) {
         let own_disruption = self.disruption.take();

@@ -28,7 +28,11 @@ impl Files for Disk {
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
-        std::fs::read(path).map_err(|error| error.to_string())
+        // A device or a pipe could be read without an end.
+        match std::fs::metadata(path) {
+            Ok(known) if !known.is_file() => Err("it is no regular file".to_owned()),
+            _ => std::fs::read(path).map_err(|error| error.to_string()),
+        }
     }
 
     fn meant(&self, pattern: &str) -> Result<Vec<Result<PathBuf, String>>, String> {

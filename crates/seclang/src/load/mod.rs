@@ -28,6 +28,11 @@ use walk::Walk;
 pub use files::Held;
 pub use walk::files;
 
+/// Variables that a rule looks at; each has a number of 16 bits.
+const MOST_TARGETS: usize = 65_535;
+/// Transformations of a rule, those of the defaults among them; CRS has eight.
+const MOST_TRANSFORMATIONS: usize = 64;
+
 /// Loads a file with all that it includes.
 ///
 /// # Errors
@@ -122,6 +127,8 @@ impl Loader {
                 self.problems.push(Problem { place: rule.place.clone(), message });
             }
         }
+        self.rules.iter().for_each(|rule| self.problems.extend(too_much(rule)));
+        self.rules.iter_mut().for_each(|rule| self.notes.extend(without_refusal(rule)));
         if self.names.is_full() {
             let place = Place { file: Arc::from("all files"), line: 0 };
             self.problems.push(Problem { place, message: "rules mention more than 65,534 names".to_owned() });
@@ -143,7 +150,7 @@ impl Loader {
                         targets::change(text, &mut rule.links[0].targets, &mut self.names).err()
                     }
                     Change::Actions(actions) => {
-                        change_actions(rule, actions);
+                        change_actions(rule, actions, self.defaults.get(&rule.phase));
                         None
                     }
                 };
@@ -205,8 +212,11 @@ impl Loader {
                 self.later(Which::Message(unquoted(message).to_vec()), Change::Targets(text.to_vec()), place)
             }
             ("secruleupdateactionbyid", [id, text]) => {
-                let change = Change::Actions(Box::new(actions::parse(text, &mut self.names)?));
-                self.later(actions::ids(id)?, change, place)
+                let change = actions::parse(text, &mut self.names)?;
+                if change.id.is_some() || change.phase.is_some() || change.chain {
+                    return Err("id, phase and chain of a rule stay what they are".to_owned());
+                }
+                self.later(actions::ids(id)?, Change::Actions(Box::new(change)), place)
             }
             ("secdataset", [name, values]) => {
                 let lines = values.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
@@ -241,7 +251,9 @@ impl Loader {
 
     fn later(&mut self, which: Which, change: Change, place: &Place) -> Result<(), String> {
         if let Change::Targets(text) = &change {
-            targets::change(text, &mut Vec::new(), &mut self.names)?;
+            let mut added = Vec::new();
+            targets::change(text, &mut added, &mut self.names)?;
+            bind(&mut added, &[])?;
         }
         self.updates.push(Update { which, change, place: place.clone() });
         Ok(())
@@ -287,6 +299,9 @@ impl Loader {
             self.broken_chain = actions.chain;
             return Ok(());
         }
+        if !in_chain && let Some(defaults) = self.defaults.get(&actions.phase.unwrap_or(Phase::RequestBody)) {
+            actions.take_defaults(defaults);
+        }
         let link = match self.link(target, question, &mut actions, in_chain, place, data) {
             Ok(link) => link,
             Err(problem) => {
@@ -317,7 +332,7 @@ impl Loader {
     }
 
     /// A rule with its first link.
-    fn head(&mut self, mut actions: Actions, link: Link, place: &Place) -> Result<Rule, String> {
+    fn head(&mut self, actions: Actions, link: Link, place: &Place) -> Result<Rule, String> {
         let id = actions.id.ok_or_else(|| "a rule needs an id".to_owned())?;
         if id == 0 || !self.ids.insert(id) {
             self.broken_chain = actions.chain;
@@ -327,13 +342,9 @@ impl Loader {
                 format!("rule {id}: another rule has that id")
             });
         }
-        let phase = actions.phase.unwrap_or(Phase::RequestBody);
-        if let Some(defaults) = self.defaults.get(&phase) {
-            actions.take_defaults(defaults);
-        }
         Ok(Rule {
             id,
-            phase,
+            phase: actions.phase.unwrap_or(Phase::RequestBody),
             links: vec![link],
             disruption: match actions.disruption {
                 Some(Written::Is(disruption)) => disruption,
@@ -373,6 +384,12 @@ impl Loader {
             {
                 return Err("what happens to the request is said by the first rule of a chain".to_owned());
             }
+            if actions.names_rule() {
+                return Err(
+                    "severity, tag, ver, rev, maturity, accuracy and status are those of the first rule of a chain"
+                        .to_owned(),
+                );
+            }
         }
         let mut looked_at: Vec<Target> = Vec::new();
         let question = match question {
@@ -386,16 +403,13 @@ impl Loader {
                 Some(self.question(question, data)?)
             }
         };
-        let first_phase = if in_chain { self.rules.last().map(|rule| rule.phase) } else { actions.phase };
-        let phase = first_phase.unwrap_or(Phase::RequestBody);
-        let mut transformations = actions.clone();
-        if let Some(defaults) = self.defaults.get(&phase) {
-            transformations.take_transformations(defaults);
+        if in_chain && let Some(defaults) = self.rules.last().and_then(|rule| self.defaults.get(&rule.phase)) {
+            actions.take_transformations(defaults);
         }
         Ok(Link {
             targets: looked_at,
             question,
-            transformations: transformations.transformations,
+            transformations: std::mem::take(&mut actions.transformations),
             multi_match: actions.multi_match,
             capture: actions.capture,
             effects: std::mem::take(&mut actions.effects),
@@ -552,6 +566,36 @@ fn refused(directive: &str) -> Option<&'static str> {
     })
 }
 
+/// What a rule has more of than can be run.
+fn too_much(rule: &Rule) -> impl Iterator<Item = Problem> {
+    rule.links.iter().filter_map(|link| {
+        let what = if link.targets.len() > MOST_TARGETS {
+            "65,535 variables"
+        } else if link.transformations.len() > MOST_TRANSFORMATIONS {
+            "64 transformations"
+        } else {
+            return None;
+        };
+        Some(Problem { place: link.place.clone(), message: format!("rule {}: it has more than {what}", rule.id) })
+    })
+}
+
+/// In the last phase nothing is refused any more: a rule that would only matches, and it is said.
+fn without_refusal(rule: &mut Rule) -> Option<Note> {
+    let word = match rule.disruption {
+        Disruption::Deny => "deny",
+        Disruption::Drop => "drop",
+        Disruption::Redirect(_) => "redirect",
+        Disruption::Pass | Disruption::Allow(_) => return None,
+    };
+    if rule.phase != Phase::Logging {
+        return None;
+    }
+    rule.disruption = Disruption::Pass;
+    let message = format!("rule {}: {word} has no effect in phase 5, when the response is sent", rule.id);
+    Some(Note { place: rule.place.clone(), message })
+}
+
 fn unquoted(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"'").and_then(|text| text.strip_suffix(b"'")).unwrap_or(text)
 }
@@ -579,16 +623,31 @@ fn status_pattern(text: &[u8]) -> Result<regex_automata::meta::Regex, String> {
 }
 
 /// The actions of `SecRuleUpdateActionById`: those that can be there once replace, the others are added.
-fn change_actions(rule: &mut Rule, actions: &Actions) {
+fn change_actions(rule: &mut Rule, actions: &Actions, defaults: Option<&Actions>) {
     match &actions.disruption {
         Some(Written::Is(disruption)) => rule.disruption = disruption.clone(),
-        Some(Written::Block) | None => {}
+        Some(Written::Block) => {
+            let default = defaults.map(|defaults| (&defaults.disruption, defaults.status));
+            if let Some((Some(Written::Is(disruption)), status)) = default {
+                rule.disruption = disruption.clone();
+                rule.status = status.unwrap_or(rule.status);
+            }
+        }
+        None => {}
     }
     rule.status = actions.status.unwrap_or(rule.status);
     rule.log = actions.log.unwrap_or(rule.log);
     rule.audit_log = actions.audit_log.unwrap_or(rule.audit_log);
     rule.severity = actions.severity.or(rule.severity);
     rule.tags.extend(actions.tags.iter().cloned());
+    if !actions.version.is_empty() {
+        rule.version.clone_from(&actions.version);
+    }
+    if !actions.revision.is_empty() {
+        rule.revision.clone_from(&actions.revision);
+    }
+    rule.maturity = actions.maturity.or(rule.maturity);
+    rule.accuracy = actions.accuracy.or(rule.accuracy);
     if actions.skip != Skip::None {
         rule.skip = actions.skip.clone();
     }

@@ -9,7 +9,8 @@ use crate::place::shown;
 use crate::rule::{Selector, Target};
 use crate::variable::Variable;
 
-/// Changes `targets` by what `text` names: variables are added, those with `!` are taken out.
+/// Changes `targets` by what `text` names: variables are added, those with `!` are taken out. An exclusion by name holds for
+/// all that is added, wherever it stands.
 ///
 /// # Errors
 ///
@@ -19,9 +20,13 @@ pub fn change(text: &[u8], targets: &mut Vec<Target>, names: &mut Names) -> Resu
     if rest.is_empty() {
         return Err("no variable is named".to_owned());
     }
+    let mut exclusions = Vec::new();
     while !rest.is_empty() {
         let (item, after) = next(rest, names)?;
         rest = after;
+        if item.variable == Variable::Xml && item.selector == Selector::All && !item.count && !item.negated {
+            return Err("XML is asked for with a path, as in XML:/*".to_owned());
+        }
         if !item.negated {
             targets.push(Target {
                 variable: item.variable,
@@ -31,10 +36,15 @@ pub fn change(text: &[u8], targets: &mut Vec<Target>, names: &mut Names) -> Resu
             });
         } else if item.selector == Selector::All {
             targets.retain(|target| target.variable != item.variable);
+        } else if let Selector::Path(..) = item.selector {
+            targets.retain(|target| target.variable != item.variable || target.selector != item.selector);
         } else {
-            for target in targets.iter_mut().filter(|target| target.variable == item.variable) {
-                target.exclusions.push(item.selector.clone());
-            }
+            exclusions.push((item.variable, item.selector));
+        }
+    }
+    for (variable, selector) in exclusions {
+        for target in targets.iter_mut().filter(|target| target.variable == variable) {
+            target.exclusions.push(selector.clone());
         }
     }
     Ok(())
@@ -97,9 +107,6 @@ fn next<'t>(text: &'t [u8], names: &mut Names) -> Result<(Item, &'t [u8]), Strin
     };
     if variable == Variable::Rule {
         return Err("RULE is said in texts, as in %{rule.id}, and cannot be looked at".to_owned());
-    }
-    if variable == Variable::Xml && selector == Selector::All && !count && !negated {
-        return Err("XML is asked for with a path, as in XML:/*".to_owned());
     }
     Ok((Item { negated, count, variable, selector }, rest))
 }

@@ -14,7 +14,7 @@ mod spelling;
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -37,7 +37,7 @@ const EXPANDED_KEPT: usize = 64;
 /// A compiled pattern.
 #[derive(Debug)]
 pub(super) struct Pattern {
-    number: u32,
+    number: u64,
     machine: Machine,
     gate: Gate,
 }
@@ -60,7 +60,7 @@ impl Pattern {
 
     fn within(pattern: &[u8], limit: usize) -> Result<Self, OperatorError> {
         /// Numbers of patterns, so that a [`Scratch`] tells them apart.
-        static NEXT: AtomicU32 = AtomicU32::new(0);
+        static NEXT: AtomicU64 = AtomicU64::new(0);
 
         let refused = |reason: String| {
             OperatorError(format!("\"{}\" is no pattern that can be run: {reason}", pattern.escape_ascii()))
@@ -212,7 +212,7 @@ fn push(found: &Found, captures: &mut Captures) -> bool {
 /// first searched for. Another rule set wants another of these.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    memories: HashMap<u32, Memory, FixedState>,
+    memories: HashMap<u64, Memory, FixedState>,
     expanded: HashMap<Box<[u8]>, Option<Arc<Pattern>>, FixedState>,
 }
 
@@ -223,7 +223,12 @@ struct Memory {
 }
 
 impl Scratch {
-    fn of(&mut self, number: u32, regex: &Regex) -> &mut Memory {
+    /// The memory of the automata, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.memories.values().map(|memory| memory.cache.memory_usage()).sum()
+    }
+
+    fn of(&mut self, number: u64, regex: &Regex) -> &mut Memory {
         let memory = || Memory { cache: regex.create_cache(), groups: regex.create_captures() };
         self.memories.entry(number).or_insert_with(memory)
     }

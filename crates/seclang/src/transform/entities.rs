@@ -27,19 +27,27 @@ static NAMED: LazyLock<HashMap<&'static [u8], String, FixedState>> = LazyLock::n
         .collect()
 });
 
+/// What a reference stands for.
+enum Meaning {
+    Named(&'static str),
+    Numbered(char),
+}
+
 pub(super) fn decode(input: &[u8], output: &mut Vec<u8>) -> bool {
     let (mut at, mut from) = (0, 0);
     while let Some(found) = memchr(b'&', &input[at..]) {
         at += found;
-        let start = output.len();
-        output.extend_from_slice(&input[from..at]);
-        if let Some(length) = reference(&input[at + 1..], output) {
-            at += 1 + length;
-            from = at;
-        } else {
-            output.truncate(start);
+        let Some((meaning, length)) = reference(&input[at + 1..]) else {
             at += 1;
+            continue;
+        };
+        output.extend_from_slice(&input[from..at]);
+        match meaning {
+            Meaning::Named(characters) => output.extend_from_slice(characters.as_bytes()),
+            Meaning::Numbered(character) => output.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
         }
+        at += 1 + length;
+        from = at;
     }
     if from == 0 {
         return false;
@@ -48,23 +56,20 @@ pub(super) fn decode(input: &[u8], output: &mut Vec<u8>) -> bool {
     output != input
 }
 
-/// Writes what the reference at the start of `text`, behind its `&`, stands for and answers how long it is.
-fn reference(text: &[u8], output: &mut Vec<u8>) -> Option<usize> {
+/// What the reference at the start of `text`, behind its `&`, stands for, and how long it is.
+fn reference(text: &[u8]) -> Option<(Meaning, usize)> {
     if text.first() == Some(&b'#') {
-        return numeric(&text[1..], output).map(|length| length + 1);
+        return numeric(&text[1..]).map(|(character, length)| (Meaning::Numbered(character), length + 1));
     }
     let letters = text.iter().take(LONGEST).take_while(|byte| byte.is_ascii_alphanumeric()).count();
     let terminated = text.get(letters) == Some(&b';');
     let whole = terminated.then_some(letters + 1);
     let bare = (2..=letters.min(LONGEST_BARE)).rev();
-    let (length, characters) =
-        whole.into_iter().chain(bare).find_map(|length| NAMED.get(&text[..length]).map(|found| (length, found)))?;
-    output.extend_from_slice(characters.as_bytes());
-    Some(length)
+    whole.into_iter().chain(bare).find_map(|length| Some((Meaning::Named(NAMED.get(&text[..length])?), length)))
 }
 
 /// The same, behind `&#`.
-fn numeric(text: &[u8], output: &mut Vec<u8>) -> Option<usize> {
+fn numeric(text: &[u8]) -> Option<(char, usize)> {
     let (code, length) = match text {
         [b'x' | b'X', digits @ ..] => match number(digits, 16) {
             (_, 0) => return None,
@@ -75,9 +80,7 @@ fn numeric(text: &[u8], output: &mut Vec<u8>) -> Option<usize> {
     if length == 0 {
         return None;
     }
-    let mut buffer = [0; 4];
-    output.extend_from_slice(character(code).encode_utf8(&mut buffer).as_bytes());
-    Some(length + usize::from(text.get(length) == Some(&b';')))
+    Some((character(code), length + usize::from(text.get(length) == Some(&b';'))))
 }
 
 /// The number at the start of `text`, the largest there is where it is larger, and how many digits it has.

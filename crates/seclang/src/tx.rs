@@ -1,0 +1,72 @@
+//! Where in `TX` each name is: by its number where rules mention it, and by a table where a macro made it, so that a thousand
+//! arguments that each set a value of their own do not look through each other.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+use crate::names::Name;
+
+/// Places in the list that `TX` is.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    /// For each name that rules mention its place, more one.
+    known: Vec<u32>,
+    others: HashTable<u32>,
+    hasher: FixedState,
+}
+
+impl Places {
+    /// Forgets all. There are so many names that rules mention.
+    pub(crate) fn clear(&mut self, names: usize) {
+        self.known.clear();
+        self.known.resize(names, 0);
+        self.others.clear();
+    }
+
+    /// The place of a name; `key` is the name at a place.
+    pub(crate) fn find<'k>(&self, name: Name, wanted: &[u8], key: impl Fn(usize) -> &'k [u8]) -> Option<usize> {
+        if name != Name::OTHER {
+            return self.known.get(usize::from(name.0))?.checked_sub(1).map(|at| at as usize);
+        }
+        let same = |at: &u32| key(*at as usize).eq_ignore_ascii_case(wanted);
+        self.others.find(self.hash(wanted), same).map(|at| *at as usize)
+    }
+
+    /// Notes that a name is at a place, where it was not before.
+    pub(crate) fn put<'k>(&mut self, at: usize, name: Name, key: impl Fn(usize) -> &'k [u8]) {
+        if name == Name::OTHER {
+            let hasher = &self.hasher;
+            let hash = |at: &u32| hasher.hash_one(key(*at as usize).to_ascii_lowercase());
+            self.others.insert_unique(hash(&(at as u32)), at as u32, hash);
+        } else if let Some(place) = self.known.get_mut(usize::from(name.0)) {
+            *place = at as u32 + 1;
+        }
+    }
+
+    fn hash(&self, name: &[u8]) -> u64 {
+        self.hasher.hash_one(name.to_ascii_lowercase())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_in_any_case_by_its_number_or_its_bytes() {
+        let keys: [&[u8]; 3] = [b"score", b"of_A", b"of_b"];
+        let mut places = Places::default();
+        places.clear(8);
+        for (at, name) in [Name(7), Name::OTHER, Name::OTHER].into_iter().enumerate() {
+            places.put(at, name, |at| keys[at]);
+        }
+        let find = |name, wanted: &[u8]| places.find(name, wanted, |at| keys[at]);
+        assert_eq!((find(Name(7), b"Score"), find(Name(6), b"score")), (Some(0), None));
+        assert_eq!((find(Name::OTHER, b"OF_a"), find(Name::OTHER, b"of_B")), (Some(1), Some(2)));
+        assert_eq!(find(Name::OTHER, b"score"), None);
+        places.clear(8);
+        assert_eq!(places.find(Name::OTHER, b"of_a", |at| keys[at]), None);
+    }
+}
