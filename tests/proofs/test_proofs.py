@@ -24,6 +24,7 @@ SHORT: dict[str, list[str]] = {
     "fuzz": ["http1_request", "5"],
     "fuzz rules_evaluator": ["rules_evaluator", "5"],
     "fuzz rules_parser": ["rules_parser", "5"],
+    "gates": ["--requests", "300", "--seed", "1"],
     "h2spec": ["--times", "1"],
     "libinjection": ["--values", "20000", "--seed", "1"],
     "mishaps": ["--only", "torn record", "--only", "clock set back", "--only", "sink that dies"],
@@ -51,8 +52,10 @@ def test_a_short_run_prints_one_line(run: str) -> None:
         from tests.e2e.autobahn import tester
 
         tester()
-    if name == "h2spec" and shutil.which("go") is None:
-        pytest.skip("go is not installed, and it builds the HTTP/2 tester")
+    if name in {"gates", "h2spec"} and shutil.which("go") is None:
+        pytest.skip(
+            "go is not installed; it builds the HTTP/2 tester and fetches the Core Rule Set; https://go.dev/dl has it"
+        )
     if name == "autobahn" and python2() is None:
         pytest.skip("there is no Python 2.7, which the WebSocket tester needs; pyenv install 2.7")
     command = [sys.executable, "-m", f"proofs.{name}", *SHORT[run]]
