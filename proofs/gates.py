@@ -20,12 +20,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bartizan.waf import folder, ftw
+from bartizan.config import rule_folder
+from bartizan.waf import ftw
 from proofs import ROOT, tell
 
 MODULE = "github.com/corazawaf/coraza-coreruleset/v4@v4.25.0"
 """The rules of CRS 4.25.0 and its tests as a Go module, which Go checks against its checksum database."""
-BASE = ROOT / "src" / "bartizan" / "waf" / "base.conf"
+BASE = ROOT / "src" / "bartizan" / "config" / "base.conf"
 
 
 def core_rule_set() -> Path:
@@ -41,7 +42,7 @@ def core_rule_set() -> Path:
 
 def rule_file(crs: Path, level: int, to: Path) -> Path:
     """A file that includes a Core Rule Set at a paranoia level, with the engine as `bartizan.waf` sets it."""
-    found = folder.read(crs)
+    found = rule_folder.read(crs)
     values = f"setvar:tx.blocking_paranoia_level={level},setvar:tx.detection_paranoia_level={level}"
     lines = [
         "SecRuleEngine On",
