@@ -403,13 +403,20 @@ class WafRules:
     """A rule set of the ModSecurity rule language. Threads may share it; each inspection releases the GIL."""
 
     def __new__(
-        cls, text: bytes, name: str, folder: str | PathLike[str], detect_only: bool, scores: Sequence[str]
+        cls,
+        text: bytes,
+        name: str,
+        folder: str | PathLike[str],
+        detect_only: bool,
+        scores: Sequence[str],
+        audit_whole: bool,
     ) -> WafRules:
         """Loads rules given as text, with all that they include; raises `WafRulesRefused`.
 
         `name` is what the text is called in messages, `folder` where its includes and data files are. With
         `detect_only` nothing is interrupted, without it all that says so is: `SecRuleEngine` of the files is not asked.
-        `scores` are the names in `TX` whose numbers verdicts tell.
+        `scores` are the names in `TX` whose numbers verdicts tell. Entries of the audit log are without secrets unless
+        `audit_whole`.
         """
 
     def notes(self) -> list[tuple[str, int, str]]:
@@ -426,11 +433,12 @@ class WafRules:
         server: str,
         protocol: str | None,
         request_id: str,
-    ) -> bytes:
-        """Runs the rules over messages of HTTP/1.1; returns a JSON object.
+    ) -> tuple[bytes, bytes | None]:
+        """Runs the rules over messages of HTTP/1.1: the verdict, and the entry of the audit log if that wants one.
 
-        Its keys are `interruption` and `would_interrupt` (`rule`, `action`, `status`, `location`), `matches` and
-        `scores`. `client` and `server` are addresses with ports; `protocol` stands in the place of the request's own.
+        The verdict is a JSON object whose keys are `interruption` and `would_interrupt` (`rule`, `action`, `status`,
+        `location`), `matches` and `scores`. `client` and `server` are addresses with ports; `protocol` stands in the
+        place of the request's own.
         Messages are taken apart and not judged: `request_refusal` says what the edge would refuse.
         """
 

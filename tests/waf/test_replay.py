@@ -140,3 +140,28 @@ def test_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[s
         list(recorded.of_spool(tmp_path / "missing"))
     with pytest.raises(Failure, match="there are no files"):
         list(recorded.of_files(tmp_path))
+
+
+@pytest.mark.parametrize(("options", "has_secret"), [([], False), (["--audit-whole"], True)])
+def test_entries_of_an_audit_log_are_added_to_a_file_without_secrets_unless_all_is_asked_for(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str], options: list[str], has_secret: bool
+) -> None:
+    har, log = tmp_path / "shop.har", tmp_path / "audit.json"
+    har.write_text(json.dumps(HAR))
+    words = ["replay", "--har", str(har), "--crs", str(rules), "--audit-log", str(log), *options]
+    assert app.run(words) == app.run(words) == 0
+    capsys.readouterr()
+    entries = [json.loads(line)["transaction"] for line in log.read_text().splitlines()]
+    assert [entry["request"]["uri"] for entry in entries] == ["/cart?x=1", "/"] * 2
+    first, second = entries[:2]
+    assert [message["details"]["ruleId"] for message in first["messages"]] == ["1"]
+    assert (first["response"]["http_code"], second["response"]["http_code"]) == (403, 200)
+    assert ("an attack" in first["messages"][0]["details"]["match"]) is has_secret
+
+
+def test_an_audit_log_of_two_rule_sets_is_refused(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["replay", "--har", "x", "--crs", str(rules), "--against-level", "2", "--audit-log", str(tmp_path / "log")]
+    assert app.run(words) == 1
+    assert "give it without --ftw and --against" in capsys.readouterr().err

@@ -244,3 +244,16 @@ SecRule IP:count "@gt 8" "id:2,phase:1,deny,status:429,msg:'%{ip.count} requests
     assert not rules.inspect(CLEAN, client=("192.0.2.2", 1)).blocked
     assert not other.inspect(CLEAN, client=("192.0.2.1", 1)).blocked
     assert rules.notes == ()
+
+
+def test_the_audit_log_has_an_entry_where_its_directives_ask_for_one() -> None:
+    text = SQL + "SecAuditEngine RelevantOnly\nSecAuditLogParts ABHZ\n"
+    rules = RuleSet.parse(text)
+    assert rules.inspect(CLEAN).audit_entry is None
+    entry = rules.inspect(ATTACK, request_id="ray", client=("192.0.2.9", 7)).audit_entry
+    assert entry is not None
+    assert b"] ray 192.0.2.9 7 127.0.0.1 80\n" in entry
+    assert b"ModSecurity: Access denied with code 406 (phase 2). Matched \"Operator `Rx' with parameter" in entry
+    assert rules.notes == ()
+    with pytest.raises(ValueError, match="it is 'redacted' or 'whole'"):
+        RuleSet.load(".", audit="none")  # type: ignore[arg-type]

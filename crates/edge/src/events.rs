@@ -26,8 +26,8 @@ use crate::origin::{Checkout, Ends};
 use crate::policy::{EdgeSettings, EventSettings, Match, Outcome};
 use crate::pseudonym::ClientAddress;
 use crate::ray::RayId;
-use crate::redact::REDACTED;
 use crate::worker::Worker;
+use redact::REDACTED;
 
 /// One refusal in this many leaves a row, after the first few of a thread.
 const REFUSAL_SAMPLE: u32 = 100;

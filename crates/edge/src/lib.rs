@@ -28,7 +28,6 @@ pub mod policy;
 pub mod proxy_protocol;
 pub mod pseudonym;
 pub mod ray;
-pub mod redact;
 pub mod service;
 pub mod tcp_info;
 pub mod tls;

@@ -2,7 +2,6 @@
 
 use edge::metrics::{Definition, FAMILIES, METRICS};
 use edge::policy::ACTIONS;
-use edge::redact;
 use fields::columns::{self, DIFFERENCES, TABLES, is_ours};
 use fields::table::{ABSENT, ALIASES, Available, Presence, TABLE};
 use pyo3::prelude::*;

@@ -8,12 +8,15 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use http1::{BodyDecoder, Decoded, Limits, Refusal, RequestParser};
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use redact::SecretNames;
+use seclang::audit::{self, Exchange, Privacy};
 use seclang::collections::Collections;
 use seclang::message::Message;
 use seclang::paranoia;
@@ -43,13 +46,17 @@ pub struct WafRules {
     workspaces: Mutex<Vec<Workspace>>,
     /// What its rules remember between requests.
     collections: Collections,
+    /// Which names hold secrets that entries of the audit log have not; none where they have all.
+    secrets: Option<SecretNames>,
 }
 
 #[pymethods]
 impl WafRules {
-    /// Loads rules given as text, with all that they include; `scores` are the names in TX that verdicts tell.
+    /// Loads rules given as text, with all that they include; `scores` are the names in TX that verdicts tell, and entries
+    /// of the audit log are without secrets unless `audit_whole` says otherwise.
     #[new]
     #[expect(clippy::needless_pass_by_value, reason = "arguments from Python arrive by value")]
+    #[expect(clippy::too_many_arguments, reason = "each is a fact of its own")]
     fn new(
         py: Python<'_>,
         text: Vec<u8>,
@@ -57,6 +64,7 @@ impl WafRules {
         folder: PathBuf,
         detect_only: bool,
         scores: Vec<String>,
+        audit_whole: bool,
     ) -> PyResult<Self> {
         let engine = if detect_only { Engine::DetectionOnly } else { Engine::On };
         let rules = py.detach(|| seclang::load::text(&text, name, &folder)).map_err(|problems| {
@@ -67,7 +75,8 @@ impl WafRules {
             WafRulesRefused::new_err((problems,))
         })?;
         let collections = Collections::new(Collections::DEFAULT_LIMITS);
-        Ok(Self { rules, engine, scores, workspaces: Mutex::default(), collections })
+        let secrets = (!audit_whole).then(SecretNames::default);
+        Ok(Self { rules, engine, scores, workspaces: Mutex::default(), collections, secrets })
     }
 
     /// What of the files has no effect: file, line, why.
@@ -87,7 +96,8 @@ impl WafRules {
             .collect()
     }
 
-    /// Runs the rules over a request, and a response if there is one, as JSON.
+    /// Runs the rules over a request, and a response if there is one: the verdict as JSON, and the entry of the audit log
+    /// where that wants one.
     #[pyo3(signature = (request, response, client, server, protocol, request_id))]
     #[expect(clippy::too_many_arguments, reason = "each is a fact of its own")]
     fn inspect<'py>(
@@ -99,12 +109,12 @@ impl WafRules {
         server: &str,
         protocol: Option<&str>,
         request_id: &str,
-    ) -> PyResult<Bound<'py, PyBytes>> {
+    ) -> PyResult<(Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>)> {
         let address = |text: &str| {
             text.parse::<SocketAddr>().map_err(|_| PyValueError::new_err(format!("{text:?} is no address with a port")))
         };
         let (client, server) = (address(client)?, address(server)?);
-        let verdict = py.detach(|| {
+        let (verdict, entry) = py.detach(|| {
             let message = Message::request(request);
             let head = Request {
                 client,
@@ -117,28 +127,48 @@ impl WafRules {
             };
             self.judged(&head, &message.body, response)
         });
-        Ok(PyBytes::new(py, verdict.to_string().as_bytes()))
+        let verdict = PyBytes::new(py, verdict.to_string().as_bytes());
+        Ok((verdict, entry.map(|entry| PyBytes::new(py, &entry))))
     }
 }
 
 impl WafRules {
-    fn judged(&self, head: &Request<'_>, body: &[u8], response: Option<&[u8]>) -> Value {
+    fn judged(&self, head: &Request<'_>, body: &[u8], response: Option<&[u8]>) -> (Value, Option<Vec<u8>>) {
         let work = self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         let mut transaction =
             Transaction::new(&self.rules, work).with_engine(self.engine).with_collections(&self.collections, b"");
-        if transaction.request_head(head).is_none()
-            && transaction.request_body(body, false).is_none()
-            && let Some(response) = response
-        {
+        let response = response.map(Message::response);
+        let passes = transaction.request_head(head).is_none() && transaction.request_body(body, false).is_none();
+        if passes && let Some(response) = &response {
             answered(&mut transaction, response);
         }
         transaction.log();
         let verdict = self.verdict(&transaction);
+        let entry = self.entry(&transaction, response.as_ref().filter(|_| passes));
         let mut kept = self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() < KEPT_WORKSPACES {
             kept.push(transaction.into_workspace());
         }
-        verdict
+        (verdict, entry)
+    }
+
+    /// The entry of the audit log: with the response that there was, or the status that rules put in its place.
+    fn entry(&self, transaction: &Transaction<'_>, response: Option<&Message<'_>>) -> Option<Vec<u8>> {
+        let refused = transaction.interruption().map(|interruption| match interruption.action {
+            Interrupt::Deny(status) | Interrupt::Redirect(status, _) => status,
+            Interrupt::Drop => 0,
+        });
+        let sent = response.filter(|_| refused.is_none());
+        let exchange = Exchange {
+            began_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64),
+            response: Response {
+                status: refused.unwrap_or_else(|| sent.map_or(0, status)),
+                protocol: sent.map_or(b"HTTP/1.1", |sent| sent.first[0]),
+                headers: sent.map_or(&[], |sent| &sent.headers),
+            },
+        };
+        let privacy = self.secrets.as_ref().map_or(Privacy::Whole, Privacy::Redacted);
+        audit::entry(transaction, &exchange, privacy)
     }
 
     fn verdict(&self, transaction: &Transaction<'_>) -> Value {
@@ -191,13 +221,15 @@ pub fn waf_paranoia_level(level: u8) -> String {
     paranoia::directive(level)
 }
 
-fn answered(transaction: &mut Transaction<'_>, response: &[u8]) {
-    let message = Message::response(response);
-    let status = std::str::from_utf8(message.first[1]).ok().and_then(|status| status.parse().ok()).unwrap_or(0);
-    let head = Response { status, protocol: message.first[0], headers: &message.headers };
+fn answered(transaction: &mut Transaction<'_>, message: &Message<'_>) {
+    let head = Response { status: status(message), protocol: message.first[0], headers: &message.headers };
     if transaction.response_head(&head).is_none() {
         transaction.response_body(&message.body, false);
     }
+}
+
+fn status(response: &Message<'_>) -> u16 {
+    std::str::from_utf8(response.first[1]).ok().and_then(|status| status.parse().ok()).unwrap_or(0)
 }
 
 fn ending(interruption: &Interruption) -> Value {

@@ -52,6 +52,25 @@ impl Clock {
     }
 }
 
+impl Clock {
+    /// `21/Nov/2026:19:45:00`, as access logs have it.
+    pub(crate) fn common_log(self) -> String {
+        format!("{:02}/{}/{}:{self}", self.day, self.month_name(), self.year)
+    }
+
+    /// `Sat Nov 21 19:45:00 2026`, as C's `asctime` has it.
+    pub(crate) fn ascii(self) -> String {
+        const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+        let weekday = DAYS[self.weekday as usize % 7];
+        format!("{weekday} {} {:>2} {self} {}", self.month_name(), self.day, self.year)
+    }
+
+    fn month_name(self) -> &'static str {
+        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        MONTHS[(self.month - 1) as usize % 12]
+    }
+}
+
 impl fmt::Display for Clock {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(to, "{:02}:{:02}:{:02}", self.hour, self.minute, self.second)
@@ -67,6 +86,8 @@ mod tests {
         let leap = Clock::of(951_827_696);
         assert_eq!(leap.values().map(|(_, value)| value), [2000, 1, 29, 2, 12, 34, 56]);
         assert_eq!(leap.to_string(), "12:34:56");
+        assert_eq!(leap.common_log(), "29/Feb/2000:12:34:56");
+        assert_eq!(Clock::of(0).ascii(), "Thu Jan  1 00:00:00 1970");
         assert_eq!(Clock::of(0).values().map(|(_, value)| value), [1970, 0, 1, 4, 0, 0, 0]);
     }
 }

@@ -7,6 +7,7 @@
 //! Bytes throughout: no value of a request is taken for text in an encoding. What is not supported is refused at load, with
 //! file, line and reason; nothing is ignored. Matching takes linear time: there is no backtracking engine.
 
+pub mod audit;
 pub mod body;
 pub mod bytes;
 mod clock;

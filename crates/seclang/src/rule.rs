@@ -4,6 +4,7 @@ use std::fmt;
 
 use regex_automata::meta::Regex;
 
+use crate::audit::PartsChange;
 use crate::names::Name;
 use crate::operator::Operator;
 use crate::place::Place;
@@ -332,7 +333,7 @@ pub enum Control {
     /// Whether there is an entry in the audit log.
     AuditEngine(AuditEngine),
     /// What the entry holds.
-    AuditParts(Vec<u8>),
+    AuditParts(PartsChange),
 }
 
 /// `SecRuleEngine`.

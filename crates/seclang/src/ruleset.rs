@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use regex_automata::meta::Regex;
 
+use crate::audit::Parts;
 use crate::names::Names;
 use crate::place::Place;
 use crate::plan::Plan;
@@ -52,7 +53,7 @@ pub struct Settings {
     /// `SecAuditEngine`.
     pub audit_engine: AuditEngine,
     /// `SecAuditLogParts`.
-    pub audit_parts: Vec<u8>,
+    pub audit_parts: Parts,
     /// `SecAuditLogRelevantStatus`.
     pub audit_relevant_status: Option<Regex>,
     /// `SecAuditLog`.
@@ -82,7 +83,7 @@ impl Default for Settings {
             sensor_id: Vec::new(),
             collection_timeout_s: 3_600,
             audit_engine: AuditEngine::Off,
-            audit_parts: b"ABIJDEFHZ".to_vec(),
+            audit_parts: Parts::default(),
             audit_relevant_status: None,
             audit_log: None,
             audit_json: false,

@@ -697,8 +697,7 @@ impl<'r> Transaction<'r> {
             Control::ResponseBodyAccess(access) => self.response_body_access = *access,
             Control::ForceBodyVariable(force) => self.force_body_variable = *force,
             Control::AuditEngine(engine) => self.audit_engine = *engine,
-            // What an entry holds is the log's to say.
-            Control::AuditParts(_) => {}
+            Control::AuditParts(change) => change.apply(&mut self.audit_parts),
         }
     }
 
@@ -707,8 +706,15 @@ impl<'r> Transaction<'r> {
         let mut said = std::mem::take(&mut self.work.said);
         let start = said.len() as u32;
         if let Some(text) = text {
+            self.is_saying = true;
             self.expand(text, &mut said);
+            self.is_saying = false;
             said.truncate(start as usize + LONGEST_SAID);
+            let end = said.len() as u32;
+            self.work.said_parts.retain(|part| part.start < end);
+            for part in &mut self.work.said_parts {
+                part.end = part.end.min(end);
+            }
         }
         let range = start..said.len() as u32;
         self.work.said = said;

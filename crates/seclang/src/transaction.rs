@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use crate::audit::{Parts, SaidPart};
 use crate::body::xml::Query;
 use crate::body::{self, Body, Processor};
 use crate::collections::{Collections, Namespace, Place};
@@ -126,6 +127,10 @@ pub struct Workspace {
     pub(crate) matches: Vec<Match>,
     pub(crate) hits: Vec<Hit>,
     pub(crate) said: Vec<u8>,
+    /// What of that stands for values.
+    pub(crate) said_parts: Vec<SaidPart>,
+    /// The body of the request, where the audit log is to have it.
+    pub(crate) audited_body: Vec<u8>,
     /// What matched last.
     pub(crate) last_hit: Option<Hit>,
     /// The first hit of the rule that runs.
@@ -165,6 +170,8 @@ impl Workspace {
             + self.hits.capacity() * size_of::<Hit>()
             + self.matches.capacity() * size_of::<Match>()
             + self.said.capacity()
+            + self.said_parts.capacity() * size_of::<SaidPart>()
+            + self.audited_body.capacity()
             + self.expanded.capacity()
             + self.lower.capacity()
             + self.pairs.memory()
@@ -198,6 +205,9 @@ pub struct Transaction<'r> {
     pub(crate) engine: Engine,
     pub(crate) audit_engine: AuditEngine,
     pub(crate) audit_wanted: bool,
+    pub(crate) audit_parts: Parts,
+    /// Whether what is expanded is said, and it is to be known what it is made of.
+    pub(crate) is_saying: bool,
     pub(crate) interruption: Option<Interruption>,
     /// What would have been done, were the engine on.
     pub(crate) would: Option<Interruption>,
@@ -229,6 +239,8 @@ impl<'r> Transaction<'r> {
         work.matches.clear();
         work.hits.clear();
         work.said.clear();
+        work.said_parts.clear();
+        work.audited_body.clear();
         (work.last_hit, work.first_hit, work.are_matches_behind, work.hits_caught_up) = (None, 0, false, None);
         work.removed.clear();
         work.removed_targets.clear();
@@ -244,6 +256,8 @@ impl<'r> Transaction<'r> {
             engine: rules.settings.engine,
             audit_engine: rules.settings.audit_engine,
             audit_wanted: false,
+            audit_parts: rules.settings.audit_parts.clone(),
+            is_saying: false,
             interruption: None,
             would: None,
             allowed: None,
@@ -340,6 +354,11 @@ impl<'r> Transaction<'r> {
         self.work.texts.get(text)
     }
 
+    /// The names and values of a variable.
+    pub(crate) fn entries(&self, variable: Variable) -> impl Iterator<Item = (TextId, TextId)> {
+        self.work.lists[variable as usize].iter().map(|entry| (entry.key, entry.value))
+    }
+
     /// The first value of a variable, by name where it is a collection.
     pub fn value(&self, variable: Variable, key: &[u8]) -> Option<&[u8]> {
         let entries = &self.work.lists[variable as usize];
@@ -402,6 +421,9 @@ impl<'r> Transaction<'r> {
         let settings = &self.rules.settings;
         if self.request_body_access && !bytes.is_empty() && self.interruption.is_none() {
             let limit = settings.request_body_limit;
+            if self.audit_engine != AuditEngine::Off && self.audit_parts.has(b'C') {
+                self.work.audited_body.extend_from_slice(&bytes[..bytes.len().min(limit)]);
+            }
             let over = bytes.len() > limit || more;
             if over {
                 self.set(Variable::InboundDataError, b"1");
@@ -753,7 +775,12 @@ impl<'r> Transaction<'r> {
                 Part::Value { variable: Variable::Rule, key, .. } => self.speak(key, to),
                 Part::Value { variable, key, name } => {
                     if let Some(value) = self.first(*variable, key, *name) {
+                        let start = to.len() as u32;
                         to.extend_from_slice(self.work.texts.get(value));
+                        if self.is_saying {
+                            let (end, key) = (to.len() as u32, self.work.texts.add(key));
+                            self.work.said_parts.push(SaidPart { start, end, variable: *variable, key });
+                        }
                     }
                 }
             }

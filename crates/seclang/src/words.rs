@@ -98,14 +98,14 @@ const DIRECTIVES: &[(&str, &str)] = &[
         "seconds after which a persistent collection that was not changed is forgotten; 3600 unless said",
     ),
     ("SecWebAppId", "the value of WEBAPPID; rule sets with the same one share persistent collections"),
-    ("SecComponentSignature", "named in the audit log; no effect yet, and noted"),
-    ("SecSensorId", "named in the audit log; no effect yet, and noted"),
-    ("SecAuditEngine", "On, Off or RelevantOnly; no effect yet, and noted"),
-    ("SecAuditLog", "the file; no effect yet, and noted"),
-    ("SecAuditLogType", "Serial; no effect yet, and noted"),
-    ("SecAuditLogFormat", "JSON or Native; no effect yet, and noted"),
-    ("SecAuditLogParts", "what an entry holds; no effect yet, and noted"),
-    ("SecAuditLogRelevantStatus", "statuses that are relevant; no effect yet, and noted"),
+    ("SecComponentSignature", "named in the audit log"),
+    ("SecSensorId", "named in the audit log"),
+    ("SecAuditEngine", "On, Off or RelevantOnly: which requests have an entry in the audit log"),
+    ("SecAuditLog", "the file of the audit log"),
+    ("SecAuditLogType", "Serial, one file; Concurrent is refused"),
+    ("SecAuditLogFormat", "JSON or Native"),
+    ("SecAuditLogParts", "which sections an entry has"),
+    ("SecAuditLogRelevantStatus", "statuses that are relevant"),
 ];
 
 const ACTIONS: &[(&str, &str)] = &[

@@ -184,6 +184,7 @@ TABLES: Final = ("http_requests", "firewall_events", "bartizan_refusals")
 """The event tables; tests/cli/test_commands.py compares them with those of the native module."""
 
 _FILE_FORMATS: Final = ("ndjson", "ndjson.gz", "parquet")
+_AUDIT_FORMATS: Final = ("json", "native")
 """Forms of files of events; tests/cli/test_commands.py compares them with those of `bartizan.archive`."""
 
 _EVENT_SOURCES: Final = ("store", "spool")
@@ -560,12 +561,15 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "Requests of files, of a browser's HAR file, of regression tests in the format of go-ftw or of the events of a "
         "spool go through a rule file or a Core Rule Set in this process; nothing is sent. With --ftw alone the tests "
         "are judged, at paranoia level 4 and with what their README sets; with --against two rule sets are compared. "
+        "With --audit-log each request that a rule told of has an entry there, unless a rule file says otherwise of "
+        "its own. "
         "Exit code 0: done; 1: a test fails, or something differs.",
         (
             "bartizan replay --ftw crs/tests/regression/tests --crs crs --json",
             "bartizan replay --har shop.har --crs crs --paranoia-level 2",
             "bartizan replay --spool .bartizan/spool --crs crs --against crs-next --json",
             "bartizan replay --http requests --crs crs --against-level 3",
+            "bartizan replay --har shop.har --crs crs --audit-log audit.json",
         ),
         "replay:replay",
         (
@@ -577,6 +581,11 @@ COMMANDS: Final[tuple[Command, ...]] = (
             Option("--against", "a second one, to compare with", "DIR", Path),
             Option("--paranoia-level", "of the rule set (default: 1)", "N", a_level),
             Option("--against-level", "of the second one (default: the same)", "N", a_level),
+            Option("--audit-log", "file that entries of a ModSecurity audit log are added to", "FILE", Path),
+            Option(
+                "--audit-format", "of its entries (default: json)", "FORMAT", default="json", choices=_AUDIT_FORMATS
+            ),
+            Flag("--audit-whole", "entries with cookies, credentials and bodies as they were sent"),
             _JSON,
         ),
     ),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -29,6 +31,9 @@ def replay(
     against: Path | None,
     paranoia_level: int | None,
     against_level: int | None,
+    audit_log: Path | None,
+    audit_format: Literal["json", "native"],
+    audit_whole: bool,
     json: bool,
 ) -> int:
     """Runs recorded requests through a rule set. 1: a regression test fails, or two rule sets differ."""
@@ -39,14 +44,21 @@ def replay(
     if crs is None:
         raise Failure("give --crs: a rule file, or the folder of a rule set")
     source, path = given[0]
+    if audit_log is not None and (source == "--ftw" or against is not None or against_level is not None):
+        raise Failure(
+            "--audit-log has what one rule set says of recorded requests; give it without --ftw and --against"
+        )
     if against is None and against_level is None:
         if source == "--ftw":
             if paranoia_level is not None:
                 raise Failure("regression tests run at paranoia level 4; give --ftw without --paranoia-level")
             return _tests(path, crs, json=json)
+        setup = "" if audit_log is None else f"SecAuditEngine RelevantOnly\nSecAuditLogFormat {audit_format}\n"
         with waiting(f"loading {crs}"):
-            rules = RuleSet.load(crs, paranoia_level or 1)
-        return _replayed([*through(_recorded(source, path), rules)], json=json)
+            rules = RuleSet.load(crs, paranoia_level or 1, setup=setup, audit="whole" if audit_whole else "redacted")
+        with audit_log.open("ab") if audit_log is not None else nullcontext() as log:
+            done = [*through(_recorded(source, path), rules, log.write if log is not None else None)]
+        return _replayed(done, json=json)
     with waiting(f"loading {crs}"):
         first = RuleSet.load(crs, paranoia_level or 1)
         second = RuleSet.load(against or crs, against_level or paranoia_level or 1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
 from bartizan.waf.recorded import Recorded
 from bartizan.waf.ruleset import RuleSet
+from bartizan.waf.verdict import Verdict
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -38,10 +39,15 @@ class Difference(msgspec.Struct, frozen=True):
     second: Judged
 
 
-def replay(recorded: Iterable[Recorded], rules: RuleSet) -> Iterator[Replayed]:
-    """What a rule set says of each request."""
+def replay(
+    recorded: Iterable[Recorded], rules: RuleSet, audit: Callable[[bytes], object] | None = None
+) -> Iterator[Replayed]:
+    """What a rule set says of each request; `audit` is given the entries of its audit log."""
     for each in recorded:
-        yield Replayed(each.title, judged(each, rules))
+        verdict = _verdict(each, rules)
+        if audit is not None and verdict.audit_entry is not None:
+            audit(verdict.audit_entry)
+        yield Replayed(each.title, _judged(verdict))
 
 
 def compare(recorded: Iterable[Recorded], first: RuleSet, second: RuleSet) -> Iterator[Difference | None]:
@@ -54,7 +60,14 @@ def compare(recorded: Iterable[Recorded], first: RuleSet, second: RuleSet) -> It
 
 def judged(recorded: Recorded, rules: RuleSet) -> Judged:
     """What a rule set says of one request."""
-    verdict = rules.inspect(recorded.request, recorded.response, client=(recorded.client, 0))
+    return _judged(_verdict(recorded, rules))
+
+
+def _verdict(recorded: Recorded, rules: RuleSet) -> Verdict:
+    return rules.inspect(recorded.request, recorded.response, client=(recorded.client, 0))
+
+
+def _judged(verdict: Verdict) -> Judged:
     return Judged(
         blocked=verdict.blocked,
         status=verdict.status,

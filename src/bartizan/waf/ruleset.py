@@ -57,6 +57,7 @@ class RuleSet:
         mode: Literal["block", "detect"] = "block",
         *,
         setup: str = "",
+        audit: Literal["redacted", "whole"] = "redacted",
     ) -> Self:
         """Loads a rule file with all that it includes, or a folder of rules.
 
@@ -71,6 +72,8 @@ class RuleSet:
             mode: whether what rules refuse is blocked, whatever `SecRuleEngine` says in the files.
             setup: more rules and settings, read after the setup file and before the rules, as SecActions that set
                 thresholds.
+            audit: whether entries of the audit log are without cookies, credentials, bodies and other secrets, or have
+                all that was sent.
 
         Raises:
             RulesRefused: something in the files is wrong or not supported; it lists all of it.
@@ -79,6 +82,8 @@ class RuleSet:
         """
         if mode not in ("block", "detect"):
             raise ValueError(f"mode is {mode!r}; it is 'block' or 'detect'")
+        if audit not in ("redacted", "whole"):
+            raise ValueError(f"audit is {audit!r}; it is 'redacted' or 'whole'")
         if paranoia_level is not None and paranoia_level not in range(1, 5):
             raise ValueError(f"paranoia_level is {paranoia_level!r}; it is a number from 1 to 4, or None")
         path = Path(path).absolute()
@@ -87,7 +92,7 @@ class RuleSet:
         found = arranged(path, setup)
         level = "" if paranoia_level is None else _native.waf_paranoia_level(paranoia_level)
         left_out = [Problem(str(file), 1, why) for file, why in found.left_out]
-        return cls._loaded(f"{found.before}{level}{found.after}", mode, left_out=left_out)
+        return cls._loaded(f"{found.before}{level}{found.after}", mode, left_out=left_out, audit=audit)
 
     @classmethod
     def parse(cls, text: str, mode: Literal["block", "detect"] = "block", *, directory: str | Path = ".") -> Self:
@@ -103,9 +108,12 @@ class RuleSet:
         name: str = "setup",
         directory: Path = Path("/"),
         left_out: Sequence[Problem] = (),
+        audit: str = "redacted",
     ) -> Self:
         try:
-            native = _native.WafRules(text.encode(), name, directory, mode == "detect", verdict.SCORE_NAMES)
+            native = _native.WafRules(
+                text.encode(), name, directory, mode == "detect", verdict.SCORE_NAMES, audit == "whole"
+            )
         except _native.WafRulesRefused as error:
             raise RulesRefused(Problem(*problem) for problem in error.args[0]) from None
         return cls(native, left_out)
@@ -146,8 +154,8 @@ class RuleSet:
         else:
             message = request
             answer = response if response is None or isinstance(response, bytes) else _bytes(response)
-        told = self._native.inspect(message, answer, _address(*client), _address(*server), protocol, request_id)
-        return verdict.of_native(told, _OWN_IDS)
+        told, entry = self._native.inspect(message, answer, _address(*client), _address(*server), protocol, request_id)
+        return verdict.of_native(told, entry, _OWN_IDS)
 
 
 def _address(ip: str, port: int) -> str:

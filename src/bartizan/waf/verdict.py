@@ -98,6 +98,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """Every rule that matched, in the order in which they did, whether it logs or not."""
     scores: dict[str, int]
     """`inbound`, `outbound`, and of a Core Rule Set each category, such as `sql_injection`."""
+    audit_entry: bytes | None = None
+    """What the audit log is to hold of the request, in the format of the rules, where `SecAuditEngine` wants it."""
 
 
 class _Ending(msgspec.Struct, frozen=True):
@@ -119,7 +121,7 @@ class _Told(msgspec.Struct, frozen=True):
 _DECODER: Final = msgspec.json.Decoder(_Told)
 
 
-def of_native(told: bytes, own_ids: range) -> Verdict:
+def of_native(told: bytes, audit_entry: bytes | None, own_ids: range) -> Verdict:
     """The verdict that the native module told; rules of our own that only prepare are left out."""
     read = _DECODER.decode(told)
     ending = read.interruption or read.would_interrupt
@@ -131,6 +133,7 @@ def of_native(told: bytes, own_ids: range) -> Verdict:
         rule=ending.rule if ending else None,
         matches=[match for match in read.matches if match.logged or match.id not in own_ids],
         scores=_scores(read.scores),
+        audit_entry=audit_entry,
     )
 
 

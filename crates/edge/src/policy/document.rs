@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use crate::limits::Limits;
 use crate::origin;
 use crate::pseudonym::ClientAddress;
-use crate::redact::SecretNames;
+use redact::SecretNames;
 
 /// The version of the document's form that this build reads.
 pub const FORMAT: u64 = 1;

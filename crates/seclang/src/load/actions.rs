@@ -1,5 +1,6 @@
 //! What a rule does: `"id:942100,phase:2,block,t:none,setvar:'tx.score=+%{tx.critical}'"`.
 
+use crate::audit::PartsChange;
 use crate::body::Processor;
 use crate::collections::is_kept_by_the_engine;
 use crate::load::targets;
@@ -410,7 +411,7 @@ fn control(option: &[u8], value: &[u8], names: &mut Names) -> Result<Control, St
         "responsebodyaccess" => Control::ResponseBodyAccess(on(value)?),
         "forcerequestbodyvariable" => Control::ForceBodyVariable(on(value)?),
         "auditengine" => Control::AuditEngine(audit_engine(value)?),
-        "auditlogparts" => Control::AuditParts(value.to_vec()),
+        "auditlogparts" => Control::AuditParts(PartsChange::parse(value)?),
         "debugloglevel" => {
             return Err("debugLogLevel: there is no debug log; `bartizan ray` says what a rule did".to_owned());
         }

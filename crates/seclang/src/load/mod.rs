@@ -12,6 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::audit::Parts;
 use crate::names::Names;
 use crate::operator::Operator;
 use crate::place::{Place, Problem, shown};
@@ -460,12 +461,16 @@ impl Loader {
             ("secsensorid", [value]) => settings.sensor_id = unquoted(value).to_vec(),
             ("seccollectiontimeout", [value]) => settings.collection_timeout_s = size(value)? as u64,
             ("secauditengine", [value]) => settings.audit_engine = actions::audit_engine(value)?,
-            ("secauditlogparts", [value]) => settings.audit_parts = value.to_vec(),
+            ("secauditlogparts", [value]) => settings.audit_parts = Parts::parse(value)?,
             ("secauditlogrelevantstatus", [value]) => settings.audit_relevant_status = Some(status_pattern(value)?),
             ("secauditlog", [value]) => settings.audit_log = Some(PathBuf::from(&*String::from_utf8_lossy(value))),
             ("secauditlogtype", [value]) if value.eq_ignore_ascii_case(b"serial") => {}
             ("secauditlogtype", [_]) => {
-                return Err("only Serial is supported: one file, an entry after the other".to_owned());
+                return Err(
+                    "only Serial is supported: a writer of one file cannot be held up by a folder of a file for each \
+                            request"
+                        .to_owned(),
+                );
             }
             ("secauditlogformat", [value]) => match value.to_ascii_lowercase().as_slice() {
                 b"json" => settings.audit_json = true,
@@ -505,17 +510,7 @@ enum Taken {
 }
 
 /// Directives that are read and kept for what is not there yet.
-const NOT_YET: [(&str, &str); 9] = [
-    ("SecRequestBodyNoFilesLimit", "SecRequestBodyLimit counts files too"),
-    ("SecComponentSignature", "there is no audit log"),
-    ("SecSensorId", "there is no audit log"),
-    ("SecAuditEngine", "there is no audit log"),
-    ("SecAuditLog", "there is no audit log"),
-    ("SecAuditLogType", "there is no audit log"),
-    ("SecAuditLogFormat", "there is no audit log"),
-    ("SecAuditLogParts", "there is no audit log"),
-    ("SecAuditLogRelevantStatus", "there is no audit log"),
-];
+const NOT_YET: [(&str, &str); 1] = [("SecRequestBodyNoFilesLimit", "SecRequestBodyLimit counts files too")];
 
 /// Directives that say nothing about what is matched, and what stands in their place.
 pub(crate) const WITHOUT_BEARING: [(&str, &str); 18] = [

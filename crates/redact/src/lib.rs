@@ -113,8 +113,8 @@ impl SecretNames {
         Scan::new(self, query, Within::Query).run()
     }
 
-    /// Whether a parameter of that name, as it stands in a URL, holds a secret.
-    fn names(&self, name: &[u8]) -> bool {
+    /// Whether a parameter or a header of that name holds a secret; the name of a parameter is as it stands in a URL.
+    pub fn is_secret(&self, name: &[u8]) -> bool {
         let name = Name::read(name);
         let letters = name.letters();
         STEMS.iter().any(|stem| memchr::memmem::find(letters, stem.as_bytes()).is_some())
@@ -255,7 +255,7 @@ impl<'s, 'u> Scan<'s, 'u> {
 
     /// Takes out the value that `equals` gives to a name, if that is one of a secret; where to go on.
     fn assigned(&mut self, name: Range<usize>, equals: Symbol) -> usize {
-        if !self.names.names(&self.text[name]) {
+        if !self.names.is_secret(&self.text[name]) {
             return equals.end;
         }
         self.end_authority();

@@ -1,4 +1,4 @@
-//! What it costs to look for secrets in a URL, and to take them out: `cargo bench -p edge --bench redaction`.
+//! What it costs to look for secrets in a URL, and to take them out: `cargo bench -p redact --bench redaction`.
 //!
 //! Times are of the processor's clock, one URL at a time as an exchange does it. Each URL is checked to come out as it should
 //! before its figure is printed.
@@ -8,7 +8,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use edge::redact::SecretNames;
+use redact::SecretNames;
 
 const ROUNDS: u32 = 1_000_000;
 
