@@ -54,7 +54,33 @@ def test_json_is_the_whole_of_it(state: StateDirectory, capsys: pytest.CaptureFi
         "source": "spool",
         "expressions": {"a" * 32: 'http.request.uri.path eq "/"'},
         "considered": "its own event, with the policy that decided, is not there",
+        "rule_sets": {"matched": [], "decided": []},
     }
+
+
+def test_what_a_rule_set_said_is_shown_with_where_and_what_would_have_to_change(
+    state: StateDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = {"ruleset": "0", "ruleset_name": "crs", "rule": "949110", "matched_rules": ["942100"]}
+    metadata = {**told, "score": 5, "threshold": 5}
+    values = [{"variable": "ARGS:q\x1b", "length": 21, "match": [2, 14]}]
+    matches = {"942100": {"message": "SQL injection", "severity": 2, "values": values, "more_values": 1}}
+    write(
+        state.spool,
+        ("firewall_events", firewall_event(1, Metadata=msgspec.json.encode(metadata).decode())),
+        ("http_requests", request(1, BartizanWAFScore=5, BartizanWAFMatches=msgspec.json.encode(matches).decode())),
+    )
+    assert ray(ray_id=f"{1:016x}", site=None, state=state.path, json=False) == 0
+    shown = capsys.readouterr().out
+    assert "rule set crs: block by its rule 949110" in shown
+    assert "it scored 5, and 5 is enough to be stopped" in shown
+    assert 'overrides.rules = [{ id = "942100", enabled = false }]' in " ".join(shown.split())
+    assert "942100 CRITICAL SQL injection ARGS:q\\x1b, bytes 2 to 14 of 21" in " ".join(shown.split())
+    assert "and 1 more" in shown
+    assert ray(ray_id=f"{1:016x}", site=None, state=state.path, json=True) == 0
+    rule_sets = msgspec.json.decode(capsys.readouterr().out)["rule_sets"]
+    assert [rule["id"] for rule in rule_sets["matched"]] == ["942100"]
+    assert len(rule_sets["decided"][0]["changes"]) == 3
 
 
 def test_a_request_whose_own_event_is_gone_shows_what_is_known(

@@ -45,6 +45,10 @@ certificate_file = "shop.pem"
 key_file = "shop.key"
 {rules}
 
+[rulesets.all]
+phase = "http_request_firewall_managed"
+seclang = "all.conf"
+
 [zones.gone]
 hosts = ["gone.test"]
 origins = ["http://127.0.0.1:9"]
@@ -55,6 +59,19 @@ KEPT_FIELDS = (
     'transformed_request_fields = [{ name = "x-copy" }]',
     'response_fields = [{ name = "location" }]',
 )
+RULE_SET = r"""
+SecRuleEngine On
+SecRequestBodyAccess On
+SecResponseBodyAccess On
+SecResponseBodyMimeType text/plain text/html
+SecRule REQUEST_HEADERS:Content-Type "@contains json" "id:1,phase:1,pass,nolog,ctl:requestBodyProcessor=JSON"
+SecRule REQUEST_LINE|REQUEST_HEADERS|REQUEST_COOKIES|ARGS|REQUEST_BODY|MULTIPART_PART_HEADERS "@rx (.*)" \
+    "id:2,phase:2,pass,log,capture,msg:'%{MATCHED_VAR}',logdata:'%{TX.1}',setvar:'tx.seen=%{MATCHED_VAR}'"
+SecRule RESPONSE_HEADERS|RESPONSE_BODY "@rx (.*)" "id:3,phase:4,pass,log,msg:'%{TX.seen}',logdata:'%{MATCHED_VAR}'"
+SecRule REQUEST_URI "@beginsWith /block" "id:4,phase:2,deny,log,msg:'%{REQUEST_URI}'"
+"""
+"""It matches in every value of a request and repeats it wherever a rule can."""
+
 CUSTOM = "http_request_firewall_custom"
 RULES = [
     ("block", 'starts_with(http.request.uri.path, "/block")', "", CUSTOM),
@@ -83,6 +100,8 @@ RULES = [
         "http_request_late_transform",
     ),
     ("route", 'starts_with(http.request.uri.path, "/route")', '{ host_header = "other.test" }', "http_request_origin"),
+    ("execute", "true", '{ id = "all" }', "http_request_firewall_managed"),
+    ("execute", "http.response.code gt 0", '{ id = "all" }', "http_response_firewall_managed"),
     (
         "serve_error",
         "http.response.code eq 404",
@@ -164,6 +183,7 @@ def site_file(directory: Path, origin: str) -> Path:
         + (f"action_parameters = {parameters}\n" if parameters else "")
         for action, expression, parameters, phase in RULES
     )
+    (directory / "all.conf").write_text(RULE_SET)
     file = directory / "bartizan.toml"
     file.write_text(SITE.format(origin=origin, rules=rules) + '\n[events]\nsecret_parameters = ["customer no"]\n')
     return file

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e import core_rules
 from tests.e2e.autobahn import python2
 
 REPOSITORY = Path(__file__).parents[2]
@@ -20,6 +21,7 @@ SHORT: dict[str, list[str]] = {
     "ambiguity": ["--only", "responses"],
     "autobahn": ["--cases", "1.*"],
     "browser": ["--mib", "2"],
+    "core_rule_set": ["--only", "9421"],
     "crash": ["--trials", "4"],
     "fuzz": ["http1_request", "5"],
     "fuzz rules_evaluator": ["rules_evaluator", "5"],
@@ -56,6 +58,8 @@ def test_a_short_run_prints_one_line(run: str) -> None:
         pytest.skip(
             "go is not installed; it builds the HTTP/2 tester and fetches the Core Rule Set; https://go.dev/dl has it"
         )
+    if name == "core_rule_set":
+        core_rules.module()
     if name == "autobahn" and python2() is None:
         pytest.skip("there is no Python 2.7, which the WebSocket tester needs; pyenv install 2.7")
     command = [sys.executable, "-m", f"proofs.{name}", *SHORT[run]]

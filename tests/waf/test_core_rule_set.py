@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+from tests.e2e import core_rules
 
 from bartizan.waf import RuleSet, ftw, regression
-
-REPOSITORY = Path(__file__).parents[2]
-MODULE = "github.com/corazawaf/coraza-coreruleset/v4@v4.25.0"
-"""The rules of CRS 4.25.0 and its tests as a Go module, which Go checks against its checksum database."""
 
 TESTS = 4_674
 
 
 @pytest.fixture(scope="module")
 def module() -> Path:
-    """The folder of the module, fetched by Go where it is not here yet; skips the tests where there is no Go."""
-    go = shutil.which("go")
-    if go is None:
-        pytest.skip("go is not installed, and it fetches the Core Rule Set with its tests; https://go.dev/dl has it")
-    environment = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-modcacherw"}
-    done = subprocess.run(
-        [go, "mod", "download", "-json", MODULE],
-        env=environment,
-        cwd=REPOSITORY,
-        capture_output=True,
-        timeout=110,
-        check=True,
-    )
-    return Path(json.loads(done.stdout)["Dir"])
+    """The folder of the module; skips the tests where there is no Go to fetch it."""
+    return core_rules.module()
 
 
 @pytest.mark.slow

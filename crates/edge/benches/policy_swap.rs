@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use edge::policy::{Outcome, Policy, Verdict};
+use edge::policy::{Cursor, Outcome, Policy, Verdict};
 use fields::{Connection, Request, View};
 
 const RULES: usize = 20;
@@ -119,7 +119,7 @@ fn requests(policy: &Policy, zones: usize) {
             normalize: zone.normalization().incoming,
             body: None,
         });
-        assert_eq!(zone.run_request(black_box(&view), &mut outcome), Verdict::Continue);
+        assert_eq!(zone.run_request(Cursor::default(), black_box(&view), &mut outcome), Verdict::Continue);
         assert!(outcome.matches().is_empty());
         outcome.clear();
     }

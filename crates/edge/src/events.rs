@@ -4,6 +4,8 @@
 //! before it is a request leaves a sampled row in `bartizan_refusals`, so that a flood of garbage is not answered with a
 //! flood of events.
 
+pub mod inspected;
+
 use std::borrow::Cow;
 use std::cell::{Cell, Ref};
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +21,7 @@ use serde_json::{Map, Value};
 use smallvec::SmallVec;
 use spool::RowWriter;
 
+use self::inspected::{Inspected, Said};
 use crate::exchange::{Client, Ending, Sent};
 use crate::live::Served;
 use crate::metrics::Metric;
@@ -74,6 +77,8 @@ pub struct Record {
     pub origin_body: u64,
     /// What rules want kept of headers and cookies.
     pub kept: Option<Box<Kept>>,
+    /// What rule sets in the ModSecurity rule language said.
+    pub inspected: Option<Box<Inspected>>,
     /// Whether the whole request body had been received when the origin failed.
     pub body_ended: bool,
     policy_version: u64,
@@ -122,6 +127,7 @@ impl Record {
             uncompressed: 0,
             origin_body: 0,
             kept: None,
+            inspected: None,
             body_ended: false,
             policy_version,
             origin_ends: None,
@@ -190,6 +196,17 @@ impl Record {
         }
     }
 
+    /// What a rule set said to make a rule act, by the place of its match.
+    fn said_of(&self, place: usize) -> Option<&Said> {
+        self.inspected.as_ref()?.said_of(place)
+    }
+
+    /// What a match is called: by the rule of the rule set that decided, else by its own rule.
+    fn description_of<'r>(&'r self, place: usize, found: &'r Match) -> &'r str {
+        let of_set = self.said_of(place).map_or("", |said| &said.description);
+        if of_set.is_empty() { &found.rule.description } else { of_set }
+    }
+
     fn millis_between(from: Option<Instant>, to: Option<Instant>) -> u32 {
         match (from, to) {
             (Some(from), Some(to)) => to.saturating_duration_since(from).as_millis().min(u128::from(u32::MAX)) as u32,
@@ -255,9 +272,8 @@ pub fn leave(
         location: located.as_ref().and_then(|located| located.as_deref()).map(|located| &located.location),
     };
     push(worker, producer, request_row(&shared, client, &mut buffer));
-    let last = record.rules.matches().len();
     for (index, found) in record.rules.matches().iter().enumerate() {
-        push(worker, producer, firewall_row(&shared, found, last - 1 - index, &mut buffer));
+        push(worker, producer, firewall_row(&shared, found, index, &mut buffer));
     }
 }
 
@@ -358,7 +374,7 @@ fn request_row<'b>(shared: &Shared<'_>, client: &Client, buffer: &'b mut Vec<u8>
             row.set(http_requests::SECURITY_ACTIONS, &actions[..]);
             row.set(http_requests::SECURITY_RULE_ID, &*last.rule.id);
             row.set(http_requests::SECURITY_RULE_IDS, &ids[..]);
-            row.set(http_requests::SECURITY_RULE_DESCRIPTION, &*last.rule.description);
+            row.set(http_requests::SECURITY_RULE_DESCRIPTION, record.description_of(matches.len() - 1, last));
         } else {
             row.set(http_requests::SECURITY_ACTIONS, &actions[..]);
             row.set(http_requests::SECURITY_RULE_IDS, &ids[..]);
@@ -380,6 +396,16 @@ fn request_row<'b>(shared: &Shared<'_>, client: &Client, buffer: &'b mut Vec<u8>
         row.set_some(http_requests::RESPONSE_HEADERS, kept.response.as_deref());
         row.set_some(http_requests::COOKIES, kept.cookies.as_deref());
     }
+    if let Some(inspected) = &record.inspected {
+        let score = |score: i64| score.clamp(0, i64::from(u32::MAX)) as u32;
+        row.set(http_requests::WAF_SCORE, score(inspected.score));
+        row.set(http_requests::WAF_OUTBOUND_SCORE, score(inspected.outbound_score));
+        if !inspected.rule_ids.is_empty() {
+            let ids: SmallVec<[&str; 8]> = inspected.rule_ids.iter().map(String::as_str).collect();
+            row.set(http_requests::WAF_RULE_IDS, &ids[..]);
+            row.set(http_requests::WAF_MATCHES, &*Value::Object(inspected.matches.clone()).to_string());
+        }
+    }
     row
 }
 
@@ -399,8 +425,8 @@ fn firewall_row<'b>(
     row.set(firewall_events::KIND, "firewall");
     row.set(firewall_events::RULE_ID, &*found.rule.id);
     row.set(firewall_events::REF, &*found.rule.reference);
-    row.set(firewall_events::DESCRIPTION, &*found.rule.description);
-    row.set(firewall_events::MATCH_INDEX, index as u32);
+    row.set(firewall_events::DESCRIPTION, record.description_of(index, found));
+    row.set(firewall_events::MATCH_INDEX, (record.rules.matches().len() - 1 - index) as u32);
     row.set(firewall_events::CLIENT_IP, shared.client_ip);
     if let Some(location) = shared.location {
         row.set_some(firewall_events::CLIENT_ASN, Some(location.asnum).filter(|number| *number > 0));
@@ -425,6 +451,7 @@ fn firewall_row<'b>(
     row.set(firewall_events::ORIGIN_RESPONSE_STATUS, record.origin_status);
     row.set(firewall_events::SAMPLE_INTERVAL, 1_u32);
     row.set(firewall_events::POLICY_VERSION, record.policy_version);
+    row.set_some(firewall_events::METADATA, record.said_of(index).map(|said| &*said.metadata));
     row
 }
 

@@ -14,6 +14,8 @@
 mod answer;
 mod forward;
 mod hold;
+mod inspect;
+mod judge;
 mod response;
 
 use std::borrow::Cow;
@@ -35,14 +37,16 @@ use crate::live::{Live, Served};
 use crate::metrics::Metric;
 use crate::origin::{Group, Route};
 use crate::page::Reason;
-use crate::policy::{EdgeSettings, Outcome, PastLimit, Verdict, Zone};
+use crate::policy::{Cursor, EdgeSettings, Verdict, Zone};
 use crate::tcp_info::Meter;
 use crate::upstream::{Length, UpstreamError};
 use crate::wire::WireError;
 use crate::worker::Worker;
 
 pub use answer::reason_phrase;
-use hold::seen_of;
+use inspect::Inspections;
+pub use inspect::{Open, score};
+use judge::Run;
 
 /// A client's connection, as far as its requests need it.
 #[derive(Debug)]
@@ -212,12 +216,14 @@ pub async fn run<B: RequestBody, S: ResponseSink>(
         target: None,
         routed: None,
         changed_headers: OnceCell::new(),
+        inspections: RefCell::default(),
     };
     let ending = match exchange.serve(body, sink, &mut record).await {
         Ok(()) if sink.began() => Ending::Complete,
         Ok(()) => Ending::Cut,
         Err(failed) => exchange.explain(failed, sink, &mut record).await,
     };
+    exchange.end_inspections(&mut record);
     for lane in [Lane::Total, Lane::ClientRead, Lane::ClientWrite, Lane::Origin, Lane::Patience] {
         timer.disarm(lane);
     }
@@ -297,6 +303,8 @@ struct Exchange<'e> {
     routed: Option<Arc<Group>>,
     /// What rules have made of the request's headers, for the phases of the response.
     changed_headers: OnceCell<Option<Box<Headers>>>,
+    /// The rule sets in the ModSecurity rule language that judge it.
+    inspections: RefCell<Inspections<'e>>,
 }
 
 impl<'e> Exchange<'e> {
@@ -348,40 +356,16 @@ impl<'e> Exchange<'e> {
         }
 
         let mut held = Held::nothing();
-        let mut verdict = Verdict::Continue;
-        if zone.may_hold_body() && !body.ended() && self.may_hold() {
-            verdict = self.run_rules(served, Body::default(), Zone::run_before_body, record);
-            if let (Verdict::Continue, Some(hold)) = (&verdict, zone.body_hold(&record.rules)) {
-                let (taken, beyond) = self.hold(&hold, body, sink).await?;
-                held = taken;
-                if limits.body_bytes != 0 && body.received() > limits.body_bytes {
-                    return self.page(sink, body, record, Reason::BodyTooLarge, Some(served)).await;
-                }
-                if let Some(beyond) = beyond.filter(|_| hold.past_limit == PastLimit::Reject) {
-                    return self.page(sink, body, record, beyond.reason(), Some(served)).await;
-                }
-                let whole = held.bytes();
-                let inspected = &whole[..whole.len().min(hold.inspected)];
-                let cut = inspected.len() < whole.len();
-                let seen = seen_of(body, inspected, hold.inspected, cut);
-                if hold.past_limit == PastLimit::Reject && self.is_text_beyond(zone, seen, record) {
-                    return self.page(sink, body, record, Reason::BodyTooLarge, Some(served)).await;
-                }
-                verdict = self.run_rules(served, seen, Zone::run_after_body, record);
-            } else if verdict == Verdict::Continue {
-                verdict = self.run_rules(served, seen_of(body, b"", 0, false), Zone::run_after_body, record);
-            }
-        } else if zone.has_request_rules() {
-            verdict = self.run_rules(served, seen_of(body, b"", 0, false), Zone::run_request, record);
+        let verdict = if zone.has_request_rules() {
+            self.judge(served, body, &mut held, sink, record).await?
         } else {
-            self.take_target(
-                zone,
-                &fields::normalize::normalize(head.path_and_query(), zone.normalization().incoming),
-                record,
-            );
-        }
+            let url = fields::normalize::normalize(head.path_and_query(), zone.normalization().incoming);
+            self.target = target(zone, &url, record);
+            Some(Verdict::Continue)
+        };
+        let Some(verdict) = verdict else { return Ok(()) };
         if let Verdict::Respond(answer) = verdict {
-            return self.rule_answer(served, body, sink, record, &answer).await;
+            return self.rule_answer(served, body.ended(), sink, record, &answer).await;
         }
         let route = record.rules.changes().map(|changes| &changes.route).filter(|route| **route != Route::default());
         if let Some(route) = route {
@@ -397,21 +381,19 @@ impl<'e> Exchange<'e> {
     }
 
     /// Runs request phases over the request, with as much of its body as is held.
-    fn run_rules(
-        &mut self,
-        served: &Served,
-        body: Body<'_>,
-        run: fn(&Zone, &View<'_>, &mut Outcome) -> Verdict,
-        record: &mut Record,
-    ) -> Verdict {
+    fn run_rules(&mut self, served: &Served, body: Body<'_>, from: Cursor, run: Run, record: &mut Record) -> Verdict {
         let zone = &*served.zone;
         let ray = record.ray;
         let request = Request { body: Some(body), ..self.request(zone, ray.as_str(), record.started) };
         let mut view = View::with_spare(request, self.worker.spare.take());
         view.set_geo(served.geo.as_deref());
         view.set_transport(&*self.client.meter);
-        let verdict = run(zone, &view, &mut record.rules);
-        self.take_target(zone, view.uri(), record);
+        let inspections = self.inspections.borrow();
+        if !inspections.open.is_empty() {
+            view.set_judgement(&*inspections);
+        }
+        let verdict = run(zone, from, &view, &mut record.rules);
+        self.target = target(zone, view.uri(), record);
         self.worker.spare.replace(view.into_spare());
         verdict
     }
@@ -424,16 +406,6 @@ impl<'e> Exchange<'e> {
         let is_beyond = view.is_body_text_cut();
         self.worker.spare.replace(view.into_spare());
         is_beyond
-    }
-
-    /// What the event says of the path and what the origin is asked for, from the URL as rules first see it.
-    fn take_target(&mut self, zone: &Zone, url: &[u8], record: &mut Record) {
-        record.take_path(fields::split_target(url).0);
-        if let Some(uri) = record.rules.changes().and_then(|changes| changes.uri.as_ref()) {
-            self.target = Some(uri.sent.clone());
-        } else if zone.normalization().to_origin {
-            self.target = Some(url.to_vec());
-        }
     }
 
     /// What the fields of this request are read from.
@@ -477,6 +449,16 @@ impl<'e> Exchange<'e> {
         }
         location.push_str(&String::from_utf8_lossy(self.head.path_and_query()));
         location
+    }
+}
+
+/// What the origin is asked for in the place of what the client asked for, from the URL as rules first see it, of which the
+/// event keeps the path.
+fn target(zone: &Zone, url: &[u8], record: &mut Record) -> Option<Vec<u8>> {
+    record.take_path(fields::split_target(url).0);
+    match record.rules.changes().and_then(|changes| changes.uri.as_ref()) {
+        Some(uri) => Some(uri.sent.clone()),
+        None => zone.normalization().to_origin.then(|| url.to_vec()),
     }
 }
 

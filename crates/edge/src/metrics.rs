@@ -76,6 +76,14 @@ table! {
     Responses5xx Counter "bartizan_responses_total" ["class" = "5xx"] "Final responses sent to clients, by status class (1xx: upgrades).";
     Blocked Counter "bartizan_blocked_total" "Requests that a rule answered with the action block.";
     Redirected Counter "bartizan_redirected_total" "Requests that a rule answered with the action redirect.";
+    WafInspected Counter "bartizan_waf_inspected_total" "Requests that a rule set in the ModSecurity rule language judged, each rule set for itself.";
+    WafBlocked Counter "bartizan_waf_acted_total" ["action" = "block"] "Judgements of such rule sets that stopped a request or a response (block), or would have if they were not there to log alone (log).";
+    WafLogged Counter "bartizan_waf_acted_total" ["action" = "log"] "Judgements of such rule sets that stopped a request or a response (block), or would have if they were not there to log alone (log).";
+    WafFailed Counter "bartizan_waf_failed_total" "Judgements that such a rule set could not come to because of a fault in it; each is a bug worth a report.";
+    WafHeldResponses Counter "bartizan_waf_held_responses_total" "Responses of which such a rule set was shown the body.";
+    WafCollections Gauge "bartizan_waf_collections" "Persistent collections that rule sets in the ModSecurity rule language keep now.";
+    WafCollectionBytes Gauge "bartizan_waf_collection_bytes" "Bytes that those collections take.";
+    WafCollectionsEvicted Counter "bartizan_waf_collections_evicted_total" "Collections forgotten before their time to make room for others.";
     ConnectionsAccepted Counter "bartizan_connections_accepted_total" "Client connections accepted, before any gate.";
     ConnectionsOpen Gauge "bartizan_connections_open" "Client connections open now.";
     TunnelsOpen Gauge "bartizan_tunnels_open" "Upgraded connections (WebSocket and others) open now.";
@@ -88,7 +96,7 @@ table! {
     OriginRetries Counter "bartizan_origin_retries_total" "Requests sent to an origin again after a failure with nothing answered.";
     OriginConnections Counter "bartizan_origin_connections_total" "Connections opened to origins.";
     OriginConnectionsReused Counter "bartizan_origin_connections_reused_total" "Origin requests that used a pooled connection.";
-    HeldBodyBytes Gauge "bartizan_held_body_bytes" "Request body bytes held in memory for inspection now.";
+    HeldBodyBytes Gauge "bartizan_held_body_bytes" "Bytes of request and response bodies held in memory for inspection now.";
     CompressedResponses Counter "bartizan_compressed_responses_total" "Responses compressed by the edge.";
     Panics Counter "bartizan_panics_total" "Connections and HTTP/2 streams lost to a panic; each is a bug worth a report.";
     PolicyVersion Gauge "bartizan_policy_version" "Version of the policy in effect.";

@@ -349,6 +349,10 @@ impl Edge {
     fn counted(&self) -> &Arc<Metrics> {
         let metrics = &self.shared.metrics;
         metrics.control().set(Metric::HeldBodyBytes, self.shared.budget.used());
+        let collections = self.shared.collections.figures();
+        metrics.control().set(Metric::WafCollections, collections.entries);
+        metrics.control().set(Metric::WafCollectionBytes, collections.bytes);
+        metrics.control().set(Metric::WafCollectionsEvicted, collections.evicted);
         if let Some(spool) = &*self.spool.lock().unwrap_or_else(PoisonError::into_inner) {
             count_spool(&metrics.control(), &spool.counters());
         }
@@ -666,6 +670,47 @@ mod tests {
         // The place of the lost connection is given back.
         eventually(|| edge.shared.caps.open() == 0);
         assert!(!edge.is_broken());
+    }
+
+    #[test]
+    fn a_fault_in_a_rule_set_costs_what_the_zone_says_and_never_the_connection() {
+        let origin = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let edge = start("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", origin.local_addr().unwrap());
+        let mut document: serde_json::Value = serde_json::from_slice(&document_with("127.0.0.1:0", &url)).unwrap();
+        let rules = "SecRuleEngine On\nSecAction \"id:1,phase:1,deny,status:418\"";
+        let text = serde_json::json!({"paranoia_level": 1, "before": "", "after": rules, "files": {}});
+        let managed = "http_request_firewall_managed";
+        document["rulesets"] = serde_json::json!({"own": {"name": "own", "phase": managed, "seclang": text}});
+        document["zones"][0]["phases"] = serde_json::json!({managed: [{
+            "id": "00000000000000000000000000000001",
+            "expression": "true",
+            "action": "execute",
+            "action_parameters": {"id": "own"},
+        }]});
+        let asked = |header: &str| {
+            let mut connection = TcpStream::connect(edge.listening()[0].0).unwrap();
+            write!(connection, "GET / HTTP/1.1\r\nHost: site.test\r\nConnection: close\r\n{header}\r\n").unwrap();
+            let mut answer = String::new();
+            connection.read_to_string(&mut answer).unwrap();
+            answer.get(9..12).unwrap_or_default().to_owned()
+        };
+        document["zones"][0]["body"] = serde_json::json!({"past_limit": "reject"});
+        edge.apply(&serde_json::to_vec(&document).unwrap()).unwrap();
+        assert_eq!((asked(""), asked("X-Planted-In-Rules: 1\r\n")), ("418".to_owned(), "503".to_owned()));
+        document["zones"][0]["body"] = serde_json::json!({"past_limit": "inspect_prefix"});
+        edge.apply(&serde_json::to_vec(&document).unwrap()).unwrap();
+        let answers = std::thread::spawn(move || {
+            let (mut connection, _) = origin.accept().unwrap();
+            let mut head = [0; 2048];
+            assert_ne!(connection.read(&mut head).unwrap(), 0);
+            connection.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        });
+        assert_eq!(asked("X-Planted-In-Rules: 1\r\n"), "204");
+        answers.join().unwrap();
+        let metrics = &edge.shared.metrics;
+        assert_eq!((metrics.total(Metric::WafFailed), metrics.total(Metric::Panics)), (2, 0));
+        assert_eq!(metrics.total(Metric::WafInspected), 3);
     }
 
     /// Opens an HTTP/2 stream on a connection of its own, with a line more; the status, if there is an answer.

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
+use seclang::collections::Collections;
+use seclang::transaction::Workspace;
+
 use crate::body::Budget;
 use crate::caps::Caps;
 use crate::deadlines::Timers;
@@ -30,6 +33,8 @@ pub struct Shared {
     pub caps: Arc<Caps>,
     /// Memory for held bodies.
     pub budget: Arc<Budget>,
+    /// What rule sets in the `ModSecurity` rule language remember between requests.
+    pub collections: Collections,
     /// The numbers of `/metrics`.
     pub metrics: Arc<Metrics>,
     /// Where ACME challenges are answered from, if anywhere.
@@ -62,6 +67,7 @@ impl Shared {
             tls,
             caps: Caps::new(),
             budget: Arc::default(),
+            collections: Collections::new(Collections::DEFAULT_LIMITS),
             metrics,
             acme_challenges,
             loop_mark: LoopMark::random(),
@@ -113,6 +119,8 @@ pub struct Worker {
     pub retired: RefCell<Option<http1::ResponseHead>>,
     /// Reused by the view of every request.
     pub spare: RefCell<fields::Spare>,
+    #[expect(clippy::vec_box, reason = "it is handed on whole, and would be copied otherwise")]
+    workspaces: RefCell<Vec<Box<Workspace>>>,
     rays: RefCell<Rays>,
     date: RefCell<Date>,
     wall: Cell<(Instant, SystemTime)>,
@@ -123,6 +131,10 @@ pub struct Worker {
 /// Buffers for heads that a thread keeps, and up to which size.
 const HEAD_BUFFERS: usize = 64;
 const HEAD_BUFFER_BYTES: usize = 8 * 1024;
+
+/// What a thread keeps of the memory of rule sets for requests to come: how many, and how large one may be.
+const WORKSPACES: usize = 32;
+const WORKSPACE_BYTES: usize = 1 << 20;
 
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -151,6 +163,7 @@ impl Worker {
             row: RefCell::new(Vec::with_capacity(4096)),
             retired: RefCell::default(),
             spare: RefCell::default(),
+            workspaces: RefCell::default(),
             rays: RefCell::new(rays),
             date: RefCell::default(),
             wall: Cell::new((Instant::now(), SystemTime::now())),
@@ -187,6 +200,19 @@ impl Worker {
         if buffer.capacity() <= HEAD_BUFFER_BYTES && kept.len() < HEAD_BUFFERS {
             buffer.clear();
             kept.push(buffer);
+        }
+    }
+
+    /// The memory for a rule set to judge a request in.
+    pub fn workspace(&self) -> Box<Workspace> {
+        self.workspaces.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes such memory back, unless a large body has made it grow.
+    pub fn keep_workspace(&self, workspace: Box<Workspace>) {
+        let mut kept = self.workspaces.borrow_mut();
+        if kept.len() < WORKSPACES && workspace.memory() <= WORKSPACE_BYTES {
+            kept.push(workspace);
         }
     }
 

@@ -1,6 +1,8 @@
-//! Content codings of request bodies undone for the fields that read forms, parts and media types (RFC 9110 §8.4).
+//! Content codings undone for whoever looks into bodies: fields that read forms, parts and media types, and rule sets
+//! (RFC 9110 §8.4).
 //!
-//! A few bytes may stand for millions, so what is decoded is bounded twice: by the bytes that the zone inspects, and by
+//! A few bytes may stand for millions, so what is decoded is bounded twice: by the bytes that are to be
+//! looked at, and by
 //! [`RATIO`] times what was sent. What is beyond is cut off, and the body counts as truncated.
 //!
 //! Many origins do not look at `Content-Encoding` at all. A body that is not in the coding that it names is therefore read as
@@ -22,7 +24,7 @@ const BROTLI_BUFFER_BYTES: usize = 4096;
 
 /// A body without its content codings.
 #[derive(Debug, Default)]
-pub(crate) struct Decoded {
+pub struct Decoded {
     /// The text; `None` where it is the body as it was sent.
     text: Option<Vec<u8>>,
     end: End,
@@ -42,7 +44,7 @@ enum End {
 
 /// What is known of a body that is to be decoded.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Coded<'b> {
+pub struct Coded<'b> {
     /// As it was sent, as far as it is held.
     pub bytes: &'b [u8],
     /// Whether more follows.
@@ -110,7 +112,8 @@ impl Decoded {
         self.end == End::Cut
     }
 
-    pub fn into_buffer(self) -> Option<Vec<u8>> {
+    /// The buffer that holds the text, for the next one.
+    pub(crate) fn into_buffer(self) -> Option<Vec<u8>> {
         self.text
     }
 }

@@ -136,6 +136,10 @@ table! {
     REQUEST_HEADERS: Json = "RequestHeaders", "Request headers that a rule with the action log_custom_field names.";
     RESPONSE_HEADERS: Json = "ResponseHeaders", "Response headers that such a rule names.";
     COOKIES: Json = "Cookies", "Cookies of the request that such a rule names.";
+    WAF_SCORE: UInt32 = "BartizanWAFScore", "The anomaly score that a rule set in the ModSecurity rule language gave the request; 0 if none judged it.";
+    WAF_OUTBOUND_SCORE: UInt32 = "BartizanWAFOutboundScore", "The anomaly score that such a rule set gave the response.";
+    WAF_RULE_IDS: Labels = "BartizanWAFRuleIDs", "Numbers of the rules of such rule sets that matched and say so, also where nothing was done about it.";
+    WAF_MATCHES: Json = "BartizanWAFMatches", "What those rules say and where they matched, by their numbers; values only where events.redact is off.";
 }
 
 table! {
@@ -172,6 +176,7 @@ table! {
     ORIGIN_RESPONSE_STATUS: UInt16 = "OriginResponseStatus", "Status that the origin answered; 0 if it did not answer or was not asked.";
     SAMPLE_INTERVAL: UInt32 = "SampleInterval", "How many events the row stands for; sums weight by it.";
     POLICY_VERSION: UInt64 = "BartizanPolicyVersion", "Version of the policy that decided.";
+    METADATA: Json = "Metadata", "What a rule set in the ModSecurity rule language decided by: the rule set, its rule, scores and thresholds.", partly "Cloudflare's own keys are those of its products";
 }
 
 table! {
@@ -230,7 +235,7 @@ const INTEL: Lack = later("intel", "it belongs to threat intelligence, which is 
 const LEAKED: Lack = later("waf", "it belongs to the check for leaked credentials, which is not built yet");
 const PROMPTS: Lack = later("waf", "it belongs to the detection of prompts, which is not built yet");
 const SCAN: Lack = later("safety", "it belongs to the scanning of content, which is not built yet");
-const WAF: Lack = later("waf", "it belongs to the WAF, which is not built yet");
+const WAF: Lack = later("waf", "it belongs to the WAF's scores by machine learning, which are not built yet");
 const AGENTS: Lack = later("bots", "what a User-Agent says of the device is not read yet");
 const CACHE: Lack = never("this edge is no cache");
 const FRAUD: Lack = never("it is of Cloudflare's fraud detection");
@@ -310,7 +315,6 @@ absent! {
         "FirewallForAIUnsafeTopicCategories" "array[string]" PROMPTS;
         "FraudUserID" "string" FRAUD;
         "LeakedCredentialCheckResult" "string" LEAKED;
-        "Metadata" "object" WAF;
         "OriginatorRayID" "string" CHALLENGES;
 }
 

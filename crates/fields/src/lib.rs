@@ -7,12 +7,14 @@
 //! * [`table`]: names, types, availability and meaning of every field, the only place where they are declared.
 //! * [`request`]: what a view is made of.
 //! * [`view`]: how each field is computed.
+//! * [`coding`]: content codings undone.
 //! * [`geo`]: databases of addresses.
 //! * [`hello`]: what the first message of a TLS handshake shows.
 //! * [`value`], [`pairs`]: what values look like.
 //! * [`normalize`]: one spelling for every URL that means the same.
 //! * [`columns`]: the event tables that every request leaves a row in.
 
+pub mod coding;
 pub mod columns;
 pub mod geo;
 pub mod hello;
@@ -24,7 +26,6 @@ pub mod table;
 pub mod value;
 pub mod view;
 
-mod coding;
 mod media;
 mod multipart;
 
@@ -35,7 +36,7 @@ mod mmdb;
 pub use geo::{Database, Geo, Location};
 pub use hello::Hello;
 pub use normalize::Normalization;
-pub use request::{Body, Connection, Measured, Request, Response, Timings, Tls, Transport};
+pub use request::{Body, Connection, Judgement, Measured, Request, Response, Score, Timings, Tls, Transport};
 pub use spare::{Buffer, Spare, Strings, Text};
 pub use table::{
     ABSENT, ALIASES, Available, Category, Field, FieldId, FieldSet, Presence, TABLE, Type, absent, by_name,

@@ -10,6 +10,7 @@ use http1::{Headers, RequestHead};
 
 use crate::hello::Hello;
 use crate::normalize::Normalization;
+use crate::value::Spans;
 
 /// What is known of a client's connection before its first request. One per connection, shared by its requests.
 #[derive(Clone, Debug)]
@@ -67,6 +68,37 @@ pub struct Measured {
     pub round_trip: Duration,
     /// Bytes delivered in a second, by the latest estimate.
     pub delivery_rate: u64,
+}
+
+/// What managed rules have said of a request so far, which is asked only if a rule reads it.
+pub trait Judgement: fmt::Debug {
+    /// The anomaly score, or the part of it that one category of attacks has.
+    fn score(&self, of: Score) -> i64;
+    /// The numbers of the rules that matched, as text.
+    fn matched_rules(&self) -> Spans<'_>;
+}
+
+/// A sum of what rules add for what they match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Score {
+    /// Of all rules on the request.
+    Inbound,
+    /// SQL injection.
+    SqlInjection,
+    /// Cross-site scripting.
+    CrossSiteScripting,
+    /// Execution of commands.
+    RemoteExecution,
+    /// Local files.
+    LocalFiles,
+    /// Remote files.
+    RemoteFiles,
+    /// PHP injection.
+    Php,
+    /// Violations of HTTP.
+    Http,
+    /// Fixation of sessions.
+    Session,
 }
 
 /// A request body as far as it is held.

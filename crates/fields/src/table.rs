@@ -96,6 +96,8 @@ pub enum Category {
     ClientCertificate,
     /// Who or what has sent it.
     Bots,
+    /// What managed rules have said of it.
+    ManagedRules,
     /// The response.
     Response,
 }
@@ -113,6 +115,7 @@ impl Category {
             Self::Tls => "TLS",
             Self::ClientCertificate => "client certificate",
             Self::Bots => "bots",
+            Self::ManagedRules => "managed rules",
             Self::Response => "response",
         }
     }
@@ -680,6 +683,46 @@ fields! {
         Present,
         "The HTTP/2 fingerprint of the client's connection in Akamai form, empty on HTTP/1.",
         r#"bartizan.http2.fingerprint contains "|m,a,s,p""#;
+    WafScore "bartizan.waf.score" Type::Integer, ManagedRules, Head,
+        Present,
+        "The anomaly score that a rule set in the ModSecurity rule language gives the request; the highest where there are several, 0 before one has judged.",
+        "bartizan.waf.score ge 10";
+    WafMatchedRules "bartizan.waf.matched_rules" STRINGS, ManagedRules, Head,
+        Present,
+        "The numbers of the rules of such rule sets that matched and say so, in the order in which they did; empty before one has judged.",
+        r#"any(bartizan.waf.matched_rules[*] == "942100")"#;
+    WafScoreSqli "bartizan.waf.score.sqli" Type::Integer, ManagedRules, Head,
+        Present,
+        "The part of the anomaly score that the Core Rule Set gives for SQL injection, 0 before it has judged.",
+        "bartizan.waf.score.sqli gt 0";
+    WafScoreXss "bartizan.waf.score.xss" Type::Integer, ManagedRules, Head,
+        Present,
+        "The part of the anomaly score that the Core Rule Set gives for cross-site scripting, 0 before it has judged.",
+        "bartizan.waf.score.xss gt 0";
+    WafScoreRce "bartizan.waf.score.rce" Type::Integer, ManagedRules, Head,
+        Present,
+        "The part of the anomaly score that the Core Rule Set gives for execution of commands, 0 before it has judged.",
+        "bartizan.waf.score.rce gt 0";
+    WafScoreLfi "bartizan.waf.score.lfi" Type::Integer, ManagedRules, Head,
+        Present,
+        "The part of the anomaly score that the Core Rule Set gives for local files, 0 before it has judged.",
+        "bartizan.waf.score.lfi gt 0";
+    WafScoreRfi "bartizan.waf.score.rfi" Type::Integer, ManagedRules, Head,
+        Present,
+        "The part of the anomaly score that the Core Rule Set gives for remote files, 0 before it has judged.",
+        "bartizan.waf.score.rfi gt 0";
+    WafScorePhp "bartizan.waf.score.php" Type::Integer, ManagedRules, Head,
+        Present,
+        "The part of the anomaly score that the Core Rule Set gives for PHP injection, 0 before it has judged.",
+        "bartizan.waf.score.php gt 0";
+    WafScoreHttp "bartizan.waf.score.http" Type::Integer, ManagedRules, Head,
+        Present,
+        "The part of the anomaly score that the Core Rule Set gives for violations of HTTP, 0 before it has judged.",
+        "bartizan.waf.score.http gt 0";
+    WafScoreSession "bartizan.waf.score.session" Type::Integer, ManagedRules, Head,
+        Present,
+        "The part of the anomaly score that the Core Rule Set gives for fixation of sessions, 0 before it has judged.",
+        "bartizan.waf.score.session gt 0";
 
     // Another spelling of the documentation, and deprecated names.
     "cf.tls_client_ciphers_sha1" => TlsCiphersSha1;

@@ -22,10 +22,10 @@ use crate::media;
 use crate::multipart::{Multipart, Said};
 use crate::normalize::normalize;
 use crate::pairs::{PairIndex, Pairs};
-use crate::request::{Body, Measured, Request, Response, Timings, Tls, Transport};
+use crate::request::{Body, Judgement, Measured, Request, Response, Score, Timings, Tls, Transport};
 use crate::spare::Spare;
 use crate::table::{FieldId, Type};
-use crate::value::{Array, Map, Value};
+use crate::value::{Array, Map, Spans, Value};
 
 /// The fields of one request.
 #[derive(Debug)]
@@ -37,6 +37,7 @@ pub struct View<'r> {
     headers: Option<&'r Headers>,
     geo: Option<&'r Geo>,
     transport: Option<&'r dyn Transport>,
+    judgement: Option<&'r dyn Judgement>,
     uri: OnceCell<Target<'r>>,
     host: OnceCell<Cow<'r, [u8]>>,
     full_uri: OnceCell<Vec<u8>>,
@@ -83,6 +84,7 @@ impl<'r> View<'r> {
             headers: None,
             geo: None,
             transport: None,
+            judgement: None,
             uri: OnceCell::new(),
             host: OnceCell::new(),
             full_uri: OnceCell::new(),
@@ -175,6 +177,11 @@ impl<'r> View<'r> {
         self.measured = OnceCell::new();
     }
 
+    /// Gives the view what managed rules have said of the request.
+    pub fn set_judgement(&mut self, judgement: &'r dyn Judgement) {
+        self.judgement = Some(judgement);
+    }
+
     /// A view of the same request under another URL, which is path and query. Only `raw.*` still sees what was sent.
     pub fn rewritten<'s>(&self, target: &'s [u8]) -> View<'s>
     where
@@ -186,6 +193,7 @@ impl<'r> View<'r> {
         view.headers = self.headers;
         view.geo = self.geo;
         view.transport = self.transport;
+        view.judgement = self.judgement;
         view
     }
 
@@ -348,7 +356,7 @@ impl<'r> View<'r> {
     pub fn boolean(&self, field: FieldId) -> Option<bool> {
         Some(match field {
             FieldId::RequestHeadersTruncated => false,
-            FieldId::RequestBodyTruncated => self.body().truncated || self.decoded().is_truncated(),
+            FieldId::RequestBodyTruncated => self.is_body_truncated(),
             FieldId::Ssl => self.request.connection.scheme_https,
             FieldId::EdgeClientTcp => true,
             FieldId::SourceIsInEuropeanUnion => self.place().is_in_european_union,
@@ -378,7 +386,7 @@ impl<'r> View<'r> {
                 self.measured().map_or(0, |measured| i64::try_from(measured.delivery_rate).unwrap_or(i64::MAX))
             }
             FieldId::Response1xxxCode => self.response.map(|_| 0)?,
-            _ => return None,
+            field => self.score(field)?,
         })
     }
 
@@ -412,6 +420,9 @@ impl<'r> View<'r> {
             FieldId::RawRequestHeadersValues => Array::HeaderValues(self.raw_headers()),
             FieldId::RawRequestUriArgsNames => Array::PairNames(self.raw_args()),
             FieldId::RawRequestUriArgsValues => Array::PairValues(self.raw_args()),
+            FieldId::WafMatchedRules => {
+                Array::Strings(self.judgement.map_or(Spans::new(b"", &[]), |judgement| judgement.matched_rules()))
+            }
             FieldId::ResponseHeadersNames | FieldId::RawResponseHeadersNames => {
                 Array::HeaderNames(self.response?.headers)
             }
@@ -435,6 +446,22 @@ impl<'r> View<'r> {
             FieldId::ResponseHeaders | FieldId::RawResponseHeaders => Map::Headers(self.response?.headers),
             _ => return None,
         })
+    }
+
+    fn score(&self, field: FieldId) -> Option<i64> {
+        let of = match field {
+            FieldId::WafScore => Score::Inbound,
+            FieldId::WafScoreSqli => Score::SqlInjection,
+            FieldId::WafScoreXss => Score::CrossSiteScripting,
+            FieldId::WafScoreRce => Score::RemoteExecution,
+            FieldId::WafScoreLfi => Score::LocalFiles,
+            FieldId::WafScoreRfi => Score::RemoteFiles,
+            FieldId::WafScorePhp => Score::Php,
+            FieldId::WafScoreHttp => Score::Http,
+            FieldId::WafScoreSession => Score::Session,
+            _ => return None,
+        };
+        Some(self.judgement.map_or(0, |judgement| judgement.score(of)))
     }
 
     /// Made of the Ray ID and a secret of this process, so that every view of a request has the same one and a request
@@ -498,8 +525,13 @@ impl<'r> View<'r> {
         })
     }
 
+    /// Whether there is more of the body than may be read: as it was sent, or without its content codings.
+    pub fn is_body_truncated(&self) -> bool {
+        self.body().truncated || self.decoded().is_truncated()
+    }
+
     /// The body without its content codings.
-    fn body_text(&self) -> &[u8] {
+    pub fn body_text(&self) -> &[u8] {
         self.decoded().text(self.body().bytes)
     }
 
@@ -730,6 +762,31 @@ mod tests {
         assert_eq!((view.host(), counting.0.get()), (&b"a"[..], 0));
         assert_eq!((read(&view), counting.0.get()), ((20, i64::MAX), 1));
         assert_eq!((read(&view.rewritten(b"/")), counting.0.get()), ((20, i64::MAX), 2));
+    }
+
+    #[test]
+    fn what_managed_rules_say_is_known_once_they_have_spoken() {
+        #[derive(Debug)]
+        struct Said;
+        impl Judgement for Said {
+            fn score(&self, of: Score) -> i64 {
+                if of == Score::Inbound { 15 } else { of as i64 }
+            }
+            fn matched_rules(&self) -> Spans<'_> {
+                Spans::new(b"942100949110", &[(0, 6), (6, 12)])
+            }
+        }
+        let (head, connection) = (head("GET / HTTP/1.1\nHost: a\n\n"), connection());
+        let mut view = View::new(request(&head, &connection));
+        let said = |view: &View<'_>| {
+            let scores = [FieldId::WafScore, FieldId::WafScoreSqli, FieldId::WafScoreSession];
+            let rules = view.array(FieldId::WafMatchedRules).unwrap();
+            (scores.map(|score| view.integer(score).unwrap()), rules.len())
+        };
+        assert_eq!(said(&view), ([0; 3], 0));
+        view.set_judgement(&Said);
+        assert_eq!((said(&view), said(&view.rewritten(b"/other"))), (([15, 1, 8], 2), ([15, 1, 8], 2)));
+        assert!(matches!(view.array(FieldId::WafMatchedRules).unwrap().get(1), Some(Value::Bytes(b"949110"))));
     }
 
     #[test]

@@ -43,7 +43,8 @@ pub struct WafRules {
     rules: RuleSet,
     engine: Engine,
     scores: Vec<String>,
-    workspaces: Mutex<Vec<Workspace>>,
+    #[expect(clippy::vec_box, reason = "it is handed on whole, and would be copied otherwise")]
+    workspaces: Mutex<Vec<Box<Workspace>>>,
     /// What its rules remember between requests.
     collections: Collections,
     /// Which names hold secrets that entries of the audit log have not; none where they have all.

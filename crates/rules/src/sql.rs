@@ -288,6 +288,8 @@ impl Translator {
             FieldId::Ja3Hash => "JA3Hash".to_owned(),
             FieldId::Ja4 => "JA4".to_owned(),
             FieldId::Http2Fingerprint => "BartizanHTTP2Fingerprint".to_owned(),
+            // What the column holds in the end is what rules after the managed ones saw.
+            FieldId::WafScore if self.phase > Phase::RequestFirewallManaged => "BartizanWAFScore".to_owned(),
             FieldId::RayId => "RayID".to_owned(),
             FieldId::ZoneName => "ZoneName".to_owned(),
             FieldId::ThreatScore

@@ -29,7 +29,7 @@ fn main() {
         for request in requests.iter().take(WARM_UP / 4) {
             assert_eq!(judged(&rules, request, true), judged(&rules, request, false), "{name}");
         }
-        let mut work = Workspace::default();
+        let mut work: Box<Workspace> = Box::default();
         let mut times = Vec::with_capacity(count);
         for (at, request) in requests.iter().enumerate() {
             let begin = processor_time();

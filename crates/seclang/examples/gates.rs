@@ -128,7 +128,7 @@ fn judged(rules: &RuleSet, work: Workspace, made: &Made, gates: bool) -> (Judged
         score: text(Variable::Tx, b"blocking_inbound_anomaly_score"),
         matched_value: text(Variable::HighestSeverity, b""),
     };
-    (judged, transaction.into_workspace())
+    (judged, *transaction.into_workspace())
 }
 
 /// A request and its response, made by chance.

@@ -27,7 +27,7 @@ struct Judge<'r> {
     rules: &'r RuleSet,
     limits: Limits,
     parser: RequestParser,
-    work: Workspace,
+    work: Box<Workspace>,
     client: SocketAddr,
     server: SocketAddr,
 }
@@ -46,7 +46,7 @@ fn main() -> Outcome<()> {
         rules: &rules,
         limits: Limits::default(),
         parser: RequestParser::new(Limits::default()),
-        work: Workspace::default(),
+        work: Box::default(),
         client: "192.0.2.7:40000".parse()?,
         server: "198.51.100.1:443".parse()?,
     };

@@ -201,7 +201,7 @@ impl Workspace {
 #[expect(clippy::struct_excessive_bools, reason = "each is said by a directive or an action of its own")]
 pub struct Transaction<'r> {
     pub(crate) rules: &'r RuleSet,
-    pub(crate) work: Workspace,
+    pub(crate) work: Box<Workspace>,
     pub(crate) engine: Engine,
     pub(crate) audit_engine: AuditEngine,
     pub(crate) audit_wanted: bool,
@@ -221,6 +221,8 @@ pub struct Transaction<'r> {
     pub(crate) overrides: Option<&'r Overrides>,
     /// When it began, where rules ask how long it takes.
     began: Option<Instant>,
+    /// Whether how much of a body is looked at is said by whoever holds it, and not by the files.
+    bodies_as_given: bool,
     /// The rule whose texts are expanded, with its link.
     pub(crate) speaking: Option<(&'r Rule, &'r Link)>,
     /// Where collections are kept, and who shares them.
@@ -231,7 +233,8 @@ pub struct Transaction<'r> {
 
 impl<'r> Transaction<'r> {
     /// A transaction without a request.
-    pub fn new(rules: &'r RuleSet, mut work: Workspace) -> Self {
+    pub fn new(rules: &'r RuleSet, work: impl Into<Box<Workspace>>) -> Self {
+        let mut work = work.into();
         work.texts.begin(&rules.plan.texts);
         work.lists.resize_with(Variable::ALL.len(), Vec::new);
         work.lists.iter_mut().for_each(Vec::clear);
@@ -269,6 +272,7 @@ impl<'r> Transaction<'r> {
             gates: true,
             overrides: None,
             began: rules.reads.contains(&Variable::Duration).then(Instant::now),
+            bodies_as_given: false,
             speaking: None,
             collections: None,
             opened: Vec::new(),
@@ -313,10 +317,45 @@ impl<'r> Transaction<'r> {
         self
     }
 
+    /// Bodies are looked at as far as they are given: the limits of the files and what they say of longer ones are for servers
+    /// that hold bodies as the files tell them to.
+    #[must_use]
+    pub fn with_bodies_as_given(mut self) -> Self {
+        self.bodies_as_given = true;
+        self
+    }
+
     /// Gives the memory back for the next request.
-    pub fn into_workspace(mut self) -> Workspace {
+    pub fn into_workspace(mut self) -> Box<Workspace> {
         self.work.shrink();
         self.work
+    }
+
+    /// The rules that run.
+    pub fn rules(&self) -> &'r RuleSet {
+        self.rules
+    }
+
+    /// Whether rules want to see the body of the request.
+    pub fn wants_request_body(&self) -> bool {
+        self.request_body_access && self.engine != Engine::Off && self.interruption.is_none()
+    }
+
+    /// Where in the transformed value of a hit the match lies: also of rules that capture nothing, whose operators are asked
+    /// again.
+    pub fn locate(&mut self, one: &Match, hit: &Hit) -> Option<(u32, u32)> {
+        if hit.range.is_some() {
+            return hit.range;
+        }
+        let question = self.rules.rules.get(one.rule)?.links.get(hit.link)?.question.as_ref()?;
+        if question.negated || question.argument.is_some() {
+            return None;
+        }
+        let Workspace { texts, scratch, captures, .. } = &mut *self.work;
+        let text = texts.get(hit.transformed);
+        let found = question.operator.matches(text, b"", scratch, Some(captures));
+        let range = captures.range(0).filter(|_| found)?;
+        Some((range.start as u32, range.end as u32))
     }
 
     /// The rules that matched, in the order in which they did.
@@ -420,14 +459,17 @@ impl<'r> Transaction<'r> {
     pub fn request_body(&mut self, bytes: &[u8], more: bool) -> Option<&Interruption> {
         let settings = &self.rules.settings;
         if self.request_body_access && !bytes.is_empty() && self.interruption.is_none() {
-            let limit = settings.request_body_limit;
+            let limit = if self.bodies_as_given { usize::MAX } else { settings.request_body_limit };
             if self.audit_engine != AuditEngine::Off && self.audit_parts.has(b'C') {
                 self.work.audited_body.extend_from_slice(&bytes[..bytes.len().min(limit)]);
             }
             let over = bytes.len() > limit || more;
             if over {
                 self.set(Variable::InboundDataError, b"1");
-                if settings.request_body_limit_action == LimitAction::Reject && self.engine == Engine::On {
+                if !self.bodies_as_given
+                    && settings.request_body_limit_action == LimitAction::Reject
+                    && self.engine == Engine::On
+                {
                     self.interruption = Some(Interruption { rule: 0, action: Interrupt::Deny(413) });
                     return self.interruption.as_ref();
                 }
@@ -475,7 +517,10 @@ impl<'r> Transaction<'r> {
             let limit = settings.response_body_limit;
             if bytes.len() > limit || more {
                 self.set(Variable::OutboundDataError, b"1");
-                if settings.response_body_limit_action == LimitAction::Reject && self.engine == Engine::On {
+                if !self.bodies_as_given
+                    && settings.response_body_limit_action == LimitAction::Reject
+                    && self.engine == Engine::On
+                {
                     self.interruption = Some(Interruption { rule: 0, action: Interrupt::Deny(500) });
                     return self.interruption.as_ref();
                 }

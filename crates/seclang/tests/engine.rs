@@ -278,7 +278,7 @@ fn memory_goes_from_one_request_to_the_next_and_nothing_else_does() {
         "SecRule ARGS \"@streq 1\" \"id:1,phase:1,pass,setvar:tx.a=1,ctl:ruleRemoveById=2\"\n\
          SecRule TX:a \"@eq 1\" \"id:2,pass\"\nSecRule &TX:a \"@eq 1\" \"id:3,pass\"",
     );
-    let mut work = Workspace::default();
+    let mut work: Box<Workspace> = Box::default();
     for (target, expected) in [(&b"/?x=1"[..], &[1_u64, 3][..]), (b"/", &[]), (b"/?y=1", &[1, 3])] {
         let mut transaction = Transaction::new(&rules, work);
         transaction.request_head(&Request {

@@ -18,6 +18,7 @@ from bartizan.events.tail import Row
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 from bartizan.policy.why import client_addresses, considered, expressions
+from bartizan.waf import explained
 
 _REDACTED: Final = "REDACTED"
 """What stands in a stored URL in the place of a secret."""
@@ -36,7 +37,7 @@ _HASHED: Final = "100::"
 _SECTIONS: Final = (
     ("request", ("ClientRequest", "ZoneName", "EdgeStart", "EdgeEnd")),
     ("client", ("Client", "JA3", "JA4", "BartizanHTTP2")),
-    ("decision", ("Security", "BartizanPolicy", "BartizanOutcome")),
+    ("decision", ("Security", "BartizanPolicy", "BartizanOutcome", "BartizanWAF")),
     ("origin", ("Origin", "BartizanOrigin")),
     ("response", ("Edge",)),
     ("other", ("",)),
@@ -58,10 +59,16 @@ def ray(*, ray_id: str, site: Path | None, state: Path | None, json: bool) -> in
     shown = _with_times(found)
     judged = _considered(installation, found)
     if json:
-        report = {**msgspec.structs.asdict(shown), "expressions": why, "considered": judged}
+        report = {
+            **msgspec.structs.asdict(shown),
+            "expressions": why,
+            "considered": judged,
+            "rule_sets": _rule_sets(found),
+        }
         sys.stdout.write(printable_json(msgspec.json.encode(report).decode()) + "\n")
     else:
         _print(shown, why)
+        _print_rule_sets(found)
         _print_considered(judged)
     return 0
 
@@ -134,6 +141,8 @@ def _print(found: Found, why: dict[str, str]) -> None:
     console.print(Text(f"Ray {found.ray_id}, from the {found.source}", style="bold"))
     left = dict(found.request)
     left.pop("RayID", None)
+    # Told below, in words.
+    left.pop("BartizanWAFMatches", None)
     for heading, beginnings in _SECTIONS:
         columns = [name for name in left if name.startswith(beginnings)]
         if not columns:
@@ -154,6 +163,51 @@ def _print(found: Found, why: dict[str, str]) -> None:
     for row in found.firewall_events:
         cells = [row.get(name, "") for name in ("Action", "Source", "RuleID", "Description")]
         table.add_row(*(Text(_text(cell)) for cell in (*cells, why.get(str(row.get("RuleID")), "unknown"))))
+    console.print()
+    console.print(table)
+
+
+def _rule_sets(found: Found) -> dict[str, Any]:
+    """What rule sets said of the request: the rules that matched, what was decided, and what would have to change."""
+    made = [made for row in found.firewall_events if (made := explained.decision(row)) is not None]
+    return {
+        "matched": [msgspec.to_builtins(rule) for rule in explained.matched(found.request)],
+        "decided": [{**msgspec.to_builtins(one), "changes": explained.changes(one)} for one in made],
+    }
+
+
+def _print_rule_sets(found: Found) -> None:
+    """The rules of rule sets that matched, each with where, and what would have to change."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from bartizan.cli.console import Terminal
+
+    matched = explained.matched(found.request)
+    if not matched:
+        return
+    console = Terminal()
+    for row in found.firewall_events:
+        if (made := explained.decision(row)) is None:
+            continue
+        name = made.ruleset_name or made.ruleset
+        console.print(Text(f"\nrule set {printable(name)}: {row.get('Action')} by its rule {made.rule}", style="bold"))
+        for way in explained.changes(made):
+            console.print(Text(f"  {printable(way)}"))
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        title="rules of rule sets that matched",
+        title_justify="left",
+        title_style="bold",
+    )
+    for column in ("rule", "severity", "message", "where"):
+        table.add_column(column, overflow="fold")
+    for rule in matched:
+        more = [f"and {rule.more_values} more"] if rule.more_values else []
+        where = "\n".join(printable(line) for line in [*map(str, rule.values), *more])
+        table.add_row(*(Text(printable(cell)) for cell in (rule.id, rule.severity_name, rule.message)), Text(where))
     console.print()
     console.print(table)
 

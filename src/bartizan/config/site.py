@@ -649,7 +649,8 @@ class Events(Settings):
         Meta(
             description=(
                 "Whether URLs are kept without the values of parameters that are named like secrets (`token`, "
-                "`password`, `key`, `code` and so on), and without user information. Off keeps passwords of visitors."
+                "`password`, `key`, `code` and so on) and without user information, and matches of WAF rules without "
+                "the values that matched. Off keeps passwords of visitors."
             )
         ),
     ] = True

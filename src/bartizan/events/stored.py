@@ -54,6 +54,10 @@ OF_VISITORS: Final = {
             "BartizanHTTP2Fingerprint",
         ),
     ),
+    "matched": (
+        "What rules of the WAF matched: the name of a parameter or header, the value only without `events.redact`",
+        ("BartizanWAFMatches",),
+    ),
     "named": ("What a rule with `log_custom_field` names", ("RequestHeaders", "ResponseHeaders", "Cookies")),
 }
 """The columns that tell something of a visitor; the others tell of the edge, its rules and the origin."""
@@ -90,8 +94,10 @@ keys and passwords are named by file |
 | Digests of imported files, and how many of their rows came | `imports/` | until they are removed by hand | `bartizan \
 events import` is what makes them |
 | Events, sent to other places | where `[sinks.NAME]` says | as long as that place keeps them | name fewer sinks |
-| Held bodies of requests, for rules that read them | memory | until the request is decided | rules that do not read \
-them |
+| Held bodies of requests and responses, for rules that read them | memory | until they are decided | rules that do \
+not read them |
+| What rules of the WAF remember: persistent collections, such as a counter for an address | memory | until the \
+collection's timeout, an hour; at most until the restart | rules that open none |
 | Metrics and log lines | memory; standard error | until the restart; the journal's time | they hold no part of a \
 request |
 
@@ -109,7 +115,8 @@ Every other column of [the event tables](../reference/events.md) tells of the ed
 _REST: Final = """
 ## Never stored
 
-* Bodies of requests and responses. Rules read them in memory.
+* Bodies of requests and responses. Rules read them in memory. With `events.redact = false` an event holds what a rule
+  of the WAF matched, 256 bytes of a value, also where that came from a body.
 * Cookies, `Set-Cookie`, `Authorization`, `Proxy-Authorization` and all other headers that have no column, **unless a
   rule with the action `log_custom_field` names them**. Naming one is the decision to keep it, as Cloudflare documents
   that action; so do not name a header or cookie that lets its bearer in.

@@ -116,7 +116,7 @@ def _outcome(rules: RuleSet, test: ftw.Test) -> Outcome:
         if refusal is not None:
             status, _, why = refusal
             reasons.append(f"{which}refused with {status}: {why}")
-            wrong = _compared(stage.expected, _BAD_REQUEST, [], b"")
+            wrong = compared(stage.expected, _BAD_REQUEST, [], b"")
         else:
             wrong = _wrong(rules, stage)
         if wrong:
@@ -129,14 +129,15 @@ def _wrong(rules: RuleSet, stage: ftw.Stage) -> list[str]:
     response = answer(stage.request)
     verdict = rules.inspect(stage.request, response)
     status = verdict.status if verdict.status is not None else int(response.split(b" ")[1])
-    return _compared(stage.expected, status, _logged(verdict), response)
+    return compared(stage.expected, status, _logged(verdict), response)
 
 
 def _logged(verdict: Verdict) -> list[Match]:
     return [match for match in verdict.matches if match.logged]
 
 
-def _compared(expected: ftw.Expectation, status: int, logged: list[Match], response: bytes) -> list[str]:
+def compared(expected: ftw.Expectation, status: int, logged: list[Match], response: bytes) -> list[str]:
+    """What of a stage is not as expected: the status, the rules that said so in the log, and the response."""
     wrong = []
     ids = {match.id for match in logged}
     log = expected.log or ftw.Log()

@@ -17,35 +17,37 @@ use crate::upstream::{Length, UpstreamError};
 use crate::wire::WireError;
 
 impl Exchange<'_> {
-    pub(super) async fn rule_answer<B: RequestBody, S: ResponseSink>(
-        &mut self,
+    /// Gives the answer of a rule; `body_ended` says whether all of the request's body was received.
+    pub(super) async fn rule_answer<S: ResponseSink>(
+        &self,
         served: &Served,
-        body: &mut B,
+        body_ended: bool,
         sink: &mut S,
         record: &mut Record,
         answer: &policy::Response,
     ) -> Result<(), Failed> {
         let status = answer.status;
+        let is_redirect = matches!(answer.body, ResponseBody::Redirect { .. });
+        let (metric, outcome) =
+            if is_redirect { (Metric::Redirected, "redirected") } else { (Metric::Blocked, "blocked") };
+        self.worker.recorder.count(metric);
+        record.outcome = outcome;
         match &answer.body {
             ResponseBody::Page(reason) => {
-                self.worker.recorder.count(Metric::Blocked);
-                record.outcome = "blocked";
-                self.status_page(sink, body, record, *reason, status, Some(served)).await
+                let (headers, content) = self.rendered(record, *reason, status, Some(served));
+                self.own_answer_inner(sink, body_ended, record, status, &headers, &content, Some(served)).await
             }
             ResponseBody::Custom { content_type, content } => {
-                self.worker.recorder.count(Metric::Blocked);
-                record.outcome = "blocked";
                 let own: [(&str, &[u8]); 2] =
                     [("content-type", content_type.as_bytes()), ("cache-control", b"private, no-store")];
-                self.own_answer(sink, body, record, status, &own, content, Some(served)).await
+                self.own_answer_inner(sink, body_ended, record, status, &own, content, Some(served)).await
             }
             ResponseBody::Redirect { location } => {
-                self.worker.recorder.count(Metric::Redirected);
-                record.outcome = "redirected";
                 let own: [(&str, &[u8]); 2] =
                     [("location", location.as_bytes()), ("cache-control", b"private, no-store")];
-                self.own_answer(sink, body, record, status, &own, b"", Some(served)).await
+                self.own_answer_inner(sink, body_ended, record, status, &own, b"", Some(served)).await
             }
+            ResponseBody::Closed => Ok(()),
         }
     }
 

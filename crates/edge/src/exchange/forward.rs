@@ -14,6 +14,7 @@ use std::time::Instant;
 use http1::{Known, Line, Version};
 use smallvec::SmallVec;
 
+use super::hold::Ahead;
 use super::{Answer, Exchange, Failed, RequestBody, ResponseSink};
 use crate::body::{Held, Then};
 use crate::compress::{self, Encoder};
@@ -59,7 +60,7 @@ impl<'e> Exchange<'e> {
     /// Sends the request to an origin and its response to the client, trying again where that is safe.
     pub(super) async fn forward<B: RequestBody, S: ResponseSink>(
         &mut self,
-        served: &Served,
+        served: &'e Served,
         body: &mut B,
         held: Held,
         sink: &mut S,
@@ -135,7 +136,7 @@ impl<'e> Exchange<'e> {
     #[expect(clippy::too_many_arguments, reason = "the two sides of a proxy and what lies between")]
     async fn converse<B: RequestBody, S: ResponseSink>(
         &mut self,
-        served: &Served,
+        served: &'e Served,
         checkout: Checkout,
         body: &mut B,
         held: &RefCell<Held>,
@@ -197,7 +198,7 @@ impl<'e> Exchange<'e> {
     #[expect(clippy::too_many_arguments, reason = "the two sides of a proxy and what lies between")]
     async fn talk<B: RequestBody, S: ResponseSink, O: OriginSend, I: OriginReceive>(
         &mut self,
-        served: &Served,
+        served: &'e Served,
         server: &Server,
         body: &mut B,
         held: &RefCell<Held>,
@@ -350,7 +351,7 @@ impl<'e> Exchange<'e> {
     #[expect(clippy::too_many_arguments, reason = "the two sides of a proxy and what lies between")]
     async fn receive<S: ResponseSink, I: OriginReceive>(
         &self,
-        served: &Served,
+        served: &'e Served,
         server: &Server,
         receive: &mut I,
         cookie: Option<&str>,
@@ -423,6 +424,11 @@ impl<'e> Exchange<'e> {
             return Ok(Received::Upgraded);
         }
         let has_rules = served.zone.has_response_rules();
+        let mut ahead = Ahead::default();
+        if has_rules && let Some(answer) = self.judge_response(served, receive, &head, &mut ahead, record).await? {
+            self.rule_answer(served, !progress.unread.get(), sink, record, &answer).await?;
+            return Ok(Received::Complete);
+        }
         if has_rules && let Some(page) = self.run_on_origin(served, &head, cookie, record) {
             if progress.unread.get() {
                 sink.close_after();
@@ -503,7 +509,15 @@ impl<'e> Exchange<'e> {
         if no_body {
             return Ok(Received::Complete);
         }
-        loop {
+        let mut ended = ahead.has_ended();
+        if !ahead.bytes().is_empty() {
+            let is_last = self.pass_on(sink, &mut encoder, ahead.bytes(), ahead.then(), record).await?;
+            if is_last && encoder.is_none() {
+                return Ok(Received::Complete);
+            }
+        }
+        drop(ahead);
+        while !ended {
             // Armed here, so that an origin is not blamed for the time that the client takes.
             self.timer.arm(Lane::Origin, Deadline::OriginBody, limits.origin_body_timeout_ms);
             let piece = {
@@ -521,23 +535,9 @@ impl<'e> Exchange<'e> {
             };
             let Some((bytes, then)) = piece? else { break };
             record.origin_body += bytes.len() as u64;
-            match &mut encoder {
-                None => {
-                    sink.piece(self.timer, bytes, then).await?;
-                    if then == Then::End {
-                        return Ok(Received::Complete);
-                    }
-                }
-                Some(encoder) => {
-                    record.uncompressed += bytes.len() as u64;
-                    let coded = encoder.push(bytes).map_err(|error| Failed::Client(error.into()))?;
-                    if !coded.is_empty() {
-                        sink.piece(self.timer, coded, if then == Then::End { Then::More } else { then }).await?;
-                    }
-                    if then == Then::End {
-                        break;
-                    }
-                }
+            ended = self.pass_on(sink, &mut encoder, bytes, then, record).await?;
+            if ended && encoder.is_none() {
+                return Ok(Received::Complete);
             }
         }
         if let Some(encoder) = encoder.take() {
@@ -546,6 +546,28 @@ impl<'e> Exchange<'e> {
         }
         sink.finish(self.timer, receive.trailers()).await?;
         Ok(Received::Complete)
+    }
+
+    /// Passes a piece of a response on, coded if it is to be. Whether it is the last, after which there are no trailers.
+    async fn pass_on<S: ResponseSink>(
+        &self,
+        sink: &mut S,
+        encoder: &mut Option<Encoder>,
+        bytes: &[u8],
+        then: Then,
+        record: &mut Record,
+    ) -> Result<bool, Failed> {
+        let is_last = then == Then::End;
+        let Some(encoder) = encoder else {
+            sink.piece(self.timer, bytes, then).await?;
+            return Ok(is_last);
+        };
+        record.uncompressed += bytes.len() as u64;
+        let coded = encoder.push(bytes).map_err(|error| Failed::Client(error.into()))?;
+        if !coded.is_empty() {
+            sink.piece(self.timer, coded, if is_last { Then::More } else { then }).await?;
+        }
+        Ok(is_last)
     }
 
     /// Passes bytes both ways until one side ends.

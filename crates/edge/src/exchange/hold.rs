@@ -1,4 +1,4 @@
-//! Bodies that are held before the request goes on, as far as the zone and its rules allow.
+//! Bodies that are held before a request or its response goes on, as far as the zone and its rules allow.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -8,11 +8,12 @@ use fields::Body;
 use http1::Known;
 
 use super::{Exchange, Failed, RequestBody, ResponseSink};
-use crate::body::{Held, Holding};
+use crate::body::{Held, Holding, Then};
 use crate::deadlines::{Deadline, Lane};
+use crate::events::Record;
 use crate::page::Reason;
 use crate::policy::BodyHold;
-use crate::upstream::Length;
+use crate::upstream::{Length, OriginReceive};
 
 /// What a body that cannot be held whole is beyond.
 #[derive(Clone, Copy)]
@@ -97,6 +98,84 @@ impl Exchange<'_> {
             Some(Beyond::Limit)
         };
         Ok((held, beyond))
+    }
+}
+
+/// What is held of a response before its head goes on.
+#[derive(Debug, Default)]
+pub(super) struct Ahead {
+    held: Option<(Held, Then)>,
+    has_ended: bool,
+    is_whole: bool,
+}
+
+impl Ahead {
+    /// What is held.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.held.as_ref().map_or(&[], |(held, _)| held.bytes())
+    }
+
+    /// What follows it.
+    pub(super) fn then(&self) -> Then {
+        self.held.as_ref().map_or(Then::Wait, |(_, then)| *then)
+    }
+
+    /// Whether nothing more of the body will come.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Whether all of the body is held, as far as it is known.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// Whether it was held at all.
+    pub(super) fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+}
+
+impl Exchange<'_> {
+    /// Holds the body of a response, as far and as long as it may be.
+    pub(super) async fn hold_response<I: OriginReceive>(
+        &self,
+        hold: &BodyHold,
+        receive: &mut I,
+        record: &mut Record,
+    ) -> Result<Ahead, Failed> {
+        let limits = &self.found.settings().limits;
+        let (limit, length) = (hold.limit as u64, receive.length());
+        let wanted = if let Length::Known(length) = length { length.min(limit) } else { limit };
+        let mut holding = Holding::reserve(&self.worker.shared.budget, wanted, limits.held_body_bytes);
+        let (mut last, mut has_ended) = (Then::Wait, false);
+        self.timer.arm(Lane::Patience, Deadline::BodyInspection, hold.wait_ms);
+        while !has_ended && holding.room() > 0 {
+            self.timer.arm(Lane::Origin, Deadline::OriginBody, limits.origin_body_timeout_ms);
+            let mut piece = pin!(receive.piece(self.timer));
+            let step = poll_fn(|cx| match piece.as_mut().poll(cx) {
+                Poll::Ready(step) => Poll::Ready(Some(step)),
+                Poll::Pending if self.timer.poll(cx, Lane::Patience).is_some() => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            });
+            match step.await {
+                Some(Ok(Some((bytes, then)))) => {
+                    record.origin_body += bytes.len() as u64;
+                    holding.push(bytes);
+                    (last, has_ended) = (then, then == Then::End);
+                }
+                Some(Ok(None)) => (last, has_ended) = (Then::Wait, true),
+                Some(Err(error)) => {
+                    self.timer.disarm(Lane::Patience);
+                    return Err(Failed::Upstream(error));
+                }
+                None => break,
+            }
+        }
+        self.timer.disarm(Lane::Patience);
+        let held = holding.settle();
+        let is_whole = has_ended || length == Length::Known(held.bytes().len() as u64);
+        Ok(Ahead { held: Some((held, last)), has_ended, is_whole })
     }
 }
 

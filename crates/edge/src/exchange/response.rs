@@ -11,7 +11,7 @@ use super::{Exchange, Failed, ResponseSink};
 use crate::events::{self, Kept, Record};
 use crate::headers::{self, Lines};
 use crate::live::Served;
-use crate::policy::{CustomFields, ErrorPage, HeaderChange};
+use crate::policy::{Cursor, CustomFields, ErrorPage, HeaderChange, Outcome, Verdict};
 
 /// Of a value that the event keeps, no more than this.
 const KEPT_BYTES: usize = 1024;
@@ -143,11 +143,36 @@ impl Exchange<'_> {
         self.run_phase(served, Phase::LogCustomFields, shown, record);
     }
 
-    fn run_phase(&self, served: &Served, phase: Phase, shown: &Shown<'_>, record: &mut Record) {
-        let zone = &served.zone;
-        if !zone.has_rules_in(phase) {
-            return;
+    /// Runs the phase in which rule sets judge responses over what the origin answered, up to the next that is to judge.
+    pub(super) fn run_response_inspections(
+        &self,
+        served: &Served,
+        from: Option<Cursor>,
+        head: &ResponseHead,
+        record: &mut Record,
+    ) -> Verdict {
+        if !served.zone.has_rules_in(Phase::ResponseFirewallManaged) {
+            return Verdict::Continue;
         }
+        let shown = Shown { status: head.status(), headers: head.headers(), error_type: "" };
+        self.over(served, &shown, record, |view, outcome| served.zone.run_response_inspections(from, view, outcome))
+    }
+
+    fn run_phase(&self, served: &Served, phase: Phase, shown: &Shown<'_>, record: &mut Record) {
+        if served.zone.has_rules_in(phase) {
+            self.over(served, shown, record, |view, outcome| served.zone.run_response(phase, view, outcome));
+        }
+    }
+
+    /// Runs rules over the request and what is shown of its response.
+    fn over<R>(
+        &self,
+        served: &Served,
+        shown: &Shown<'_>,
+        record: &mut Record,
+        run: impl FnOnce(&View<'_>, &mut Outcome) -> R,
+    ) -> R {
+        let zone = &served.zone;
         let ray = record.ray;
         let request = self.request(zone, ray.as_str(), record.started);
         let (status, headers, error_type) = (shown.status, shown.headers, shown.error_type);
@@ -161,16 +186,21 @@ impl Exchange<'_> {
             view.set_request_headers(headers);
         }
         view.set_transport(&*self.client.meter);
-        if let Some(uri) = &uri {
+        let inspections = self.inspections.borrow();
+        if !inspections.open.is_empty() {
+            view.set_judgement(&*inspections);
+        }
+        let result = if let Some(uri) = &uri {
             let mut view = view.rewritten(&uri.seen);
             view.set_response(response);
-            zone.run_response(phase, &view, &mut record.rules);
+            run(&view, &mut record.rules)
         } else {
             view.set_response(response);
-            zone.run_response(phase, &view, &mut record.rules);
-        }
+            run(&view, &mut record.rules)
+        };
         self.worker.spare.replace(view.into_spare());
         record.rules.take_back_uri(uri);
+        result
     }
 
     /// The request headers as rules have changed them, if they did.

@@ -73,7 +73,7 @@ pub struct EdgeSettings {
 pub struct EventSettings {
     /// How the addresses of clients are kept.
     pub client_ip: ClientAddress,
-    /// Whether the values of secret parameters are taken out of URLs.
+    /// Whether the values of secret parameters are taken out of URLs, and those that rules of the WAF matched are not kept.
     pub redact: bool,
     /// Parameters that are secret beside those that are named like it.
     pub secret_parameters: SecretNames,

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use rules::Phase;
 use seclang::load::{self, Held};
 use seclang::overrides::Overrides;
 use seclang::paranoia;
@@ -17,9 +18,7 @@ use seclang::ruleset::{Note, RuleSet};
 
 use super::diagnostic::{Diagnostic, Place};
 use super::document;
-
-/// Whether the edge runs what is compiled here. Until it does, `execute` refuses such a ruleset by name.
-pub(super) const RUNS: bool = cfg!(test);
+use super::run::{Cursor, RuleName, Stage};
 
 /// A `SecLang` rule set as a rule with the action `execute` runs it.
 #[derive(Debug)]
@@ -34,6 +33,27 @@ pub struct Inspection {
     pub overrides: Overrides,
     /// The paranoia level of the plan.
     pub paranoia_level: u8,
+}
+
+/// A rule that has a rule set judge.
+#[derive(Clone, Copy, Debug)]
+pub struct Inspecting<'z> {
+    /// What names the rule.
+    pub rule: &'z Arc<RuleName>,
+    /// What judges.
+    pub inspection: &'z Arc<Inspection>,
+    /// The phase in which it stands.
+    pub phase: Phase,
+    /// Whether it stands among the account's rules.
+    pub account: bool,
+}
+
+impl<'z> Inspecting<'z> {
+    /// The rule of a stage at that place, if it is such a rule.
+    pub(super) fn of(stage: &'z Stage, at: Cursor) -> Option<Self> {
+        let (rule, inspection) = stage.rules.inspecting(at.rule)?;
+        Some(Self { rule, inspection, phase: stage.phase, account: stage.account })
+    }
 }
 
 /// A `SecLang` rule set as the document has it.

@@ -54,13 +54,18 @@ pub use document::{
 };
 pub use error_page::{ErrorPage, Tokens};
 pub use hosts::{HOST_MAX, HostTable};
-pub use inspection::Inspection;
+pub use inspection::{Inspecting, Inspection};
 pub use list_file::{ListFileError, list_item_line, list_items};
 pub use lists::{ListCounts, ListReading, list_counts, list_holds};
-pub use run::{Action, Match, Outcome, Response, ResponseBody, RuleName, Source, Verdict};
+pub use run::{Action, Cursor, Match, Outcome, Response, ResponseBody, RuleName, Source, Verdict};
 pub use shared::Shared;
 
 use digest::Digest;
+
+/// The value of `Location` for where a rule set sends a client, if that is a URL or a path.
+pub fn redirect_location(target: &[u8]) -> Option<String> {
+    redirect::location(target, b"")
+}
 
 /// A compiled policy.
 #[derive(Debug)]
@@ -130,6 +135,8 @@ pub struct Zone {
     body_stages: usize,
     /// Whether a rule has bodies held that no rule reads.
     holds_unread: bool,
+    /// Whether a rule set in the ModSecurity rule language may judge requests.
+    inspects: bool,
 }
 
 impl Policy {
@@ -212,6 +219,7 @@ impl Zone {
         let body_stages = stages.iter().position(|stage| stage.rules.reads_body()).unwrap_or(stages.len());
         let is_full = |config: &Config| config.buffering == Some(Buffering::Full);
         let holds_unread = stages.iter().any(|stage| stage.rules.configures_body(is_full));
+        let inspects = stages.iter().any(|stage| stage.rules.inspects());
         let transformed = stages.iter().rposition(|stage| stage.phase == Phase::RequestTransform).map(|last| last + 1);
         Self {
             index,
@@ -222,49 +230,70 @@ impl Zone {
             response_stages: response_stages.into(),
             body_stages,
             holds_unread,
+            inspects,
         }
     }
 
-    /// Runs the request phases in the documented order until a rule answers. Allocates nothing where no rule acts.
-    pub fn run_request(&self, view: &View<'_>, outcome: &mut Outcome) -> Verdict {
-        self.run_stages(0..self.request_stages.len(), view, outcome)
+    /// Runs the request phases in the documented order, from a rule on, until one answers. Allocates nothing where no rule
+    /// acts.
+    pub fn run_request(&self, from: Cursor, view: &View<'_>, outcome: &mut Outcome) -> Verdict {
+        self.run_stages(from, self.request_stages.len(), view, outcome)
     }
 
     /// Runs those of the request phases that need no body, up to the first that does.
-    pub fn run_before_body(&self, view: &View<'_>, outcome: &mut Outcome) -> Verdict {
-        self.run_stages(0..self.body_stages, view, outcome)
+    pub fn run_before_body(&self, from: Cursor, view: &View<'_>, outcome: &mut Outcome) -> Verdict {
+        self.run_stages(from, self.body_stages, view, outcome)
     }
 
-    /// Runs the request phases that [`Self::run_before_body`] has left.
-    pub fn run_after_body(&self, view: &View<'_>, outcome: &mut Outcome) -> Verdict {
-        self.run_stages(self.body_stages..self.request_stages.len(), view, outcome)
+    /// Where the request phases begin that [`Self::run_before_body`] leaves.
+    pub fn after_body(&self) -> Cursor {
+        Cursor::at_stage(self.body_stages)
     }
 
-    fn run_stages(&self, stages: Range<usize>, view: &View<'_>, outcome: &mut Outcome) -> Verdict {
-        let of = |stages: Range<usize>| self.request_stages.get(stages).unwrap_or_default();
-        let Some(transformed) = self.transformed else { return run::run(of(stages), view, outcome) };
-        if stages.start < transformed {
-            let verdict = run::run(of(stages.start..stages.end.min(transformed)), view, outcome);
-            if verdict != Verdict::Continue || stages.end < transformed {
+    fn run_stages(&self, from: Cursor, end: usize, view: &View<'_>, outcome: &mut Outcome) -> Verdict {
+        let stages = &*self.request_stages;
+        let Some(transformed) = self.transformed else { return run::run(stages, from, end, view, outcome) };
+        let mut from = from;
+        if from.stage < transformed {
+            let verdict = run::run(stages, from, end.min(transformed), view, outcome);
+            if verdict != Verdict::Continue || end < transformed {
                 return verdict;
             }
             outcome.settle_uri(view, self.normalization().to_origin);
+            from = Cursor::at_stage(transformed);
         }
-        let after = of(stages.start.max(transformed)..stages.end);
-        let Some(uri) = outcome.lend_uri() else { return run::run(after, view, outcome) };
-        let verdict = run::run(after, &view.rewritten(&uri.seen), outcome);
+        let Some(uri) = outcome.lend_uri() else { return run::run(stages, from, end, view, outcome) };
+        let verdict = run::run(stages, from, end, &view.rewritten(&uri.seen), outcome);
         outcome.take_back_uri(Some(uri));
         verdict
     }
 
-    /// Runs one of the response phases.
+    /// The rule of the request phases that a rule set in the ModSecurity rule language judges for.
+    pub fn inspecting(&self, at: Cursor) -> Option<Inspecting<'_>> {
+        Inspecting::of(self.request_stages.get(at.stage)?, at)
+    }
+
+    /// Runs one of the response phases, in which no rule answers by itself.
     pub fn run_response(&self, phase: Phase, view: &View<'_>, outcome: &mut Outcome) {
-        for stages in self.response_stages.chunk_by(|left, right| left.phase == right.phase) {
-            if stages.first().is_some_and(|stage| stage.phase == phase) {
-                // No action of these phases answers by itself.
-                run::run(stages, view, outcome);
-            }
-        }
+        let stages = self.response_span(phase);
+        run::run(&self.response_stages, Cursor::at_stage(stages.start), stages.end, view, outcome);
+    }
+
+    /// Runs the phase in which rule sets judge responses, from a rule on, until one is to judge.
+    pub fn run_response_inspections(&self, from: Option<Cursor>, view: &View<'_>, outcome: &mut Outcome) -> Verdict {
+        let stages = self.response_span(Phase::ResponseFirewallManaged);
+        let from = from.unwrap_or(Cursor::at_stage(stages.start));
+        run::run(&self.response_stages, from, stages.end, view, outcome)
+    }
+
+    /// The rule of the response phases that a rule set in the ModSecurity rule language judges for.
+    pub fn response_inspecting(&self, at: Cursor) -> Option<Inspecting<'_>> {
+        Inspecting::of(self.response_stages.get(at.stage)?, at)
+    }
+
+    fn response_span(&self, phase: Phase) -> Range<usize> {
+        let stages = &self.response_stages;
+        stages.partition_point(|stage| stage.phase < phase)..stages.partition_point(|stage| stage.phase <= phase)
     }
 
     /// Whether any response phase has a rule.
@@ -289,15 +318,24 @@ impl Zone {
 
     /// Whether request bodies may be held at all.
     pub fn may_hold_body(&self) -> bool {
-        self.reads_body() || self.holds_unread
+        self.reads_body() || self.holds_unread || self.inspects
+    }
+
+    /// How the body is held for a rule set that wants to see it, if it is.
+    pub fn inspection_hold(&self, outcome: &Outcome) -> Option<BodyHold> {
+        outcome.config().body_hold(self.compiled.body, true)
+    }
+
+    /// How much of a response is held for a rule set that wants to see it, and for how long.
+    pub fn response_hold(&self, outcome: &Outcome) -> Option<BodyHold> {
+        self.inspection_hold(outcome).map(|hold| BodyHold { limit: hold.inspected, ..hold })
     }
 
     /// How the body is held after [`Self::run_before_body`], if it is.
     pub fn body_hold(&self, outcome: &Outcome) -> Option<BodyHold> {
-        let config = outcome.changes().map_or_else(Config::default, |changes| changes.config);
         let left = self.request_stages.get(self.body_stages..).unwrap_or_default();
         let is_read = left.iter().any(|stage| stage.rules.reads_body() && !outcome.skips(stage));
-        config.body_hold(self.compiled.body, is_read)
+        outcome.config().body_hold(self.compiled.body, is_read)
     }
 
     /// The name.

@@ -28,6 +28,28 @@ pub enum Verdict {
     Continue,
     /// The edge answers by itself.
     Respond(Response),
+    /// A rule set in the ModSecurity rule language judges before the rule after this one.
+    Inspect(Cursor),
+}
+
+/// A rule of a stage: where phases go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    pub(super) stage: usize,
+    pub(super) rule: usize,
+}
+
+impl Cursor {
+    /// Where a stage begins.
+    pub(super) fn at_stage(stage: usize) -> Self {
+        Self { stage, rule: 0 }
+    }
+
+    /// The rule after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self { rule: self.rule + 1, ..self }
+    }
 }
 
 /// An answer that a rule gave.
@@ -56,6 +78,8 @@ pub enum ResponseBody {
         /// The body.
         content: Bytes,
     },
+    /// No answer at all: the connection is closed.
+    Closed,
 }
 
 /// An action that leaves a match behind.
@@ -121,7 +145,7 @@ impl Source {
     fn of(phase: Phase) -> Self {
         match phase {
             Phase::RequestFirewallCustom => Self::FirewallCustom,
-            Phase::RequestFirewallManaged => Self::FirewallManaged,
+            Phase::RequestFirewallManaged | Phase::ResponseFirewallManaged => Self::FirewallManaged,
             _ => Self::Unknown,
         }
     }
@@ -175,6 +199,11 @@ impl Outcome {
         self.changes.as_deref()
     }
 
+    /// What rules have said of how the request is treated.
+    pub(super) fn config(&self) -> Config {
+        self.changes().map_or_else(Config::default, |changes| changes.config)
+    }
+
     /// The rules that acted, in the order in which they did: the place is Logpush's `MatchIndex`.
     pub fn matches(&self) -> &[Match] {
         &self.matches
@@ -208,6 +237,19 @@ impl Outcome {
     pub(super) fn settle_uri(&mut self, view: &View<'_>, normalized_to_origin: bool) {
         if let Some(changes) = &mut self.changes {
             changes.settle_uri(view, normalized_to_origin);
+        }
+    }
+
+    /// Adds that a rule acted which runs a rule set elsewhere; its place among the matches.
+    pub fn note(&mut self, found: Match) -> usize {
+        self.matches.push(found);
+        self.matches.len() - 1
+    }
+
+    /// Says anew what a rule did that was noted.
+    pub fn renote(&mut self, at: usize, action: Action) {
+        if let Some(found) = self.matches.get_mut(at) {
+            found.action = action;
         }
     }
 
@@ -254,6 +296,7 @@ pub(super) enum Act {
     Skip(Arc<Skip>),
     Redirect(Arc<Redirect>),
     Execute(Arc<Rules>),
+    /// A rule set in the ModSecurity rule language, which whoever runs the phases runs.
     Inspect(Arc<Inspection>),
     RewriteUri(Arc<UriRewrite>),
     RewriteHeaders(Arc<[HeaderRewrite]>),
@@ -336,6 +379,20 @@ impl Rules {
         self.in_order.iter().find(reads).map(|rule| rule.index)
     }
 
+    /// Whether a rule set in the ModSecurity rule language may run.
+    pub fn inspects(&self) -> bool {
+        self.in_order.iter().any(|rule| matches!(rule.act, Act::Inspect(_)))
+    }
+
+    /// The rule at a place, if that runs such a rule set.
+    pub fn inspecting(&self, at: usize) -> Option<(&Arc<RuleName>, &Arc<Inspection>)> {
+        let rule = self.in_order.get(at)?;
+        match &rule.act {
+            Act::Inspect(inspection) => Some((&rule.name, inspection)),
+            _ => None,
+        }
+    }
+
     /// Whether a rule says how the body is held, and `says` is true of it.
     pub fn configures_body(&self, says: fn(&Config) -> bool) -> bool {
         self.in_order.iter().any(|rule| match &rule.act {
@@ -374,6 +431,7 @@ impl Act {
             Self::Redirect(redirect) => redirect.fields().reads(Available::Body),
             Self::RewriteUri(rewrite) => [&rewrite.path, &rewrite.query].into_iter().flatten().any(Text::reads_body),
             Self::RewriteHeaders(rewrites) => rewrites.iter().any(HeaderRewrite::reads_body),
+            // It says itself whether it wants to see the body, and is judged anew once that is there.
             Self::Block(_) | Self::Log | Self::Skip(_) | Self::Inspect(_) => false,
             Self::SetConfig(_) | Self::Route(_) | Self::ServeError(_) => false,
             Self::Compress(_) | Self::LogFields(_) => false,
@@ -391,17 +449,25 @@ enum Next {
     AfterRuleset,
     AfterPhase,
     Answer(Response),
+    Inspect(usize),
 }
 
-/// Runs the stages in order until one answers.
-pub(super) fn run(stages: &[Stage], view: &View<'_>, outcome: &mut Outcome) -> Verdict {
-    for stage in stages {
-        if outcome.skips(stage) {
-            continue;
+/// Runs the stages in order, from a rule of one to before another, until one answers or a rule set elsewhere is to judge.
+pub(super) fn run(stages: &[Stage], from: Cursor, end: usize, view: &View<'_>, outcome: &mut Outcome) -> Verdict {
+    let mut first = from.rule;
+    for (at, stage) in stages.iter().enumerate().take(end).skip(from.stage) {
+        let first = std::mem::take(&mut first);
+        // A stage that goes on has begun.
+        if first == 0 {
+            if outcome.skips(stage) {
+                continue;
+            }
+            outcome.exempt.clear();
         }
-        outcome.exempt.clear();
-        if let Next::Answer(response) = stage.run(&stage.rules, view, outcome) {
-            return Verdict::Respond(response);
+        match stage.run(&stage.rules, first, view, outcome) {
+            Next::Answer(response) => return Verdict::Respond(response),
+            Next::Inspect(rule) => return Verdict::Inspect(Cursor { stage: at, rule }),
+            Next::Rule | Next::AfterRuleset | Next::AfterPhase => {}
         }
     }
     Verdict::Continue
@@ -412,11 +478,12 @@ pub(super) fn bit(phase: Phase) -> u32 {
 }
 
 impl Stage {
-    fn run(&self, rules: &Rules, view: &View<'_>, outcome: &mut Outcome) -> Next {
+    fn run(&self, rules: &Rules, first: usize, view: &View<'_>, outcome: &mut Outcome) -> Next {
         match &rules.gate {
-            None => self.run_each(rules, rules.in_order.iter(), view, outcome),
+            None => self.run_each(rules, rules.in_order.iter().enumerate().skip(first), view, outcome),
             Some(gate) => {
-                let possible = gate.possible(view).filter_map(|place| rules.in_order.get(place));
+                let possible = gate.possible(view).filter(|place| *place >= first);
+                let possible = possible.filter_map(|place| Some((place, rules.in_order.get(place)?)));
                 self.run_each(rules, possible, view, outcome)
             }
         }
@@ -425,15 +492,15 @@ impl Stage {
     fn run_each<'r>(
         &self,
         rules: &Rules,
-        possible: impl Iterator<Item = &'r Rule>,
+        possible: impl Iterator<Item = (usize, &'r Rule)>,
         view: &View<'_>,
         outcome: &mut Outcome,
     ) -> Next {
-        for rule in possible {
+        for (at, rule) in possible {
             if !rule.expression.matches(view) || outcome.exempts_rule(&rules.id, &rule.name.id) {
                 continue;
             }
-            match self.act(rule, view, outcome) {
+            match self.act(rule, at, view, outcome) {
                 Next::Rule => {}
                 Next::AfterRuleset => return Next::Rule,
                 end => return end,
@@ -442,7 +509,7 @@ impl Stage {
         Next::Rule
     }
 
-    fn act(&self, rule: &Rule, view: &View<'_>, outcome: &mut Outcome) -> Next {
+    fn act(&self, rule: &Rule, at: usize, view: &View<'_>, outcome: &mut Outcome) -> Next {
         match &rule.act {
             Act::Log => {
                 self.record(rule, Action::Log, outcome);
@@ -473,9 +540,9 @@ impl Stage {
                 }
             }
             Act::Execute(rules) if outcome.exempts_ruleset(&rules.id) => Next::Rule,
-            Act::Execute(rules) => self.run(rules, view, outcome),
-            // Refused where it is read, by `inspection::RUNS`.
-            Act::Inspect(_) => Next::Rule,
+            Act::Execute(rules) => self.run(rules, 0, view, outcome),
+            Act::Inspect(inspection) if outcome.exempts_ruleset(&inspection.id) => Next::Rule,
+            Act::Inspect(_) => Next::Inspect(at),
             Act::RewriteUri(rewrite) => {
                 outcome.change().take_uri(rewrite, view);
                 Next::Rule

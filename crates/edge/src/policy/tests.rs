@@ -16,6 +16,7 @@ use super::*;
 use crate::page::Reason;
 
 mod body;
+mod inspections;
 mod parameters;
 mod rulesets;
 mod seclang;
@@ -107,7 +108,7 @@ fn request(policy: &Policy, target: &str) -> (Verdict, Vec<(u32, &'static str)>)
     let (head, connection) = (head(target), connection());
     let zone = policy.zone(b"shop.example").unwrap();
     let mut outcome = Outcome::default();
-    let verdict = zone.run_request(&view(zone, &head, &connection), &mut outcome);
+    let verdict = zone.run_request(Cursor::default(), &view(zone, &head, &connection), &mut outcome);
     let number = |id: &str| u32::from_str_radix(id, 16).unwrap();
     (verdict, outcome.matches().iter().map(|found| (number(&found.rule.id), found.action.name())).collect())
 }
@@ -176,7 +177,7 @@ fn a_match_names_its_rule_its_phase_and_its_product() {
         normalize: zone.normalization().incoming,
         body: None,
     });
-    zone.run_request(&view, &mut outcome);
+    zone.run_request(Cursor::default(), &view, &mut outcome);
     let name = RuleName {
         id: "00000000000000000000000000000007".into(),
         reference: "own-name".into(),

@@ -155,7 +155,7 @@ impl Body {
     }
 
     /// The memory that it holds, in bytes.
-    fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.arguments.memory() + self.form.memory() + self.json.memory() + self.document.memory()
     }
 

@@ -10,7 +10,7 @@ use seclang::ruleset::RuleSet;
 
 use super::execute::{self, CategoryOverride, RuleOverride};
 use crate::policy::diagnostic::{Diagnostic, Place};
-use crate::policy::inspection::{self, Inspection, RUNS, Source, no_level};
+use crate::policy::inspection::{self, Inspection, Source, no_level};
 
 /// The rule set as a rule runs it that says this of it.
 pub(super) fn inspection(
@@ -20,11 +20,6 @@ pub(super) fn inspection(
     place: &Place<'_>,
     wrong: &mut Vec<Diagnostic>,
 ) -> Option<Arc<Inspection>> {
-    if !RUNS {
-        let message = format!("ruleset \"{id}\" is of SecLang, which is read and does nothing yet; remove the rule");
-        wrong.push(place.key("id").error(message));
-        return None;
-    }
     let given = given.unwrap_or_default();
     let place_of_overrides = place.key("overrides");
     let level = level(&given, source.paranoia_level, &place_of_overrides, wrong)?;

@@ -48,7 +48,10 @@ fn rules_say_how_a_body_is_held_and_a_skip_spares_it() {
     let hold = |target: &str| {
         let (head, connection) = (head(target), connection());
         let mut outcome = Outcome::default();
-        assert_eq!(zone.run_before_body(&view(zone, &head, &connection), &mut outcome), Verdict::Continue);
+        assert_eq!(
+            zone.run_before_body(Cursor::default(), &view(zone, &head, &connection), &mut outcome),
+            Verdict::Continue
+        );
         zone.body_hold(&outcome).map(|hold| (hold.limit, hold.inspected, hold.wait_ms, hold.past_limit))
     };
     assert_eq!(hold("/"), Some((131_072, 131_072, 1_000, PastLimit::InspectPrefix)));

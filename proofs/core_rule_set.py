@@ -1,0 +1,351 @@
+"""The Core Rule Set's regression tests as bytes over a socket through the edge, the verdict read from the event.
+
+Each stage goes over a connection of its own, from a port of its own, by which its row in the spool is known. Behind the
+edge stands the origin of the tests, which answers as it is told to. The same bytes are judged in this process too:
+where both disagree about the rules that match is printed, and so is what a strict edge refuses, with the reason.
+
+A test whose request the edge refuses before any rule sees it passes if that is what it wants. Otherwise it is counted
+as refused and not as failed: a request that two readers may read differently does not reach an origin, whatever rules
+say of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tests.e2e import spooled
+from tests.e2e.conftest import RunningEdge
+from tests.e2e.core_rules import module
+
+from bartizan._native import request_refusal
+from bartizan.config.load import load
+from bartizan.layout import StateDirectory
+from bartizan.policy.build import policy_of
+from bartizan.waf import explained, ftw, regression
+from bartizan.waf.ruleset import RuleSet
+from bartizan.waf.verdict import Match
+from proofs import tell
+
+FIRST_PORT: Final = 20_000
+"""Ports of clients from here on, below those that the system gives out."""
+
+THREADS: Final = 8
+QUIET_S: Final = 3.0
+"""How long an answer is waited for: requests that announce more than they send get none."""
+
+BAD_REQUEST: Final = 400
+
+SITE: Final = """
+[edge]
+listen = ["127.0.0.1:0"]
+threads = 2
+
+[events]
+redact = false
+
+[rulesets.crs]
+phase = "http_request_firewall_managed"
+seclang = {rules}
+paranoia_level = 4
+setup = {setup}
+
+[zones.suite]
+default = true
+origins = [{origin}]
+normalization = {{ incoming = "none" }}
+body = {{ inspection_limit = 1048576, wait_ms = 300 }}
+
+[[zones.suite.rules]]
+phase = "http_request_firewall_managed"
+expression = "true"
+action = "execute"
+action_parameters = {{ id = "crs" }}
+
+[[zones.suite.rules]]
+phase = "http_response_firewall_managed"
+expression = "true"
+action = "execute"
+action_parameters = {{ id = "crs" }}
+"""
+"""All hosts are one zone; bodies are held as far as the engine in this process reads them, and events keep values."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A stage that was sent, and what came back."""
+
+    port: int
+    answer: bytes
+
+
+class Reflector:
+    """The origin of the tests: each request, read by its length or in chunks, is answered by `regression.answer`."""
+
+    def __init__(self) -> None:
+        """Listens on a free port of loopback."""
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.settimeout(30)
+            received = b""
+            while True:
+                request, received = _request(connection, received)
+                connection.sendall(regression.answer(request))
+
+    def close(self) -> None:
+        """Stops listening."""
+        self._listener.close()
+
+
+def _request(connection: socket.socket, received: bytes) -> tuple[bytes, bytes]:
+    """The next request with its body, which the edge frames strictly, and what came after it."""
+    while b"\r\n\r\n" not in received:
+        received += _more(connection)
+    head, _, rest = received.partition(b"\r\n\r\n")
+    lines = (line.partition(b":") for line in head.split(b"\r\n"))
+    fields = {name.strip().lower(): value.strip() for name, _, value in lines}
+    body = b""
+    if fields.get(b"transfer-encoding", b"").lower() == b"chunked":
+        size = -1
+        while size != 0:
+            while b"\r\n" not in rest:
+                rest += _more(connection)
+            line, _, rest = rest.partition(b"\r\n")
+            size = int(line.split(b";")[0], 16)
+            while len(rest) < size + 2:
+                rest += _more(connection)
+            body, rest = body + rest[:size], rest[size + 2 :]
+    else:
+        length = int(fields.get(b"content-length", b"0"))
+        while len(rest) < length:
+            rest += _more(connection)
+        body, rest = rest[:length], rest[length:]
+    return head + b"\r\n\r\n" + body, rest
+
+
+def _more(connection: socket.socket) -> bytes:
+    """What comes next. Raises ConnectionError at the end."""
+    data = connection.recv(1 << 16)
+    if not data:
+        raise ConnectionError("the edge has hung up")
+    return data
+
+
+def document(origin: str, rules: Path, folder: Path) -> dict[str, Any]:
+    """The policy that a site file asks for which has the rule set judge requests and responses."""
+    texts = {"rules": str(rules), "setup": regression.SETUP, "origin": origin}
+    site = folder / "site.toml"
+    # A string of JSON is a string of TOML.
+    site.write_text(SITE.format(**{name: json.dumps(text) for name, text in texts.items()}))
+    state = StateDirectory(folder / "state")
+    loaded = load(site, state.rule_sets)
+    if loaded.site is None or loaded.problems:
+        raise SystemExit("\n".join(map(str, loaded.problems)))
+    made: dict[str, Any] = json.loads(policy_of(loaded, loaded.site, state).document(1))
+    return made
+
+
+def send(edge: int, request: bytes, port: int) -> Sent:
+    """Sends a request from a port and takes what comes until the edge has answered or is silent."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    connection.bind(("127.0.0.1", port))
+    connection.settimeout(QUIET_S)
+    answer = b""
+    with connection, suppress(OSError):
+        connection.connect(("127.0.0.1", edge))
+        with suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(request)
+        while data := connection.recv(1 << 16):
+            answer += data
+            if _is_whole(answer):
+                break
+    return Sent(port, answer)
+
+
+def _is_whole(answer: bytes) -> bool:
+    head, mark, body = answer.partition(b"\r\n\r\n")
+    fields = head.lower().split(b"\r\n")
+    if not mark or fields[0].startswith(b"http/1.1 1"):
+        return False
+    if b"transfer-encoding: chunked" in fields:
+        return body.endswith(b"0\r\n\r\n")
+    lengths = [int(line[15:]) for line in fields if line.startswith(b"content-length:")]
+    return bool(lengths) and len(body) >= lengths[0]
+
+
+def send_all(edge: int, tests: Sequence[ftw.Test]) -> list[list[Sent]]:
+    """Sends the stages of all tests, those of one test in their order."""
+    ports: list[list[int]] = []
+    port = FIRST_PORT
+    for test in tests:
+        ports.append(list(range(port, port + len(test.stages))))
+        port += len(test.stages)
+
+    def stages(test: ftw.Test, own: list[int]) -> list[Sent]:
+        return [send(edge, stage.request, port) for stage, port in zip(test.stages, own, strict=True)]
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(stages, tests, ports))
+
+
+def status_of(answer: bytes) -> int | None:
+    """The status of the final answer, None where there is none."""
+    while answer.startswith(b"HTTP/1.1 1"):
+        _, _, answer = answer.partition(b"\r\n\r\n")
+    return int(answer.split(b" ")[1]) if answer.startswith(b"HTTP/1.") else None
+
+
+def matches(row: dict[str, Any]) -> list[Match]:
+    """The rules that an event says matched, as its log would have them."""
+    told = {matched.id: matched for matched in explained.matched(row)}
+    return [
+        Match(
+            id=int(number),
+            message=told[number].message if number in told else "",
+            logdata=(told[number].data or "") if number in told else "",
+            severity_number=told[number].severity if number in told else None,
+            tags=told[number].tags if number in told else [],
+            phase=2,
+            logged=True,
+            file="",
+            line=0,
+            version="",
+            hits=[],
+        )
+        for number in row.get("BartizanWAFRuleIDs", [])
+    ]
+
+
+def why_refused(request: bytes) -> str | None:
+    """Why the edge's parser takes no request from these bytes; None where it does."""
+    refusal = request_refusal(request)
+    if refusal is not None:
+        status, name, why = refusal
+        return f"{status} {name}: {why}"
+    return None if b"\r\n\r\n" in request else "no end: the head of the request is not whole"
+
+
+@dataclass
+class Tally:
+    """What came of all tests."""
+
+    counts: Counter[str]
+    refused: list[tuple[str, str]]
+    failed: list[tuple[str, str]]
+    disagreements: list[tuple[str, str]]
+
+
+def compare(
+    rules: RuleSet, tests: Sequence[ftw.Test], sent: list[list[Sent]], rows: dict[int, dict[str, Any]]
+) -> Tally:
+    """Holds what came of each test against what it expects, and against what the engine says in this process."""
+    exempted = regression.exemptions()
+    tally = Tally(Counter(), [], [], [])
+    for test, stages in zip(tests, sent, strict=True):
+        wrong: list[str] = []
+        refusal = ""
+        for stage, over in zip(test.stages, stages, strict=True):
+            row = rows.get(over.port)
+            if row is None:
+                reason = why_refused(stage.request)
+                if reason is None:
+                    wrong.append(f"there is no event; the answer has status {status_of(over.answer)}")
+                elif stage.expected.status != BAD_REQUEST:
+                    refusal = refusal or reason
+                continue
+            logged = matches(row)
+            status = status_of(over.answer) or 0
+            found = regression.compared(stage.expected, status, logged, over.answer)
+            wrong += found
+            here = rules.inspect(stage.request, regression.answer(stage.request), client=("127.0.0.1", over.port))
+            in_process = sorted({match.id for match in here.matches if match.logged})
+            at_edge = sorted({match.id for match in logged})
+            if in_process != at_edge:
+                missing, more = set(in_process) - set(at_edge), set(at_edge) - set(in_process)
+                tally.disagreements.append(
+                    (test.title, f"in this process alone {sorted(missing)}, at the edge alone {sorted(more)}")
+                )
+        if refusal:
+            tally.counts["refused"] += 1
+            tally.refused.append((test.title, refusal))
+        elif wrong and test.title in exempted:
+            tally.counts["exempted"] += 1
+        elif wrong:
+            tally.counts["failed"] += 1
+            tally.failed.append((test.title, "; ".join(wrong)))
+        else:
+            tally.counts["passed"] += 1
+    return tally
+
+
+@contextmanager
+def running(rules: Path) -> Iterator[tuple[RunningEdge, Path]]:
+    """An edge that runs the rules in front of the origin of the tests, and its spool."""
+    with tempfile.TemporaryDirectory() as folder:
+        origin = Reflector()
+        edge = RunningEdge(document(origin.url, rules, Path(folder)))
+        try:
+            yield edge, StateDirectory(Path(folder) / "state").spool
+        finally:
+            edge.stop()
+            origin.close()
+
+
+def main() -> int:
+    """Prints what is refused, what fails and where both ways disagree, then one line of JSON; 1 if a test fails."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="the beginning of the titles of the tests to run, such as 9421")
+    arguments = parser.parse_args()
+    folder = module()
+    tests = [test for test in ftw.read(folder / "tests") if test.title.startswith(arguments.only)]
+    with running(folder) as (edge, spool):
+        sent = send_all(edge.port, tests)
+        edge.stop(10.0)
+        rows = {int(row["ClientSrcPort"]): row for row in spooled.rows(spool, "http_requests")}
+    tally = compare(regression.rule_set(folder), tests, sent, rows)
+    for heading, lines in (
+        ("refused before any rule", tally.refused),
+        ("failed", tally.failed),
+        ("in process and at the edge disagree", tally.disagreements),
+    ):
+        for title, why in lines:
+            sys.stderr.write(f"{heading}: {title}: {why}\n")
+    reasons = Counter(why.split(":")[0] for _, why in tally.refused)
+    tell(
+        {
+            "proof": "core_rule_set",
+            "tests": len(tests),
+            **{kind: tally.counts[kind] for kind in ("passed", "refused", "exempted", "failed")},
+            "refused_for": dict(reasons.most_common()),
+            "disagreements": len(tally.disagreements),
+        }
+    )
+    return 1 if tally.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
