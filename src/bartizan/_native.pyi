@@ -233,7 +233,8 @@ class Edge:
 
         `acme_challenges`: directory from which HTTP-01 challenges are answered; `events`: "spool" or "off";
         `sticky_key`: file of the key of stickiness cookies, `address_key`: of the key of hashed client addresses, both
-        made where they are missing. Raises ValueError for anything else.
+        made where they are missing; `audit_logs`: folder of the audit logs of rule sets. Raises ValueError for anything
+        else.
         """
 
     def start(self, policy: bytes, sockets: list[int] | None = None, spool_lock: int | None = None) -> None:

@@ -135,6 +135,11 @@ class StateDirectory:
         return self.path / "address.key"
 
     @property
+    def audit_logs(self) -> Path:
+        """Audit logs of rule sets in the ModSecurity rule language, mode 0700; made by the edge."""
+        return self.path / "audit"
+
+    @property
     def rule_sets(self) -> Path:
         """Installed versions of the Core Rule Set, each in a directory of its number; made by what installs them."""
         return self.path / "crs"

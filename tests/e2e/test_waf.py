@@ -348,3 +348,73 @@ def test_http2_is_judged_as_its_own_protocol_with_its_host(start_edge: StartEdge
             address = f"https://127.0.0.1:{edge.tls_port}"
             with httpx.Client(http1=not http2, http2=http2, verify=authority.trust(), timeout=20) as client:
                 assert client.get(address).status_code == status
+
+
+AUDITED = (
+    "SecAuditEngine RelevantOnly\nSecAuditLogFormat JSON\nSecAuditLogParts ABCEFHZ\nSecAuditLog /var/log/shop.json\n"
+    + secrule('ARGS:q "@contains attack"', 1, 2, "deny", "msg:'No'", "logdata:'%{MATCHED_VAR}'")
+    + secrule('ARGS:q "@contains odd"', 2, 2, "pass", "msg:'Odd'")
+)
+
+
+def audited(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line)["transaction"] for line in log.read_text().splitlines()]
+
+
+def entries_written(there: Site, count: int) -> None:
+    """Waits until so many entries are in their files."""
+    while there.edge.metric("bartizan_audit_entries_total", result="written") < count:
+        threading.Event().wait(0.01)
+
+
+def test_requests_that_a_rule_told_of_have_an_entry_in_the_audit_log_and_no_secret_in_it(
+    site: MakeSite, tmp_path: Path
+) -> None:
+    there = site(AUDITED, options={"audit_logs": str(tmp_path / "audit")})
+    assert there.ask("/?q=an+attack&token=t0p", Cookie="session=c00kie")[0] == 403
+    assert there.ask("/?q=odd")[0] == 200
+    assert there.ask("/?q=even")[0] == 200
+    assert there.form(b"q=an+attack&password=hunter2") == 403
+    assert there.ask("/?q=odd")[0] == 200
+    entries_written(there, 4)
+    rows = there.rows("http_requests")
+    log = tmp_path / "audit" / "shop.json"
+    refused, odd, posted, _ = entries = audited(log)
+    assert [entry["response"]["http_code"] for entry in entries] == [403, 200, 403, 200]
+    assert {entry["unique_id"] for entry in entries} < {row["RayID"] for row in rows}
+    assert refused["request"]["uri"] == "/?q=an+attack&token=REDACTED"
+    assert refused["messages"][0]["details"]["data"] == "an attack"
+    assert odd["response"]["headers"]["Content-Type"] == "text/plain"
+    assert posted["request"]["body"] == "REDACTED (28 bytes)"
+    assert not [secret for secret in ("t0p", "c00kie", "hunter2") if secret in log.read_text()]
+    assert (log.stat().st_mode & 0o777, log.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_an_audit_log_has_what_events_have_of_clients_and_is_made_anew_after_it_was_moved_away(
+    site: MakeSite, tmp_path: Path
+) -> None:
+    log = tmp_path / "audit" / "shop.json"
+    there = site(
+        AUDITED,
+        options={"audit_logs": str(tmp_path / "audit")},
+        edge={"events": {"client_ip": "truncated", "redact": False}},
+    )
+    there.ask("/?q=odd&password=kept", X_Forwarded_For="203.0.113.9")
+    entries_written(there, 1)
+    log.rename(log.with_suffix(".old"))
+    there.edge.apply({**there.edge.document, "version": 2})
+    there.ask("/?q=odd")
+    there.edge.stop(5.0)
+    (first,), (second,) = audited(log.with_suffix(".old")), audited(log)
+    assert (first["client_ip"], second["client_ip"]) == ("127.0.0.0", "127.0.0.0")
+    assert first["request"]["uri"] == "/?q=odd&password=kept"
+    assert first["request"]["headers"]["X-Forwarded-For"] == "REDACTED"
+
+
+def test_collections_are_of_a_zone_and_a_rule_set_unless_an_application_is_named(site: MakeSite) -> None:
+    counting = secrule('REMOTE_ADDR "@rx ."', 1, 1, "pass", "nolog", "initcol:ip=%{REMOTE_ADDR}") + secrule(
+        'REMOTE_ADDR "@rx ."', 2, 1, "pass", "nolog", "setvar:ip.count=+1"
+    )
+    there = site(counting + secrule('IP:count "@gt 2"', 3, 1, "deny", "status:429"))
+    assert [there.ask()[0] for _ in range(4)] == [200, 200, 429, 429]
+    assert there.edge.metric("bartizan_waf_collections") == 1

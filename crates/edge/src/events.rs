@@ -515,7 +515,7 @@ pub fn without_secrets(mut headers: Map<String, Value>, settings: &EventSettings
         };
         for value in values {
             let Value::String(text) = value else { continue };
-            if settings.client_ip != ClientAddress::Full && names_a_client(name) {
+            if settings.client_ip != ClientAddress::Full && redact::names_a_client(name.as_bytes()) {
                 *text = String::from_utf8_lossy(REDACTED).into_owned();
             } else if settings.redact && !is_meant {
                 let names = &settings.secret_parameters;
@@ -528,21 +528,6 @@ pub fn without_secrets(mut headers: Map<String, Value>, settings: &EventSettings
         }
     }
     headers
-}
-
-/// Whether a header tells the address of a client.
-fn names_a_client(name: &str) -> bool {
-    matches!(
-        name,
-        "x-forwarded-for"
-            | "forwarded"
-            | "cf-connecting-ip"
-            | "cf-connecting-ipv6"
-            | "true-client-ip"
-            | "x-real-ip"
-            | "x-client-ip"
-            | "x-cluster-client-ip"
-    )
 }
 
 /// Leaves a sampled row for something that was refused before it was a request.

@@ -8,6 +8,7 @@
 //! One current-thread tokio runtime per worker; a connection stays on the thread that accepted it, so nothing of a
 //! request is locked or sent. What threads share is immutable (the policy) or a sharded atomic (caps, counters).
 
+pub mod audit;
 pub mod body;
 pub mod caps;
 pub mod compress;

@@ -84,6 +84,9 @@ table! {
     WafCollections Gauge "bartizan_waf_collections" "Persistent collections that rule sets in the ModSecurity rule language keep now.";
     WafCollectionBytes Gauge "bartizan_waf_collection_bytes" "Bytes that those collections take.";
     WafCollectionsEvicted Counter "bartizan_waf_collections_evicted_total" "Collections forgotten before their time to make room for others.";
+    AuditWritten Counter "bartizan_audit_entries_total" ["result" = "written"] "Entries of the audit logs of rule sets: in their files (written), lost because too many waited for the disk (dropped) or because it refused them (refused).";
+    AuditDropped Counter "bartizan_audit_entries_total" ["result" = "dropped"] "Entries of the audit logs of rule sets: in their files (written), lost because too many waited for the disk (dropped) or because it refused them (refused).";
+    AuditRefused Counter "bartizan_audit_entries_total" ["result" = "refused"] "Entries of the audit logs of rule sets: in their files (written), lost because too many waited for the disk (dropped) or because it refused them (refused).";
     ConnectionsAccepted Counter "bartizan_connections_accepted_total" "Client connections accepted, before any gate.";
     ConnectionsOpen Gauge "bartizan_connections_open" "Client connections open now.";
     TunnelsOpen Gauge "bartizan_tunnels_open" "Upgraded connections (WebSocket and others) open now.";

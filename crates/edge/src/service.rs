@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::{self, AuditLog};
 use crate::deadlines::SWEEP;
 use crate::limits::Limits;
 use crate::listen::{self, BindError, Bound};
@@ -53,6 +54,8 @@ pub struct Options {
     /// The file of the key of the day, under which events keep the addresses of clients where they are hashed; without
     /// one, those of a client differ when the edge starts anew.
     pub address_key: Option<PathBuf>,
+    /// The folder of the audit logs of rule sets, made where it is missing; without one none is written.
+    pub audit_logs: Option<PathBuf>,
 }
 
 /// Whether events are written.
@@ -155,6 +158,7 @@ pub struct Edge {
     origins: Arc<Origins>,
     workers: Mutex<Vec<JoinHandle<()>>>,
     spool: Mutex<Option<spool::Spool>>,
+    audit: Mutex<Option<AuditLog>>,
     listening: Vec<(SocketAddr, bool)>,
     /// Of the sockets that are accepted from, to be handed over.
     sockets: Mutex<Vec<TcpListener>>,
@@ -218,7 +222,10 @@ impl Edge {
         let tls = Acceptor::new(Arc::clone(&certificates)).map_err(StartError::Tls)?;
         let live = policy::Shared::new(Arc::new(live)).map_err(StartError::System)?;
         let pseudonyms = Pseudonyms::open(options.address_key.as_deref()).map_err(StartError::System)?;
-        let shared = Arc::new(Shared::new(live, tls, metrics, pseudonyms, options.acme_challenges.clone()));
+        let audit = options.audit_logs.clone().map(audit::Options::of).map(AuditLog::start).transpose();
+        let audit = audit.map_err(StartError::System)?;
+        let entries = audit.as_ref().map(AuditLog::sender);
+        let shared = Arc::new(Shared::new(live, tls, metrics, pseudonyms, entries, options.acme_challenges.clone()));
         let grace_ms = Arc::new(AtomicU64::new(settings.limits.drain_timeout_ms));
         // From here on an error drops the edge, which stops the threads that run already.
         let edge = Self {
@@ -227,6 +234,7 @@ impl Edge {
             origins,
             workers: Mutex::default(),
             spool: Mutex::new(spool),
+            audit: Mutex::new(audit),
             listening,
             sockets: Mutex::new(sockets),
             settings,
@@ -292,6 +300,9 @@ impl Edge {
         recorder.count(Metric::PolicySwaps);
         self.certificates.install(table);
         self.shared.live.swap(Arc::new(live));
+        if let Some(audit) = &*self.audit.lock().unwrap_or_else(PoisonError::into_inner) {
+            audit.reopen();
+        }
         Ok(report)
     }
 
@@ -356,6 +367,12 @@ impl Edge {
         if let Some(spool) = &*self.spool.lock().unwrap_or_else(PoisonError::into_inner) {
             count_spool(&metrics.control(), &spool.counters());
         }
+        if let Some(audit) = &*self.audit.lock().unwrap_or_else(PoisonError::into_inner) {
+            let counters = audit.counters();
+            metrics.control().set(Metric::AuditWritten, counters.written);
+            metrics.control().set(Metric::AuditDropped, counters.dropped);
+            metrics.control().set(Metric::AuditRefused, counters.refused);
+        }
         metrics
     }
 
@@ -410,6 +427,9 @@ impl Edge {
         }
         if let Some(spool) = self.spool.lock().unwrap_or_else(PoisonError::into_inner).take() {
             spool.close();
+        }
+        if let Some(audit) = self.audit.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            audit.close();
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::{Instant, SystemTime};
 use seclang::collections::Collections;
 use seclang::transaction::Workspace;
 
+use crate::audit;
 use crate::body::Budget;
 use crate::caps::Caps;
 use crate::deadlines::Timers;
@@ -35,6 +36,8 @@ pub struct Shared {
     pub budget: Arc<Budget>,
     /// What rule sets in the `ModSecurity` rule language remember between requests.
     pub collections: Collections,
+    /// Where entries of audit logs go, if anywhere.
+    pub audit: Option<audit::Sender>,
     /// The numbers of `/metrics`.
     pub metrics: Arc<Metrics>,
     /// Where ACME challenges are answered from, if anywhere.
@@ -60,6 +63,7 @@ impl Shared {
         tls: tls::Acceptor,
         metrics: Arc<Metrics>,
         pseudonyms: Pseudonyms,
+        audit: Option<audit::Sender>,
         acme_challenges: Option<std::path::PathBuf>,
     ) -> Self {
         Self {
@@ -68,6 +72,7 @@ impl Shared {
             caps: Caps::new(),
             budget: Arc::default(),
             collections: Collections::new(Collections::DEFAULT_LIMITS),
+            audit,
             metrics,
             acme_challenges,
             loop_mark: LoopMark::random(),

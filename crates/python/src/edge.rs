@@ -93,7 +93,7 @@ impl Edge {
 #[pymethods]
 impl Edge {
     /// `options` is a JSON object: `acme_challenges`, `events` (`spool`, `off`), `sticky_key`, `address_key` (files, made where
-    /// they are missing).
+    /// they are missing), `audit_logs` (a folder).
     #[new]
     fn new(options: &[u8]) -> PyResult<Self> {
         let options = serde_json::from_slice(options)

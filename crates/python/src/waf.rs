@@ -136,8 +136,9 @@ impl WafRules {
 impl WafRules {
     fn judged(&self, head: &Request<'_>, body: &[u8], response: Option<&[u8]>) -> (Value, Option<Vec<u8>>) {
         let work = self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-        let mut transaction =
-            Transaction::new(&self.rules, work).with_engine(self.engine).with_collections(&self.collections, b"");
+        let mut transaction = Transaction::new(&self.rules, work)
+            .with_engine(self.engine)
+            .with_collections(&self.collections, [b"", b""]);
         let response = response.map(Message::response);
         let passes = transaction.request_head(head).is_none() && transaction.request_body(body, false).is_none();
         if passes && let Some(response) = &response {
@@ -162,6 +163,7 @@ impl WafRules {
         let sent = response.filter(|_| refused.is_none());
         let exchange = Exchange {
             began_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64),
+            client: None,
             response: Response {
                 status: refused.unwrap_or_else(|| sent.map_or(0, status)),
                 protocol: sent.map_or(b"HTTP/1.1", |sent| sent.first[0]),

@@ -72,6 +72,21 @@ pub const LAST_WORDS: [(&str, &[&str]); 2] = [
     ),
 ];
 
+/// Whether a header of that name tells the address of a client.
+pub fn names_a_client(header: &[u8]) -> bool {
+    const HEADERS: [&str; 8] = [
+        "x-forwarded-for",
+        "forwarded",
+        "cf-connecting-ip",
+        "cf-connecting-ipv6",
+        "true-client-ip",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+    ];
+    HEADERS.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(header))
+}
+
 /// Which parameters hold secrets: those that look like it, and those that the site names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]

@@ -159,8 +159,8 @@ impl fmt::Debug for Collections {
 pub enum Namespace<'n> {
     /// All rule sets with this `SecWebAppId`.
     Application(&'n [u8]),
-    /// Only what says that it is this, which its rule set does not know of itself.
-    Own(&'n [u8]),
+    /// Only what says that it is this, which its rule set does not know of itself: a site, and the rule set there.
+    Own([&'n [u8]; 2]),
 }
 
 /// A collection that a request has opened, and whether that request has changed it.
@@ -169,14 +169,17 @@ pub(crate) struct Place(Vec<u8>, bool);
 
 impl Place {
     pub(crate) fn new(namespace: Namespace<'_>, collection: Variable, key: &[u8]) -> Self {
-        let (kind, name) = match namespace {
-            Namespace::Application(name) => (b'a', name),
-            Namespace::Own(name) => (b'o', name),
+        let (kind, names) = match namespace {
+            Namespace::Application(name) => (b'a', [name, b""]),
+            Namespace::Own(names) => (b'o', names),
         };
-        let mut place = Vec::with_capacity(PLACE_HEAD + name.len() + key.len());
-        place.extend_from_slice(&(name.len() as u32).to_le_bytes());
+        let [first, second] = names.map(|name| name.len() as u32);
+        let mut place = Vec::with_capacity(PLACE_HEAD + (first + second) as usize + key.len());
+        place.extend_from_slice(&(first + second).to_le_bytes());
+        place.extend_from_slice(&first.to_le_bytes());
         place.extend_from_slice(&[kind, collection as u8]);
-        place.extend_from_slice(name);
+        place.extend_from_slice(names[0]);
+        place.extend_from_slice(names[1]);
         place.extend_from_slice(key);
         Self(place, false)
     }
@@ -187,8 +190,8 @@ impl Place {
     }
 }
 
-/// What stands before the namespace: its length, its kind, and which collection.
-const PLACE_HEAD: usize = 6;
+/// What stands before the namespace: its length and that of its first part, its kind, and which collection.
+const PLACE_HEAD: usize = 10;
 
 /// What becomes of a value.
 #[derive(Debug, Clone, Copy)]

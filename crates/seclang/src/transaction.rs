@@ -282,7 +282,7 @@ impl<'r> Transaction<'r> {
     /// Collections that rules open are kept there for later requests; without it they last as long as this one. They are
     /// shared with the transactions that have the same `SecWebAppId`, or the same `own` where the rules have none.
     #[must_use]
-    pub fn with_collections(mut self, collections: &'r Collections, own: &'r [u8]) -> Self {
+    pub fn with_collections(mut self, collections: &'r Collections, own: [&'r [u8]; 2]) -> Self {
         let namespace = match self.rules.settings.web_app_id.as_slice() {
             [] => Namespace::Own(own),
             application => Namespace::Application(application),
@@ -391,6 +391,11 @@ impl<'r> Transaction<'r> {
     /// The bytes of a text of a [`Hit`].
     pub fn text(&self, text: TextId) -> &[u8] {
         self.work.texts.get(text)
+    }
+
+    /// The head of the response, without its first line, as it was shown to rules.
+    pub fn response_headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.entries(Variable::ResponseHeaders).map(|(name, value)| (self.text(name), self.text(value)))
     }
 
     /// The names and values of a variable.

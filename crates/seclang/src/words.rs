@@ -101,7 +101,7 @@ const DIRECTIVES: &[(&str, &str)] = &[
     ("SecComponentSignature", "named in the audit log"),
     ("SecSensorId", "named in the audit log"),
     ("SecAuditEngine", "On, Off or RelevantOnly: which requests have an entry in the audit log"),
-    ("SecAuditLog", "the file of the audit log"),
+    ("SecAuditLog", "the file of the audit log: of its path the edge takes the last part, in its state directory"),
     ("SecAuditLogType", "Serial, one file; Concurrent is refused"),
     ("SecAuditLogFormat", "JSON or Native"),
     ("SecAuditLogParts", "which sections an entry has"),

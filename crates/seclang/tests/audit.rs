@@ -31,6 +31,18 @@ fn entry(
     response: Option<&str>,
     privacy: Privacy<'_>,
 ) -> Option<String> {
+    entry_of(None, rules, number, request, response, privacy)
+}
+
+/// The same, with something in the place of the client's address.
+fn entry_of(
+    client: Option<&str>,
+    rules: &RuleSet,
+    number: usize,
+    request: &str,
+    response: Option<&str>,
+    privacy: Privacy<'_>,
+) -> Option<String> {
     let message = Message::request(request.as_bytes());
     let mut transaction = Transaction::new(rules, Workspace::default());
     transaction.request_head(&Request {
@@ -61,7 +73,7 @@ fn entry(
         (_, refused) => Response { status: refused.unwrap_or(200), protocol: b"HTTP/1.1", headers: &[] },
     };
     transaction.log();
-    let exchange = Exchange { began_unix_s: 1_000_000, response: sent };
+    let exchange = Exchange { began_unix_s: 1_000_000, client, response: sent };
     audit::entry(&transaction, &exchange, privacy).map(|entry| String::from_utf8(entry).unwrap())
 }
 
@@ -281,6 +293,23 @@ fn what_an_earlier_rule_saw_is_not_told_by_one_that_saw_nothing() {
     assert!(told.contains("[id \"2\"]") && !told.contains("hunter2"), "{told}");
 }
 
+#[test]
+fn where_addresses_of_clients_are_not_kept_none_is_in_an_entry() {
+    let names = SecretNames::default();
+    let request = "GET /?from=192.0.2.7 HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n";
+    for format in ["Native", "JSON"] {
+        let rules = rules(&format!(
+            "SecAuditLogFormat {format}\nSecRule REMOTE_ADDR|REQUEST_HEADERS:X-Forwarded-For \"@rx .\" \"id:1,phase:1,pass,\
+             msg:'%{{REMOTE_ADDR}} for %{{REQUEST_HEADERS.x-forwarded-for}}',logdata:'%{{MATCHED_VAR}}'\""
+        ));
+        for privacy in [Privacy::Redacted(&names), Privacy::Whole] {
+            let told = entry_of(Some("100::1"), &rules, 1, request, None, privacy).unwrap();
+            assert!(!told.contains("192.0.2.7") && !told.contains("203.0.113.9"), "{told}");
+            assert!(told.contains("100::1 for REDACTED") && told.contains("from=100::1"), "{told}");
+        }
+    }
+}
+
 /// What both engines say alike: who wrote it, when, on which machine and where in the request a value stood is each one's own.
 fn comparable(mut entry: Value) -> Value {
     let transaction = entry["transaction"].as_object_mut().unwrap();
@@ -401,7 +430,7 @@ SecRule USER:last "@streq two" "t:none"
 
 fn with_collections(rules: &RuleSet, kept: &seclang::collections::Collections, request: &str) -> String {
     let message = Message::request(request.as_bytes());
-    let mut transaction = Transaction::new(rules, Workspace::default()).with_collections(kept, b"");
+    let mut transaction = Transaction::new(rules, Workspace::default()).with_collections(kept, [b"", b""]);
     transaction.request_head(&Request {
         client: "192.0.2.7:40000".parse().unwrap(),
         server: "198.51.100.1:443".parse().unwrap(),
@@ -412,7 +441,10 @@ fn with_collections(rules: &RuleSet, kept: &seclang::collections::Collections, r
         id: b"request",
     });
     transaction.request_body(&message.body, false);
-    let exchange =
-        Exchange { began_unix_s: 0, response: Response { status: 200, protocol: b"HTTP/1.1", headers: &[] } };
+    let exchange = Exchange {
+        began_unix_s: 0,
+        client: None,
+        response: Response { status: 200, protocol: b"HTTP/1.1", headers: &[] },
+    };
     String::from_utf8(audit::entry(&transaction, &exchange, Privacy::Whole).unwrap()).unwrap()
 }

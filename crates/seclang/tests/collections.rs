@@ -38,7 +38,7 @@ impl Kept {
 
     /// The rules that match a request with that session, and what they logged.
     fn ask(&self, rules: &RuleSet, session: &str) -> Vec<(u64, String)> {
-        run(rules, Some((&self.collections, b"test")), session)
+        run(rules, Some((&self.collections, [b"test", b"rules"])), session)
     }
 }
 
@@ -47,7 +47,7 @@ fn rules(text: &str) -> RuleSet {
         .unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
-fn run(rules: &RuleSet, collections: Option<(&Collections, &[u8])>, session: &str) -> Vec<(u64, String)> {
+fn run(rules: &RuleSet, collections: Option<(&Collections, [&[u8]; 2])>, session: &str) -> Vec<(u64, String)> {
     let mut transaction = Transaction::new(rules, Workspace::default());
     if let Some((collections, own)) = collections {
         transaction = transaction.with_collections(collections, own);
@@ -251,10 +251,12 @@ fn rule_sets_share_by_application_or_by_what_their_caller_says_and_not_otherwise
         rules(&format!("SecWebAppId shop\n{COUNT}")),
         rules(&format!("SecWebAppId shop\n# another file\n{COUNT}")),
     );
-    let ask = |rules: &RuleSet, own: &[u8]| run(rules, Some((&kept.collections, own)), "a")[0].1.clone();
+    let ask = |rules: &RuleSet, site: &[u8]| run(rules, Some((&kept.collections, [site, b"x"])), "a")[0].1.clone();
     assert_eq!((ask(&plain, b"one"), ask(&plain, b"one"), ask(&plain, b"two")), ("1".into(), "2".into(), "1".into()));
     assert_eq!((ask(&shop, b"one"), ask(&other, b"two")), ("1".into(), "2".into()));
     assert_eq!(ask(&plain, b"shop"), "1", "a name of a caller's own is no application");
+    let twin = run(&plain, Some((&kept.collections, [b"on", b"ex"])), "a");
+    assert_eq!(twin, said(1, "1"), "each part of a name is of its own length");
 }
 
 #[test]
@@ -270,7 +272,7 @@ fn no_increment_is_lost_between_threads() {
         let threads: Vec<_> = (0..THREADS)
             .map(|_| {
                 scope.spawn(|| {
-                    let ask = || run(&rules, Some((&collections, b"")), "")[0].1.parse::<i64>().unwrap();
+                    let ask = || run(&rules, Some((&collections, [b"", b""])), "")[0].1.parse::<i64>().unwrap();
                     (0..REQUESTS).map(|_| ask()).collect::<Vec<_>>()
                 })
             })
@@ -285,7 +287,7 @@ fn no_increment_is_lost_between_threads() {
         "test.conf",
         Path::new("."),
     );
-    assert_eq!(run(&look.unwrap(), Some((&collections, b"")), ""), said(1, "-4000"));
+    assert_eq!(run(&look.unwrap(), Some((&collections, [b"", b""])), ""), said(1, "-4000"));
 }
 
 #[test]
@@ -309,7 +311,7 @@ fn a_flood_of_clients_stays_within_the_bytes() {
     let collections = Collections::new(limits);
     let rules = rules(COUNT);
     for client in 0..20_000 {
-        run(&rules, Some((&collections, b"")), &format!("client {client:0>40}"));
+        run(&rules, Some((&collections, [b"", b""])), &format!("client {client:0>40}"));
     }
     let figures = collections.figures();
     assert!(figures.bytes <= limits.bytes as u64, "{figures:?}");
@@ -321,7 +323,8 @@ fn a_flood_of_clients_stays_within_the_bytes() {
 fn memory_is_used_again_and_no_collection_stays_open() {
     let (kept, counting) = (Kept::new(), rules(COUNT));
     kept.ask(&counting, "a");
-    let transaction = Transaction::new(&counting, Workspace::default()).with_collections(&kept.collections, b"test");
+    let transaction =
+        Transaction::new(&counting, Workspace::default()).with_collections(&kept.collections, [b"test", b"rules"]);
     let again = Transaction::new(&counting, transaction.into_workspace());
     assert_eq!(again.value(Variable::Session, b"count"), None);
 }

@@ -32,6 +32,8 @@ class Edge:
     ACME HTTP-01 challenges are answered (RFC 8555 §8.3); `sticky_key` names the file of the key that signs stickiness
     cookies, made where it is missing: without one, clients change their origin server when the edge starts anew.
     `address_key` names that of the key under which events hash the addresses of clients, where the policy says so.
+    `audit_logs` names the folder of the audit logs of rule sets in the ModSecurity rule language, made where it is
+    missing: without one none is written.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Edge:
         acme_challenges: Path | None = None,
         sticky_key: Path | None = None,
         address_key: Path | None = None,
+        audit_logs: Path | None = None,
     ) -> None:
         options: dict[str, str] = {"events": events}
         if acme_challenges is not None:
@@ -50,6 +53,8 @@ class Edge:
             options["sticky_key"] = str(sticky_key)
         if address_key is not None:
             options["address_key"] = str(address_key)
+        if audit_logs is not None:
+            options["audit_logs"] = str(audit_logs)
         # A file is read when it is needed: the document of a thousand zones is 28 MB, too much to keep.
         self._policy = msgspec.json.encode(policy) if isinstance(policy, Mapping) else policy
         self._native = _native.Edge(msgspec.json.encode(options))

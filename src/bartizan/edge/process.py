@@ -61,6 +61,7 @@ def run(state: StateDirectory, *, take_over: bool = False) -> None:
             acme_challenges=state.acme / "challenges",
             sticky_key=state.sticky_key,
             address_key=state.address_key,
+            audit_logs=state.audit_logs,
         )
         try:
             for number in _STOPS:

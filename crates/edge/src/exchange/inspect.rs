@@ -11,11 +11,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use fields::coding::{Coded, Decoded};
 use fields::{Body, Judgement, Score, Span, Spans, View};
 use http1::{Known, ResponseHead, Version};
+use seclang::audit::Privacy;
 use seclang::transaction::{Interrupt, Interruption, Request, Response, Transaction};
 use seclang::variable::Variable;
 use smallvec::SmallVec;
 
 use super::Exchange;
+use crate::audit;
 use crate::events::Record;
 use crate::events::inspected::Inspected;
 use crate::live::Served;
@@ -122,7 +124,10 @@ impl<'e> Exchange<'e> {
         self.worker.recorder.count(Metric::WafInspected);
         let transaction = Transaction::new(&by.inspection.rules, self.worker.workspace())
             .with_overrides(&by.inspection.overrides)
-            .with_collections(&self.worker.shared.collections, served.zone.name().as_bytes())
+            .with_collections(
+                &self.worker.shared.collections,
+                [served.zone.name().as_bytes(), by.inspection.id.as_bytes()],
+            )
             .with_bodies_as_given();
         let open = Open { transaction, by, noted: [None; 2], is_broken: false };
         self.inspections.borrow_mut().open.push(open);
@@ -238,10 +243,34 @@ impl<'e> Exchange<'e> {
             match catch_unwind(AssertUnwindSafe(|| {
                 open.transaction.log();
                 Inspected::take(&mut open, whole, &mut record.inspected);
+                self.audit(&open.transaction, record);
             })) {
                 Ok(()) => self.worker.keep_workspace(open.transaction.into_workspace()),
                 Err(_) => self.worker.recorder.count(Metric::WafFailed),
             }
+        }
+    }
+
+    /// Has the entry of a transaction written that is over, where its audit log wants one. The response has in it what the
+    /// transaction was shown of it; one that the edge made itself has its status alone.
+    fn audit(&self, transaction: &Transaction<'_>, record: &Record) {
+        let named = transaction.rules().settings.audit_log.as_deref().and_then(audit::file_name);
+        let (Some(sender), Some(name)) = (&self.worker.shared.audit, named) else { return };
+        let events = &self.found.settings().events;
+        let client_ip = self.connection.client_ip;
+        let client = self.worker.shared.pseudonyms.kept(events.client_ip, client_ip, record.started);
+        let client = (client != client_ip).then(|| client.to_string());
+        let headers: Lines<'_> =
+            if transaction.interruption().is_some() { Lines::new() } else { transaction.response_headers().collect() };
+        let began = record.started.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let exchange = seclang::audit::Exchange {
+            began_unix_s: began.as_secs() as i64,
+            client: client.as_deref(),
+            response: Response { status: record.status, protocol: protocol(self.head.version()), headers: &headers },
+        };
+        let privacy = if events.redact { Privacy::Redacted(&events.secret_parameters) } else { Privacy::Whole };
+        if let Some(entry) = seclang::audit::entry(transaction, &exchange, privacy) {
+            sender.push(name, entry);
         }
     }
 

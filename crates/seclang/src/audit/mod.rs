@@ -32,6 +32,8 @@ use privacy::Shown;
 pub struct Exchange<'a> {
     /// When the request came, in seconds since 1970.
     pub began_unix_s: i64,
+    /// What stands in the place of the client's address, wherever that is; headers that name clients are then not shown.
+    pub client: Option<&'a str>,
     /// As the client was sent it.
     pub response: Response<'a>,
 }
@@ -41,8 +43,27 @@ pub fn entry(transaction: &Transaction<'_>, exchange: &Exchange<'_>, privacy: Pr
     if !transaction.wants_audit(exchange.response.status) {
         return None;
     }
-    let told = Told { transaction, exchange, shown: Shown { transaction, privacy } };
-    Some(if transaction.rules.settings.audit_json { json::entry(&told) } else { native::entry(&told) })
+    let shown = Shown { transaction, privacy, hides_clients: exchange.client.is_some() };
+    let told = Told { transaction, exchange, shown };
+    let entry = if transaction.rules.settings.audit_json { json::entry(&told) } else { native::entry(&told) };
+    let address = told.scalar(Variable::RemoteAddr);
+    Some(match exchange.client {
+        Some(client) if !address.is_empty() => replaced(&entry, address, client.as_bytes()),
+        _ => entry,
+    })
+}
+
+/// A text with another in the place of one that may stand in it.
+fn replaced(text: &[u8], one: &[u8], other: &[u8]) -> Vec<u8> {
+    let mut to = Vec::with_capacity(text.len());
+    let mut copied = 0;
+    for at in memchr::memmem::find_iter(text, one) {
+        to.extend_from_slice(&text[copied..at]);
+        to.extend_from_slice(other);
+        copied = at + one.len();
+    }
+    to.extend_from_slice(&text[copied..]);
+    to
 }
 
 /// All that an entry is made of.

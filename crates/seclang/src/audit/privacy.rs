@@ -22,6 +22,8 @@ pub enum Privacy<'s> {
 pub(super) struct Shown<'t> {
     pub(super) transaction: &'t Transaction<'t>,
     pub(super) privacy: Privacy<'t>,
+    /// Whether headers that name clients are not shown.
+    pub(super) hides_clients: bool,
 }
 
 /// What becomes of a value.
@@ -78,7 +80,7 @@ impl<'t> Shown<'t> {
     pub(super) fn said(&self, one: &Match, range: &Range<u32>) -> Cow<'t, [u8]> {
         let said = &self.transaction.work.said;
         let whole = &said[range.start as usize..range.end as usize];
-        if matches!(self.privacy, Privacy::Whole) {
+        if matches!(self.privacy, Privacy::Whole) && !self.hides_clients {
             return Cow::Borrowed(whole);
         }
         let mut text = Vec::with_capacity(whole.len());
@@ -124,7 +126,7 @@ impl<'t> Shown<'t> {
 
     fn of_fate<'u>(&self, fate: Fate, text: &'u [u8]) -> Cow<'u, [u8]> {
         match (fate, self.privacy) {
-            (Fate::Hidden, Privacy::Redacted(_)) if !text.is_empty() => Cow::Owned(REDACTED.to_vec()),
+            (Fate::Hidden, _) if !text.is_empty() => Cow::Owned(REDACTED.to_vec()),
             (Fate::Searched, Privacy::Redacted(names)) => names.url(text),
             _ => Cow::Borrowed(text),
         }
@@ -132,6 +134,10 @@ impl<'t> Shown<'t> {
 
     fn fate(&self, variable: Variable, key: &[u8], value: &[u8]) -> Fate {
         use Variable as V;
+        let is_header = matches!(variable, V::RequestHeaders | V::ResponseHeaders);
+        if self.hides_clients && is_header && redact::names_a_client(key) {
+            return Fate::Hidden;
+        }
         let Privacy::Redacted(names) = self.privacy else { return Fate::Shown };
         match variable {
             V::RequestHeaders | V::ResponseHeaders => {
