@@ -38,7 +38,18 @@ _AS_THE_EDGE: Final = r"""
     proxy_set_header CDN-Loop "nginx; edge=0123456789abcdef0123456789abcdef";
 """
 
+_MODSECURITY: Final = r"""
+    modsecurity on;
+    modsecurity_rules_file {rules};
+    client_max_body_size 16m;
+    client_body_buffer_size 256k;
+"""
+"""A body that stays in memory: what a temporary file costs is not what is compared."""
+
+_MODULE: Final = "load_module /usr/lib/nginx/modules/ngx_http_modsecurity_module.so;"
+
 _CONFIGURATION: Final = r"""
+{module}
 worker_processes 1;
 daemon off;
 user root;
@@ -76,17 +87,23 @@ http {{
 
 
 @contextmanager
-def nginx(manner: Manner, origin: int, directory: Path) -> Iterator[Proxy]:
-    """An nginx on the proxy's core for as long as the block lasts; `pid` is its worker's."""
+def nginx(manner: Manner, origin: int, directory: Path, *, modsecurity: Path | None = None) -> Iterator[Proxy]:
+    """An nginx on the proxy's core for as long as the block lasts; `pid` is its worker's.
+
+    `modsecurity` names the rules that requests have to pass, with the module of libnginx-mod-http-modsecurity.
+    """
     directory.mkdir()
     http, https = free_port(), free_port()
     certificate_file, key_file = certificate(HOST)
     extra = "" if manner == "bare" else _AS_THE_EDGE.format(directory=directory)
     if manner == "large buffers":
         extra += _LARGE_BUFFERS
+    if modsecurity is not None:
+        extra += _MODSECURITY.format(rules=modsecurity)
     file = directory / "nginx.conf"
     file.write_text(
         _CONFIGURATION.format(
+            module="" if modsecurity is None else _MODULE,
             directory=directory,
             origin=origin,
             http=http,

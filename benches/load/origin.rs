@@ -1,9 +1,10 @@
 //! The origin of the benches: one thread, keep-alive, answers made once. `origin 127.0.0.1:8001` serves until killed.
 //!
 //! `GET /bytes/N` is answered with N bytes that depend on their position only, so that a client can check them without
-//! having asked before; any other path with 404. A request to upgrade gets 101 and then nothing: a tunnel that stays
-//! open. It understands no more of HTTP/1.1 (RFC 9112) than that, because whatever it does takes time from the client
-//! on the same core, and the proxy between them has to be what is slow.
+//! having asked before; any other path with 404, once the body that its `Content-Length` announces is read. A request to
+//! upgrade gets 101 and then nothing: a tunnel that stays open. It understands no more of HTTP/1.1 (RFC 9112) than that,
+//! because whatever it does takes time from the client on the same core, and the proxy between them has to be what is
+//! slow.
 
 #[allow(dead_code)] // each program takes what it needs of it
 mod epoll;
@@ -76,9 +77,9 @@ impl Connection {
         }
         self.incoming.extend_from_slice(&chunk[..received]);
         while self.outgoing.is_empty()
-            && let Some(end) = self.incoming.windows(4).position(|four| four == b"\r\n\r\n")
+            && let Some((head_end, end)) = whole_request(&self.incoming)
         {
-            let head = &self.incoming[..end];
+            let head = &self.incoming[..head_end];
             let answer: &[u8] = if contains(head, b"\nUpgrade: ") || contains(head, b"\nupgrade: ") {
                 self.tunnel = true;
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
@@ -92,10 +93,27 @@ impl Connection {
                 self.outgoing.extend_from_slice(&answer[sent..]);
                 epoll.modify(&self.socket, key, WRITABLE)?;
             }
-            self.incoming.drain(..end + 4);
+            self.incoming.drain(..end);
         }
         Ok(())
     }
+}
+
+/// Where the head of the first request ends, and where the request does; nothing until all of it is there.
+fn whole_request(incoming: &[u8]) -> Option<(usize, usize)> {
+    let head_end = incoming.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = &incoming[..head_end];
+    let body = if head.starts_with(b"GET ") { 0 } else { body_length(head) };
+    let end = head_end + 4 + body;
+    (end <= incoming.len()).then_some((head_end, end))
+}
+
+fn body_length(head: &[u8]) -> usize {
+    const NAME: &[u8] = b"content-length:";
+    let mut lines = head.split(|byte| *byte == b'\n');
+    let line = lines.find(|line| line.len() > NAME.len() && line[..NAME.len()].eq_ignore_ascii_case(NAME));
+    let length = line.and_then(|line| std::str::from_utf8(&line[NAME.len()..]).ok());
+    length.and_then(|length| length.trim().parse().ok()).unwrap_or(0)
 }
 
 fn length_asked_for(head: &[u8]) -> Option<usize> {

@@ -1,6 +1,7 @@
 """What a request costs the Core Rule Set on our engine, on libmodsecurity 3 and on Coraza, in one run.
 
     python -m benches.waf                             1,000 requests of each of 14 shapes: half an hour
+    python -m benches.waf --proxies                   the same through a proxy each: half an hour
     python -m benches.waf --requests 50               does everything work?
     python -m benches.waf --shape "JSON, 300 B"       one shape; may be repeated
     python -m benches.waf --show "JSON, 300 B" 17     the request of that number, as it is sent
@@ -15,6 +16,9 @@ Coraza takes part as it comes and with SecRxPreFilter On. Of peers what is needl
 `main.go` say what). Ours keeps nothing of a request for the next one but its memory and the states that its patterns
 have needed.
 
+With --proxies the same requests go through nginx with ModSecurity, through Go's reverse proxy behind Coraza's
+middleware and through the edge, so that what a proxy costs is in the figures too; for those there is no target.
+
 Prints tables and, last, one line of JSON. Ends with 1 where a floor is missed, 2 where it could not run.
 """
 
@@ -23,6 +27,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -30,7 +35,7 @@ from pathlib import Path
 from benches import usage
 from benches.machine import description, load_average, require
 from benches.progress import progress
-from benches.waf import figures, harness, rules, shapes
+from benches.waf import figures, harness, proxies, rules, shapes
 from benches.waf.figures import Loaded, Measured
 from benches.waf.harness import PREFILTER, SIDES, Side
 from benches.waf.measuring import measure
@@ -53,6 +58,7 @@ def main() -> int:
     parser.add_argument(
         "--differences", type=Path, metavar="FILE", help="write each request that is judged differently"
     )
+    parser.add_argument("--proxies", action="store_true", help="the engines in proxies: nginx, Go's, the edge")
     parser.add_argument("--show", nargs=2, metavar=("NAME", "NUMBER"), help="write a request, and measure nothing")
     arguments = parser.parse_args()
     try:
@@ -77,19 +83,19 @@ def _shape(name: str) -> Shape:
 
 
 def _run(chosen: tuple[Shape, ...], plan: argparse.Namespace) -> int:
-    require("taskset")
+    require("taskset", *(("nginx", "rustc") if plan.proxies else ()))
     load = load_average()
     folder = rules.CACHE / "rules"
     rules.lay_out(rules.module(), folder)
     measured: list[Measured] = []
     loads: list[Loaded] = []
-    with progress(len(chosen) * (plan.rounds + 1)) as say:
+    with progress(len(chosen) * (plan.rounds + 1)) as say, tempfile.TemporaryDirectory(prefix="bench-") as directory:
         for level, of_level in shapes.levels(chosen):
-            with _sides(folder, level, loads) as sides:
+            with _sides(folder, level, Path(directory), loads, through_proxies=plan.proxies) as sides:
                 measured += [measure(shape, sides, _count(shape, plan), plan.rounds, say) for shape in of_level]
     measured.sort(key=lambda each: [shape.name for shape in chosen].index(each.name))
     _report(measured, loads, load, plan)
-    return 1 if figures.missed(measured) else 0
+    return 1 if figures.missed(measured) and not plan.proxies else 0
 
 
 def _count(shape: Shape, plan: argparse.Namespace) -> int:
@@ -99,8 +105,14 @@ def _count(shape: Shape, plan: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _sides(folder: Path, level: int, loads: list[Loaded]) -> Iterator[Mapping[str, Side]]:
+def _sides(
+    folder: Path, level: int, directory: Path, loads: list[Loaded], *, through_proxies: bool
+) -> Iterator[Mapping[str, Side]]:
     """All sides with the rules of a level; what engines took to load them is added to `loads` when the block ends."""
+    if through_proxies:
+        with proxies.sides(folder, level, directory / f"level-{level}") as behind:
+            yield behind
+        return
     programs = {side: harness.build(side) for side in SIDES}
     with ExitStack() as stack:
         engines = {
@@ -125,7 +137,8 @@ def _report(measured: list[Measured], loads: list[Loaded], load: float, plan: ar
     print(figures.table_of_shapes(measured))
     if grown := figures.growth(measured):
         print(figures.table_of_growth(grown))
-    print(figures.table_of_loads(loads))
+    if loads:
+        print(figures.table_of_loads(loads))
     if total:
         seen = sum(shape.requests for shape in measured)
         print(f"{len(total):,} of {seen:,} requests are judged differently:", *figures.grouped(total), sep="\n")
@@ -133,13 +146,17 @@ def _report(measured: list[Measured], loads: list[Loaded], load: float, plan: ar
         plan.differences.write_text("".join(f"{line}\n" for each in total for line in each.lines()))
     command = " ".join(["python -m benches.waf", *(f'"{word}"' if " " in word else word for word in sys.argv[1:])])
     head = {
-        "figure": "waf in process",
+        "figure": "waf through proxies" if plan.proxies else "waf in process",
         "command": command,
         "commit": machine["commit"],
         "load_at_the_start": round(load, 2),
         "rounds": plan.rounds,
     }
-    print(json.dumps({**head, **figures.line(measured, loads)}), flush=True)
+    judgement = {} if plan.proxies else figures.judgement(measured)
+    for name in ("below_target", "missed"):
+        if judgement.get(name):
+            print(f"{name.replace('_', ' ')}: {'; '.join(judgement[name])}")
+    print(json.dumps({**head, **figures.line(measured, loads), **judgement}), flush=True)
 
 
 if __name__ == "__main__":

@@ -78,13 +78,12 @@ def table_of_shapes(shapes: Sequence[Measured]) -> str:
             *(f"{shape.of(side).median:,.1f}" for side in SIDES),
             f"{shape.ratio:.1f}",
             shape.better_peer,
-            shape.verdict,
             f"{shape.refused[OURS]:,}",
             f"{len(shape.differences):,}",
         ]
         for shape in shapes
     ]
-    return table(["shape", "octets", *SIDES, "×", "better peer", "verdict", "refused", "differ"], rows)
+    return table(["shape", "octets", *SIDES, "×", "better peer", "refused", "differ"], rows)
 
 
 def table_of_loads(loads: Sequence[Loaded]) -> str:
@@ -148,6 +147,12 @@ def line(shapes: Sequence[Measured], loads: Sequence[Loaded]) -> dict[str, Any]:
         "shapes": {shape.name: _shape(shape) for shape in shapes},
         "growth": growth(shapes),
         "loads": [vars(each) for each in loads],
+    }
+
+
+def judgement(shapes: Sequence[Measured]) -> dict[str, Any]:
+    """What was to be reached, and what was not."""
+    return {
         "targets": {"at_least": AIM, "floor": FLOOR, "growth_at_most": LINEAR},
         "below_target": [shape.name for shape in shapes if shape.verdict != "met"],
         "missed": missed(shapes),
@@ -161,7 +166,6 @@ def _shape(shape: Measured) -> dict[str, Any]:
         "cpu_us": {side: [round(value, 2) for value in shape.cpu_us[side]] for side in SIDES},
         "ratio": round(shape.ratio, 2),
         "better_peer": shape.better_peer,
-        "verdict": shape.verdict,
         "refused": dict(shape.refused),
         "differ": Counter(side for difference in shape.differences for side in difference.others),
     }

@@ -32,15 +32,15 @@ SecResponseBodyAccess Off
 SecAuditEngine Off
 
 SecRule REQUEST_HEADERS:Content-Type "@rx ^application/(?:[a-z0-9.-]+\\+)?json(?:[ ;]|$)" \\
-    "id:77000002,phase:1,pass,nolog,t:lowercase,ctl:requestBodyProcessor=JSON"
+    "id:10002,phase:1,pass,nolog,t:lowercase,ctl:requestBodyProcessor=JSON"
 
-SecRule REQBODY_ERROR "!@eq 0" "id:77000003,phase:2,deny,status:400,log,msg:'The body cannot be read'"
+SecRule REQBODY_ERROR "!@eq 0" "id:10003,phase:2,deny,status:400,log,msg:'The body cannot be read'"
 
-SecRule MULTIPART_STRICT_ERROR "!@eq 0" "id:77000004,phase:2,deny,status:400,log,msg:'The body is no strict multipart'"
+SecRule MULTIPART_STRICT_ERROR "!@eq 0" "id:10004,phase:2,deny,status:400,log,msg:'The body is no strict multipart'"
 """
 
 _LEVEL: Final = """
-SecAction "id:77000100,phase:1,pass,nolog,setvar:tx.blocking_paranoia_level={level},\\
+SecAction "id:10001,phase:1,pass,nolog,setvar:tx.blocking_paranoia_level={level},\\
     setvar:tx.detection_paranoia_level={level}"
 """
 

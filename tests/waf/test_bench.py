@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import io
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from benches.waf import figures, harness, rules, shapes, verdicts
+from benches.origin import program
+from benches.proxies import Proxy
+from benches.waf import figures, harness, proxies, rules, shapes, verdicts
 from benches.waf.figures import Measured
 from benches.waf.harness import CORAZA, LIBMODSECURITY, OURS, PREFILTER, SIDES, Verdict
 from benches.waf.shapes import SHAPES, Shape
 
 from bartizan import _native
+from bartizan.config.load import load
 from bartizan.failure import Failure
 
 by_name = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
@@ -167,6 +177,74 @@ def test_a_difference_names_the_request_and_what_sets_the_engines_apart() -> Non
     ]
 
 
+class Answering(BaseHTTPRequestHandler):
+    """Refuses what asks for it, closes where it is told to, and takes all else."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        taken = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(403 if "evil" in self.path or b"evil" in taken else 404)
+        if self.path == "/close":
+            self.send_header("Connection", "close")
+        self.send_header("Content-Length", "3")
+        self.end_headers()
+        self.wfile.write(b"abc")
+
+    do_POST = do_GET  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@contextmanager
+def run(name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    command: list[str | Path] = [program(name), *arguments]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_the_client_tells_the_status_of_each_request_in_its_order() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    requests = [get(target, "a") for target in ("/", "/evil", "/close", "/", "/evil")] * 4
+    requests += [post("a=evil"), post("a=" + "b" * 100_000)]
+    with run("once", f"127.0.0.1:{server.server_port}", "3") as client:
+        behind = proxies.Behind(Proxy("a server", os.getpid(), 0, 0), client)
+        first, second = behind.judge(requests), behind.judge(requests[:3])
+    server.shutdown()
+    server.server_close()
+    statuses = [verdict.status for verdict in first.verdicts]
+    assert statuses == [0, 403, 0, 0, 403] * 4 + [403, 0]
+    assert [verdict.status for verdict in second.verdicts] == [0, 403, 0]
+
+
+def test_the_origin_reads_a_body_before_the_next_request() -> None:
+    with run("origin", "127.0.0.1:0") as served:
+        assert served.stdout is not None
+        port = int(served.stdout.readline().rpartition(b":")[2])
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        answers = []
+        for method, path, body in [("POST", "/", b"GET /bytes/9 \r\n\r\n" * 5_000), ("GET", "/bytes/5", None)]:
+            connection.request(method, path, body)
+            answer = connection.getresponse()
+            answers.append((answer.status, answer.read()))
+        connection.close()
+    assert answers == [(404, b""), (200, bytes(range(5)))]
+
+
+def test_the_edge_is_given_a_site_file_without_mistakes(tmp_path: Path) -> None:
+    (tmp_path / "rules.conf").write_text(RULES)
+    site = proxies.write_site(tmp_path / "site.toml", tmp_path / "rules.conf", 4, 8080)
+    loaded = load(site, tmp_path)
+    assert loaded.problems == []
+    assert loaded.site is not None
+    assert loaded.site.rulesets["crs"].paranoia_level == 4
+
+
 def measured(name: str, ours_us: float, octets: int = 1_000) -> Measured:
     one = Measured(name, octets, 3)
     for side, times in {LIBMODSECURITY: 90.0, CORAZA: 60.0, PREFILTER: 50.0, OURS: ours_us}.items():
@@ -180,8 +258,8 @@ def test_the_ratio_is_to_the_better_peer_and_a_floor_is_a_floor() -> None:
     assert [one.ratio for one in (met, held)] == [25.0, 10.0]
     assert [one.verdict for one in (met, held, below)] == ["met", "floor held", "missed"]
     assert figures.missed([met, held, below]) == ["c: 9.8×"]
+    assert figures.judgement([met, held, below])["below_target"] == ["b", "c"]
     line = figures.line([met, held, below], [])
-    assert line["below_target"] == ["b", "c"]
     assert json.loads(json.dumps(line))["shapes"]["a"]["cpu_us"][OURS] == [20.0, 2.0, 0.2]
 
 
