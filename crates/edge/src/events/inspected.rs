@@ -75,6 +75,7 @@ impl Inspected {
         if inbound <= 0 && outbound <= 0 && told.is_empty() && open.noted == [None; 2] {
             return;
         }
+        let ending = transaction.interruption().or(transaction.would_interrupt()).map(|ending| ending.rule);
         let inspected = kept.get_or_insert_default();
         inspected.score = inspected.score.max(inbound);
         inspected.outbound_score = inspected.outbound_score.max(outbound);
@@ -83,12 +84,15 @@ impl Inspected {
             if inspected.rule_ids.contains(&id) {
                 continue;
             }
-            if inspected.told_bytes < TOLD_BYTES {
+            // The rule that decided stands behind all that it added up.
+            let decides = ending == Some(rules[one.rule].id);
+            if decides || inspected.told_bytes < TOLD_BYTES {
                 let told = matched(transaction, one, whole);
-                inspected.told_bytes += id.len() + told.to_string().len();
-                if inspected.told_bytes <= TOLD_BYTES {
+                let bytes = id.len() + told.to_string().len();
+                if decides || inspected.told_bytes + bytes <= TOLD_BYTES {
                     inspected.matches.insert(id.clone(), told);
                 }
+                inspected.told_bytes += bytes;
             }
             inspected.rule_ids.push(id);
         }
@@ -330,6 +334,19 @@ mod tests {
         let told = Value::Object(inspected.matches.clone()).to_string();
         assert!(told.len() < TOLD_BYTES + 1024 && inspected.matches.len() > 30, "{} bytes", told.len());
         assert_eq!(inspected.rule_ids.len(), RULES);
+    }
+
+    #[test]
+    fn what_decided_is_told_whatever_was_told_before_it() {
+        use std::fmt::Write;
+        let mut rules = String::new();
+        for id in 1..=200 {
+            writeln!(rules, "SecAction \"id:{id},phase:1,pass,log,msg:'{}'\"", "m".repeat(200)).unwrap();
+        }
+        rules.push_str("SecAction \"id:201,phase:1,deny,log,msg:'enough'\"");
+        let inspected = inspected_by(&rules, b"/", false).unwrap();
+        assert!(!inspected.matches.contains_key("200"));
+        assert_eq!(inspected.matches["201"]["message"], "enough");
     }
 
     #[test]
