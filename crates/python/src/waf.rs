@@ -57,7 +57,6 @@ impl WafRules {
     /// of the audit log are without secrets unless `audit_whole` says otherwise.
     #[new]
     #[expect(clippy::needless_pass_by_value, reason = "arguments from Python arrive by value")]
-    #[expect(clippy::too_many_arguments, reason = "each is a fact of its own")]
     fn new(
         py: Python<'_>,
         text: Vec<u8>,
