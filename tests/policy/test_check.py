@@ -136,20 +136,3 @@ SecRule ARGS "@rx (" "id:2"'''
     [note] = check(site, state).problems
     assert (note.file, note.line, note.severity) == (str(rules), 1, "warning")
     assert "SecPcreMatchLimit has no bearing here" in note.message
-
-
-def test_a_ruleset_of_seclang_is_not_run_yet_and_says_so(site: Path, state: StateDirectory) -> None:
-    (site.parent / "rules.conf").write_text('SecRule ARGS "@rx a" "id:1,phase:2,deny"\n')
-    execute = """
-[[zones.shop.rules]]
-phase = "http_request_firewall_managed"
-expression = "true"
-action = "execute"
-action_parameters = { id = "own" }
-[rulesets.own]
-seclang = "rules.conf"
-"""
-    site.write_text(SITE + execute)
-    [problem] = told(site, state)
-    assert problem.startswith('14:28: zone "shop" rule 2 action_parameters: ruleset "')
-    assert problem.endswith('" is of SecLang, which is read and does nothing yet; remove the rule')
