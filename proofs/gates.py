@@ -57,7 +57,7 @@ def rule_file(crs: Path, level: int, to: Path) -> Path:
 
 def example(name: str) -> str:
     """The path of an example of the engine, built with optimisation."""
-    command = ["cargo", "build", "-p", "seclang", "--example", name, "--message-format", "json"]
+    command = ["cargo", "build", "--workspace", "--example", name, "--message-format", "json"]
     ran = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     built = [json.loads(line).get("executable") for line in ran.stdout.splitlines()]
     return next(str(path) for path in built if path)

@@ -86,7 +86,7 @@ def main() -> int:
     if arguments.seeds:
         lines = arguments.seeds.read_text("ascii").splitlines()
         seeds = [line.encode().decode("unicode_escape").encode("latin-1") for line in lines]
-    command = ["cargo", "run", "--quiet", "-p", "seclang", "--example", "detect"]
+    command = ["cargo", "run", "--quiet", "--example", "detect"]
     fingerprint = ctypes.create_string_buffer(16)
     counts = {"values": 0, "sql": 0, "scripts": 0, "differ": 0}
     different: set[bytes] = set()

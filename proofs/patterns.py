@@ -109,7 +109,7 @@ def values(chance: random.Random, pattern: str, seeds: list[bytes], count: int) 
 
 def build() -> str:
     """The path of the example `spans`."""
-    command = ["cargo", "build", "-p", "seclang", "--example", "spans", "--message-format", "json"]
+    command = ["cargo", "build", "--workspace", "--example", "spans", "--message-format", "json"]
     ran = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     built = [json.loads(line).get("executable") for line in ran.stdout.splitlines()]
     return next(str(path) for path in built if path)

@@ -29,7 +29,7 @@ def main() -> int:
         "RULES_PRINTED": str(arguments.printed),
         "RULES_SEED": str(arguments.seed),
     }
-    command = ["cargo", "test", "--quiet", "-p", "rules", "--test", "rules", "walk::", "--", "--nocapture"]
+    command = ["cargo", "test", "--quiet", "--workspace", "--test", "rules", "walk::", "--", "--nocapture"]
     started = time.monotonic()
     ran = subprocess.run(command, cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
     figure: dict[str, object] = {

@@ -151,7 +151,7 @@ def build_go(name: str, package: str) -> Path:
 
 def _ours(profile: str) -> Path:
     _need("cargo", "cargo")
-    options = ["--profile", profile, "--locked", "--package", "seclang", "--example", "judge"]
+    options = ["--profile", profile, "--locked", "--workspace", "--example", "judge"]
     _built(["cargo", "build", *options], ROOT, "see what it says")
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     return target / ("debug" if profile == "dev" else profile) / "examples" / "judge"
