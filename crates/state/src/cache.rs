@@ -319,6 +319,11 @@ mod tests {
         Cache::new(Limits { bytes, entries })
     }
 
+    /// A cache whose hash cannot choose between shards, so that every run of a test does the same.
+    fn one_shard(limits: Limits) -> Cache<Counter> {
+        Cache { shards: Box::new([Mutex::new(Shard::new(limits))]), ..Cache::new(limits) }
+    }
+
     fn until(deadline: Instant) -> impl FnOnce() -> Counter {
         move || Counter { count: 0, padding: Vec::new(), deadline }
     }
@@ -357,8 +362,7 @@ mod tests {
 
     #[test]
     fn where_there_is_no_room_what_was_used_longest_ago_goes() {
-        // One shard: as many as entries.
-        let (cache, now) = (Cache::new(Limits { bytes: 1 << 20, entries: 1 }), Instant::now());
+        let (cache, now) = (one_shard(Limits { bytes: 1 << 20, entries: 1 }), Instant::now());
         count_up(&cache, b"a", now);
         count_up(&cache, b"b", now);
         assert_eq!((count(&cache, b"a", now), count(&cache, b"b", now)), (None, Some(1)));
@@ -379,7 +383,7 @@ mod tests {
 
     #[test]
     fn what_has_expired_gives_its_memory_back_while_others_are_changed() {
-        let (cache, start) = (cache(1 << 20, 6_400), Instant::now());
+        let (cache, start) = (one_shard(Limits { bytes: 1 << 20, entries: 2_000 }), Instant::now());
         for number in 0..1_000_u32 {
             cache.change(&number.to_le_bytes(), start, until(start + SECOND), |counter| counter.count = 1);
         }
@@ -416,11 +420,12 @@ mod tests {
 
     #[test]
     fn an_entry_larger_than_its_part_is_not_kept_and_pushes_nobody_out() {
-        let (cache, now) = (cache(64 << 10, 640), Instant::now());
+        // Every shard has room for all hundred, wherever their hashes take them.
+        let (cache, now) = (cache(SHARDS << 20, SHARDS * 100), Instant::now());
         for number in 0..100_u8 {
             count_up(&cache, &[number], now);
         }
-        cache.change(b"large", now, until(now + LONG), |counter| counter.padding = vec![0; 2_000]);
+        cache.change(b"large", now, until(now + LONG), |counter| counter.padding = vec![0; 1 << 20]);
         assert_eq!(count(&cache, b"large", now), None);
         let figures = cache.figures();
         assert_eq!((figures.entries, figures.evicted, figures.too_large), (100, 0, 1));
@@ -477,8 +482,7 @@ mod tests {
         #[test]
         fn it_does_as_a_list_in_the_order_of_use_does(acts in proptest::collection::vec(act(), 0..400)) {
             let limits = Limits { bytes: 4_000, entries: 8 };
-            let cache: Cache<Counter> =
-                Cache { shards: Box::new([Mutex::new(Shard::new(limits))]), ..Cache::new(limits) };
+            let cache = one_shard(limits);
             let mut list: Vec<(u8, Counter)> = Vec::new();
             let bytes = |counter: &Counter| ENTRY_BYTES + size_of::<Counter>() + 1 + counter.padding.capacity();
             let mut now = Instant::now();
