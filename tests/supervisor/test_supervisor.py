@@ -68,6 +68,17 @@ def test_it_serves_until_it_is_stopped(up: StartUp, write_site: WriteSite) -> No
         get(address)
 
 
+def test_requests_come_before_their_events(up: StartUp, write_site: WriteSite) -> None:
+    running = up(write_site())
+    running.serving()
+    processes = running.processes()
+
+    def nice(name: str) -> int:
+        return os.getpriority(os.PRIO_PROCESS, processes[name]["pid"])
+
+    eventually(lambda: nice("events") > nice("edge"))
+
+
 def test_a_request_in_hand_is_finished_before_the_stop(
     up: StartUp, write_site: WriteSite, asked: threading.Event
 ) -> None:

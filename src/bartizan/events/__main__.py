@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import threading
 from pathlib import Path
+from typing import Final
 
 from bartizan.events.owner import Owner
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 from bartizan.log import to_supervisor
+
+_NICE: Final = 10
+"""Where the processor does not do for both, requests are answered first and their events are stored later."""
 
 
 def main() -> int:
@@ -20,6 +25,8 @@ def main() -> int:
     parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="state directory")
     parser.add_argument("--spool", type=Path, metavar="DIR", help="spool directory (default: as the policy says)")
     arguments = parser.parse_args()
+    # Before the engine starts its threads, which are as many as it likes and inherit it.
+    os.nice(_NICE)
     log = to_supervisor("events")
     try:
         owner = Owner(StateDirectory(arguments.state.absolute()), arguments.spool)
