@@ -7,7 +7,7 @@
 use edge::service::{Edge, Options};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread::spawn;
 use std::time::Duration;
 
@@ -44,6 +44,9 @@ fn echo(head: &'static str) -> SocketAddr {
     });
     address
 }
+
+/// Where nobody listens: no program is given a port as low as this by chance.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
 
 const OK: &str = "HTTP/1.1 200 OK\r\n";
 
@@ -290,9 +293,7 @@ fn an_error_of_the_origin_or_of_the_edge_gives_way_to_a_page_of_the_zone_and_a_b
     assert!(get(&edge, "/stop", "").starts_with("HTTP/1.1 403 "));
     edge.shutdown(Duration::ZERO);
 
-    // Nobody listens there.
-    let nobody = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
-    let edge = start(nobody, phases());
+    let edge = start(NOBODY, phases());
     let answer = get(&edge, "/", "");
     let (head, body) = parts(&answer);
     assert!(head.starts_with("HTTP/1.1 599 "), "{head}");
@@ -307,11 +308,9 @@ fn an_error_of_the_origin_or_of_the_edge_gives_way_to_a_page_of_the_zone_and_a_b
 #[test]
 fn a_zone_has_pages_of_its_own_for_what_rules_block_and_for_the_errors_of_the_edge() {
     let page = |text: &str| format!("<html><head></head><body>{text}</body></html>");
-    // Nobody listens there.
-    let nobody = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
     let edge = start_zone(json!({
         "name": "shop", "hosts": ["shop.example"],
-        "origin": {"servers": [{"url": format!("http://{nobody}")}]},
+        "origin": {"servers": [{"url": format!("http://{NOBODY}")}]},
         "error_pages": {
             "waf_block": page("no, ::CLIENT_IP::, ::RAY_ID::"),
             "500_errors": page("<h2>::CLOUDFLARE_ERROR_500S_BOX::</h2>"),

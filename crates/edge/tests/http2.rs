@@ -550,9 +550,11 @@ fn a_request_reaches_the_origin_as_http1_written_anew() {
 #[test]
 fn what_does_not_end_in_time_is_ended_with_goaway() {
     let origin = Origin::start();
-    let edge = start(&origin, r#""first_byte_timeout_ms":300,"idle_timeout_ms":300"#);
+    let edge = start(&origin, r#""first_byte_timeout_ms":300"#);
     let mut silent = Client::connect(&edge);
     assert_eq!(silent.goodbye(), Some(NO_ERROR), "no stream in time");
+    edge.shutdown(Duration::ZERO);
+    let edge = start(&origin, r#""idle_timeout_ms":300"#);
     let mut idle = Client::connect(&edge);
     idle.request(1, END_STREAM, &borrowed(&good()));
     assert_eq!(idle.outcome(1), Outcome::Status(200));
@@ -951,7 +953,7 @@ fn a_slow_client_gets_the_whole_of_its_last_response_while_the_edge_drains() {
     let mut received = vec![0; 7_000_000];
     client.stream.read_exact(&mut received).expect("a beginning");
     let other = Arc::clone(&edge);
-    let stop = std::thread::spawn(move || other.shutdown(PATIENCE));
+    let stop = std::thread::spawn(move || other.shutdown(3 * PATIENCE));
     let mut bytes = [0; 8192];
     while let Ok(count @ 1..) = client.stream.read(&mut bytes) {
         received.extend(&bytes[..count]);

@@ -182,6 +182,15 @@ impl Health {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// As if the time of the rest had passed.
+    #[cfg(test)]
+    pub(super) fn end_rest_early(&self) {
+        self.rest_until.store(1, Relaxed);
+        while now_ms() < 1 {
+            std::thread::yield_now();
+        }
+    }
+
     /// The end of the current rest in milliseconds of this module's clock; 0 when the server is not resting.
     pub(super) fn rest_until_ms(&self) -> u64 {
         self.rest_until.load(Relaxed)
@@ -247,9 +256,7 @@ mod tests {
         let health = health(1, 100.0);
         health.failed();
         for doubled in 1..10 {
-            // The rest is over.
-            health.rest_until.store(1, Relaxed);
-            std::thread::sleep(Duration::from_millis(2));
+            health.end_rest_early();
             assert!(health.begin_trial());
             health.failed();
             let expected = 100_000_u64 << doubled.min(COOLDOWN_DOUBLINGS);
@@ -279,8 +286,7 @@ mod tests {
         health.failed();
         health.failed();
         assert_eq!(metrics.labelled(Family::OriginHealth), [("resting", 1)]);
-        health.rest_until.store(1, Relaxed);
-        std::thread::sleep(Duration::from_millis(2));
+        health.end_rest_early();
         assert!(health.begin_trial() && !health.begin_trial());
         health.succeeded();
         health.succeeded();

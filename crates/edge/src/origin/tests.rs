@@ -99,6 +99,12 @@ async fn answer_all<IO: AsyncRead + AsyncWrite + Unpin>(mut stream: IO, name: &s
     }
 }
 
+/// Waits until something has come over an idle connection, if only its end.
+async fn until_heard(checkout: &Checkout) {
+    let Connection::Http1(Stream::Tcp(stream)) = &checkout.connection else { panic!("HTTP/1.1 over TCP was expected") };
+    stream.readable().await.expect("readable");
+}
+
 /// Sends one request over a checked-out HTTP/1.1 connection and gives the body.
 async fn ask(checkout: &mut Checkout) -> String {
     let Connection::Http1(stream) = &mut checkout.connection else { panic!("HTTP/1.1 was expected") };
@@ -253,12 +259,13 @@ fn equal_settings_are_one_group_and_a_changed_weight_keeps_the_health() {
 fn a_dead_server_is_skipped_and_comes_back() {
     on_a_worker(async {
         let alive = Answering::start("alive").await;
-        let dying = Answering::start("dying").await;
+        // At an address of its own, so that its port stays free for it.
+        let dying = Answering::start_at("127.0.0.4:0".parse().expect("an address"), "dying").await;
         let address = dying.address;
         dying.task.abort();
         let _ = dying.task.await;
         let mut settings = settings(&[(&format!("http://{address}"), 1), (&alive.url(), 1)]);
-        settings.passive_health = PassiveHealth { failures: 1, cooldown_s: 0.2 };
+        settings.passive_health = PassiveHealth { failures: 1, cooldown_s: 600.0 };
         let origins = origins();
         let (group, pool) = (origins.group(&settings).expect("a group"), Pool::new(PoolLimits::default()));
         let error = pool.checkout(&group, &pick(), 0).await.expect_err("nobody listens");
@@ -274,7 +281,8 @@ fn a_dead_server_is_skipped_and_comes_back() {
         let mut third = pool.checkout(&group, &pick(), 0).await.expect("alive");
         assert_eq!(ask(&mut third).await, "alive");
         let _revived = Answering::start_at(address, "revived").await;
-        eventually("the rest ends", || error.server.health().standing() == Standing::Trial).await;
+        error.server.health().end_rest_early();
+        assert_eq!(error.server.health().standing(), Standing::Trial);
         let mut trial = pool.checkout(&group, &pick(), 0).await.expect("revived");
         assert_eq!(ask(&mut trial).await, "revived");
         assert_eq!(error.server.health().standing(), Standing::Up);
@@ -319,9 +327,9 @@ fn a_pooled_connection_that_the_origin_closed_is_discarded() {
             (origins.group(&Settings::single(&url)).expect("a group"), Pool::new(PoolLimits::default()));
         let idle = pool.checkout(&group, &pick(), 0).await.expect("a connection");
         let (peer, _) = listener.accept().await.expect("a connection");
-        pool.put_back(idle);
         drop(peer);
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        until_heard(&idle).await;
+        pool.put_back(idle);
         let checkout = pool.checkout(&group, &pick(), 0).await.expect("a connection");
         assert_eq!((checkout.reused, pool.idle()), (false, 0));
     });
@@ -337,9 +345,9 @@ fn a_pooled_connection_on_which_the_origin_spoke_unasked_is_discarded() {
             (origins.group(&Settings::single(&url)).expect("a group"), Pool::new(PoolLimits::default()));
         let idle = pool.checkout(&group, &pick(), 0).await.expect("a connection");
         let (mut peer, _) = listener.accept().await.expect("a connection");
-        pool.put_back(idle);
         peer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.expect("written");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        until_heard(&idle).await;
+        pool.put_back(idle);
         assert!(!pool.checkout(&group, &pick(), 0).await.expect("a connection").reused);
     });
 }
@@ -350,18 +358,27 @@ fn idle_connections_are_swept_when_old_or_dead() {
         let origin = Answering::start("app").await;
         let origins = origins();
         let group = origins.group(&Settings::single(&origin.url())).expect("a group");
-        let limits = PoolLimits { idle_timeout: Duration::from_millis(50), idle_per_server: 1 };
-        let pool = Pool::new(limits);
+        let pool = Pool::new(PoolLimits { idle_timeout: Duration::from_secs(600), idle_per_server: 1 });
         let one = pool.checkout(&group, &pick(), 0).await.expect("a connection");
         let two = pool.checkout(&group, &pick(), 0).await.expect("a connection");
         pool.put_back(one);
         pool.put_back(two);
         assert_eq!(pool.idle(), 1, "no more than the limit is kept");
         pool.sweep();
-        assert_eq!(pool.idle(), 1);
-        tokio::time::sleep(Duration::from_millis(80)).await;
+        assert_eq!(pool.idle(), 1, "it is neither");
+        let mut dead = pool.checkout(&group, &pick(), 0).await.expect("a connection");
+        let Connection::Http1(stream) = &mut dead.connection else { panic!("HTTP/1.1 was expected") };
+        stream.shutdown().await.expect("shut down");
+        until_heard(&dead).await;
+        pool.put_back(dead);
         pool.sweep();
-        assert_eq!(pool.idle(), 0);
+        assert_eq!(pool.idle(), 0, "the origin closed it too");
+        pool.set_limits(PoolLimits { idle_timeout: Duration::from_millis(1), idle_per_server: 1 });
+        let old = pool.checkout(&group, &pick(), 0).await.expect("a connection");
+        pool.put_back(old);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        pool.sweep();
+        assert_eq!(pool.idle(), 0, "it is old");
     });
 }
 
@@ -628,10 +645,13 @@ fn probes_take_a_server_out_and_bring_it_back() {
         status.set(204);
         eventually("the server comes back", || server.health().standing() == Standing::Up).await;
         drop((group, server));
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let count = requests.borrow().len();
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        assert_eq!(requests.borrow().len(), count, "nobody holds the server any more, so nobody probes it");
+        // Nobody holds the server any more, so nobody probes it but with what was under way.
+        let (mut count, started) = (0, Instant::now());
+        while count != requests.borrow().len() {
+            assert!(started.elapsed() < Duration::from_secs(30), "the probes go on");
+            count = requests.borrow().len();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     });
 }
 
