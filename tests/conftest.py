@@ -1,4 +1,4 @@
-"""What holds for every test: a skip that tests/allowed-skips.txt does not list fails the run."""
+"""What holds for every test: chance decides nothing; a skip that tests/allowed-skips.txt does not list fails."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# What a property is tried with is the same in every run, and nothing fails for being slow on a busy machine. Another
+# search: pytest --hypothesis-profile=default ...
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 # A shell that starts this run in the background has it ignore SIGINT, and so would every process that a test starts and
 # then stops as Ctrl-C does: it would wait for ever.
