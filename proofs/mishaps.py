@@ -77,7 +77,7 @@ class Load:
     @property
     def read(self) -> dict[str, float]:
         """When each Ray ID was read."""
-        return {ray: at for client in self._clients for ray, at in client.read}
+        return {ray: at for client in self._clients for ray, _, at in client.read}
 
     @property
     def failed(self) -> int:

@@ -44,6 +44,9 @@ INTERVAL_MS: Final = 200
 LATE_S: Final = 0.6
 """The writer's latency of at most 0.1 s, and half a second for a machine that does other things too."""
 
+LEAST: Final = 5_000
+"""So many responses are read before a cut, however slow the machine: some are owed then, and a small spool is full."""
+
 POLICIES: Final[dict[str, dict[str, object]]] = {
     "always": {"fsync": "always"},
     "interval": {"fsync": "interval", "fsync_interval_ms": INTERVAL_MS},
@@ -147,6 +150,8 @@ def _load(port: int, process: subprocess.Popen[str], after_s: float) -> _Read:
     for client in clients:
         client.start()
     time.sleep(after_s)
+    while len(read.answered) < LEAST and any(client.is_alive() for client in clients):
+        time.sleep(0.01)
     read.cut_at = time.monotonic()
     process.send_signal(signal.SIGKILL)
     for client in clients:

@@ -22,6 +22,8 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from tests.ports import reserved_port
+
 from proofs import tell
 
 _PATIENCE_S: Final = 60.0
@@ -218,8 +220,7 @@ def main() -> int:
         state = StateDirectory(Path(directory) / ".bartizan")
         site = Path(directory) / "bartizan.toml"
         log = (Path(directory) / "log").open("wb")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = reserved_port()
         origin = Origin()
 
         def write(version: int) -> None:

@@ -44,6 +44,7 @@ from typing import Any, Final
 
 import msgspec
 from benches.origin import program
+from tests.ports import reserved_port
 
 from bartizan.failure import Failure
 from proofs import tell
@@ -144,8 +145,7 @@ class Installation:
         self.log = directory / "log"
         self._site = directory / "bartizan.toml"
         self._values = {"spool_bytes": spool_bytes, "origin": origin, "echo": echo, "copy": self.copy}
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = reserved_port()
         self.write(0)
         with self.log.open("wb") as log:
             command = [sys.executable, "-m", "bartizan.cli", "up", str(self._site), "--json"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import socketserver
 import ssl
 import subprocess
@@ -19,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.ports import reserved_port
 
 from bartizan.certificates import development
 from bartizan.layout import StateDirectory
 
 PEBBLE = "github.com/letsencrypt/pebble/v2/cmd/pebble@v2.10.1"
 BINARIES = Path(__file__).parents[2] / ".cache" / "bin"
-LONG_S = 30.0
+LONG_S = 60.0
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def pebble_program() -> Path:
             "go is not installed, and it builds the ACME authority that this tests with; apt-get install golang"
         )
     environment = {**os.environ, "GOBIN": str(BINARIES)}
-    subprocess.run([go, "install", PEBBLE], env=environment, check=True, capture_output=True, timeout=110)
+    subprocess.run([go, "install", PEBBLE], env=environment, check=True, capture_output=True, timeout=280)
     return BINARIES / "pebble"
 
 
@@ -80,7 +80,7 @@ def authority(pebble_program: Path, tmp_path: Path, state: StateDirectory) -> It
     web = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Challenges, directory=str(state.acme)))
     web_thread = threading.Thread(target=web.serve_forever)
     web_thread.start()
-    port, management, tls = _free_ports(3)
+    port, management, tls = (reserved_port() for _ in range(3))
     config = {
         "listenAddress": f"127.0.0.1:{port}",
         "managementListenAddress": f"127.0.0.1:{management}",
@@ -133,14 +133,6 @@ def _wait_for(running: Authority, process: subprocess.Popen[bytes]) -> None:
         else:
             return
     pytest.fail("pebble did not start; see pebble.log")
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def _name_server() -> socketserver.ThreadingTCPServer:

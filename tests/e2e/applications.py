@@ -188,7 +188,7 @@ class Application:
     ) -> None:
         """Stops it."""
         self._server.should_exit = True
-        self._thread.join(10)
+        self._thread.join(60)
         self._socket.close()
 
 
@@ -239,4 +239,4 @@ class GrpcApplication:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stops it and waits."""
-        self._server.stop(None).wait(10)
+        self._server.stop(None).wait(60)

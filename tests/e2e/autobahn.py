@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 import pytest
 from tests.e2e.conftest import zone
-from tests.e2e.programs import REPOSITORY, run
+from tests.e2e.programs import REPOSITORY, alone, run
+from tests.ports import reserved_port
 
 _SITE = REPOSITORY / ".cache" / "autobahn"
 _START = """
@@ -66,12 +67,13 @@ def tester() -> list[str]:
     python = python2()
     if python is None:
         pytest.skip("there is no Python 2.7, which the WebSocket tester needs; pyenv install 2.7")
-    if not (_SITE / "installed").exists():
-        shutil.rmtree(_SITE, ignore_errors=True)
-        requirements = REPOSITORY / "requirements" / "autobahn.txt"
-        install = (python, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--target", _SITE)
-        run(*install, "--requirement", requirements, timeout_s=300)
-        (_SITE / "installed").touch()
+    with alone("autobahn"):
+        if not (_SITE / "installed").exists():
+            shutil.rmtree(_SITE, ignore_errors=True)
+            requirements = REPOSITORY / "requirements" / "autobahn.txt"
+            install = (python, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--target", _SITE)
+            run(*install, "--requirement", requirements, timeout_s=300)
+            (_SITE / "installed").touch()
     return [str(python), "-W", "ignore", "-c", _START, str(_SITE)]
 
 
@@ -93,9 +95,8 @@ class EchoServer:
     """
 
     def __init__(self) -> None:
-        """Chooses a port that is free now."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        """Chooses a port."""
+        self.port = reserved_port()
         self.address = f"ws://127.0.0.1:{self.port}"
         # It refuses a Host that does not name its own port.
         self.zone = zone(f"http://127.0.0.1:{self.port}", origin={"host_header": f"127.0.0.1:{self.port}"})
@@ -120,4 +121,4 @@ class EchoServer:
     ) -> None:
         """Stops it."""
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(60)

@@ -26,7 +26,7 @@ def module() -> Path:
         env=environment,
         cwd=REPOSITORY,
         capture_output=True,
-        timeout=110,
+        timeout=280,
         check=True,
     )
     return Path(json.loads(done.stdout)["Dir"])

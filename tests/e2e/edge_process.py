@@ -49,7 +49,7 @@ class EdgeProcess:
         """Stops it."""
         self._process.terminate()
         try:
-            self.said += self._process.communicate(timeout=10)[1]
+            self.said += self._process.communicate(timeout=60)[1]
         except subprocess.TimeoutExpired:
             self._process.kill()
             self.said += self._process.communicate()[1]

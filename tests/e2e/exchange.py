@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Any
 
-from tests.e2e import strict
-from tests.e2e.client import connect
+from tests.e2e.client import connect, read_answer
 from tests.e2e.conftest import RunningEdge, zone
 
 
@@ -20,23 +18,6 @@ def edge_of_one_thread(origin: str, spool: Path, limits: dict[str, int] | None =
         "spool": {"dir": str(spool)},
     }
     return RunningEdge({"format": 1, "version": 1, "edge": settings, "zones": [zone(origin, **more)]})
-
-
-def read_answer(connection: socket.socket, method: bytes) -> tuple[bytes, bool]:
-    """All that comes, and whether the peer closed by itself: it is told the end once a whole answer is there."""
-    received, said_end = b"", False
-    while True:
-        try:
-            data = connection.recv(1 << 16)
-        except ConnectionResetError:
-            return received, not said_end
-        if not data:
-            return received, not said_end
-        received += data
-        answer = strict.response(received, method)
-        if answer and answer.whole and not said_end and b"\r\nconnection: close\r\n" not in received.lower():
-            said_end = True
-            connection.shutdown(socket.SHUT_WR)
 
 
 def send(port: int, data: bytes, method: bytes = b"GET") -> tuple[bytes, bool]:

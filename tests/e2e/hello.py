@@ -29,7 +29,7 @@ class HelloCatcher:
     def _catch(self) -> None:
         connection, _ = self._listener.accept()
         with connection:
-            connection.settimeout(10)
+            connection.settimeout(30)
             while len(self._caught) < 5 or len(self._caught) < 5 + int.from_bytes(self._caught[3:5], "big"):
                 data = connection.recv(65536)
                 if not data:
@@ -39,7 +39,7 @@ class HelloCatcher:
 
     def hello(self) -> bytes:
         """The body of the ClientHello message; waits for it."""
-        self._thread.join(10)
+        self._thread.join(30)
         assert self._caught[:1] == b"\x16", f"no TLS record: {bytes(self._caught[:20])!r}"
         return bytes(self._caught[9 : 9 + int.from_bytes(self._caught[6:9], "big")])
 

@@ -19,7 +19,7 @@ class Visit:
         """Takes over an accepted connection."""
         self.connection = connection
         self.received = bytearray()
-        connection.settimeout(10)
+        connection.settimeout(30)
 
     def more(self) -> bool:
         """Reads once; whether anything came."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.e2e import strict
+from tests.ports import reserved_port
 
 NGINX = """
 daemon off;
@@ -93,18 +94,10 @@ def version(name: str) -> str:
     )
 
 
-def free_port() -> int:
-    """A port of loopback that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def exchange(port: int, data: bytes) -> tuple[bytes, bool]:
+def exchange(port: int, data: bytes, patience_s: float = PATIENCE_S) -> tuple[bytes, bool]:
     """What comes until the proxy closes or says no more, and whether it closed."""
     received, said_end = b"", False
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=patience_s) as client:
         try:
             client.sendall(data)
             while part := client.recv(1 << 16):
@@ -134,7 +127,7 @@ class Peer:
     def __init__(self, name: str, origin: int, folder: Path, *, http2: bool = False) -> None:
         """Starts `name` in front of the origin at that port of loopback; its files go to `folder`."""
         self.name = name
-        self.port = free_port()
+        self.port = reserved_port()
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"{name}.conf"
         told = HTTP2[name] if http2 else ""
@@ -148,7 +141,7 @@ class Peer:
         self._wait()
 
     def _wait(self) -> None:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             if self._process.poll() is not None:
                 break

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,8 +36,22 @@ def run(
     return done
 
 
+@contextmanager
+def alone(what: str) -> Iterator[None]:
+    """Holds up whoever else, in another process, would make the same thing below `.cache` until it is there."""
+    BINARIES.mkdir(parents=True, exist_ok=True)
+    with (BINARIES / f"{what}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def h2spec() -> Path:
     """The HTTP/2 conformance tester, built by Go where it is not here yet; skips the test where there is no Go."""
+    with alone("h2spec"):
+        return _h2spec()
+
+
+def _h2spec() -> Path:
     found = shutil.which("h2spec", path=f"{BINARIES}:{os.environ.get('PATH', '')}")
     if found is not None:
         return Path(found)
@@ -45,5 +62,5 @@ def h2spec() -> Path:
     if version is None or int(version.group(1)) < GO_MINOR:
         pytest.skip(f"the HTTP/2 tester needs Go 1.{GO_MINOR} or newer, and {go} is older; https://go.dev/dl has it")
     environment = {**os.environ, "GOBIN": str(BINARIES)}
-    subprocess.run([go, "install", H2SPEC], env=environment, check=True, capture_output=True, timeout=110)
+    subprocess.run([go, "install", H2SPEC], env=environment, check=True, capture_output=True, timeout=280)
     return BINARIES / "h2spec"

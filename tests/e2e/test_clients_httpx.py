@@ -14,7 +14,7 @@ from tests.e2e.authority import Authority, listen
 from tests.e2e.conftest import RunningEdge, StartEdge, zone
 
 MIB = 1 << 20
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @pytest.fixture

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
 from tests.e2e.authority import Authority, listen
+from tests.e2e.client import PATIENCE_S
 from tests.e2e.conftest import RunningEdge, StartEdge, zone
 from tests.e2e.origin import Origin, echo
 from tests.e2e.programs import run
@@ -41,7 +43,11 @@ def test_h2load_loses_nothing(start_edge: StartEdge, authority: Authority, optio
         address = f"https://127.0.0.1:{edge.tls_port}" if tls else f"http://127.0.0.1:{edge.port}"
         done = run("h2load", "-n", str(REQUESTS), "-c", "16", "-t", "1", *options, address + "/")
         output = done.stdout.decode()
-        counted = edge.metric("bartizan_responses_total", **{"class": "2xx"})
+        # The last one is counted once it is sent.
+        end = time.monotonic() + PATIENCE_S
+        while (counted := edge.metric("bartizan_responses_total", **{"class": "2xx"})) < REQUESTS:
+            assert time.monotonic() < end, f"{counted} of {REQUESTS} are counted"
+            time.sleep(0.01)
     assert (
         f"requests: {REQUESTS} total, {REQUESTS} started, {REQUESTS} done, {REQUESTS} succeeded, "
         "0 failed, 0 errored, 0 timeout"

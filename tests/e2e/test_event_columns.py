@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.e2e import spooled
-from tests.e2e.client import connect, read_until_quiet
+from tests.e2e.client import connect, read_to_end
 from tests.e2e.conftest import RunningEdge, StartEdge, rule, zone
 from tests.e2e.origin import Origin, Visit
 from tests.e2e.programs import run
@@ -90,7 +90,7 @@ def test_every_table_has_addresses_as_the_site_says(start_edge: StartEdge, tmp_p
             get(edge, "/", "-H", "X-Forwarded-For: 203.0.113.77")
         with connect(edge.port) as connection:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
-            read_until_quiet(connection, 0.1, 2)
+            read_to_end(connection)
         requests = events(edge, spool, "http_requests")
     assert key.stat().st_mode & 0o777 == 0o600
     addresses = {row["ClientIP"] for row in [*requests, *events(edge, spool, "firewall_events")]}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import urllib.parse
@@ -17,7 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.e2e.client import connect, read_until_quiet
+from tests.e2e.client import connect, read_to_end
 from tests.e2e.edge_process import EdgeProcess
 from tests.e2e.origin import Origin, Visit
 from tests.e2e.programs import run
@@ -211,7 +212,7 @@ def drive(port: int, secrets: Secrets) -> None:
         given = [option.format(secrets.new()) if "{}" in option else option for option in options]
         whole = ["-H", f"X-Shown: {SHOWN}", "-H", f"Host: {host}", version, "--path-as-is", "--globoff", *given]
         url = f"http://127.0.0.1:{port}{target.replace('{}', secrets.new())}"
-        run("curl", "--silent", "--max-time", "20", *whole, url, check=False)
+        run("curl", "--silent", "--max-time", "60", *whole, url, check=False)
     malformed = (
         "GET /?token={} HTTP/1.1\r\nHost: shop.test\r\nHost: shop.test\r\n\r\n",
         "GET /?token={} HTTP/1.1\r\nHost: a\r\nAuthorization: {}\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
@@ -226,7 +227,8 @@ def drive(port: int, secrets: Secrets) -> None:
                 connection.sendall(part.encode("latin-1"))
                 if part is not text.split("{}")[-1]:
                     connection.sendall(secrets.new().encode())
-            read_until_quiet(connection, 0.2, 2)
+            connection.shutdown(socket.SHUT_WR)
+            read_to_end(connection)
 
 
 def written(directory: Path) -> dict[Path, bytes]:
@@ -251,7 +253,7 @@ def search(folder: Path, state: StateDirectory, origin: Origin) -> None:
     shown = {"apply": command("apply", site, "--state", state.path)}
     with EdgeProcess(state, json.loads(state.current_policy.read_bytes())) as edge:
         drive(edge.port, secrets)
-        answer = ask(state.edge_socket, {"command": "metrics"}, timeout_s=10)
+        answer = ask(state.edge_socket, {"command": "metrics"}, timeout_s=60)
         shown["metrics"] = json.dumps(answer).encode()
         shown["status"] = command("status", *where, check=False)
     shown["log of the edge"] = edge.said.encode()

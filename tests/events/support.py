@@ -72,7 +72,7 @@ def write(spool: Path, *rows: tuple[str, dict[str, object]], segment_bytes: int 
     writer.close()
 
 
-def eventually(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
+def eventually(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
     """Waits for what another process is about to do."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -80,11 +80,16 @@ def eventually(condition: Callable[[], bool], what: str, seconds: float = 30) ->
         time.sleep(0.02)
 
 
-def start(state: StateDirectory, *, program: str | None = None) -> subprocess.Popen[str]:
-    """Starts an event owner and waits until it answers; `program` is Python to run in its place."""
+def launch(state: StateDirectory, *, program: str | None = None) -> subprocess.Popen[str]:
+    """Starts an event owner; `program` is Python to run in its place."""
     state.create()
     words = ["-c", program] if program else ["-m", "bartizan.events"]
-    process = subprocess.Popen([sys.executable, *words, "--state", str(state.path)], stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, *words, "--state", str(state.path)], stderr=subprocess.PIPE, text=True)
+
+
+def start(state: StateDirectory, *, program: str | None = None) -> subprocess.Popen[str]:
+    """`launch`, and waits until it answers."""
+    process = launch(state, program=program)
     try:
         eventually(lambda: process.poll() is not None or _answers(state, process), "the event owner answers", 60)
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
@@ -125,7 +130,7 @@ def running(state: StateDirectory) -> Iterator[subprocess.Popen[str]]:
     try:
         yield process
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
         assert process.returncode == 0
     finally:
         if process.poll() is None:

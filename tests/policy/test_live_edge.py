@@ -78,7 +78,7 @@ def edge(state: StateDirectory, site: Path, application: int) -> Iterator[str]:
 def _listening(state: StateDirectory, process: subprocess.Popen[bytes]) -> str:
     end = time.monotonic() + LONG_S
     while time.monotonic() < end and process.poll() is None:
-        status = ask(state.edge_socket, {"command": "status"}) if state.edge_socket.exists() else None
+        status = ask(state.edge_socket, {"command": "status"}, timeout_s=LONG_S) if state.edge_socket.exists() else None
         if status is not None:
             address: str = status["listening"][0][0]
             return address

@@ -68,7 +68,7 @@ class Up:
 
     def processes(self) -> dict[str, dict[str, Any]]:
         """What the supervisor says of each process."""
-        reply = ask(self.state.supervisor_socket, {"command": "status"})
+        reply = ask(self.state.supervisor_socket, {"command": "status"}, timeout_s=PATIENCE_S)
         assert reply is not None
         return {process["name"]: process for process in reply["processes"]}
 

@@ -113,6 +113,8 @@ def test_all_of_it_while_bartizan_runs(up: Callable[..., Up], write_site: Callab
     assert [name for name in exposed if f"| `{name}` |" not in page] == []
     assert {"bartizan_requests_total", "bartizan_process_up"} <= exposed
     assert 'bartizan_process_up{process="edge"} 1' in text
+    # Without a policy it does not come back before it was asked about.
+    running.state.current_policy.rename(running.state.path / "elsewhere")
     os.kill(running.processes()["edge"]["pid"], signal.SIGKILL)
     running.until(lambda line: "edge was killed" in line["message"])
     assert 'bartizan_process_up{process="edge"} 0' in asked(port, "/metrics")[2]

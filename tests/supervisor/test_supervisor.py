@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.ports import reserved_port
 from tests.supervisor.conftest import PATIENCE_S, Up
 
 from bartizan.cli import app
@@ -112,7 +113,7 @@ def test_a_process_that_dies_starts_again_alone(name: str, up: StartUp, write_si
 
 
 def test_sighup_applies_the_site_file_and_a_bad_one_changes_nothing(up: StartUp, write_site: WriteSite) -> None:
-    site = write_site(listen=f"127.0.0.1:{_free_port()}")
+    site = write_site(listen=f"127.0.0.1:{reserved_port()}")
     running = up(site)
     address = running.serving()
     text = site.read_text()
@@ -148,7 +149,7 @@ def test_a_second_bartizan_in_the_same_state_directory_is_told(up: StartUp, writ
 
 
 def test_a_second_bartizan_on_the_same_port_is_told(up: StartUp, write_site: WriteSite, tmp_path: Path) -> None:
-    site = write_site(listen=f"127.0.0.1:{_free_port()}")
+    site = write_site(listen=f"127.0.0.1:{reserved_port()}")
     address = up(site).serving()
     (tmp_path / "other").mkdir()
     other = tmp_path / "other" / "bartizan.toml"
@@ -205,7 +206,7 @@ def test_a_bad_certificate_starts_nothing(up: StartUp, write_site: WriteSite, tm
 
 
 def test_a_dead_origin_is_said_once_and_answered_with_a_page(up: StartUp, write_site: WriteSite) -> None:
-    dead = f"http://127.0.0.1:{_free_port()}"
+    dead = f"http://127.0.0.1:{reserved_port()}"
     running = up(write_site(behind=dead))
     address = running.serving()
     assert [get(address) for _ in range(5)] == [502] * 5
@@ -222,7 +223,7 @@ def test_a_dead_origin_is_said_once_and_answered_with_a_page(up: StartUp, write_
 
 
 def test_an_edge_that_outlived_its_supervisor_hands_over(up: StartUp, write_site: WriteSite) -> None:
-    site = write_site(listen=f"127.0.0.1:{_free_port()}")
+    site = write_site(listen=f"127.0.0.1:{reserved_port()}")
     first = up(site)
     address = first.serving()
     edge = first.processes()["edge"]["pid"]
@@ -245,7 +246,7 @@ def test_an_edge_that_outlived_its_supervisor_hands_over(up: StartUp, write_site
 def test_an_edge_that_outlived_its_supervisor_finishes_what_it_has_in_hand(
     up: StartUp, write_site: WriteSite, asked: threading.Event
 ) -> None:
-    site = write_site(listen=f"127.0.0.1:{_free_port()}")
+    site = write_site(listen=f"127.0.0.1:{reserved_port()}")
     first = up(site)
     address = first.serving()
     first.process.kill()
@@ -265,15 +266,24 @@ def test_a_full_disk_behind_the_log_ends_nothing(write_site: WriteSite) -> None:
     words = [sys.executable, "-m", "bartizan.cli", "up", str(site), "--json"]
 
     def edge() -> dict[str, Any]:
-        reply = ask(state.supervisor_socket, {"command": "status"}) or {"processes": [{}]}
+        reply = ask(state.supervisor_socket, {"command": "status"}, timeout_s=PATIENCE_S) or {"processes": [{}]}
         status: dict[str, Any] = reply["processes"][0]
         return status
 
     with Path("/dev/full").open("w") as full, subprocess.Popen(words, stdout=full, stderr=subprocess.PIPE) as process:
         try:
-            eventually(lambda: edge().get("pid") is not None and ask(state.edge_socket, {"command": "status"}))
+            eventually(
+                lambda: (
+                    edge().get("pid") is not None
+                    and ask(state.edge_socket, {"command": "status"}, timeout_s=PATIENCE_S)
+                )
+            )
             os.kill(edge()["pid"], signal.SIGKILL)
-            eventually(lambda: edge().get("restarts") == 1 and ask(state.edge_socket, {"command": "status"}))
+            eventually(
+                lambda: (
+                    edge().get("restarts") == 1 and ask(state.edge_socket, {"command": "status"}, timeout_s=PATIENCE_S)
+                )
+            )
         finally:
             process.terminate()
             _, said = process.communicate(timeout=PATIENCE_S)
@@ -344,16 +354,9 @@ def test_the_edge_serves_on_while_the_event_owner_cannot_start(up: StartUp, writ
 def test_the_control_socket_stops_it(up: StartUp, write_site: WriteSite) -> None:
     running = up(write_site())
     running.serving()
-    assert ask(running.state.supervisor_socket, {"command": "stop"}) == {"ok": True}
+    assert ask(running.state.supervisor_socket, {"command": "stop"}, timeout_s=PATIENCE_S) == {"ok": True}
     assert running.ended() == 0
-    assert ask(running.state.supervisor_socket, {"command": "status"}) is None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    assert ask(running.state.supervisor_socket, {"command": "status"}, timeout_s=PATIENCE_S) is None
 
 
 def test_systemd_hears_that_it_serves_reloads_lives_and_stops(
@@ -388,7 +391,7 @@ def test_systemd_hears_that_it_serves_reloads_lives_and_stops(
 
 
 def test_an_upgrade_fails_no_request(up: StartUp, write_site: WriteSite, capsys: pytest.CaptureFixture[str]) -> None:
-    running = up(write_site(listen=f"127.0.0.1:{_free_port()}"))
+    running = up(write_site(listen=f"127.0.0.1:{reserved_port()}"))
     address = running.serving()
     before = running.processes()
     over = threading.Event()

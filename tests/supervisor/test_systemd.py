@@ -17,7 +17,7 @@ from bartizan.supervisor.systemd import Notifier, Watchdog
 def manager(tmp_path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(tmp_path / "notify"))
-        listening.settimeout(10)
+        listening.settimeout(60)
         yield listening
 
 
@@ -42,7 +42,7 @@ def test_the_words_arrive_as_assignments(manager: socket.socket) -> None:
 def test_an_abstract_address_is_understood() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(f"\0bartizan-test-{os.getpid()}")
-        listening.settimeout(10)
+        listening.settimeout(60)
         Notifier({"NOTIFY_SOCKET": f"@bartizan-test-{os.getpid()}"}).alive()
         assert listening.recv(100) == b"WATCHDOG=1"
 

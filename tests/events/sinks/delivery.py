@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 
 import msgspec
-from tests.events.support import eventually, kill, name_sinks, request, running, sink_status, start, write
+from tests.events.support import eventually, kill, launch, name_sinks, request, running, sink_status, start, write
 
 from bartizan._native import SpoolBatch, SpoolReader
 from bartizan.events.journal import Entry
@@ -51,11 +54,11 @@ def deliver(state: StateDirectory, rows: int, **sinks: dict[str, object]) -> Non
 
 
 def deliver_under_kills(state: StateDirectory, rows: int, name: str, sink: dict[str, object], kills: int = 6) -> None:
-    """As `deliver`, with owners that are killed at random points of their work; at least one had a batch in hand."""
+    """As `deliver`, with owners that are killed: the first within an insert, the others at random points."""
     name_sinks(state, chdb=NO_CHDB, **{name: sink})
     chance = random.Random(7)
-    in_hand = 0
-    for _ in range(kills):
+    kill_within_an_insert(launch(state), lambda: entry(state, name))
+    for _ in range(kills - 1):
         process = start(state)
         before = entry(state, name)
         deadline = time.monotonic() + 20
@@ -65,12 +68,29 @@ def deliver_under_kills(state: StateDirectory, rows: int, name: str, sink: dict[
             time.sleep(0.001)
         time.sleep(chance.uniform(0, 0.03))
         kill(process)
-        in_hand += entry(state, name).in_hand is not None
-    assert in_hand > 0, "no kill fell into an insert"
     with running(state):
         eventually(lambda: sink_status(state, name).rows == rows, f"{name} has all rows", 60)
 
 
+def kill_within_an_insert(process: subprocess.Popen[str], entry: Callable[[], Entry]) -> None:
+    """Kills an owner that was just launched once it has a batch in hand.
+
+    It is stopped for each look at its journal, so that it is neither done with all rows between two looks nor with the
+    batch before it is killed.
+    """
+    deadline = time.monotonic() + 60
+    while True:
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        if entry().in_hand is not None:
+            break
+        assert time.monotonic() < deadline, "it takes nothing in hand"
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.0005)
+    kill(process)
+    assert entry().in_hand is not None
+
+
 def until(condition: Callable[[], bool], what: str) -> None:
     """Waits for what another process or thread is about to do."""
-    eventually(condition, what, 30)
+    eventually(condition, what, 60)

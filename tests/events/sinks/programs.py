@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.ports import reserved_port
 
 CACHE = Path(__file__).parents[3] / ".cache"
 GO_MINOR = 21
@@ -54,12 +55,6 @@ def _go(what: str) -> str:
     if version is None or int(version[1]) < GO_MINOR:
         pytest.skip(f"{what} needs Go 1.{GO_MINOR} or newer, and {go} is older; https://go.dev/dl has it")
     return go
-
-
-def free_port() -> int:
-    """A port of this machine on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -138,7 +133,7 @@ def kafka() -> Path:
 def broker(directory: Path) -> Iterator[int]:
     """A broker that is its own controller (KRaft), with an empty store; its port."""
     java = ["java", "-Xmx384m", "-XX:TieredStopAtLevel=1", "-cp", f"{kafka()}/*"]
-    port, controller = free_port(), free_port()
+    port, controller = reserved_port(), reserved_port()
     file = directory / "server.properties"
     file.write_text(_BROKER.format(port=port, controller=controller, directory=directory))
     name = "MkU3OEVBNTcwNTJENDM2Qg"

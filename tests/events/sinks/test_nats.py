@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 from tests.events.sinks.delivery import NO_CHDB, batches, deliver_under_kills, put, rays, until
-from tests.events.sinks.programs import free_port, listening
+from tests.events.sinks.programs import listening
 from tests.events.support import name_sinks, running, sink_status
+from tests.ports import reserved_port
 
 from bartizan.config.sinks import Nats, Secret
 from bartizan.events.sinks.contract import RowsRefused, SinkFailed
@@ -31,7 +32,7 @@ def command(port: int, directory: Path, *more: str) -> list[str]:
 @pytest.fixture
 def port(tmp_path: Path) -> Iterator[int]:
     """A server with an empty store."""
-    free = free_port()
+    free = reserved_port()
     with listening(command(free, tmp_path), free):
         yield free
 
@@ -52,7 +53,7 @@ def stored(port: int) -> list[tuple[str, str, str]]:
         reader = await stream.subscribe("bartizan.>", ordered_consumer=True)
         found = []
         for _ in range(count):
-            message = await reader.next_msg(10)
+            message = await reader.next_msg(60)
             ray = json.loads(message.data)["RayID"]
             found.append((message.subject, (message.headers or {})["Nats-Msg-Id"], ray))
         await client.close()
@@ -80,7 +81,7 @@ def test_a_range_is_continued_where_its_ids_are_forgotten(state: StateDirectory,
     short = settings(port, duplicate_window_s=0.2)
     with closing(NatsSink(short)) as sink:
         # As far as the connection lasted.
-        sink._run(sink._publish("http_requests", f"bartizan.http_requests.{batch.range[0]}", token, lines[:7]), 10)
+        sink._run(sink._publish("http_requests", f"bartizan.http_requests.{batch.range[0]}", token, lines[:7]), 60)
     time.sleep(0.5)
     with closing(NatsSink(short)) as sink:
         sink.insert(batch, token)
@@ -90,7 +91,7 @@ def test_a_range_is_continued_where_its_ids_are_forgotten(state: StateDirectory,
 def test_a_row_that_the_server_does_not_take_is_refused_and_the_others_arrive(
     state: StateDirectory, tmp_path: Path
 ) -> None:
-    free = free_port()
+    free = reserved_port()
     (tmp_path / "small.conf").write_text("max_payload: 1600\n")
     put(state, range(2))
     ((batch, token),) = batches(state)
@@ -113,7 +114,7 @@ def test_every_row_is_there_once_after_kills_at_random_points(state: StateDirect
 
 
 def test_a_server_that_dies_is_waited_for(state: StateDirectory, tmp_path: Path) -> None:
-    free = free_port()
+    free = reserved_port()
     name_sinks(state, chdb=NO_CHDB, stream={"type": "nats", "servers": [f"nats://127.0.0.1:{free}"]})
     put(state, range(10))
     with running(state):
@@ -128,7 +129,7 @@ def test_a_server_that_dies_is_waited_for(state: StateDirectory, tmp_path: Path)
 
 
 def test_a_wrong_password_is_said_and_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    free = free_port()
+    free = reserved_port()
     monkeypatch.setenv("NATS_PASSWORD", "wrong-secret")
     with listening(command(free, tmp_path, "--user", "edge", "--pass", "right"), free):
         wrong = settings(free, user="edge", password=Secret(env="NATS_PASSWORD"))

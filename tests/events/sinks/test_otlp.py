@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from tests.events.sinks.collector import Collector, Post, collector
 from tests.events.sinks.delivery import NO_CHDB, batches, put, rays, until
-from tests.events.sinks.programs import free_port, listening, otelcol
+from tests.events.sinks.programs import listening, otelcol
 from tests.events.support import firewall_event, name_sinks, request, running, sink_status, write
+from tests.ports import reserved_port
 
 from bartizan import __version__
 from bartizan.config.sinks import Otlp, Secret
@@ -43,7 +44,7 @@ def peer() -> Iterator[Collector]:
 @contextmanager
 def relay(directory: Path, to: Collector) -> Iterator[str]:
     """A real collector that passes on what it has understood; its address."""
-    port = free_port()
+    port = reserved_port()
     to.headers["Content-Type"] = "application/json"
     file = directory / "otelcol.yaml"
     file.write_text(RELAY.format(port=port, to=to.url))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from tests.events.sinks.delivery import batches, deliver_under_kills, put, rays
-from tests.events.sinks.programs import free_port, listening, versitygw
+from tests.events.sinks.programs import listening, versitygw
+from tests.ports import reserved_port
 
 from bartizan.config.sinks import S3, Secret
 from bartizan.events.sinks.contract import SinkFailed
@@ -48,7 +49,7 @@ class Bucket:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
     directory = tmp_path_factory.mktemp("s3") / "buckets"
     (directory / "events").mkdir(parents=True)
-    port = free_port()
+    port = reserved_port()
     environment = {"ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": SECRET}
     command = [str(versitygw()), "--port", f"127.0.0.1:{port}", "posix", "--nometa", str(directory)]
     with listening(command, port, environment):

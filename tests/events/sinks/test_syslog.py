@@ -51,7 +51,7 @@ class Receiver:
 
     def messages(self) -> list[str]:
         """What was received, taken apart by the counts in front (RFC 6587 §3.4.1)."""
-        self.thread.join(10)
+        self.thread.join(60)
         rest, messages = bytes(self.received), []
         while rest:
             length, _, rest = rest.partition(b" ")
@@ -112,7 +112,7 @@ def test_messages_over_tls_go_to_a_peer_that_is_known_only(state: StateDirectory
         address = f"tls://127.0.0.1:{listener.getsockname()[1]}"
         with pytest.raises(SinkFailed, match=r"cannot be reached: .*certificate verify failed"):
             send(state, SyslogSink(Syslog(address=address, ca_file=str(tmp_path / "other.pem"))))
-        thread.join(10)
+        thread.join(60)
 
 
 def _shake_hands(listener: socket.socket, context: ssl.SSLContext) -> None:
@@ -131,7 +131,7 @@ def test_datagrams_hold_one_message_each_and_too_long_ones_are_refused(state: St
     write(state.spool, *(("http_requests", row) for row in rows))
     family = socket.AF_INET if scheme == "udp" else socket.AF_UNIX
     with socket.socket(family, socket.SOCK_DGRAM) as listener:
-        listener.settimeout(10)
+        listener.settimeout(60)
         if scheme == "udp":
             listener.bind(("127.0.0.1", 0))
             address = f"udp://127.0.0.1:{listener.getsockname()[1]}"
