@@ -20,7 +20,8 @@ NATIVE_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -nam
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench prove native-dev native-release test-python test-rust lock reference fmt clean
+.PHONY: help demo test check check-python check-rust bench prove native-dev native-release test-python test-rust lock \
+	reference fmt clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -34,14 +35,20 @@ test-rust: $(STAMPS)/cargo $(STAMPS)/dev
 	cargo test --workspace --locked --quiet
 
 test-python: $(STAMPS)/packages $(STAMPS)/demo $(STAMPS)/dev native-dev
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: $(STAMPS)/cargo-deny $(STAMPS)/demo $(STAMPS)/dev native-dev ## linters, types, import rules, licences
+check: check-python check-rust ## linters, types, import rules, licences
+
+# Whatever else is made at the same time (`make -j2 check`), two pips do not write to .venv.
+check-python: native-dev
+	@$(MAKE) --no-print-directory $(STAMPS)/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m mypy.stubtest bartizan._native --mypy-config-file pyproject.toml
+
+check-rust: $(STAMPS)/cargo-deny $(STAMPS)/python
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 	$(VENV)/cargo/bin/cargo-deny --workspace check --hide-inclusion-graph licenses bans sources
@@ -100,7 +107,7 @@ $(STAMPS)/dev: requirements/base.txt requirements/sinks.txt requirements/dev.txt
 	@touch $@
 
 $(STAMPS)/cargo-deny: | $(STAMPS)/cargo
-	cargo install --quiet --locked --debug --no-default-features --root $(VENV)/cargo cargo-deny
+	CARGO_PROFILE_DEV_DEBUG=false cargo install --quiet --locked --debug --no-default-features --root $(VENV)/cargo cargo-deny
 	@touch $@
 
 # Both profiles are installed at one place, so each takes the other's stamp away.

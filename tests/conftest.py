@@ -26,6 +26,11 @@ def allowed_skips() -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long runs come first: where several workers share the files, none is left with the longest at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/proofs/"))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     unexpected = _unexpected(terminalreporter)
