@@ -138,6 +138,6 @@ def broker(directory: Path) -> Iterator[int]:
     file.write_text(_BROKER.format(port=port, controller=controller, directory=directory))
     name = "MkU3OEVBNTcwNTJENDM2Qg"
     format_store = [*java, "kafka.tools.StorageTool", "format", "-t", name, "-c", str(file)]
-    subprocess.run(format_store, check=True, capture_output=True, timeout=60)
+    subprocess.run(format_store, check=True, capture_output=True, timeout=280)
     with listening([*java, "kafka.Kafka", str(file)], port):
         yield port
