@@ -47,6 +47,15 @@ class SinkStatus(msgspec.Struct):
     """What a person can do about it."""
 
 
+class _Trouble(msgspec.Struct, frozen=True):
+    """What kept a sink from taking events, as one value: a status never shows half of it."""
+
+    problem: str
+    way_out: str
+    place: tuple[int, int] | None
+    """Where the sink stood. Once it stands elsewhere rows have arrived, and the trouble is over."""
+
+
 class Delivery:
     """Ships the spool at `spool` into the sink that `open_sink` opens, keeping what it must know in `directory`.
 
@@ -74,8 +83,7 @@ class Delivery:
         self._last_shipped_ns = 0
         self._read_to = (0, 0)
         """Up to here there is no row that the sink does not have: the newest segment may be a header alone."""
-        self._problem = ""
-        self._way_out = ""
+        self._trouble: _Trouble | None = None
         # Wrong here, it is read again and said by the thread.
         with contextlib.suppress(Failure, OSError):
             self._read_journal()
@@ -110,7 +118,9 @@ class Delivery:
 
     def status(self) -> SinkStatus:
         """How the sink is."""
-        entry = self.entry
+        entry, trouble = self.entry, self._trouble
+        if trouble is not None and trouble.place != entry.place:
+            trouble = None
         return SinkStatus(
             name=self.name,
             type=self._type,
@@ -118,8 +128,8 @@ class Delivery:
             rows_refused=entry.refused,
             behind_bytes=behind_bytes(self._spool, max(entry.place or (0, 0), self._read_to)),
             last_shipped_ns=self._last_shipped_ns,
-            problem=self._problem,
-            way_out=self._way_out,
+            problem=trouble.problem if trouble is not None else "",
+            way_out=trouble.way_out if trouble is not None else "",
         )
 
     def _run(self) -> None:
@@ -141,10 +151,10 @@ class Delivery:
                 self._stopping.wait(wait_s)
                 retry_s = min(retry_s * 2, _LAST_RETRY_S)
                 continue
-            if self._problem:
+            if self._trouble is not None:
                 _log.info("sink %s takes events again", self.name)
             retry_s = _FIRST_RETRY_S
-            self._problem = self._way_out = ""
+            self._trouble = None
             if pause_s:
                 self._stopping.wait(pause_s)
         if sink is not None:
@@ -183,13 +193,12 @@ class Delivery:
         said = isinstance(error, (SinkFailed, OSError, Failure))
         problem = str(error) if said else f"{type(error).__name__}: {error}"
         way_out = error.way_out if isinstance(error, SinkFailed) else ""
-        if problem != self._problem:
+        if self._trouble is None or problem != self._trouble.problem:
             keys = saying(problem=problem, way_out=way_out, wait_s=round(wait_s, 1))
             _log.warning("sink %s takes no events: %s; next attempt in %.0f s", self.name, problem, wait_s, extra=keys)
             if not said:
                 _log.debug("sink %s", self.name, exc_info=error)
-        self._problem = problem
-        self._way_out = way_out
+        self._trouble = _Trouble(problem, way_out, self.entry.place)
 
 
 def pause_s_after(error: Exception, retry_s: float) -> float:
