@@ -107,7 +107,8 @@ table! {
     PolicySwaps Counter "bartizan_policy_swaps_total" "Policies taken into effect since the start.";
     PolicyRefused Counter "bartizan_policy_refused_total" "Policies refused; the one before stayed in effect.";
     SpoolRows Counter "bartizan_spool_rows_total" "Event rows handed to the spool.";
-    SpoolDropped Counter "bartizan_spool_dropped_total" "Event rows lost because a ring was full.";
+    SpoolHeldUp Counter "bartizan_spool_held_up_rows_total" "Event rows that waited in the reserve behind a full ring: the disk held the writer up.";
+    SpoolDropped Counter "bartizan_spool_dropped_total" "Event rows lost because a ring and its reserve were full.";
     SpoolWritten Counter "bartizan_spool_written_rows_total" "Event rows appended to the spool.";
     SpoolSynced Counter "bartizan_spool_synced_rows_total" "Event rows forced to the disk.";
     SpoolRefused Counter "bartizan_spool_refused_rows_total" "Event rows lost because the disk refused them.";

@@ -520,6 +520,7 @@ fn count_spool(recorder: &Recorder, counters: &spool::Counters) {
     for (metric, value) in [
         (Metric::SpoolWritten, counters.rows_written),
         (Metric::SpoolSynced, counters.rows_synced),
+        (Metric::SpoolHeldUp, counters.rows_held_up),
         (Metric::SpoolRefused, counters.rows_dropped_disk),
         (Metric::SpoolDiskErrors, counters.disk_errors),
         (Metric::SpoolSampled, counters.rows_sampled_away),

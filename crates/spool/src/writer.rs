@@ -22,7 +22,7 @@ use crate::keeper::{Desk, Keeper};
 use crate::numbers::Numbers;
 use crate::reader::{Gap, GapReason};
 use crate::record::{self, Kind, Parsed};
-use crate::ring::{Bell, Lane, Producer};
+use crate::ring::{Bell, Ends, Lane, Producer};
 use crate::schema::Schema;
 use crate::segment::{self, Header};
 
@@ -48,8 +48,11 @@ pub struct Options {
     /// All segments together. When they take more, those go that every sink has; then the oldest rows are sampled away; then
     /// whole segments go. Not counted: up to 8 MiB that are kept back for doing this on a full disk.
     pub max_bytes: u64,
-    /// Each producer's ring. What arrives while it is full is dropped.
+    /// Each producer's ring.
     pub ring_bytes: usize,
+    /// Each producer's second ring, for what arrives while the first is full: the writer waits for the disk. Its memory is
+    /// used when it is. What arrives while it is full too is dropped.
+    pub reserve_bytes: usize,
     /// When rows are forced to the disk.
     pub fsync: Fsync,
     /// How long a row may wait in a ring before it is written. After a second without rows the writer looks only every
@@ -58,13 +61,14 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// 64 MiB or 60 s per segment, 4 GiB in all, rings of 2 MiB, fsync every second, written within 20 ms.
+    /// 64 MiB or 60 s per segment, 4 GiB in all, rings of 2 MiB with 32 MiB behind each, fsync every second, written within 20 ms.
     fn default() -> Self {
         Self {
             segment_bytes: 64 << 20,
             segment_age: Duration::from_secs(60),
             max_bytes: 4 << 30,
             ring_bytes: 2 << 20,
+            reserve_bytes: 32 << 20,
             fsync: Fsync::Every(Duration::from_secs(1)),
             latency: Duration::from_millis(20),
         }
@@ -78,7 +82,9 @@ pub struct Counters {
     pub rows_written: u64,
     /// Bytes appended, heads and headers included.
     pub bytes_written: u64,
-    /// Rows dropped because a ring was full.
+    /// Rows that waited longer than usual, since the writer was held up and a ring full.
+    pub rows_held_up: u64,
+    /// Rows dropped because a ring and what is behind it were full.
     pub rows_dropped_full: u64,
     /// Rows dropped because the disk refused them.
     pub rows_dropped_disk: u64,
@@ -162,11 +168,11 @@ impl Spool {
         handover::remove_stale(dir)?;
         let edge = edge_id(dir)?;
         let bell = Arc::new(Bell::default());
-        let (mut ends, mut lanes, mut rings) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut producing, mut lanes, mut rings) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..producers {
-            let (producer, ring, lane) = Producer::new(options.ring_bytes, &bell);
-            ends.push(producer);
-            rings.push(Ring { bytes: ring, lane: Arc::clone(&lane), reported: 0 });
+            let (producer, ends, lane) = Producer::new(options.ring_bytes, options.reserve_bytes, &bell);
+            producing.push(producer);
+            rings.push(Ring { ends, lane: Arc::clone(&lane), reported: 0 });
             lanes.push(lane);
         }
         let shared = Arc::new(Shared {
@@ -187,7 +193,7 @@ impl Spool {
             .context("start the writer thread of the spool", dir)?;
         // Nothing can have set it before: the bell was made above.
         let _ = shared.bell.writer.set(handle.thread().clone());
-        Ok((Self { shared, writer: Some(handle), lock: Mutex::new(Some(lock)) }, ends))
+        Ok((Self { shared, writer: Some(handle), lock: Mutex::new(Some(lock)) }, producing))
     }
 
     /// Makes room for another process, which takes the directory over with the lock that this returns. From then on all
@@ -250,6 +256,7 @@ impl Spool {
         Counters {
             rows_written: read(&tally.rows_written),
             bytes_written: read(&tally.bytes_written),
+            rows_held_up: self.shared.lanes.iter().map(|lane| read(&lane.held_up)).sum(),
             rows_dropped_full: self.shared.lanes.iter().map(|lane| read(&lane.dropped)).sum(),
             rows_dropped_disk: read(&tally.rows_dropped_disk),
             rows_synced: read(&tally.rows_synced),
@@ -342,7 +349,7 @@ struct Asked {
 }
 
 struct Ring {
-    bytes: rtrb::Consumer<u8>,
+    ends: Ends,
     lane: Arc<Lane>,
     /// Drops for which a gap has been written.
     reported: u64,
@@ -538,24 +545,14 @@ impl Writer {
     fn drain(&mut self) -> bool {
         let mut found = false;
         for nth in 0..self.rings.len() {
-            let mut waiting = self.rings[nth].bytes.slots();
+            // The reserve first: once it has rows, what comes into the ring before they are taken came before them.
+            let reserve = self.rings[nth].ends[1].slots();
+            let ring = self.rings[nth].ends[0].slots();
             // Read before the rows are taken: drops counted by then happened before what follows them in the file.
             let dropped = self.rings[nth].lane.dropped.load(Ordering::Acquire);
-            found |= waiting > 0;
-            while waiting > 0 {
-                let (taken, rows) = self.take(nth, waiting);
-                if taken == 0 {
-                    if self.pending.bytes.is_empty() {
-                        // Cannot happen: a producer pushes whole records only, and each fits an empty buffer.
-                        break;
-                    }
-                    self.write();
-                    continue;
-                }
-                self.pending.rows += rows;
-                self.next_sequence += rows;
-                waiting -= taken;
-            }
+            found |= ring + reserve > 0;
+            self.take_all((nth, 0), ring);
+            self.take_all((nth, 1), reserve);
             let new = dropped - self.rings[nth].reported;
             if new > 0 {
                 found = true;
@@ -571,15 +568,33 @@ impl Writer {
         found
     }
 
+    /// Moves all that waits in a ring to the pending bytes, and writes those as often as they are full.
+    fn take_all(&mut self, ring: (usize, usize), mut waiting: usize) {
+        while waiting > 0 {
+            let (taken, rows) = self.take(ring, waiting);
+            if taken == 0 {
+                if self.pending.bytes.is_empty() {
+                    // Cannot happen: a producer pushes whole records only, and each fits an empty buffer.
+                    break;
+                }
+                self.write();
+                continue;
+            }
+            self.pending.rows += rows;
+            self.next_sequence += rows;
+            waiting -= taken;
+        }
+    }
+
     /// Moves whole records of a ring to the pending bytes, as far as there is room; their bytes and number.
-    fn take(&mut self, nth: usize, waiting: usize) -> (usize, u64) {
+    fn take(&mut self, (nth, end): (usize, usize), waiting: usize) -> (usize, u64) {
         self.start_pending();
         let bytes = &mut self.pending.bytes;
         let start = bytes.len();
         // Before the first row stand gaps at most, and they must not keep the largest row out: it would never leave.
         let room = if self.pending.rows == 0 { WRITE_BYTES } else { WRITE_BYTES.saturating_sub(start) };
         let wanted = waiting.min(room);
-        let Ok(chunk) = self.rings[nth].bytes.read_chunk(wanted) else { return (0, 0) };
+        let Ok(chunk) = self.rings[nth].ends[end].read_chunk(wanted) else { return (0, 0) };
         let (one, two) = chunk.as_slices();
         bytes.extend_from_slice(one);
         bytes.extend_from_slice(two);

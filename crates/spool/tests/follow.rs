@@ -128,7 +128,7 @@ fn a_range_of_another_edge_is_refused() {
 fn a_full_ring_drops_counts_and_leaves_a_numbered_gap() {
     let dir = tempfile::tempdir().unwrap();
     // The writer looks so rarely that the ring must fill; being half full wakes it, so rows of a third of the ring are used.
-    let tight = Options { ring_bytes: 4096, latency: Duration::from_secs(60), ..options() };
+    let tight = Options { ring_bytes: 4096, reserve_bytes: 0, latency: Duration::from_secs(60), ..options() };
     let (spool, mut producers) = Spool::open(dir.path(), tight, &schema(), 1).unwrap();
     let mut taken = Vec::new();
     for number in 0..2000 {
@@ -149,10 +149,24 @@ fn a_full_ring_drops_counts_and_leaves_a_numbered_gap() {
 }
 
 #[test]
+fn behind_a_full_ring_is_room_and_order_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let tight = Options { ring_bytes: 4096, reserve_bytes: 4 << 20, latency: Duration::from_secs(60), ..options() };
+    let (spool, mut producers) = Spool::open(dir.path(), tight, &schema(), 1).unwrap();
+    for number in 0..2000 {
+        assert!(push(&mut producers[0], number, &[b'x'; 1500]));
+    }
+    let counters = spool.close();
+    assert_eq!((counters.rows_written, counters.rows_dropped_full), (2000, 0));
+    assert!(counters.rows_held_up > 0, "the ring never filled");
+    assert_eq!(all_numbers(dir.path()), (0..2000).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_row_too_large_for_the_ring_is_dropped_and_the_next_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, mut producers) =
-        Spool::open(dir.path(), Options { ring_bytes: 1000, ..options() }, &schema(), 1).unwrap();
+        Spool::open(dir.path(), Options { ring_bytes: 1000, reserve_bytes: 0, ..options() }, &schema(), 1).unwrap();
     assert!(!push(&mut producers[0], 1, &[b'x'; 2000]));
     assert!(push(&mut producers[0], 2, b"small"));
     let counters = spool.close();
@@ -204,7 +218,7 @@ fn the_largest_row_finds_room_behind_the_gap_of_a_disk_that_refused() {
 #[test]
 fn sequences_go_on_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let tight = Options { ring_bytes: 1000, ..options() };
+    let tight = Options { ring_bytes: 1000, reserve_bytes: 0, ..options() };
     for round in 0..3 {
         let (spool, mut producers) = Spool::open(dir.path(), tight.clone(), &schema(), 1).unwrap();
         assert!(push(&mut producers[0], round, b""));
