@@ -17,6 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use redact::SecretNames;
 use seclang::audit::{self, Exchange, Privacy};
+use seclang::bytes::escaped;
 use seclang::collections::Collections;
 use seclang::message::Message;
 use seclang::paranoia;
@@ -190,15 +191,15 @@ impl WafRules {
         let rule = &self.rules.rules[one.rule];
         json!({
             "id": rule.id,
-            "message": shown(transaction.message(one)),
-            "logdata": shown(transaction.logdata(one)),
+            "message": escaped(transaction.message(one)),
+            "logdata": escaped(transaction.logdata(one)),
             "severity": rule.severity,
             "tags": tags(rule),
             "phase": rule.phase as u8,
             "logged": rule.log,
             "file": *rule.place.file,
             "line": rule.place.line,
-            "version": shown(&rule.version),
+            "version": escaped(&rule.version),
             "hits": transaction.hits(one).iter().filter_map(|hit| seen(transaction, hit)).collect::<Value>(),
         })
     }
@@ -238,7 +239,7 @@ fn ending(interruption: &Interruption) -> Value {
     let (action, status, location) = match &interruption.action {
         Interrupt::Deny(status) => ("deny", Some(*status), None),
         Interrupt::Drop => ("drop", None, None),
-        Interrupt::Redirect(status, location) => ("redirect", Some(*status), Some(shown(location))),
+        Interrupt::Redirect(status, location) => ("redirect", Some(*status), Some(escaped(location))),
     };
     json!({"rule": interruption.rule, "action": action, "status": status, "location": location})
 }
@@ -248,29 +249,15 @@ fn seen(transaction: &Transaction<'_>, hit: &Hit) -> Option<Value> {
     let name = hit.variable?.name();
     Some(json!({
         "link": hit.link,
-        "variable": if key.is_empty() { name.to_owned() } else { format!("{name}:{}", shown(key)) },
-        "value": shown(transaction.text(hit.value)),
-        "transformed": shown(transaction.text(hit.transformed)),
+        "variable": if key.is_empty() { name.to_owned() } else { format!("{name}:{}", escaped(key)) },
+        "value": escaped(transaction.text(hit.value)),
+        "transformed": escaped(transaction.text(hit.transformed)),
         "range": hit.range,
     }))
 }
 
 fn tags(rule: &Rule) -> Vec<String> {
-    rule.tags.iter().map(|tag| shown(tag)).collect()
-}
-
-/// Bytes as text: what is no UTF-8 as `\xNN`.
-fn shown(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut text = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            // A String takes all that is written to it.
-            let _ = write!(text, "\\x{byte:02x}");
-        }
-    }
-    text
+    rule.tags.iter().map(|tag| escaped(tag)).collect()
 }
 
 /// Why the edge would refuse a message of HTTP/1.1 before any rule sees it: status, name and reason.

@@ -1,4 +1,4 @@
-//! Sets of bytes: what a class of a pattern or a scan of a value asks for.
+//! Sets of bytes: what a class of a pattern or a scan of a value asks for; and bytes as text, for people.
 
 /// A set of bytes, one bit for each of the 256.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -135,9 +135,28 @@ impl std::fmt::Debug for ByteSet {
     }
 }
 
+/// Bytes as text: what is no UTF-8 as `\xNN`.
+pub fn escaped(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            // A String takes all that is written to it.
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_text_is_escaped_byte_by_byte() {
+        assert_eq!(escaped(b"a\xff\xc3\xa9\x00\xe2\x82"), "a\\xff\u{e9}\0\\xe2\\x82");
+    }
 
     #[test]
     fn a_set_holds_what_was_put_in_and_nothing_else() {

@@ -5,6 +5,7 @@
 //! rule's author wrote, and of the request no more than scores.
 
 use fields::Score;
+use seclang::bytes::escaped;
 use seclang::rule::Rule;
 use seclang::text::Part;
 use seclang::transaction::{Hit, Interrupt, Interruption, Match, Transaction};
@@ -228,15 +229,7 @@ fn message(transaction: &Transaction<'_>, one: &Match, whole: bool) -> String {
 
 /// The beginning of some bytes as text: what is no UTF-8 as `\xNN`.
 fn shown_bytes(bytes: &[u8], most: usize) -> String {
-    use std::fmt::Write;
-    let mut text = String::new();
-    for chunk in bytes[..bytes.len().min(most)].utf8_chunks() {
-        text.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            // A String takes all that is written to it.
-            let _ = write!(text, "\\x{byte:02x}");
-        }
-    }
+    let mut text = escaped(&bytes[..bytes.len().min(most)]);
     if bytes.len() > most {
         text.push('…');
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{PRODUCER, Told, shown};
+use crate::bytes::escaped;
 use crate::clock::Clock;
 use crate::variable::Variable;
 
@@ -109,11 +110,11 @@ fn transaction(told: &Told<'_>) -> Transaction {
             method: text(Variable::RequestMethod),
             http_version: told.version().parse().unwrap_or(0.0),
             uri: shown(&told.shown.url(told.scalar(Variable::RequestUriRaw))),
-            body: told.has(b'C').then(|| whole(&told.request_body())),
+            body: told.has(b'C').then(|| escaped(&told.request_body())),
             headers: told.has(b'B').then(|| headers(told.request_headers())),
         },
         response: Response {
-            body: told.has(b'E').then(|| whole(&told.response_body())),
+            body: told.has(b'E').then(|| escaped(&told.response_body())),
             http_code: told.exchange.response.status,
             headers: told.has(b'F').then(|| headers(told.response_headers())),
         },
@@ -156,18 +157,4 @@ fn messages(told: &Told<'_>) -> Vec<Message> {
         },
     };
     told.matches().map(message).collect()
-}
-
-/// A body as text: JSON itself escapes what would end a line.
-fn whole(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut text = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            // A String takes all that is written to it.
-            let _ = write!(text, "\\x{byte:02x}");
-        }
-    }
-    text
 }
