@@ -4,6 +4,7 @@
 
 #[path = "oracle/mod.rs"]
 mod oracle;
+mod support;
 
 use std::path::Path;
 
@@ -46,13 +47,8 @@ fn entry_of(
     let message = Message::request(request.as_bytes());
     let mut transaction = Transaction::new(rules, Workspace::default());
     transaction.request_head(&Request {
-        client: "192.0.2.7:40000".parse().unwrap(),
-        server: "198.51.100.1:443".parse().unwrap(),
-        method: message.first[0],
-        target: message.first[1],
-        protocol: message.first[2],
-        headers: &message.headers,
         id: format!("request-{number}").as_bytes(),
+        ..support::request(message.first, &message.headers)
     });
     if transaction.interruption().is_none() {
         transaction.request_body(&message.body, false);
@@ -431,15 +427,7 @@ SecRule USER:last "@streq two" "t:none"
 fn with_collections(rules: &RuleSet, kept: &seclang::collections::Collections, request: &str) -> String {
     let message = Message::request(request.as_bytes());
     let mut transaction = Transaction::new(rules, Workspace::default()).with_collections(kept, [b"", b""]);
-    transaction.request_head(&Request {
-        client: "192.0.2.7:40000".parse().unwrap(),
-        server: "198.51.100.1:443".parse().unwrap(),
-        method: message.first[0],
-        target: message.first[1],
-        protocol: message.first[2],
-        headers: &message.headers,
-        id: b"request",
-    });
+    transaction.request_head(&support::request(message.first, &message.headers));
     transaction.request_body(&message.body, false);
     let exchange = Exchange {
         began_unix_s: 0,

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod support;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +12,7 @@ use std::time::{Duration, Instant};
 use seclang::collections::{Collections, Moment};
 use seclang::load;
 use seclang::ruleset::RuleSet;
-use seclang::transaction::{Request, Transaction, Workspace};
+use seclang::transaction::{Transaction, Workspace};
 use seclang::variable::Variable;
 
 /// Collections whose time goes on when it is told to.
@@ -52,15 +54,7 @@ fn run(rules: &RuleSet, collections: Option<(&Collections, [&[u8]; 2])>, session
     if let Some((collections, own)) = collections {
         transaction = transaction.with_collections(collections, own);
     }
-    transaction.request_head(&Request {
-        client: "192.0.2.7:40000".parse().unwrap(),
-        server: "198.51.100.1:443".parse().unwrap(),
-        method: b"GET",
-        target: b"/",
-        protocol: b"HTTP/1.1",
-        headers: &[(b"Session", session.as_bytes())],
-        id: b"ray",
-    });
+    transaction.request_head(&support::request([b"GET", b"/", b"HTTP/1.1"], &[(b"Session", session.as_bytes())]));
     transaction.log();
     let matches = transaction.matches().iter();
     let told = |data: &[u8]| String::from_utf8(data.to_vec()).unwrap();

@@ -1,6 +1,8 @@
 //! Rules over requests, told as text: what matches, what is said of it, and what happens.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod support;
 
 use std::path::Path;
 
@@ -8,7 +10,7 @@ use seclang::load;
 use seclang::message::Message;
 use seclang::rule::Engine;
 use seclang::ruleset::RuleSet;
-use seclang::transaction::{Interrupt, Request, Response, Transaction, Workspace};
+use seclang::transaction::{Interrupt, Response, Transaction, Workspace};
 use seclang::variable::Variable;
 
 fn rules(text: &str) -> RuleSet {
@@ -26,15 +28,7 @@ fn problems(text: &str) -> Vec<String> {
 fn run<'r>(rules: &'r RuleSet, request: &str) -> Transaction<'r> {
     let message = Message::request(request.as_bytes());
     let mut transaction = Transaction::new(rules, Workspace::default());
-    transaction.request_head(&Request {
-        client: "192.0.2.7:40000".parse().unwrap(),
-        server: "198.51.100.1:443".parse().unwrap(),
-        method: message.first[0],
-        target: message.first[1],
-        protocol: message.first[2],
-        headers: &message.headers,
-        id: b"ray",
-    });
+    transaction.request_head(&support::request(message.first, &message.headers));
     transaction.request_body(&message.body, false);
     transaction
 }
@@ -132,15 +126,7 @@ fn a_refusal_ends_the_request_and_detection_only_says_what_would_have_been() {
     assert_eq!(ends("/"), (vec![4], None));
     let message = Message::request(b"GET /?x=1 HTTP/1.1\r\n\r\n");
     let mut transaction = Transaction::new(&rules, Workspace::default()).with_engine(Engine::DetectionOnly);
-    transaction.request_head(&Request {
-        client: "192.0.2.7:1".parse().unwrap(),
-        server: "192.0.2.7:2".parse().unwrap(),
-        method: message.first[0],
-        target: message.first[1],
-        protocol: message.first[2],
-        headers: &message.headers,
-        id: b"",
-    });
+    transaction.request_head(&support::request(message.first, &message.headers));
     transaction.request_body(b"", false);
     assert_eq!((ids(&transaction, &rules), transaction.interruption()), (vec![1, 4], None));
     assert_eq!(transaction.would_interrupt().map(|one| one.rule), Some(1));
@@ -281,15 +267,7 @@ fn memory_goes_from_one_request_to_the_next_and_nothing_else_does() {
     let mut work: Box<Workspace> = Box::default();
     for (target, expected) in [(&b"/?x=1"[..], &[1_u64, 3][..]), (b"/", &[]), (b"/?y=1", &[1, 3])] {
         let mut transaction = Transaction::new(&rules, work);
-        transaction.request_head(&Request {
-            client: "192.0.2.7:1".parse().unwrap(),
-            server: "192.0.2.7:2".parse().unwrap(),
-            method: b"GET",
-            target,
-            protocol: b"HTTP/1.1",
-            headers: &[],
-            id: b"",
-        });
+        transaction.request_head(&support::request([b"GET", target, b"HTTP/1.1"], &[]));
         transaction.request_body(b"", false);
         assert_eq!(ids(&transaction, &rules), expected);
         work = transaction.into_workspace();

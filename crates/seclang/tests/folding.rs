@@ -1,7 +1,9 @@
 //! Rules that are the same for every request are done at load, and those that a value cannot match are not asked: nobody must
 //! be able to tell.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod support;
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -13,15 +15,7 @@ use seclang::transaction::{Request, Response, Transaction, Workspace};
 use seclang::variable::Variable;
 
 fn request(target: &str) -> Request<'_> {
-    Request {
-        client: "192.0.2.7:40000".parse().unwrap(),
-        server: "198.51.100.1:443".parse().unwrap(),
-        method: b"GET",
-        target: target.as_bytes(),
-        protocol: b"HTTP/1.1",
-        headers: &[],
-        id: b"ray",
-    }
+    support::request([b"GET", target.as_bytes(), b"HTTP/1.1"], &[])
 }
 
 /// Rules that matched, and what is in `TX` then.

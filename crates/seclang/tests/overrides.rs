@@ -1,6 +1,8 @@
 //! What a zone has otherwise is as if its files said so: nobody must be able to tell.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod support;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -10,7 +12,7 @@ use proptest::prelude::*;
 use seclang::load;
 use seclang::overrides::{Action, Choice, Overrides, Unmet, Wish, Wishes};
 use seclang::ruleset::RuleSet;
-use seclang::transaction::{Interruption, Request, Transaction, Workspace};
+use seclang::transaction::{Interruption, Transaction, Workspace};
 use seclang::variable::Variable;
 
 /// What a transaction leaves behind: the rules that matched, how it ended or would have, and what is in `TX` then.
@@ -37,15 +39,7 @@ fn left(rules: &RuleSet, target: &str, overrides: Option<&Overrides>, gates: boo
     if !gates {
         transaction = transaction.without_gates();
     }
-    let request = Request {
-        client: "192.0.2.7:40000".parse().unwrap(),
-        server: "198.51.100.1:443".parse().unwrap(),
-        method: b"GET",
-        target: target.as_bytes(),
-        protocol: b"HTTP/1.1",
-        headers: &[],
-        id: b"ray",
-    };
+    let request = support::request([b"GET", target.as_bytes(), b"HTTP/1.1"], &[]);
     if transaction.request_head(&request).is_none() {
         transaction.request_body(b"", false);
     }
