@@ -19,8 +19,8 @@ pub fn directive(level: u8) -> String {
 
 /// The level that a label of rules is for: `paranoia-level/2`, or `paranoia-level-2` as Cloudflare writes it.
 pub fn of_label(label: &str) -> Option<u8> {
-    let level = label.strip_prefix("paranoia-level")?.strip_prefix(['/', '-'])?.parse().ok()?;
-    LEVELS.contains(&level).then_some(level)
+    let level = label.strip_prefix("paranoia-level")?.strip_prefix(['/', '-'])?;
+    LEVELS.into_iter().find(|known| known.to_string() == level)
 }
 
 #[cfg(test)]
@@ -34,6 +34,8 @@ mod tests {
             ("paranoia-level-4", Some(4)),
             ("paranoia-level/5", None),
             ("paranoia-level", None),
+            ("paranoia-level/+2", None),
+            ("paranoia-level-02", None),
             ("attack-sqli", None),
         ] {
             assert_eq!(of_label(label), level, "{label}");

@@ -875,12 +875,9 @@ impl<'r> Transaction<'r> {
         match (at, value) {
             (Some(at), Some(value)) => list[at].value = value,
             (Some(at), None) => {
-                list.remove(at);
+                let Entry { key, name, .. } = list.remove(at);
                 if collection == Variable::Tx {
-                    self.work.tx_places.clear(self.rules.names.len());
-                    for at in 0..self.work.lists[Variable::Tx as usize].len() {
-                        self.place_in_tx(at);
-                    }
+                    self.work.tx_places.remove(at, name, self.work.texts.get(key));
                 }
             }
             (None, Some(value)) => {

@@ -45,6 +45,20 @@ impl Places {
         }
     }
 
+    /// Forgets the name at a place; what comes behind it moves forward by one.
+    pub(crate) fn remove(&mut self, at: usize, name: Name, key: &[u8]) {
+        let at = at as u32;
+        if name == Name::OTHER {
+            if let Ok(found) = self.others.find_entry(self.hash(key), |place| *place == at) {
+                found.remove();
+            }
+        } else if let Some(place) = self.known.get_mut(usize::from(name.0)) {
+            *place = 0;
+        }
+        self.known.iter_mut().filter(|place| **place > at + 1).for_each(|place| *place -= 1);
+        self.others.iter_mut().filter(|place| **place > at).for_each(|place| *place -= 1);
+    }
+
     fn hash(&self, name: &[u8]) -> u64 {
         self.hasher.hash_one(name.to_ascii_lowercase())
     }
@@ -68,5 +82,25 @@ mod tests {
         assert_eq!(find(Name::OTHER, b"score"), None);
         places.clear(8);
         assert_eq!(places.find(Name::OTHER, b"of_a", |at| keys[at]), None);
+    }
+
+    #[test]
+    fn where_a_name_is_removed_those_behind_it_are_found_one_place_before() {
+        let names = [Name(3), Name::OTHER, Name(1), Name::OTHER, Name(2)];
+        let keys: [&[u8]; 5] = [b"d", b"of_A", b"b", b"of_b", b"c"];
+        for removed in 0..keys.len() {
+            let mut places = Places::default();
+            places.clear(8);
+            let mut list: Vec<_> = names.into_iter().zip(keys).collect();
+            for (at, (name, _)) in list.iter().enumerate() {
+                places.put(at, *name, |at| keys[at]);
+            }
+            let (name, key) = list.remove(removed);
+            places.remove(removed, name, key);
+            assert_eq!(places.find(name, key, |at| list[at].1), None);
+            for (at, (name, key)) in list.iter().enumerate() {
+                assert_eq!(places.find(*name, key, |at| list[at].1), Some(at), "{removed}");
+            }
+        }
     }
 }
