@@ -1,14 +1,15 @@
 //! The audit log of rule sets: entries go through a bounded ring to a thread that writes them, so that no request waits for a
 //! disk.
 //!
-//! Where the ring is full an entry is lost and counted. An entry is in its file whole or not at all; a file that has
+//! Where the ring is full an entry is lost and counted. An entry is in its file whole or not at all, but for one that was
+//! being written when the process was killed: what there is of it has a line of its own. A file that has
 //! grown to its bound becomes the one before, in the place of the last such file, so that who causes entries fills no disk.
 //! All files are in one folder of the edge's own, readable by its user alone, whatever a rule file names them.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -185,7 +186,7 @@ impl Writer {
         }
         let Some((file, size)) = self.files.get_mut(name) else { return Ok(()) };
         if let Err(error) = file.write_all(entry) {
-            // What is there of it goes, or it would be taken for an entry; if that fails too, the next to open sees it.
+            // What is there of it goes, or it would be taken for an entry; if that fails too, the next to open ends it.
             let _ = file.set_len(*size);
             self.files.remove(name);
             return Err(error);
@@ -196,7 +197,8 @@ impl Writer {
 
     fn open(&self, name: &str) -> io::Result<(File, u64)> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.options.directory)?;
-        let file = OpenOptions::new()
+        let mut file = OpenOptions::new()
+            .read(true)
             .append(true)
             .create(true)
             .mode(0o600)
@@ -206,8 +208,20 @@ impl Writer {
         if !about.is_file() {
             return Err(io::Error::other("it is no regular file"));
         }
-        Ok((file, about.len()))
+        let size = about.len();
+        if is_cut_off(&file, size)? {
+            file.write_all(b"\n")?;
+            return Ok((file, size + 1));
+        }
+        Ok((file, size))
     }
+}
+
+/// Whether a file ends within a line, as one does whose writer was killed.
+fn is_cut_off(file: &File, size: u64) -> io::Result<bool> {
+    let Some(last) = size.checked_sub(1) else { return Ok(false) };
+    let mut end = [0];
+    Ok(file.read_at(&mut end, last)? == 1 && end != *b"\n")
 }
 
 #[cfg(test)]
@@ -270,6 +284,19 @@ mod tests {
         log.sender().push(file, b"after\n".to_vec());
         log.close();
         assert_eq!((read(folder.path(), "log.old"), read(folder.path(), "log")), ("before\n".into(), "after\n".into()));
+    }
+
+    #[test]
+    fn an_entry_that_a_kill_cut_off_does_not_spoil_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("audit")).unwrap();
+        fs::write(folder.path().join("audit/log"), "{\"whole\": 1}\n{\"half").unwrap();
+        for entry in ["{}\n", "[]\n"] {
+            let log = AuditLog::start(options(folder.path())).unwrap();
+            log.sender().push("log", entry.into());
+            assert_eq!(log.close().written, 1);
+        }
+        assert_eq!(read(folder.path(), "log"), "{\"whole\": 1}\n{\"half\n{}\n[]\n");
     }
 
     #[test]

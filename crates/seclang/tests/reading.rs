@@ -1,13 +1,15 @@
 //! What rules say is done as it is said, or refused, and what a request holds is seen whole.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod support;
 
 use std::path::Path;
 
 use seclang::load;
 use seclang::message::Message;
 use seclang::ruleset::RuleSet;
-use seclang::transaction::{Interrupt, Request, Response, Transaction, Workspace};
+use seclang::transaction::{Interrupt, Response, Transaction, Workspace};
 use seclang::variable::Variable;
 
 fn rules(text: &str) -> RuleSet {
@@ -28,15 +30,7 @@ fn run<'r>(rules: &'r RuleSet, request: &[u8], gates: bool) -> Transaction<'r> {
     if !gates {
         transaction = transaction.without_gates();
     }
-    transaction.request_head(&Request {
-        client: "192.0.2.7:40000".parse().unwrap(),
-        server: "198.51.100.1:443".parse().unwrap(),
-        method: message.first[0],
-        target: message.first[1],
-        protocol: message.first[2],
-        headers: &message.headers,
-        id: b"ray",
-    });
+    transaction.request_head(&support::request(message.first, &message.headers));
     transaction.request_body(&message.body, false);
     transaction
 }
@@ -204,6 +198,25 @@ fn a_prefix_that_stands_for_nothing_is_refused_in_an_update_too() {
 fn what_is_no_file_is_not_read() {
     assert!(problem("Include /dev/zero").contains("/dev/zero: it is no regular file"));
     assert!(problem("SecRule ARGS \"@pmFromFile /dev/zero\" \"id:1,pass\"").contains("it is no regular file"));
+}
+
+#[test]
+fn an_audit_log_that_could_not_be_kept_is_refused() {
+    let refused = |name: &str| problem(&format!("SecAuditLog {name}"));
+    assert_eq!(
+        refused("logs/audit.log.1"),
+        "test.conf:1: SecAuditLog: audit.log.1 is where a full audit.log is kept: end the name otherwise than in .1"
+    );
+    assert_eq!(refused("/"), "test.conf:1: SecAuditLog: / names no file");
+    assert_eq!(refused("logs/.."), "test.conf:1: SecAuditLog: logs/.. names no file");
+    assert_eq!(
+        refused("\"|/usr/bin/mlogc /etc/mlogc.conf\""),
+        "test.conf:1: SecAuditLog: |/usr/bin/mlogc /etc/mlogc.conf: no program is started for a log: name a file"
+    );
+    assert!(refused(&"a".repeat(254)).ends_with("the name of the file is longer than 253 bytes"));
+    assert_eq!(refused("a\0b"), "test.conf:1: SecAuditLog: a\0b: a name of a file has no NUL in it");
+    let longest = format!("SecAuditLog \"{}\"\nSecAuditLog '/var/log/audit.log.10'", "a".repeat(253));
+    assert_eq!(rules(&longest).settings.audit_log.as_deref(), Some(Path::new("/var/log/audit.log.10")));
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod targets;
 mod walk;
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ pub use walk::files;
 const MOST_TARGETS: usize = 65_535;
 /// Transformations of a rule, those of the defaults among them; CRS has eight.
 const MOST_TRANSFORMATIONS: usize = 64;
+/// Bytes of the name of an audit log: what a file system takes, less the `.1` of one that is full.
+const LONGEST_LOG_NAME: usize = 253;
 
 /// Loads a file with all that it includes.
 ///
@@ -463,7 +466,7 @@ impl Loader {
             ("secauditengine", [value]) => settings.audit_engine = actions::audit_engine(value)?,
             ("secauditlogparts", [value]) => settings.audit_parts = Parts::parse(value)?,
             ("secauditlogrelevantstatus", [value]) => settings.audit_relevant_status = Some(status_pattern(value)?),
-            ("secauditlog", [value]) => settings.audit_log = Some(PathBuf::from(&*String::from_utf8_lossy(value))),
+            ("secauditlog", [value]) => settings.audit_log = Some(audit_log(unquoted(value))?),
             ("secauditlogtype", [value]) if value.eq_ignore_ascii_case(b"serial") => {}
             ("secauditlogtype", [_]) => {
                 return Err(
@@ -607,6 +610,26 @@ fn limit_action(text: &[u8]) -> Result<LimitAction, String> {
         b"reject" => Ok(LimitAction::Reject),
         b"processpartial" => Ok(LimitAction::ProcessPartial),
         _ => Err(format!("{} is neither Reject nor ProcessPartial", shown(text))),
+    }
+}
+
+/// The file of the audit log, which the edge keeps under the last part of its path: `x` that is full becomes `x.1` there.
+fn audit_log(text: &[u8]) -> Result<PathBuf, String> {
+    if text.starts_with(b"|") {
+        return Err(format!("{}: no program is started for a log: name a file", shown(text)));
+    }
+    let path = PathBuf::from(&*String::from_utf8_lossy(text));
+    match path.file_name().map(OsStr::as_encoded_bytes) {
+        None => Err(format!("{} names no file", shown(text))),
+        Some(name) if name.contains(&0) => Err(format!("{}: a name of a file has no NUL in it", shown(text))),
+        Some(name) if name.len() > LONGEST_LOG_NAME => {
+            Err(format!("{}: the name of the file is longer than {LONGEST_LOG_NAME} bytes", shown(text)))
+        }
+        Some(name) if name.ends_with(b".1") => {
+            let other = shown(name.strip_suffix(b".1").unwrap_or(name));
+            Err(format!("{} is where a full {other} is kept: end the name otherwise than in .1", shown(name)))
+        }
+        Some(_) => Ok(path),
     }
 }
 
