@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.e2e import spooled
+from tests.e2e.applications import GrpcApplication
 from tests.e2e.authority import Authority, listen
 from tests.e2e.conftest import Document, RunningEdge, StartEdge, rule, zone
 from tests.e2e.origin import Origin, Script, Visit, echo
@@ -27,6 +28,8 @@ BODIES = (
     "SecResponseBodyMimeType text/plain text/event-stream\n"
 )
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+ALWAYS_A_BODY = 'SecAction "id:1,phase:1,pass,nolog,ctl:forceRequestBodyVariable=On"\n'
+"""REQUEST_BODY is there whatever the body calls itself."""
 
 
 def executes(ruleset: str = "own", expression: str = "true", **parameters: Any) -> Document:
@@ -126,6 +129,29 @@ def test_a_body_in_chunks_is_judged_whole(site: MakeSite) -> None:
     there = site(secrule('ARGS:q "@contains attack"', 1, 2, "deny"))
     assert there.ask("/", "POST", iter([b"a=1&q=at", b"ta", b"ck"]), **FORM)[0] == 403
     assert there.ask("/", "POST", iter([b"a=1&q=at", b"ta", b"ch"]), **FORM)[0] == 200
+
+
+@pytest.mark.parametrize("kind", ["application/grpc", "application/grpc+proto", "application/grpc-web+json"])
+def test_a_body_that_calls_itself_grpc_is_judged_where_there_is_none(site: MakeSite, kind: str) -> None:
+    there = site(ALWAYS_A_BODY + secrule('REQUEST_BODY "@contains attack"', 2, 2, "deny"))
+    assert there.ask("/", "POST", b'{"q": "an attack"}', Content_Type=kind)[0] == 403
+    assert there.ask("/", "POST", b'{"q": "a stack"}', Content_Type=kind)[0] == 200
+
+
+@pytest.mark.parametrize(("http_version", "status"), [("1.1", 403), ("2", 200)])
+def test_a_body_that_calls_itself_grpc_by_http_2_is_judged_unless_the_origin_speaks_it_too(
+    start_edge: StartEdge, http_version: str, status: int
+) -> None:
+    rules = ALWAYS_A_BODY + secrule('REQUEST_BODY "@contains attack"', 2, 2, "deny")
+    headers = {"Host": "shop.test", "Content-Type": "application/grpc", "TE": "trailers"}
+    with GrpcApplication() as application, httpx.Client(http1=False, http2=True, timeout=60) as client:
+        origin = {"http_version": http_version}
+        served = zone(application.url, phases={REQUEST: [executes()]}, origin=origin)
+        edge = start_edge(served, rulesets={"own": seclang(rules)})
+        url = f"http://127.0.0.1:{edge.port}/shop.Echo/Unary"
+        answer = client.post(url, content=b"\0\0\0\0\x09an attack", headers=headers)
+    assert answer.status_code == status
+    assert (answer.content == b"\0\0\0\0\x09an attack") == (status == 200)
 
 
 @pytest.mark.parametrize(("past_limit", "status"), [("inspect_prefix", 200), ("reject", 413)])
@@ -258,6 +284,17 @@ def test_a_response_is_judged_by_its_head_and_its_body(site: MakeSite) -> None:
     rows = there.rows("http_requests")
     assert [row["OriginResponseStatus"] for row in rows] == [200] * 5
     assert there.acted() == [("block", "1"), ("block", "2"), ("block", "2"), ("block", "2")]
+
+
+def test_two_rules_have_a_rule_set_judge_a_response_once(site: MakeSite) -> None:
+    there = site(
+        secrule('RESPONSE_STATUS "@streq 200"', 1, 3, "pass", "setvar:tx.times=+1")
+        + secrule('TX:times "@gt 1"', 2, 4, "deny"),
+        phases={
+            RESPONSE: [executes(expression="http.response.code gt 0"), executes(expression="http.response.code lt 600")]
+        },
+    )
+    assert there.ask("/")[0] == 200
 
 
 @pytest.mark.parametrize("size", [0, 1, 5_000, 400_000])

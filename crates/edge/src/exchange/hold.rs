@@ -5,14 +5,14 @@ use std::pin::pin;
 use std::task::Poll;
 
 use fields::Body;
-use http1::Known;
+use http1::{Known, Version};
 
 use super::{Exchange, Failed, RequestBody, ResponseSink};
 use crate::body::{Held, Holding, Then};
 use crate::deadlines::{Deadline, Lane};
 use crate::events::Record;
 use crate::page::Reason;
-use crate::policy::BodyHold;
+use crate::policy::{BodyHold, Zone};
 use crate::upstream::{Length, OriginReceive};
 
 /// What a body that cannot be held whole is beyond.
@@ -38,11 +38,12 @@ impl Beyond {
 }
 
 impl Exchange<'_> {
-    /// Whether the body may be held at all: streams that both sides talk over never are.
-    pub(super) fn may_hold(&self) -> bool {
-        let grpc =
-            self.head.headers().known(Known::ContentType).is_some_and(|value| value.starts_with(b"application/grpc"));
-        !grpc && self.head.upgrade().is_none()
+    /// Whether the body may be held at all: streams that both sides talk over never are. There is no gRPC where either side
+    /// speaks HTTP/1, whatever a body calls itself.
+    pub(super) fn may_hold(&self, zone: &Zone) -> bool {
+        let kind = self.head.headers().known(Known::ContentType).unwrap_or_default();
+        let is_grpc = self.head.version() == Version::Http2 && zone.origin().may_speak_http2() && is_grpc(kind);
+        !is_grpc && self.head.upgrade().is_none()
     }
 
     /// Holds the body as far as it may be, and says why it is not all of it.
@@ -80,7 +81,10 @@ impl Exchange<'_> {
                     waited_enough = true;
                     break;
                 }
-                Some(Err(error)) => return Err(Failed::Body(error)),
+                Some(Err(error)) => {
+                    self.timer.disarm(Lane::Patience);
+                    return Err(Failed::Body(error));
+                }
             }
         }
         self.timer.disarm(Lane::Patience);
@@ -187,4 +191,26 @@ pub(super) fn seen_of<'h, B: RequestBody>(body: &B, bytes: &'h [u8], text_limit:
         _ => body.received(),
     };
     Body { bytes, text_limit, truncated: !body.ended() || kept_back, size }
+}
+
+/// Whether a content type is that of gRPC over HTTP/2 ("Requests"), with whatever codec: that of gRPC-Web is another.
+pub(super) fn is_grpc(kind: &[u8]) -> bool {
+    const NAME: &[u8] = b"application/grpc";
+    let (name, rest) = kind.split_at(kind.len().min(NAME.len()));
+    name.eq_ignore_ascii_case(NAME) && matches!(rest.trim_ascii_start().first(), None | Some(b'+' | b';'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grpc_is_told_from_what_only_begins_like_it() {
+        for kind in ["application/grpc", "Application/GRPC", "application/grpc+proto", "application/grpc ; a=b"] {
+            assert!(is_grpc(kind.as_bytes()), "{kind}");
+        }
+        for kind in ["", "application/grp", "application/grpc-web", "application/grpc-web+json", "application/grpcx"] {
+            assert!(!is_grpc(kind.as_bytes()), "{kind}");
+        }
+    }
 }

@@ -7,6 +7,7 @@
 
 use std::cell::OnceCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use fields::coding::{Coded, Decoded};
 use fields::{Body, Judgement, Score, Span, Spans, View};
@@ -17,6 +18,7 @@ use seclang::variable::Variable;
 use smallvec::SmallVec;
 
 use super::Exchange;
+use super::hold::is_grpc;
 use crate::audit;
 use crate::events::Record;
 use crate::events::inspected::Inspected;
@@ -24,8 +26,11 @@ use crate::live::Served;
 use crate::metrics::Metric;
 use crate::page::Reason;
 use crate::policy::{
-    self, Action, BodyHold, Cursor, Inspecting, Match, PastLimit, ResponseBody, Verdict, redirect_location,
+    self, Action, BodyHold, Cursor, Inspecting, Match, PastLimit, ResponseBody, RuleName, Verdict, redirect_location,
 };
+
+/// The type of a response that goes on for as long as its client listens.
+const EVENTS: &[u8] = b"text/event-stream";
 
 /// Names and values of a head.
 type Lines<'h> = SmallVec<[(&'h [u8], &'h [u8]); 32]>;
@@ -39,6 +44,8 @@ pub struct Open<'e> {
     pub by: Inspecting<'e>,
     /// The matches that it has left in the event: of the request, and of the response.
     pub noted: [Option<usize>; 2],
+    /// The rule that has it judge the response, once one does: another would have it judge that again, and count twice.
+    twin: Option<&'e Arc<RuleName>>,
     is_broken: bool,
 }
 
@@ -129,7 +136,7 @@ impl<'e> Exchange<'e> {
                 [served.zone.name().as_bytes(), by.inspection.id.as_bytes()],
             )
             .with_bodies_as_given();
-        let open = Open { transaction, by, noted: [None; 2], is_broken: false };
+        let open = Open { transaction, by, noted: [None; 2], twin: None, is_broken: false };
         self.inspections.borrow_mut().open.push(open);
         let ray = record.ray;
         self.ask(served, by, Half::Request, record, |transaction| {
@@ -179,7 +186,7 @@ impl<'e> Exchange<'e> {
         loop {
             let Verdict::Inspect(at) = self.run_response_inspections(served, from, head, record) else { return None };
             let twin = served.zone.response_inspecting(at)?;
-            if self.has_begun(twin) {
+            if self.inspections.borrow_mut().go_on(twin) {
                 let answer = self.ask(served, twin, Half::Response, record, |transaction| {
                     let headers: Lines<'_> = head.headers().iter().collect();
                     transaction.response_head(&Response {
@@ -204,10 +211,8 @@ impl<'e> Exchange<'e> {
         record: &Record,
     ) -> Option<BodyHold> {
         let kind = head.headers().known(Known::ContentType).unwrap_or_default();
-        let is_stream = [&b"text/event-stream"[..], b"application/grpc"]
-            .iter()
-            .any(|stream| kind.get(..stream.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(stream)));
-        if is_stream || self.has_no_body(head.status()) {
+        let is_events = kind.get(..EVENTS.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS));
+        if is_events || is_grpc(kind) || self.has_no_body(head.status()) {
             return None;
         }
         let mut inspections = self.inspections.borrow_mut();
@@ -274,10 +279,6 @@ impl<'e> Exchange<'e> {
         }
     }
 
-    fn has_begun(&self, twin: Inspecting<'e>) -> bool {
-        self.inspections.borrow_mut().of(twin).is_some()
-    }
-
     /// Has a rule set go on, and says what comes of it.
     fn ask(
         &self,
@@ -324,7 +325,7 @@ impl<'e> Exchange<'e> {
         if let Some(at) = *noted {
             record.rules.renote(at, action);
         } else {
-            let rule = std::sync::Arc::clone(by.rule);
+            let rule = Arc::clone(by.rule);
             *noted = Some(record.rules.note(Match { rule, action, phase: by.phase, account: by.account }));
         }
         answer
@@ -335,14 +336,20 @@ impl<'e> Exchange<'e> {
 impl<'e> Open<'e> {
     /// One that a rule without a name has begun.
     pub fn for_tests(by: Inspecting<'e>, transaction: Transaction<'e>) -> Self {
-        Self { transaction, by, noted: [None; 2], is_broken: false }
+        Self { transaction, by, noted: [None; 2], twin: None, is_broken: false }
     }
 }
 
 impl<'e> Inspections<'e> {
-    /// What judges the request by the rule set of a rule on the response.
+    /// Has what judges the request by the rule set of a rule on the response go on with that; whether there is any left.
+    fn go_on(&mut self, twin: Inspecting<'e>) -> bool {
+        let left = self.open.iter_mut().find(|open| open.twin.is_none() && open.by.inspection.id == twin.inspection.id);
+        left.map(|open| open.twin = Some(twin.rule)).is_some()
+    }
+
+    /// What a rule on the response has go on.
     fn of(&mut self, twin: Inspecting<'e>) -> Option<&mut Open<'e>> {
-        self.open.iter_mut().find(|open| open.by.inspection.id == twin.inspection.id)
+        self.open.iter_mut().find(|open| open.twin.is_some_and(|rule| Arc::ptr_eq(rule, twin.rule)))
     }
 }
 

@@ -31,14 +31,16 @@ impl<'e> Exchange<'e> {
         record: &mut Record,
     ) -> Result<Option<Verdict>, Failed> {
         let zone = &*served.zone;
-        let mut may_hold = zone.may_hold_body() && !body.ended() && self.may_hold();
+        let mut may_hold = zone.may_hold_body() && !body.ended() && self.may_hold(zone);
+        // That no rule of the edge reads the body after all does not mean that no rule set wants to.
+        let mut is_before_body = may_hold;
         let (mut at, mut holding) = (Cursor::default(), None);
         loop {
-            let run: Run = if may_hold { Zone::run_before_body } else { Zone::run_request };
+            let run: Run = if is_before_body { Zone::run_before_body } else { Zone::run_request };
             let verdict = self.run_rules(served, seen(body, held, holding.as_ref()), at, run, record);
             let wanted = match verdict {
-                Verdict::Continue if may_hold => {
-                    may_hold = false;
+                Verdict::Continue if is_before_body => {
+                    is_before_body = false;
                     at = zone.after_body();
                     zone.body_hold(&record.rules)
                 }
@@ -52,7 +54,7 @@ impl<'e> Exchange<'e> {
                 verdict => return Ok(Some(verdict)),
             };
             if let Some(hold) = wanted {
-                may_hold = false;
+                (may_hold, is_before_body) = (false, false);
                 if !self.take_body(&hold, served, body, held, sink, record).await? {
                     return Ok(None);
                 }

@@ -175,6 +175,11 @@ impl Settings {
         }
     }
 
+    /// Whether a request may reach a server by HTTP/2, which is what gRPC needs.
+    pub fn may_speak_http2(&self) -> bool {
+        self.http_version != HttpVersion::Http11
+    }
+
     /// Everything that is wrong with these settings, without touching the network or a file; empty when all is well.
     pub fn check(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
