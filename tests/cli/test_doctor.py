@@ -167,7 +167,8 @@ def edge_that_counted(**counted: int) -> dict[str, object]:
             "the disk refused 7 events since the edge was started: disk full",
             "make room",
         ),
-        ({"dropped": 2}, "problem", "2 events came faster than the disk takes them", "fsync"),
+        ({"held_up_rows": 5}, "note", "5 events waited in memory for the disk", "fsync"),
+        ({"held_up_rows": 5, "dropped": 2}, "problem", "2 events came faster than the disk takes them", "fsync"),
     ],
 )
 def test_what_became_of_events_is_told(

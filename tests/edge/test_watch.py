@@ -81,6 +81,12 @@ def test_events_that_were_sampled_away_are_a_warning_with_the_way_out() -> None:
     assert all("max_bytes" in text for _, text in (warning, error))
 
 
+def test_events_that_wait_for_the_disk_are_a_warning_before_any_is_lost() -> None:
+    ((level, text),) = SpoolTrouble().seen({"bartizan_spool_held_up_rows_total": 5}, "", 0.0)
+    assert level == logging.WARNING
+    assert text.startswith("5 events waited in memory, since the disk held the spool up. None was lost")
+
+
 def test_counters_of_the_spool_are_found_in_a_status() -> None:
     samples = [("bartizan_requests_total", 9), ("bartizan_spool_sampled_rows_total", 4)]
     status = {"metrics": [{"name": name, "label": None, "value": value} for name, value in samples]}

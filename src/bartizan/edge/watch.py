@@ -108,6 +108,10 @@ _REFUSED: Final = (
     "{count} events were lost because the disk of the spool refused them: {error}. Requests are served. Make room, "
     "or move the spool with `dir` in [edge.spool]"
 )
+_HELD_UP: Final = (
+    "{count} events waited in memory, since the disk held the spool up. None was lost by that, but a process that is "
+    "killed then loses them. A faster disk helps, or a weaker `fsync` in [edge.spool]"
+)
 _DROPPED: Final = (
     "{count} events were lost because they came faster than the disk of the spool takes them. Requests are served. "
     "A faster disk helps, or a weaker `fsync` in [edge.spool]"
@@ -117,13 +121,14 @@ _SPOOL_LINES: Final = {
     "bartizan_spool_sampled_rows_total": (logging.WARNING, _SAMPLED),
     "bartizan_spool_removed_rows_total": (logging.ERROR, _REMOVED),
     "bartizan_spool_refused_rows_total": (logging.ERROR, _REFUSED),
+    "bartizan_spool_held_up_rows_total": (logging.WARNING, _HELD_UP),
     "bartizan_spool_dropped_total": (logging.ERROR, _DROPPED),
 }
 """What is said of each counter of the spool that grows."""
 
 
 class SpoolTrouble:
-    """Decides when events that are lost or sampled away are worth a line."""
+    """Decides when events that are lost, sampled away or kept waiting are worth a line."""
 
     def __init__(self) -> None:
         self._told: dict[str, tuple[float, int]] = {}

@@ -276,19 +276,24 @@ def _spool(status: dict[str, object]) -> Iterator[Finding]:
     dropped = counted.get("bartizan_spool_dropped_total", 0)
     removed = counted.get("bartizan_spool_removed_rows_total", 0)
     sampled = counted.get("bartizan_spool_sampled_rows_total", 0)
+    held_up = counted.get("bartizan_spool_held_up_rows_total", 0)
+    faster = "a faster disk, or a weaker `fsync` in [edge.spool]"
     if refused:
         text = f"the disk refused {refused} events since the edge was started: {status.get('spool_disk_error', '')}"
         yield Finding("spool", "problem", text, "make room, or move the spool with `dir` in [edge.spool]")
     if dropped:
         text = f"{dropped} events came faster than the disk takes them since the edge was started, and are lost"
-        yield Finding("spool", "problem", text, "a faster disk, or a weaker `fsync` in [edge.spool]")
+        yield Finding("spool", "problem", text, faster)
+    elif held_up:
+        text = f"{held_up} events waited in memory for the disk since the edge was started; none was lost by that"
+        yield Finding("spool", "note", text, faster)
     bound = "have them shipped faster, or raise `max_bytes` in [edge.spool]"
     if removed:
         yield Finding("spool", "problem", f"{removed} events were removed unshipped to make room", bound)
     if sampled:
         text = f"{sampled} events were sampled away to make room; those that stay count for them"
         yield Finding("spool", "note", text, bound)
-    if not refused + dropped + removed + sampled:
+    if not refused + dropped + removed + sampled + held_up:
         yield Finding("spool", "ok", "no event was lost or sampled away since the edge was started")
 
 
