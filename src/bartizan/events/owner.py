@@ -19,6 +19,7 @@ import msgspec
 from bartizan.config.sinks import CHDB
 from bartizan.control import ControlServer, Message
 from bartizan.durable import replace
+from bartizan.events import heap
 from bartizan.events.control import Request, Status
 from bartizan.events.deliveries import Deliveries
 from bartizan.events.engine import MISSING, AnswerTooLarge, Engine, QueryRefused, installed
@@ -34,7 +35,7 @@ _LOOK_S: Final = 0.5
 """Between two looks at the settings: `apply` does not wait for the event owner."""
 
 _GIVE_BACK_S: Final = 10.0
-"""Between two times at which memory is given back: merges free much, which the engine's allocator would keep."""
+"""Between two times at which memory is given back: merges and batches free much, which allocators would keep."""
 
 SWITCHED_OFF: Final = "the event store is switched off; remove `enabled = false` from [sinks.chdb]"
 
@@ -144,9 +145,12 @@ class Owner:
         self._policy_seen = stamp
 
     def _give_memory_back(self) -> None:
-        if self.engine is None or time.monotonic() - self._given_back_s < _GIVE_BACK_S:
+        if time.monotonic() - self._given_back_s < _GIVE_BACK_S:
             return
         self._given_back_s = time.monotonic()
+        heap.give_back()
+        if self.engine is None:
+            return
         try:
             self.engine.give_memory_back()
         except SinkFailed as failed:
