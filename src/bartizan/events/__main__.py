@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
+from bartizan.events import heap
 from bartizan.events.owner import Owner
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
@@ -27,6 +28,7 @@ def main() -> int:
     arguments = parser.parse_args()
     # Before the engine starts its threads, which are as many as it likes and inherit it.
     os.nice(_NICE)
+    heap.settle()
     log = to_supervisor("events")
     try:
         owner = Owner(StateDirectory(arguments.state.absolute()), arguments.spool)
