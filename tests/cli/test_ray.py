@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from tests.events.support import ask, eventually, firewall_event, needs_chdb, request, running, write
 
-from bartizan.cli.ray import _altered, _with_times, ray
+from bartizan.cli.console import PAGE
+from bartizan.cli.ray import _altered, _counts, _with_times, ray
 from bartizan.events.ray import Found
 from bartizan.events.tail import Row
 from bartizan.layout import StateDirectory
@@ -81,6 +82,34 @@ def test_what_a_rule_set_said_is_shown_with_where_and_what_would_have_to_change(
     rule_sets = msgspec.json.decode(capsys.readouterr().out)["rule_sets"]
     assert [rule["id"] for rule in rule_sets["matched"]] == ["942100"]
     assert len(rule_sets["decided"][0]["changes"]) == 3
+
+
+def test_tables_fit_a_page_where_they_are_redirected_and_hold_all_of_it(
+    state: StateDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = [{"variable": "ARGS:" + "z" * 300, "length": 21, "match": [2, 14]}]
+    matches = {"942100": {"message": "q" * 300, "severity": 2, "values": values}}
+    write(
+        state.spool,
+        ("firewall_events", firewall_event(1, Description="w" * 300)),
+        ("http_requests", request(1, BartizanWAFMatches=msgspec.json.encode(matches).decode())),
+    )
+    assert ray(ray_id=f"{1:016x}", site=None, state=state.path, json=False) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= PAGE
+    assert all(shown.count(letter) >= 300 for letter in "wqz")
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ((1, 1), "1 rule considered, 1 does not match"),
+        ((2, 0), "2 rules considered, 0 do not match"),
+        ((3, 1), "3 rules considered, 1 does not match"),
+    ],
+)
+def test_rules_are_counted_as_people_count(counts: tuple[int, int], said: str) -> None:
+    assert _counts(*counts) == said
 
 
 def test_a_request_whose_own_event_is_gone_shows_what_is_known(

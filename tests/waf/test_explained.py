@@ -36,7 +36,7 @@ def test_matches_are_read_from_text_and_from_an_object() -> None:
         first, second = explained.matched({"BartizanWAFMatches": column})
         assert (first.id, first.severity_name, first.more_values) == ("942100", "CRITICAL", 1)
         assert [str(value) for value in first.values] == ["ARGS:q, bytes 2 to 14 of 21"]
-        assert (second.severity_name, [str(value) for value in second.values]) == ("", ["TX:x, 1 bytes"])
+        assert (second.severity_name, [str(value) for value in second.values]) == ("", ["TX:x, 1 byte"])
     assert explained.matched({"BartizanWAFMatches": ""}) == []
     assert explained.matched({}) == []
 

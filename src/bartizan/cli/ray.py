@@ -135,9 +135,9 @@ def _print(found: Found, why: dict[str, str]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from bartizan.cli.console import Terminal
+    from bartizan.cli.console import page
 
-    console = Terminal()
+    console = page()
     console.print(Text(f"Ray {found.ray_id}, from the {found.source}", style="bold"))
     left = dict(found.request)
     left.pop("RayID", None)
@@ -149,7 +149,7 @@ def _print(found: Found, why: dict[str, str]) -> None:
             continue
         console.print(Text(f"\n{heading}", style="bold"))
         for name in columns:
-            console.print(Text(f"  {name:<40} {_text(left.pop(name))}"))
+            console.print(Text(f"  {name:<40} {_text(left.pop(name))}"), soft_wrap=True)
     if not found.request:
         console.print(Text("\nIts own event was dropped, or is kept no more.", style="yellow"))
     if not found.firewall_events:
@@ -182,19 +182,19 @@ def _print_rule_sets(found: Found) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from bartizan.cli.console import Terminal
+    from bartizan.cli.console import page
 
     matched = explained.matched(found.request)
     if not matched:
         return
-    console = Terminal()
+    console = page()
     for row in found.firewall_events:
         if (made := explained.decision(row)) is None:
             continue
         name = made.ruleset_name or made.ruleset
         console.print(Text(f"\nrule set {printable(name)}: {row.get('Action')} by its rule {made.rule}", style="bold"))
         for way in explained.changes(made):
-            console.print(Text(f"  {printable(way)}"))
+            console.print(Text(f"  {printable(way)}"), soft_wrap=True)
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -230,15 +230,14 @@ def _print_considered(judged: list[dict[str, Any]] | str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from bartizan.cli.console import Terminal
+    from bartizan.cli.console import page
 
-    console = Terminal()
+    console = page()
     if isinstance(judged, str):
         console.print(Text(f"\nWhat its rules say cannot be told: {judged}.", style="yellow"))
         return
     shown = [rule for rule in judged if rule["matches"] is not False]
-    counts = f"{len(judged)} rules considered, {len(judged) - len(shown)} do not match"
-    console.print(Text(f"\n{counts}", style="bold"))
+    console.print(Text(f"\n{_counts(len(judged), len(judged) - len(shown))}", style="bold"))
     if not shown:
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -249,6 +248,12 @@ def _print_considered(judged: list[dict[str, Any]] | str) -> None:
         cells = (said, rule["phase"], rule["of"], rule["action"], rule["expression"])
         table.add_row(*(Text(_text(cell)) for cell in cells))
     console.print(table)
+
+
+def _counts(considered: int, left_out: int) -> str:
+    """`1 rule considered, 1 does not match`."""
+    rules = "rule" if considered == 1 else "rules"
+    return f"{considered} {rules} considered, {left_out} {'does' if left_out == 1 else 'do'} not match"
 
 
 def _text(value: object) -> str:

@@ -37,11 +37,8 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         """`ARGS:id, bytes 2 to 14 of 21`, and the value where it is kept."""
-        where = (
-            f"{self.length} bytes"
-            if self.match is None
-            else f"bytes {self.match[0]} to {self.match[1]} of {self.length}"
-        )
+        whole = _count(self.length, "byte")
+        where = whole if self.match is None else f"bytes {self.match[0]} to {self.match[1]} of {self.length}"
         kept = "" if self.value is None else f": {self.value}"
         return f"{self.variable}, {where}{kept}"
 
@@ -97,6 +94,11 @@ def decision(row: Mapping[str, Any]) -> Decision | None:
     return msgspec.convert(told, Decision, strict=False) if "ruleset" in told else None
 
 
+def judges(rule: str) -> bool:
+    """Whether a rule of the Core Rule Set judges by what others have added, or tells of it."""
+    return rule.startswith(_JUDGING)
+
+
 def changes(made: Decision) -> list[str]:
     """What would have to change for the rule set to let such a request pass, each a way of its own."""
     where = f'in the rule that executes "{made.ruleset_name or made.ruleset}"'
@@ -105,9 +107,9 @@ def changes(made: Decision) -> list[str]:
     if made.threshold is None or made.score < made.threshold:
         return [f"rule {made.rule} stops by itself: {where}, override it with {_off([made.rule])}"]
     over = made.score - made.threshold + 1
-    values = f"values that cost it {over} points must not be sent, such as those below"
+    values = f"values that cost it {_count(over, 'point')} must not be sent, such as those below"
     ways = [f"it scored {made.score}, and {made.threshold} is enough to be stopped: {values}"]
-    causes = [number for number in made.matched_rules if not number.startswith(_JUDGING)]
+    causes = [number for number in made.matched_rules if not judges(number)]
     if causes:
         ways.append(f"or rules that are wrong about it are left out: {where}, override them with {_off(causes)}")
     if made.rule in _THRESHOLD_RULES:
@@ -119,6 +121,10 @@ def changes(made: Decision) -> list[str]:
 def _off(rules: Iterable[str]) -> str:
     listed = ", ".join(f'{{ id = "{number}", enabled = false }}' for number in rules)
     return f"overrides.rules = [{listed}]"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _document(column: object) -> dict[str, Any]:
