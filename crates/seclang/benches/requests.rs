@@ -3,6 +3,10 @@
 //! `RULES=crs/all.conf cargo bench -p seclang --bench requests` prints for each shape of request the mean and the median of
 //! processor time, in microseconds. Every request is seen once. Before anything is measured, it is checked that each
 //! request gives the same with gates as without. The rules are not in this repository: `bartizan crs install` brings them.
+//!
+//! A word behind `--` chooses shapes by their names. Where the machine is not quiet, instructions say more than time: with
+//! `--untimed` no clock is read, and those of the requests that are measured are written to a file for each shape by
+//! `valgrind --tool=callgrind --toggle-collect=requests::measured --dump-after=requests::of_shape BENCH --untimed`.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a measurement talks to its user")]
 
@@ -23,29 +27,55 @@ fn main() {
         return;
     };
     let rules = load::file(Path::new(&path)).unwrap_or_else(|problems| panic!("{}: {}", problems.len(), problems[0]));
-    for (name, count, shape) in SHAPES {
-        let mut chance = Chance(88_172_645_463_325_252);
-        let requests: Vec<Made> = (0..WARM_UP + count).map(|_| shape(&mut chance)).collect();
-        for request in requests.iter().take(WARM_UP / 4) {
-            assert_eq!(judged(&rules, request, true), judged(&rules, request, false), "{name}");
-        }
-        let mut work: Box<Workspace> = Box::default();
-        let mut times = Vec::with_capacity(count);
-        for (at, request) in requests.iter().enumerate() {
-            let begin = processor_time();
-            let mut transaction = Transaction::new(&rules, work).with_engine(Engine::On);
-            run(&mut transaction, request);
-            if at >= WARM_UP {
-                times.push(processor_time().saturating_sub(begin));
-            }
-            work = transaction.into_workspace();
-        }
-        times.sort_unstable();
-        let mean = times.iter().sum::<Duration>().as_secs_f64() / times.len() as f64;
-        let median = times[times.len() / 2].as_secs_f64();
-        println!("{name:<24} mean {:9.1} us   median {:9.1} us", mean * 1e6, median * 1e6);
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|one| !one.starts_with('-')).collect();
+    let clock = if std::env::args().any(|one| one == "--untimed") { || Duration::ZERO } else { processor_time };
+    for shape in SHAPES.iter().filter(|(name, ..)| wanted.is_empty() || wanted.iter().any(|one| name.contains(one))) {
+        of_shape(&rules, shape, clock);
     }
 }
+
+#[inline(never)]
+fn of_shape(rules: &RuleSet, (name, count, shape): &Shape, clock: Clock) {
+    let mut chance = Chance(88_172_645_463_325_252);
+    let requests: Vec<Made> = (0..WARM_UP + count).map(|_| shape(&mut chance)).collect();
+    let [mut work, mut other]: [Box<Workspace>; 2] = Default::default();
+    for request in requests.iter().take(WARM_UP / 4) {
+        let (gated, plain);
+        (gated, work) = judged(rules, work, request, true);
+        (plain, other) = judged(rules, other, request, false);
+        assert_eq!(gated, plain, "{name}");
+    }
+    let mut times = Vec::with_capacity(*count);
+    for (at, request) in requests.iter().enumerate() {
+        let spent;
+        let inspected = if at < WARM_UP { inspected } else { measured };
+        (work, spent) = inspected(rules, work, request, clock);
+        if at >= WARM_UP {
+            times.push(spent);
+        }
+    }
+    times.sort_unstable();
+    let mean = times.iter().sum::<Duration>().as_secs_f64() / times.len() as f64;
+    let median = times[times.len() / 2].as_secs_f64();
+    println!("{name:<24} mean {:9.1} us   median {:9.1} us", mean * 1e6, median * 1e6);
+}
+
+/// A request that is measured, by a name that callgrind is told.
+#[inline(never)]
+fn measured(rules: &RuleSet, work: Box<Workspace>, made: &Made, clock: Clock) -> (Box<Workspace>, Duration) {
+    inspected(rules, work, made, clock)
+}
+
+#[inline(never)]
+fn inspected(rules: &RuleSet, work: Box<Workspace>, made: &Made, clock: Clock) -> (Box<Workspace>, Duration) {
+    let begin = clock();
+    let mut transaction = Transaction::new(rules, work).with_engine(Engine::On);
+    run(&mut transaction, made);
+    let spent = clock().saturating_sub(begin);
+    (transaction.into_workspace(), spent)
+}
+
+type Clock = fn() -> Duration;
 
 fn processor_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap()
@@ -75,14 +105,14 @@ fn run(transaction: &mut Transaction<'_>, made: &Made) {
 }
 
 /// The rules that match, and whether the request is refused.
-fn judged(rules: &RuleSet, made: &Made, gated: bool) -> (Vec<u64>, bool) {
-    let mut transaction = Transaction::new(rules, Workspace::default()).with_engine(Engine::On);
+fn judged(rules: &RuleSet, work: Box<Workspace>, made: &Made, gated: bool) -> ((Vec<u64>, bool), Box<Workspace>) {
+    let mut transaction = Transaction::new(rules, work).with_engine(Engine::On);
     if !gated {
         transaction = transaction.without_gates();
     }
     run(&mut transaction, made);
     let ids = transaction.matches().iter().map(|one| rules.rules[one.rule].id).collect();
-    (ids, transaction.interruption().is_some())
+    ((ids, transaction.interruption().is_some()), transaction.into_workspace())
 }
 
 type Shape = (&'static str, usize, fn(&mut Chance) -> Made);
