@@ -28,7 +28,8 @@ def test_every_question_is_answered_and_weights_by_the_sample_interval(state: St
         ),
     )
     with running(state):
-        eventually(lambda: count(state, "bartizan_refusals") == 1 and count(state) == 2, "the rows are stored")
+        stored = {"http_requests": 2, "firewall_events": 1, "bartizan_refusals": 1}
+        eventually(lambda: {table: count(state, table) for table in stored} == stored, "the rows are stored")
         answers = {query.name: ask(state, query.sql) for query in QUERIES}
     assert [(row["rule"], row["events"], row["clients"]) for row in answers["events-by-rule"]] == [("a" * 32, 3, 1)]
     (zone,) = answers["requests-by-zone"]

@@ -49,7 +49,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
     try:
         _run([*as_user, str(programs / "initdb"), "-D", str(data), "-U", "bartizan", "-A", "trust"], directory)
         control = [*as_user, str(programs / "pg_ctl"), "-D", str(data)]
-        _run([*control, "-w", "-l", str(directory / "log"), "-o", options, "start"], directory)
+        _run([*control, "-w", "-t", "240", "-l", str(directory / "log"), "-o", options, "start"], directory)
         try:
             yield make_url(f"postgresql+psycopg://bartizan@127.0.0.1:{port}/postgres")
         finally:
@@ -59,7 +59,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
 
 
 def _run(words: list[str], directory: Path) -> None:
-    done = subprocess.run(words, cwd=directory, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(words, cwd=directory, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
