@@ -30,6 +30,7 @@ use super::inspection;
 use super::lists;
 use super::read::read_raw;
 use super::rule::Compiler;
+use super::too_early;
 use super::{Compiled, Level, Policy, Report, Zone};
 use crate::origin::settings::Key;
 
@@ -93,6 +94,7 @@ impl Policy {
             cache,
         };
         let warnings = warnings.into_iter().chain(constants::readers(&policy)).chain(costs::excesses(&policy));
+        let warnings = warnings.chain(too_early::readers(&policy));
         let warnings = warnings.chain(inspection::warnings(&policy.seclang())).collect();
         let report = Report {
             version: policy.version,

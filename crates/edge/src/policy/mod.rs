@@ -34,6 +34,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 mod text;
+mod too_early;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;

@@ -381,7 +381,12 @@ impl Rules {
 
     /// Whether a rule set in the ModSecurity rule language may run.
     pub fn inspects(&self) -> bool {
-        self.in_order.iter().any(|rule| matches!(rule.act, Act::Inspect(_)))
+        self.first_inspection().is_some()
+    }
+
+    /// The place of the first rule that runs such a rule set.
+    pub fn first_inspection(&self) -> Option<usize> {
+        self.in_order.iter().find(|rule| matches!(rule.act, Act::Inspect(_))).map(|rule| rule.index)
     }
 
     /// The rule at a place, if that runs such a rule set.
