@@ -953,6 +953,8 @@ mod tests {
             let mut document: serde_json::Value = serde_json::from_slice(&document("127.0.0.1:0")).unwrap();
             document["edge"]["threads"] = threads.into();
             document["edge"]["spool"]["dir"] = spool.path().to_str().unwrap().into();
+            // However long the hand-over takes, a connection that rests has not rested too long.
+            document["edge"]["limits"] = serde_json::json!({"first_byte_timeout_ms": 600_000});
             serde_json::to_vec(&document).unwrap()
         };
         for (before, after) in [(2, 2), (4, 1), (1, 3)] {

@@ -14,6 +14,9 @@ use edge::service::{Edge, Options};
 use serde_json::{Value, json};
 use spool::{Position, Reader};
 
+/// Longer than anything here takes, shorter than anybody waits.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn policy(folder: &Path) -> Value {
     let file = |name: &str, database: Vec<u8>| {
         let path = folder.join(name);
@@ -65,14 +68,14 @@ fn a_client_is_where_the_databases_have_its_address_one_request_after_the_other(
     let options: Options = serde_json::from_str("{}").expect("options");
     let edge = Edge::start(&options, policy(folder.path()).to_string().as_bytes()).expect("the edge starts");
     let mut client = TcpStream::connect(edge.listening()[0].0).expect("a connection");
-    client.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+    client.set_read_timeout(Some(PATIENCE)).expect("set");
     for (address, last) in [("198.51.100.8", ""), ("203.0.113.9", ""), ("198.51.100.9", "Connection: close\r\n")] {
         write!(client, "GET / HTTP/1.1\r\nHost: shop.example\r\nX-Forwarded-For: {address}\r\n{last}\r\n")
             .expect("written");
     }
     let mut answers = Vec::new();
     client.read_to_end(&mut answers).expect("three answers");
-    edge.shutdown(Duration::from_secs(5));
+    edge.shutdown(PATIENCE);
 
     let columns = ["ClientASN", "ClientCountry", "ClientRegionCode", "ClientCity", "ClientLatitude", "ClientLongitude"];
     let (there, nowhere) = ("64496 gb ENG London 51.5142 -0.0931", "- - - - - -");

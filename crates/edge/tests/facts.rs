@@ -11,7 +11,7 @@ use std::thread::{sleep, spawn};
 use std::time::Duration;
 
 /// Longer than anything here takes, shorter than anybody waits.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An origin that answers each request after a while.
 fn origin(pause: Duration) -> SocketAddr {

@@ -4,9 +4,12 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
@@ -61,8 +64,8 @@ impl Authority {
         change(&mut params);
         let key = KeyPair::generate().unwrap();
         let files = self.files(name);
-        fs::write(&files.certificate_file, params.signed_by(&key, &self.issuer).unwrap().pem()).unwrap();
-        fs::write(&files.key_file, key.serialize_pem()).unwrap();
+        write_later(&files.certificate_file, &params.signed_by(&key, &self.issuer).unwrap().pem());
+        write_later(&files.key_file, &key.serialize_pem());
         files
     }
 
@@ -77,6 +80,15 @@ impl Authority {
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         config
     }
+}
+
+/// Writes a file that is younger than every one before it. The clock of a file system may stand still for milliseconds, and
+/// of two files of one length that are written within one tick the second looks like the first.
+fn write_later(file: &str, content: &str) {
+    static SECONDS: AtomicU64 = AtomicU64::new(1_700_000_000);
+    fs::write(file, content).unwrap();
+    let written = UNIX_EPOCH + Duration::from_secs(SECONDS.fetch_add(1, Ordering::Relaxed));
+    fs::File::options().append(true).open(file).unwrap().set_modified(written).unwrap();
 }
 
 fn zone(name: &str, hosts: &[&str], certificates: &[&CertificateFiles]) -> ZoneCertificates {
