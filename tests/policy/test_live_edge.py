@@ -20,7 +20,7 @@ from bartizan.layout import StateDirectory
 from bartizan.policy.apply import apply
 from bartizan.policy.rollback import rollback
 
-LONG_S = 60.0
+LONG_S = 200.0
 
 
 class _Application(BaseHTTPRequestHandler):

@@ -18,7 +18,7 @@ from bartizan.events import control
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 
-_ARRIVES_S: Final = 30.0
+_ARRIVES_S: Final = 120.0
 """How long the event of a request may take to the event store; it is under a second on an idle machine."""
 
 
