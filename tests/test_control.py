@@ -67,6 +67,20 @@ def test_a_socket_left_by_the_dead_is_replaced(tmp_path: Path) -> None:
         assert ask(tmp_path / "x.sock", {"command": "a"}) is not None
 
 
+def test_who_finds_a_socket_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listen = socket.socket.listen
+    there: list[bool] = []
+
+    def look_and_listen(self: socket.socket, backlog: int) -> None:
+        there.append((tmp_path / "x.sock").exists())
+        listen(self, backlog)
+
+    monkeypatch.setattr(socket.socket, "listen", look_and_listen)
+    with ControlServer(tmp_path / "x.sock", echo):
+        assert [file.name for file in tmp_path.iterdir()] == ["x.sock"]
+    assert there == [False]
+
+
 def test_a_moment_without_descriptors_or_threads_does_not_end_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,13 +125,16 @@ class ControlServer:
         self._path = path
         self._handle = handle
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        # Whoever may bind holds the lock file, so a socket that is there was left by one that was killed.
-        path.unlink(missing_ok=True)
-        with _address(path) as address:
+        # Under another name until it listens: who finds the socket is answered, and one that the dead left is replaced
+        # without a moment in which there is none. Whoever may bind holds the lock file.
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        beside.unlink(missing_ok=True)
+        with _address(beside) as address:
             self._socket.bind(address)
-        path.chmod(0o600)
-        self._inode = path.stat().st_ino
+        beside.chmod(0o600)
+        self._inode = beside.stat().st_ino
         self._socket.listen(16)
+        beside.rename(path)
         self._closed = threading.Event()
         self._answering = 0
         self._answered = threading.Condition()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,6 +16,7 @@ import msgspec
 import pytest
 from tests.edge.conftest import MakePolicy
 from tests.edge.test_process import PATIENCE_S, EdgeProcess, status
+from tests.events.support import eventually
 
 from bartizan._native import SpoolReader
 from bartizan.control import Conversation
@@ -117,26 +120,25 @@ def test_an_edge_whose_successor_does_not_come_up_stays(
 
 def test_a_successor_killed_after_it_took_the_socket_gives_it_back(start: Start, state: StateDirectory) -> None:
     old, address = start()
-    child = os.fork()
-    if child == 0:
-        os._exit(_hold_and_take_the_socket(state))
-    os.waitpid(child, 0)
+    words = [sys.executable, "-c", HOLD_AND_TAKE_THE_SOCKET, str(state.edge_socket)]
+    subprocess.run(words, check=True, timeout=PATIENCE_S)
     assert "has ended; it stays" in old.line()
-    for _ in range(200):
-        if state.edge_socket.exists():
-            break
-        threading.Event().wait(0.05)
+    eventually(state.edge_socket.exists, "the old one listens again")
     assert old.ask("status")["ok"] is True
     assert status(address, "/") == 200
 
 
-def _hold_and_take_the_socket(state: StateDirectory) -> int:
-    conversation = Conversation(state.edge_socket, timeout_s=PATIENCE_S)
-    reply, descriptors = conversation.ask({"command": "hand_over", "process": os.getpid()})
-    assert reply["ok"], reply
-    assert len(descriptors) >= 3, "two locks and a socket"
-    state.edge_socket.unlink()
-    return 0
+HOLD_AND_TAKE_THE_SOCKET = """
+import os, sys
+from pathlib import Path
+from bartizan.control import Conversation
+conversation = Conversation(Path(sys.argv[1]), timeout_s=60)
+reply, descriptors = conversation.ask({"command": "hand_over", "process": os.getpid()})
+assert reply["ok"], reply
+assert len(descriptors) >= 3, "two locks and a socket"
+Path(sys.argv[1]).unlink()
+os._exit(0)
+"""
 
 
 @pytest.mark.parametrize(
