@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -126,6 +128,28 @@ def test_a_server_that_dies_is_waited_for(state: StateDirectory, tmp_path: Path)
         with listening(command(free, tmp_path), free):
             until(lambda: sink_status(state, "stream").rows == 20, "it goes on")
             assert [ray for _, _, ray in stored(free)] == rays(range(20))
+
+
+def test_a_server_that_dies_with_rows_in_hand_is_not_waited_for(state: StateDirectory, tmp_path: Path) -> None:
+    free = reserved_port()
+    put(state, range(20))
+    ((batch, token),) = batches(state)
+    failures: list[SinkFailed] = []
+    with listening(command(free, tmp_path), free) as server, closing(NatsSink(settings(free))) as sink:
+        sink.insert(batch, token)
+
+        def insert() -> None:
+            with pytest.raises(SinkFailed) as failed:
+                sink.insert(batch, token)
+            failures.append(failed.value)
+
+        server.send_signal(signal.SIGSTOP)
+        inserting = threading.Thread(target=insert)
+        inserting.start()
+        until(lambda: sink._stream.publish_async_pending() == 20, "the rows are on their way")
+        server.kill()
+        inserting.join(60)
+    assert [str(failed) for failed in failures] == [f"nats://127.0.0.1:{free}: nats: connection closed"]
 
 
 def test_a_wrong_password_is_said_and_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from bartizan.events.sinks.secret import reveal
 
 _ANSWER_S: Final = 10.0
 _BATCH_S: Final = 60.0
+_LOOK_S: Final = 0.5
 _AT_ONCE: Final = 1000
 """Messages that wait for their acknowledgement at most."""
 
@@ -139,8 +140,18 @@ class NatsSink:
             headers = {"Nats-Msg-Id": f"{token}-{number}"}
             waiting.append(await self._stream.publish_async(subject, line, wait_stall=_ANSWER_S, headers=headers))
         for answer in waiting:
-            await answer
+            await self._acknowledged(answer)
         return refused
+
+    async def _acknowledged(self, answer: asyncio.Future[Any]) -> None:
+        """Waits for an acknowledgement. The client says nothing of those that an end of the connection has cut off."""
+        import nats.errors
+
+        while not answer.done():
+            if self._client.is_closed:
+                raise nats.errors.ConnectionClosedError
+            await asyncio.wait([answer], timeout=_LOOK_S)
+        await answer
 
     async def _begun(self, subject: str, token: str) -> int:
         """How many rows of the range need not be sent again: the stream holds them, and may know their ids no more."""
