@@ -105,7 +105,7 @@ class EchoServer:
         """Starts it and waits until it listens."""
         command = [*tester(), "--mode", "testeeserver", "--wsuri", self.address]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while time.monotonic() < end and self._process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self.port)).close()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.client import PATIENCE_S
 
 from bartizan import _native
 
@@ -17,7 +20,8 @@ Document = dict[str, Any]
 
 def rule(expression: str, action: str = "block", **more: Any) -> Document:
     """A rule of a policy document."""
-    return {"id": f"{abs(hash((expression, action))):032x}"[:32], "expression": expression, "action": action, **more}
+    name = hashlib.sha256(f"{action} {expression}".encode()).hexdigest()[:32]
+    return {"id": name, "expression": expression, "action": action, **more}
 
 
 def zone(origin: str | list[str], /, name: str = "shop", **more: Any) -> Document:
@@ -59,6 +63,16 @@ class RunningEdge:
             if line.startswith(wanted + " "):
                 return float(line.rsplit(" ", 1)[1])
         return 0.0
+
+    def counted(self, value: float, name: str, **labels: str) -> float:
+        """The metric once it is `value`: what ends with an answer, or with none, is counted behind that.
+
+        As it is where it does not come to be that.
+        """
+        end = time.monotonic() + PATIENCE_S
+        while (found := self.metric(name, **labels)) != value and time.monotonic() < end:
+            time.sleep(0.01)
+        return found
 
     def stop(self, grace_s: float = 0.0) -> None:
         """Stops it."""

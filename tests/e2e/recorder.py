@@ -66,7 +66,7 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def take(self, patience_s: float = 5) -> list[Arrival]:
+    def take(self, patience_s: float = 30) -> list[Arrival]:
         """What arrived since the last call. A message that has begun is waited for until it ends or is cut off."""
         end = time.monotonic() + patience_s
         while True:

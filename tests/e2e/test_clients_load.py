@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 
 import pytest
 from tests.e2e.authority import Authority, listen
-from tests.e2e.client import PATIENCE_S
 from tests.e2e.conftest import RunningEdge, StartEdge, zone
 from tests.e2e.origin import Origin, echo
 from tests.e2e.programs import run
@@ -43,11 +41,7 @@ def test_h2load_loses_nothing(start_edge: StartEdge, authority: Authority, optio
         address = f"https://127.0.0.1:{edge.tls_port}" if tls else f"http://127.0.0.1:{edge.port}"
         done = run("h2load", "-n", str(REQUESTS), "-c", "16", "-t", "1", *options, address + "/")
         output = done.stdout.decode()
-        # The last one is counted once it is sent.
-        end = time.monotonic() + PATIENCE_S
-        while (counted := edge.metric("bartizan_responses_total", **{"class": "2xx"})) < REQUESTS:
-            assert time.monotonic() < end, f"{counted} of {REQUESTS} are counted"
-            time.sleep(0.01)
+        counted = edge.counted(REQUESTS, "bartizan_responses_total", **{"class": "2xx"})
     assert (
         f"requests: {REQUESTS} total, {REQUESTS} started, {REQUESTS} done, {REQUESTS} succeeded, "
         "0 failed, 0 errored, 0 timeout"
@@ -62,11 +56,13 @@ def test_wrk_sees_no_error(start_edge: StartEdge, authority: Authority, tls: boo
     with Origin(echo([], ANSWER)) as origin:
         edge = serve(start_edge, authority, origin)
         address = f"https://127.0.0.1:{edge.tls_port}" if tls else f"http://127.0.0.1:{edge.port}"
-        output = run("wrk", "-t", "1", "-c", "16", "-d", "2s", address + "/").stdout.decode()
+        made = 0
+        # How many are made in two seconds is the machine's business.
+        while made <= 100:
+            output = run("wrk", "-t", "1", "-c", "16", "-d", "2s", "--timeout", "60s", address + "/").stdout.decode()
+            assert "Socket errors" not in output
+            assert "Non-2xx" not in output
+            (requests,) = re.findall(r"(\d+) requests in", output)
+            made += int(requests)
         refused = edge.metric("bartizan_responses_total", **{"class": "5xx"})
-    made = re.search(r"(\d+) requests in", output)
-    assert made is not None
-    assert int(made.group(1)) > 100
-    assert "Socket errors" not in output
-    assert "Non-2xx" not in output
     assert refused == 0

@@ -101,7 +101,7 @@ def test_older_versions_are_refused_by_name(start_edge: StartEdge, authority: Au
         session = s_client(edge.tls_port, option, "-cipher", "DEFAULT@SECLEVEL=0")
     assert not session.succeeded
     assert "alert protocol version" in session.errors
-    assert edge.metric("bartizan_refused_total", reason="incompatible") == 1
+    assert edge.counted(1, "bartizan_refused_total", reason="incompatible") == 1
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_alpn_without_a_protocol_of_ours_is_refused(start_edge: StartEdge, autho
         edge = serve(start_edge, authority, origin)
         session = s_client(edge.tls_port, "-alpn", "spdy/3")
     assert "no application protocol" in session.errors
-    assert edge.metric("bartizan_refused_total", reason="no_application_protocol") == 1
+    assert edge.counted(1, "bartizan_refused_total", reason="no_application_protocol") == 1
 
 
 def three_zones(authority: Authority, origin: Origin) -> list[Document]:
@@ -160,7 +160,7 @@ def test_a_name_that_nobody_serves_is_refused_by_name(start_edge: StartEdge, aut
         unknown = s_client(edge.tls_port, name="unknown.example")
         nameless = s_client(edge.tls_port, name=None)
     assert ["unrecognized name" in session.errors for session in (unknown, nameless)] == [True, True]
-    assert edge.metric("bartizan_refused_total", reason="unknown_name") == 2
+    assert edge.counted(2, "bartizan_refused_total", reason="unknown_name") == 2
 
 
 @pytest.mark.parametrize(
