@@ -173,6 +173,8 @@ class Application:
             lifespan="off",
             ws="websockets-sansio",
             ws_max_size=64 << 20,
+            # Nobody sends a body on a connection that it closes at that moment.
+            timeout_keep_alive=600,
             timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(settings)

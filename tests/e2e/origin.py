@@ -19,6 +19,8 @@ class Visit:
         """Takes over an accepted connection."""
         self.connection = connection
         self.received = bytearray()
+        self.ended = threading.Event()
+        """Set once the connection is closed."""
         connection.settimeout(30)
 
     def more(self) -> bool:
@@ -28,9 +30,17 @@ class Visit:
         return bool(data)
 
     def request(self) -> bytes | None:
-        """The next request with a body by length or in chunks, taken off what was received; `None` at the end."""
+        """The next request with a body by length or in chunks, taken off what was received.
+
+        `None` at the end, and where a client keeps a connection for so long and asks nothing.
+        """
         while b"\r\n\r\n" not in self.received:
-            if not self.more():
+            try:
+                if not self.more():
+                    return None
+            except TimeoutError:
+                if self.received:
+                    raise
                 return None
         end = self.received.index(b"\r\n\r\n") + 4
         head = bytes(self.received[:end]).lower()
@@ -62,13 +72,15 @@ class Visit:
 class Origin:
     """A listening origin; a context manager. `visits` holds, per connection, the requests that came on it."""
 
-    def __init__(self, script: Script, *, family: socket.AddressFamily = socket.AF_INET, path: str = "") -> None:
-        """Listens on a free port of loopback, or on a Unix socket at `path`."""
+    def __init__(
+        self, script: Script, *, family: socket.AddressFamily = socket.AF_INET, path: str = "", port: int = 0
+    ) -> None:
+        """Listens on a free port of loopback or on `port`, or on a Unix socket at `path`."""
         self.script = script
         self.visits: list[Visit] = []
         self.errors: list[BaseException] = []
         self._listener = socket.socket(family)
-        self._listener.bind(path if family == socket.AF_UNIX else ("127.0.0.1", 0))
+        self._listener.bind(path if family == socket.AF_UNIX else ("127.0.0.1", port))
         self._listener.listen(128)
         self.port = 0 if family == socket.AF_UNIX else self._listener.getsockname()[1]
         self.url = f"unix:{path}" if family == socket.AF_UNIX else f"http://127.0.0.1:{self.port}"
@@ -90,6 +102,8 @@ class Origin:
                 self.script(visit)
         except (OSError, TimeoutError) as error:
             self.errors.append(error)
+        finally:
+            visit.ended.set()
 
     def close(self) -> None:
         """Stops listening."""
