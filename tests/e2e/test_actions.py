@@ -12,6 +12,7 @@ from tests.e2e import spooled
 from tests.e2e.conftest import Document, RunningEdge, StartEdge, rule, zone
 from tests.e2e.origin import Origin, echo
 from tests.e2e.programs import run
+from tests.ports import reserved_port
 
 from bartizan.rules.reference import actions
 
@@ -42,11 +43,12 @@ class Site:
         phases: Document,
         settings: Document | None = None,
         scheme: str = "http",
+        port: int = 0,
         **document: Any,
     ) -> None:
         """Starts both; `settings` are more of the zone's, `scheme` is what it takes the origin to speak."""
         self.seen: list[bytes] = []
-        self.origin = Origin(echo(self.seen, answer))
+        self.origin = Origin(echo(self.seen, answer), port=port)
         url = self.origin.url.replace("http", scheme, 1)
         self.edge: RunningEdge = start_edge(zone(url, phases=phases, **settings or {}), **document)
         self._spool = spool
@@ -286,6 +288,7 @@ def test_serve_error_goes_before_the_pages_of_the_zone_and_these_before_the_edge
         account={
             "error_pages": {"500_errors": page("not this: ::CLOUDFLARE_ERROR_500S_BOX::"), "waf_block": page("no")}
         },
+        port=reserved_port(),
     )
     there.origin.close()
     assert there.get("/rule").body == b"{}"

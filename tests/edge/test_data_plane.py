@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.edge.conftest import MakePolicy
+from tests.ports import reserved_port
 
 import bartizan
 from bartizan.edge.data_plane import Edge, Policy, PolicyRefused
@@ -111,7 +112,7 @@ def test_who_waits_goes_on_when_the_requests_in_hand_have_ended(make_policy: Mak
 
 
 def test_a_dropped_edge_stops(make_policy: MakePolicy) -> None:
-    edge = Edge(make_policy(1))
+    edge = Edge(make_policy(1, listen=f"127.0.0.1:{reserved_port()}"))
     edge.start()
     address = edge.listening[0][0]
     del edge

@@ -56,13 +56,11 @@ def eventually(what: Callable[[], object]) -> None:
 
 
 def test_it_serves_until_it_is_stopped(up: StartUp, write_site: WriteSite) -> None:
-    running = up(write_site(extra=BLOCK))
+    running = up(write_site(listen=f"127.0.0.1:{reserved_port()}", extra=BLOCK))
     address = running.serving()
     assert (get(address), get(address, "/admin")) == (200, 403)
-    assert {name: process["state"] for name, process in running.processes().items()} == {
-        "edge": "running",
-        "events": "running",
-    }
+    both = {"edge": "running", "events": "running"}
+    eventually(lambda: {name: process["state"] for name, process in running.processes().items()} == both)
     running.send(signal.SIGTERM)
     assert running.ended() == 0
     with pytest.raises(ConnectionRefusedError):
@@ -72,6 +70,7 @@ def test_it_serves_until_it_is_stopped(up: StartUp, write_site: WriteSite) -> No
 def test_requests_come_before_their_events(up: StartUp, write_site: WriteSite) -> None:
     running = up(write_site())
     running.serving()
+    eventually(lambda: running.processes()["events"]["state"] == "running")
     processes = running.processes()
 
     def nice(name: str) -> int:
@@ -227,6 +226,7 @@ def test_an_edge_that_outlived_its_supervisor_hands_over(up: StartUp, write_site
     first = up(site)
     address = first.serving()
     edge = first.processes()["edge"]["pid"]
+    eventually(lambda: owner(first.state.events_lock) is not None)
     first.process.kill()
     first.process.wait(PATIENCE_S)
     assert get(address) == 200

@@ -13,6 +13,7 @@ from urllib.request import Request, urlopen
 import pytest
 from tests.events.sinks.delivery import NO_CHDB, put, until
 from tests.events.support import firewall_event, name_sinks, needs_chdb, request, running, sink_status, write
+from tests.ports import reserved_port
 
 from bartizan.durable import replace
 from bartizan.layout import StateDirectory
@@ -30,14 +31,15 @@ class Front:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.port = 0
+        # Nobody else's while the server is gone.
+        self.port = reserved_port()
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         command = [sys.executable, str(FRONT), str(self.directory), str(self.port)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        self.port = int(self._process.stdout.readline())
+        assert int(self._process.stdout.readline()) == self.port
 
     def kill(self) -> None:
         if self._process is not None:

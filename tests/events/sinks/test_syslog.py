@@ -15,6 +15,7 @@ import pytest
 import trustme
 from tests.events.sinks.delivery import batches, put
 from tests.events.support import firewall_event, request, write
+from tests.ports import reserved_port
 
 from bartizan.config.sinks import Cef, Syslog
 from bartizan.events.sinks.cef import CefSink, event
@@ -147,8 +148,9 @@ def test_datagrams_hold_one_message_each_and_too_long_ones_are_refused(state: St
 
 def test_a_peer_that_hangs_up_did_not_get_the_batch(state: StateDirectory) -> None:
     put(state, range(100))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        sink = SyslogSink(Syslog(address=f"tcp://127.0.0.1:{listener.getsockname()[1]}"))
+    port = reserved_port()
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        sink = SyslogSink(Syslog(address=f"tcp://127.0.0.1:{port}"))
         ((batch, token),) = batches(state)
         sink.insert(batch, token)
         connection, _ = listener.accept()
