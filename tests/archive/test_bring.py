@@ -83,7 +83,7 @@ def test_what_export_wrote_comes_back_with_rollups_and_once(
 def test_killed_at_any_moment_nothing_is_doubled_and_nothing_missing(state: StateDirectory, tmp_path: Path) -> None:
     file = spooled(state, recent(3000), tmp_path / "a.ndjson")
     client = (
-        "import sys; from bartizan.archive import bring; bring._BLOCK_ROWS = 100; from bartizan.cli import app; "
+        "import sys; from bartizan.archive import bring; bring._BLOCK_ROWS = 40; from bartizan.cli import app; "
         "sys.exit(app.run(sys.argv[1:]))"
     )
     words = [sys.executable, "-c", client, "events", "import", str(file), "--state", str(state.path)]

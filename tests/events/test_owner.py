@@ -20,7 +20,6 @@ from tests.events.support import (
     eventually,
     firewall_event,
     kill,
-    launch,
     name_sinks,
     needs_chdb,
     request,
@@ -115,7 +114,7 @@ def test_a_killed_owner_neither_loses_nor_doubles_a_row(state: StateDirectory) -
         except FileNotFoundError:
             return Entry(1)
 
-    kill_within_an_insert(launch(state), entry)
+    kill_within_an_insert(state, entry)
     for _ in range(7):
         process = start(state)
         before = entry().rows

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 
@@ -57,7 +56,7 @@ def deliver_under_kills(state: StateDirectory, rows: int, name: str, sink: dict[
     """As `deliver`, with owners that are killed: the first within an insert, the others at random points."""
     name_sinks(state, chdb=NO_CHDB, **{name: sink})
     chance = random.Random(7)
-    kill_within_an_insert(launch(state), lambda: entry(state, name))
+    kill_within_an_insert(state, lambda: entry(state, name))
     for _ in range(kills - 1):
         process = start(state)
         before = entry(state, name)
@@ -72,23 +71,37 @@ def deliver_under_kills(state: StateDirectory, rows: int, name: str, sink: dict[
         eventually(lambda: sink_status(state, name).rows == rows, f"{name} has all rows", 60)
 
 
-def kill_within_an_insert(process: subprocess.Popen[str], entry: Callable[[], Entry]) -> None:
-    """Kills an owner that was just launched once it has a batch in hand.
+def kill_within_an_insert(state: StateDirectory, entry: Callable[[], Entry]) -> None:
+    """Launches the first owner of a state directory, and kills it once it has a batch in hand.
 
     It is stopped for each look at its journal, so that it is neither done with all rows between two looks nor with the
     batch before it is killed.
     """
-    deadline = time.monotonic() + 60
-    while True:
-        process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
-        if entry().in_hand is not None:
-            break
-        assert time.monotonic() < deadline, "it takes nothing in hand"
-        process.send_signal(signal.SIGCONT)
-        time.sleep(0.0005)
-    kill(process)
+    process = launch(state)
+    try:
+        # It listens before it begins to ship.
+        eventually(state.events_socket.exists, "the event owner listens")
+        deadline = time.monotonic() + 60
+        while True:
+            process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+            if entry().in_hand is not None:
+                break
+            assert time.monotonic() < deadline, "it takes nothing in hand"
+            process.send_signal(signal.SIGCONT)
+            _let_run(process.pid, 0.0003)
+    finally:
+        kill(process)
     assert entry().in_hand is not None
+
+
+def _let_run(process: int, seconds: float) -> None:
+    """Waits until a process has had so much of the processor, which others may hold, or has no use for it."""
+    # The number of the clock of a process (clock_getcpuclockid(3), which Python does not have).
+    clock = ~process << 3 | 2
+    before, end = time.clock_gettime(clock), time.monotonic() + 0.05
+    while time.clock_gettime(clock) - before < seconds and time.monotonic() < end:
+        time.sleep(0.0002)
 
 
 def until(condition: Callable[[], bool], what: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.events.sinks.delivery import batches, deliver_under_kills, put, rays
+from tests.events.sinks.delivery import batches, deliver_under_kills, put, rays, until
 from tests.events.sinks.programs import broker
 from tests.events.support import firewall_event, request, write
 
@@ -31,6 +31,25 @@ def settings(port: int, topic: str, **more: Any) -> Kafka:
     return Kafka(brokers=[f"127.0.0.1:{port}"], topic=topic, **more)
 
 
+def is_settled(port: int, topic: str) -> bool:
+    """Whether all that was ever written can be read by those who read what is committed, or was aborted."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    ends = []
+    for level in ("read_committed", "read_uncommitted"):
+        reading = {"bootstrap.servers": f"127.0.0.1:{port}", "group.id": "test", "isolation.level": level}
+        with closing(Consumer(reading)) as reader:
+            topics = reader.list_topics(timeout=30).topics
+            places = [
+                TopicPartition(name, number)
+                for name in sorted(topics)
+                if name.startswith(f"{topic}.")
+                for number in sorted(topics[name].partitions)
+            ]
+            ends.append([reader.get_watermark_offsets(place, timeout=30)[1] for place in places])
+    return ends[0] == ends[1]
+
+
 def committed(port: int, topic: str) -> list[tuple[str, str, str]]:
     """Table, key and Ray ID of each message that is committed."""
     from confluent_kafka import Consumer, TopicPartition
@@ -45,6 +64,8 @@ def committed(port: int, topic: str) -> list[tuple[str, str, str]]:
         }
     )
     found = []
+    # A commit is answered before it is marked in each partition.
+    until(lambda: is_settled(port, topic), "no transaction is open")
     topics = [name for name in reader.list_topics(timeout=30).topics.items() if name[0].startswith(f"{topic}.")]
     places = [TopicPartition(name, number, 0) for name, known in topics for number in known.partitions]
     reader.assign(places)
