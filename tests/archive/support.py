@@ -9,8 +9,16 @@ from typing import Any
 
 from tests.events.support import request
 
+from bartizan.durable import replace
+from bartizan.layout import StateDirectory
+
 START_NS = 1_795_277_718_000_000_000
 """2026-11-21T16:15:18Z."""
+
+
+def keep_for_years(state: StateDirectory) -> None:
+    """Has an event store keep what is as old as `START_NS` will be: else it drops that from a day in 2026 on."""
+    replace(state.current_policy, b'{"edge":{"events":{"retention_days":9000}}}')
 
 
 def rows(number: int, step_ns: int = 700_000_001) -> list[dict[str, object]]:

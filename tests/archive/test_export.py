@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.archive.support import START_NS, ndjson, rows, without_absent
+from tests.archive.support import START_NS, keep_for_years, ndjson, rows, without_absent
 from tests.events.support import count, eventually, firewall_event, needs_chdb, running, write
 
 from bartizan.archive import export as module
@@ -113,6 +113,7 @@ def test_the_store_gives_what_the_spool_gives_in_windows_and_in_order(
         row["RayID"] = f"{number:016x}"
     write(state.spool, *(("http_requests", row) for row in crowded))
     monkeypatch.setattr(store, "WINDOW_ROWS", 25)
+    keep_for_years(state)
     with running(state):
         eventually(lambda: count(state) == len(crowded), "the rows are in the store")
         source = StoreSource(state.events_socket)
@@ -150,6 +151,7 @@ def test_a_window_that_is_too_large_is_halved(
     long = [{**row, "ClientRequestReferer": "x" * 10_000} for row in rows(60, step_ns=1_000_000)]
     write(state.spool, *(("http_requests", row) for row in long))
     monkeypatch.setattr(store, "_LIMITS", Limits(result_bytes=150_000))
+    keep_for_years(state)
     with running(state):
         eventually(lambda: count(state) == 60, "the rows are in the store")
         source = StoreSource(state.events_socket)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.archive.support import START_NS, rows, without_absent
+from tests.archive.support import START_NS, keep_for_years, rows, without_absent
 from tests.events.support import count, eventually, firewall_event, needs_chdb, running, write
 
 from bartizan import Failure, events
@@ -67,6 +67,7 @@ def by_number(book: Events) -> Any:
 
 @needs_chdb
 def test_the_event_store_gives_the_same(state: StateDirectory, made: list[dict[str, object]]) -> None:
+    keep_for_years(state)
     with running(state):
         eventually(lambda: count(state) == 60, "the rows are in the store")
         book = events.open(state.path)

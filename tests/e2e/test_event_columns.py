@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,9 @@ def test_every_table_has_addresses_as_the_site_says(start_edge: StartEdge, tmp_p
     spool = tmp_path / "spool"
     with Origin(answer) as origin:
         settings = {"events": {"client_ip": how}, "trusted_proxies": ["127.0.0.1"]}
+        # Addresses are hashed under a key of the day: all of this is to be of one.
+        while how == "hashed" and time.time() % 86_400 > 86_400 - 60:
+            time.sleep(1)
         edge = start_edge(zone(origin.url, phases=phases), edge=settings, options={"address_key": str(key)})
         for _ in range(2):
             get(edge, "/", "-H", "X-Forwarded-For: 203.0.113.77")

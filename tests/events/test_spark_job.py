@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.archive.support import keep_for_years
 from tests.events.support import ask, eventually, name_sinks, needs_chdb, request, running, sink_status, write
 
 from bartizan.layout import StateDirectory
@@ -56,6 +57,7 @@ def test_its_sums_are_those_of_the_rollup(state: StateDirectory, tmp_path: Path)
     write(state.spool, *(("http_requests", row) for row in rows))
     export = {"type": "files", "format": "parquet", "dir": str(tmp_path / "export"), "every_s": 0.01}
     name_sinks(state, export=export)
+    keep_for_years(state)
     with running(state):
         for name in ("chdb", "export"):
             eventually(lambda name=name: sink_status(state, name).rows == len(rows), f"{name} has the rows", 60)  # type: ignore[misc]
