@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,15 +25,15 @@ def test_the_second_is_refused_by_the_name_of_the_first(tmp_path: Path) -> None:
     assert owner(file) is None
 
 
-def test_who_only_asks_keeps_nobody_from_starting(tmp_path: Path) -> None:
+def test_who_only_asks_keeps_nobody_from_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "x.pid"
-    asking = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(asking, fcntl.LOCK_EX)
-    answered = threading.Timer(0.1, os.close, [asking])
-    answered.start()
+    asking = [os.open(file, os.O_RDWR | os.O_CREAT, 0o600)]
+    fcntl.flock(asking[0], fcntl.LOCK_EX)
+    # It has its answer while the other one waits.
+    monkeypatch.setattr("bartizan.lock.time", SimpleNamespace(sleep=lambda _: os.close(asking.pop())))
     with sole(file, "a thing", "stop it"):
         assert owner(file) == os.getpid()
-    answered.join()
+    assert asking == []
 
 
 def test_where_there_can_be_no_lock_there_is_no_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,7 @@ def test_what_is_quick_or_goes_to_no_terminal_shows_nothing(
     assert capsys.readouterr().err == ""
     screen = Screen()
     monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(module, "PATIENCE_S", 600.0)
     with waiting("reading the lists"):
         pass
     assert screen.getvalue() == ""

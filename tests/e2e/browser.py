@@ -81,6 +81,10 @@ PROTOCOLS = """() => performance.getEntries()
     .map(entry => [new URL(entry.name).pathname, entry.nextHopProtocol])"""
 
 
+PATHS = ["/", "/download", "/events", "/next", "/script.js", "/upload"]
+"""What a visit fetches."""
+
+
 @contextmanager
 def chromium(leaf: Path, port: int, profile: Path) -> Iterator[Page]:
     """A page of a headless Chromium for which `shop.test` is the edge at `port`, and which finds no other host.
@@ -153,6 +157,10 @@ def visit(directory: Path, count: int) -> dict[str, Any]:
             seen["closed"] = page.evaluate(CLOSE_SOCKET)
             seen["growth_bytes"] = edge.peak_bytes() - before
             seen["before_bytes"] = before
+            # What is fetched is among the entries once it has ended.
+            page.wait_for_function(
+                f"paths => paths.every(path => ({PROTOCOLS})().some(entry => entry[0] === path))", arg=PATHS
+            )
             seen["protocols"] = sorted({tuple(entry) for entry in page.evaluate(PROTOCOLS)})
     seen["events_told"] = sorted(set(told(authority.state.spool)))
     assert warm == [len(PIECE) * 16, 0]
