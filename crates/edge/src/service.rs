@@ -333,6 +333,8 @@ impl Edge {
     /// How it is.
     pub fn status(&self) -> Status {
         let live = self.shared.live.load();
+        // Taken first: what a failure is explained by is there before the failure is counted.
+        let metrics = self.counted().samples();
         Status {
             policy_version: live.policy.version(),
             zones: live.policy.zones().len(),
@@ -342,7 +344,7 @@ impl Edge {
             uptime_s: self.started.elapsed().as_secs_f64(),
             failing_origins: failing_origins(&live),
             spool_disk_error: self.spool_disk_error(),
-            metrics: self.counted().samples(),
+            metrics,
         }
     }
 

@@ -646,8 +646,9 @@ impl Writer {
             if error.is_full() {
                 self.desk.disk_full();
             }
-            tally.rows_dropped_disk.fetch_add(rows - written, Ordering::Relaxed);
+            // The reason first: who finds rows lost finds it, too.
             tally.disk_error(&error);
+            tally.rows_dropped_disk.fetch_add(rows - written, Ordering::Relaxed);
             self.lost_from = Some(self.pending.first_sequence);
         }
         self.pending.bytes.clear();

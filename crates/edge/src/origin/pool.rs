@@ -156,10 +156,10 @@ impl Pool {
         match outcome {
             Ok(checkout) => Ok(Checkout { assign_cookie, ..checkout }),
             Err((kind, message)) => {
+                server.health.remember(message.clone());
                 if kind != ConnectErrorKind::Protocol {
                     server.health.failed();
                 }
-                server.health.remember(message.clone());
                 Err(ConnectError { kind, server, message })
             }
         }
