@@ -197,12 +197,12 @@ impl Record {
     }
 
     /// What a rule set said to make a rule act, by the place of its match.
-    fn said_of(&self, place: usize) -> Option<&Said> {
+    pub fn said_of(&self, place: usize) -> Option<&Said> {
         self.inspected.as_ref()?.said_of(place)
     }
 
     /// What a match is called: by the rule of the rule set that decided, else by its own rule.
-    fn description_of<'r>(&'r self, place: usize, found: &'r Match) -> &'r str {
+    pub fn description_of<'r>(&'r self, place: usize, found: &'r Match) -> &'r str {
         let of_set = self.said_of(place).map_or("", |said| &said.description);
         if of_set.is_empty() { &found.rule.description } else { of_set }
     }

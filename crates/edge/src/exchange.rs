@@ -16,6 +16,7 @@ mod forward;
 mod hold;
 mod inspect;
 mod judge;
+mod recorded;
 mod response;
 
 use std::borrow::Cow;
@@ -23,7 +24,7 @@ use std::cell::{OnceCell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use fields::{Body, Connection, Request, View};
 use http1::{Headers, Known, Line, RequestHead};
@@ -47,6 +48,7 @@ pub use answer::reason_phrase;
 use inspect::Inspections;
 pub use inspect::{Open, score};
 use judge::Run;
+pub use recorded::{RecordedBody, Replayed, Response, Undecided, replay};
 
 /// A client's connection, as far as its requests need it.
 #[derive(Debug)]
@@ -174,13 +176,72 @@ impl From<UpstreamError> for Failed {
     }
 }
 
+/// What an exchange has around it, which is not its decisions.
+trait Surroundings {
+    /// When the head was complete.
+    fn now(&self, worker: &Worker) -> (Instant, SystemTime);
+    /// Has a request answered that the edge does not answer by itself.
+    fn forward<'e, B: RequestBody, S: ResponseSink>(
+        &mut self,
+        exchange: &mut Exchange<'e>,
+        served: &'e Served,
+        body: &mut B,
+        held: Held,
+        sink: &mut S,
+        record: &mut Record,
+    ) -> impl Future<Output = Result<(), Failed>>;
+    /// Takes what is known of the exchange once it is over.
+    fn leave(&mut self, exchange: &Exchange<'_>, record: &Record);
+}
+
+/// The world: the time, the origin, the spool.
+struct World;
+
+impl Surroundings for World {
+    #[inline]
+    fn now(&self, worker: &Worker) -> (Instant, SystemTime) {
+        worker.now()
+    }
+
+    // The future of the exchange itself: one more around it would be a copy of all that it holds.
+    #[inline]
+    fn forward<'e, B: RequestBody, S: ResponseSink>(
+        &mut self,
+        exchange: &mut Exchange<'e>,
+        served: &'e Served,
+        body: &mut B,
+        held: Held,
+        sink: &mut S,
+        record: &mut Record,
+    ) -> impl Future<Output = Result<(), Failed>> {
+        exchange.forward(served, body, held, sink, record)
+    }
+
+    #[inline]
+    fn leave(&mut self, exchange: &Exchange<'_>, record: &Record) {
+        let found = exchange.found;
+        events::leave(exchange.client, exchange.connection, exchange.head, record, found.served(), found.settings());
+    }
+}
+
 /// Serves one request and leaves its event.
-pub async fn run<B: RequestBody, S: ResponseSink>(
+pub fn run<B: RequestBody, S: ResponseSink>(
     client: &Client,
     timer: &Timer,
     head: &RequestHead,
     body: &mut B,
     sink: &mut S,
+) -> impl Future<Output = Ending> {
+    carry_out(client, timer, head, body, sink, World)
+}
+
+async fn carry_out<B: RequestBody, S: ResponseSink>(
+    client: &Client,
+    timer: &Timer,
+    head: &RequestHead,
+    body: &mut B,
+    sink: &mut S,
+    mut around: impl Surroundings,
 ) -> Ending {
     let worker = &client.worker;
     let host = fields::host_name(head.host());
@@ -199,7 +260,7 @@ pub async fn run<B: RequestBody, S: ResponseSink>(
     timer.arm_rate(Lane::ClientRead, Deadline::BodyRate, limits.body_min_bytes_per_s, limits.body_rate_window_ms);
     timer.arm_rate(Lane::ClientWrite, Deadline::WriteRate, limits.body_min_bytes_per_s, limits.body_rate_window_ms);
     worker.recorder.count(Metric::Requests);
-    let mut record = Record::begin(worker.ray(), version, worker.now());
+    let mut record = Record::begin(worker.ray(), version, around.now(worker));
     let mut ray = SmallVec::from_slice(record.ray.as_str().as_bytes());
     ray.push(b'-');
     ray.extend_from_slice(settings.colo.as_bytes());
@@ -218,7 +279,7 @@ pub async fn run<B: RequestBody, S: ResponseSink>(
         changed_headers: OnceCell::new(),
         inspections: RefCell::default(),
     };
-    let ending = match exchange.serve(body, sink, &mut record).await {
+    let ending = match exchange.serve(body, sink, &mut record, &mut around).await {
         Ok(()) if sink.began() => Ending::Complete,
         Ok(()) => Ending::Cut,
         Err(failed) => exchange.explain(failed, sink, &mut record).await,
@@ -232,7 +293,7 @@ pub async fn run<B: RequestBody, S: ResponseSink>(
         worker.recorder.response(record.status);
     }
     record.end(sink.sent(), body.received() + head.head_bytes() as u64, ending);
-    events::leave(client, &connection, head, &record, found.served(), settings);
+    around.leave(&exchange, &record);
     ending
 }
 
@@ -313,6 +374,7 @@ impl<'e> Exchange<'e> {
         body: &mut B,
         sink: &mut S,
         record: &mut Record,
+        around: &mut impl Surroundings,
     ) -> Result<(), Failed> {
         let (head, policy) = (self.head, self.found);
         #[cfg(test)]
@@ -377,7 +439,7 @@ impl<'e> Exchange<'e> {
                 }
             }
         }
-        self.forward(served, body, held, sink, record).await
+        around.forward(self, served, body, held, sink, record).await
     }
 
     /// Runs request phases over the request, with as much of its body as is held.

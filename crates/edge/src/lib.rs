@@ -29,6 +29,7 @@ pub mod policy;
 pub mod proxy_protocol;
 pub mod pseudonym;
 pub mod ray;
+pub mod replay;
 pub mod service;
 pub mod tcp_info;
 pub mod tls;

@@ -55,10 +55,33 @@ impl Live {
         warnings: &mut Vec<Diagnostic>,
     ) -> Result<(Self, Arc<CertificateTable>), Vec<Diagnostic>> {
         let mut errors = Vec::new();
+        let live = Self::of(policy, before, origins, warnings, &mut errors);
+        let prepared = certificates.prepare(zone_certificates(&live.policy));
+        for finding in &prepared.findings {
+            let found = if finding.problem.is_warning() { &mut *warnings } else { &mut errors };
+            found.push(finding.diagnostic());
+        }
+        if errors.is_empty() { Ok((live, prepared.table)) } else { Err(errors) }
+    }
+
+    /// Builds what `policy` needs to judge requests that nobody sends: no certificate is read.
+    pub fn offline(policy: Arc<Policy>, origins: &Arc<Origins>) -> Result<Self, Vec<Diagnostic>> {
+        let (mut warnings, mut errors) = (Vec::new(), Vec::new());
+        let live = Self::of(policy, None, origins, &mut warnings, &mut errors);
+        if errors.is_empty() { Ok(live) } else { Err(errors) }
+    }
+
+    fn of(
+        policy: Arc<Policy>,
+        before: Option<&Self>,
+        origins: &Arc<Origins>,
+        warnings: &mut Vec<Diagnostic>,
+        errors: &mut Vec<Diagnostic>,
+    ) -> Self {
         let mut found = Vec::new();
         let databases = Databases::load(&policy, before.map(|before| &before.databases), &mut found);
         for diagnostic in found {
-            let of_its_kind = if diagnostic.severity == Severity::Warning { &mut *warnings } else { &mut errors };
+            let of_its_kind = if diagnostic.severity == Severity::Warning { &mut *warnings } else { &mut *errors };
             of_its_kind.push(diagnostic);
         }
         let geo = databases.geo();
@@ -76,11 +99,6 @@ impl Live {
                 Err(error) => errors.push(Diagnostic::error(&zone_path(index, &["origin"]), error.to_string())),
             }
         }
-        let prepared = certificates.prepare(zone_certificates(&policy));
-        for finding in &prepared.findings {
-            let found = if finding.problem.is_warning() { &mut *warnings } else { &mut errors };
-            found.push(finding.diagnostic());
-        }
         let mut trusted = Vec::new();
         for (index, text) in policy.edge().trusted_proxies.iter().enumerate() {
             match Network::parse(text) {
@@ -91,9 +109,6 @@ impl Live {
                 )),
             }
         }
-        if !errors.is_empty() {
-            return Err(errors);
-        }
         let limits = &policy.edge().limits;
         let http1_limits = http1::Limits {
             head_bytes: limits.head_bytes as usize,
@@ -103,7 +118,7 @@ impl Live {
         };
         let https_port =
             policy.edge().listen.iter().find(|listen| listen.tls).map_or(443, |listen| listen.address.port());
-        Ok((Self { policy, http1_limits, https_port, trusted, served, databases }, prepared.table))
+        Self { policy, http1_limits, https_port, trusted, served, databases }
     }
 
     /// The zone that serves a host as it stands in `Host`, `:authority` or SNI.

@@ -45,6 +45,13 @@ impl ClientSocket {
     }
 }
 
+impl Meter {
+    /// Of a connection that is no more.
+    pub fn closed() -> Self {
+        Self(Cell::new(None))
+    }
+}
+
 impl Drop for ClientSocket {
     fn drop(&mut self) {
         self.meter.0.set(None);

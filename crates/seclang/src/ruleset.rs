@@ -125,6 +125,11 @@ pub struct RuleSet {
 }
 
 impl RuleSet {
+    /// Whether a rule looks at a variable, or names it in a text.
+    pub fn reads(&self, variable: Variable) -> bool {
+        self.reads.contains(&variable)
+    }
+
     pub(crate) fn new(
         settings: Settings,
         rules: Vec<Rule>,

@@ -39,13 +39,13 @@ const CONTINUE_PATIENCE_MS: u64 = 1_000;
 /// read everything, and one that answers as it reads would otherwise wait for us as we wait for it.
 const FIRST_BYTES: usize = 32 * 1024;
 
-enum Received {
+pub(super) enum Received {
     Complete,
     Upgraded,
 }
 
 /// What the two directions of a conversation know of each other.
-struct Progress {
+pub(super) struct Progress {
     /// Whether the body may be sent: nobody waits for `100 Continue`.
     go: Cell<bool>,
     /// Whether the origin is still to be sent some of the body.
@@ -54,6 +54,14 @@ struct Progress {
     unread: Cell<bool>,
     /// Whether the final head has come.
     answered: Cell<bool>,
+}
+
+impl Progress {
+    /// Of a request that is sent whole.
+    pub(super) fn sent() -> Self {
+        let no = || Cell::new(false);
+        Self { go: Cell::new(true), uploading: no(), unread: no(), answered: no() }
+    }
 }
 
 impl<'e> Exchange<'e> {
@@ -349,7 +357,7 @@ impl<'e> Exchange<'e> {
 
     /// Passes the origin's response on, from its first head to its last trailer.
     #[expect(clippy::too_many_arguments, reason = "the two sides of a proxy and what lies between")]
-    async fn receive<S: ResponseSink, I: OriginReceive>(
+    pub(super) async fn receive<S: ResponseSink, I: OriginReceive>(
         &self,
         served: &'e Served,
         server: &Server,

@@ -326,6 +326,14 @@ impl Origins {
         Ok(Arc::new(Self { sticky_key, recorder, background: sender, registry, tls }))
     }
 
+    /// Origins that nobody will be connected to: no name is resolved and no probe is sent.
+    pub fn unreached() -> io::Result<Arc<Self>> {
+        let sticky_key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &random_key()?);
+        let (registry, tls) = (Mutex::default(), ClientTls::new());
+        let (background, _) = mpsc::unbounded_channel();
+        Ok(Arc::new(Self { sticky_key, recorder: None, background, registry, tls }))
+    }
+
     /// The group of these settings, the same one for equal settings as long as anybody holds it.
     pub fn group(&self, settings: &Settings) -> Result<Arc<Group>, GroupError> {
         let faults = settings.check();

@@ -9,12 +9,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use fields::{FieldId, FieldSet};
 use rules::Phase;
 use seclang::load::{self, Held};
 use seclang::overrides::Overrides;
 use seclang::paranoia;
 use seclang::place::Problem;
 use seclang::ruleset::{Note, RuleSet};
+use seclang::variable::Variable;
 
 use super::diagnostic::{Diagnostic, Place};
 use super::document;
@@ -33,6 +35,14 @@ pub struct Inspection {
     pub overrides: Overrides,
     /// The paranoia level of the plan.
     pub paranoia_level: u8,
+}
+
+impl Inspection {
+    /// What it judges a request by, as fields.
+    pub(super) fn reads(&self) -> FieldSet {
+        let sent = [FieldId::RequestHeaders, FieldId::RequestBodyRaw].into_iter();
+        sent.chain(self.rules.reads(Variable::RemoteAddr).then_some(FieldId::IpSource)).collect()
+    }
 }
 
 /// A rule that has a rule set judge.

@@ -58,6 +58,7 @@ pub use hosts::{HOST_MAX, HostTable};
 pub use inspection::{Inspecting, Inspection};
 pub use list_file::{ListFileError, list_item_line, list_items};
 pub use lists::{ListCounts, ListReading, list_counts, list_holds};
+use run::Ends;
 pub use run::{Action, Cursor, Match, Outcome, Response, ResponseBody, RuleName, Source, Verdict};
 pub use shared::Shared;
 
@@ -138,6 +139,21 @@ pub struct Zone {
     holds_unread: bool,
     /// Whether a rule set in the ModSecurity rule language may judge requests.
     inspects: bool,
+}
+
+/// A rule that reads certain fields.
+#[derive(Debug)]
+pub struct Reader {
+    /// Which rule.
+    pub rule: Arc<RuleName>,
+    /// The phase in which it runs.
+    pub phase: Phase,
+    /// Whether that is among the account's rules.
+    pub account: bool,
+    /// The id of the ruleset that it stands in; empty where it is none.
+    pub ruleset: Box<str>,
+    /// Which of the fields it reads.
+    pub reads: FieldSet,
 }
 
 impl Policy {
@@ -337,6 +353,45 @@ impl Zone {
         let left = self.request_stages.get(self.body_stages..).unwrap_or_default();
         let is_read = left.iter().any(|stage| stage.rules.reads_body() && !outcome.skips(stage));
         outcome.config().body_hold(self.compiled.body, is_read)
+    }
+
+    /// The rules that a request came by which ended at the rule `end` (all where that is none) and that read any of these
+    /// fields, in the order in which they ran, with what they read. Of the response those are left out unless it had one.
+    pub fn came_by(&self, fields: FieldSet, end: Option<&Match>, outcome: &Outcome, has_response: bool) -> Vec<Reader> {
+        let mut found = Vec::new();
+        let has_acted = |rule: &Arc<RuleName>| outcome.matches().iter().any(|acted| Arc::ptr_eq(&acted.rule, rule));
+        let ends = |rule: &run::Rule| match end {
+            Some(end) if Arc::ptr_eq(&end.rule, &rule.name) => Ends::Phase,
+            _ if has_acted(&rule.name) => rule.act.ends(),
+            _ => Ends::Nothing,
+        };
+        let of_response = self.response_stages.iter().filter(|_| has_response);
+        for stage in self.request_stages.iter().chain(of_response).filter(|stage| !outcome.skips(stage)) {
+            stage.rules.each_until(&ends, &mut |ruleset, rule| {
+                let reads = rule.reads().intersection(fields);
+                if !reads.is_empty() {
+                    let (rule, ruleset) = (Arc::clone(&rule.name), ruleset.into());
+                    found.push(Reader { rule, phase: stage.phase, account: stage.account, ruleset, reads });
+                }
+            });
+            if end.is_some_and(|end| end.phase == stage.phase && end.account == stage.account) {
+                break;
+            }
+        }
+        found
+    }
+
+    /// The id of the ruleset that a rule stands in or runs; empty for one that stands in a phase and runs none.
+    pub fn ruleset_of(&self, found: &Match) -> &str {
+        let mut id = "";
+        for stage in self.request_stages.iter().chain(&self.response_stages) {
+            stage.rules.each_until(&|_| Ends::Nothing, &mut |ruleset, rule| {
+                if Arc::ptr_eq(&rule.name, &found.rule) {
+                    id = rule.act.inspection().map_or(ruleset, |inspection| &*inspection.id);
+                }
+            });
+        }
+        id
     }
 
     /// The name.

@@ -307,6 +307,16 @@ pub(super) enum Act {
     LogFields(Arc<CustomFields>),
 }
 
+/// What ends with a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ends {
+    Nothing,
+    /// The ruleset that it stands in.
+    Ruleset,
+    /// The phase.
+    Phase,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Skip {
     pub rest_of_ruleset: bool,
@@ -356,6 +366,25 @@ impl Rules {
     pub fn readers(&self, fields: FieldSet) -> impl Iterator<Item = (usize, FieldSet)> {
         let read = move |rule: &Rule| rule.expression.fields().union(rule.act.fields()).intersection(fields);
         self.in_order.iter().map(move |rule| (rule.index, read(rule))).filter(|(_, read)| !read.is_empty())
+    }
+
+    /// Shows each rule with the id of the ruleset that it stands in, those of rulesets in the place of the rules that execute
+    /// them, up to one that ends its ruleset or the phase; whether that was the phase.
+    pub fn each_until<'r>(&'r self, ends: &impl Fn(&Rule) -> Ends, look: &mut impl FnMut(&'r str, &'r Rule)) -> bool {
+        for rule in &self.in_order {
+            look(&self.id, rule);
+            match ends(rule) {
+                Ends::Nothing => {}
+                Ends::Ruleset => return false,
+                Ends::Phase => return true,
+            }
+            if let Act::Execute(rules) = &rule.act
+                && rules.each_until(ends, look)
+            {
+                return true;
+            }
+        }
+        false
     }
 
     /// The rules whose expressions cost more than is in proportion, by their place.
@@ -408,7 +437,28 @@ impl Rules {
     }
 }
 
+impl Rule {
+    /// The fields that decide whether it acts, and what it does. A rule set in the ModSecurity rule language reads all that the
+    /// client has sent.
+    pub fn reads(&self) -> FieldSet {
+        let own = self.expression.fields().union(self.act.fields());
+        match &self.act {
+            Act::Inspect(inspection) => own.union(inspection.reads()),
+            _ => own,
+        }
+    }
+}
+
 impl Act {
+    /// What no rule runs of after it has acted, where the request goes on.
+    pub fn ends(&self) -> Ends {
+        match self {
+            Self::Skip(skip) if skip.rest_of_phase => Ends::Phase,
+            Self::Skip(skip) if skip.rest_of_ruleset => Ends::Ruleset,
+            _ => Ends::Nothing,
+        }
+    }
+
     /// The fields that what it does is computed from.
     fn fields(&self) -> FieldSet {
         match self {
