@@ -10,6 +10,7 @@ __all__ = [
     "ExpressionRefused",
     "ListFileRefused",
     "PolicyRefused",
+    "PolicyReplay",
     "SpoolBatch",
     "SpoolReader",
     "SpoolWriter",
@@ -223,6 +224,20 @@ class SpoolWriter:
 
 class PolicyRefused(ValueError):  # noqa: N818  what happened to the policy, as its users say it
     """A policy was refused; `args` is the text for people and the diagnostics as JSON bytes."""
+
+@final
+class PolicyReplay:
+    """A policy that judges recorded requests as the edge would, without an edge: nothing is sent, no name resolved."""
+
+    def __new__(cls, document: bytes) -> PolicyReplay:
+        """Compiles a policy document. Raises `PolicyRefused`."""
+
+    def judge(self, requests: Sequence[Any]) -> bytes:
+        """What the policy makes of each request, objects as `bartizan.policy.replay.Recording`, as a JSON array.
+
+        Each is an object with one member: `replayed`, `refused` (by the codec: status, name, reason) or `unreadable`
+        (why it is no request). Raises ValueError for facts that cannot be.
+        """
 
 @final
 class Edge:

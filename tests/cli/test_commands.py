@@ -45,7 +45,18 @@ def test_every_help_shows_the_examples(command: Command) -> None:
 
 def test_every_command_has_a_file_and_every_file_with_a_command_is_in_the_table() -> None:
     files = {path.stem for path in Path(app.__file__).parent.glob("*.py")}
-    support = {"__init__", "__main__", "app", "commands", "reference", "problems", "printable", "console", "waiting"}
+    support = {
+        "__init__",
+        "__main__",
+        "app",
+        "commands",
+        "reference",
+        "problems",
+        "printable",
+        "console",
+        "verdicts",
+        "waiting",
+    }
     assert files - support == {command.name.split()[0] for command in COMMANDS}
 
 

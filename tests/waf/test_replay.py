@@ -80,12 +80,46 @@ def test_what_a_browser_recorded_is_replayed_with_its_responses(
         "1 POST https://shop.example/cart?x=1": [1],
         "2 GET https://shop.example/": [2],
     }
-    assert next(iter(recorded.of_har(har))).request == (
+    first = next(recorded.of_har(har))
+    assert isinstance(first, recorded.Recorded)
+    assert first.request == (
         b"POST /cart?x=1 HTTP/1.1\r\nHost: shop.example\r\nContent-Type: application/x-www-form-urlencoded\r\n"
         b"Content-Length: 11\r\n\r\nq=an+attack"
     )
     with pytest.raises(Failure, match="this is no HAR file"):
         list(recorded.of_har(rule_file(tmp_path, '{"log": 1}', "broken.har")))
+
+
+def test_a_header_of_several_lines_is_taken_apart(tmp_path: Path) -> None:
+    answer = {"status": 200, "headers": [{"name": "Set-Cookie", "value": "a=1\nb=2"}]}
+    entry = {"request": {"method": "GET", "url": "http://shop.example/"}, "response": answer}
+    (first,) = recorded.of_har(rule_file(tmp_path, json.dumps({"log": {"entries": [entry]}}), "lines.har"))
+    assert isinstance(first, recorded.Recorded)
+    assert first.response == b"HTTP/1.1 200 Recorded\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\n"
+
+
+def test_what_a_browser_asked_no_server_for_is_left_out(tmp_path: Path) -> None:
+    urls = ("data:image/png;base64,AA==", "wss://shop.example:8443/live", "/cart", "https://ana:x@shop.example/")
+    entries = [{"request": {"method": "GET", "url": url}} for url in urls]
+    har = rule_file(tmp_path, json.dumps({"log": {"entries": entries}}), "schemes.har")
+    live, broken, named = recorded.of_har(har)
+    assert isinstance(live, recorded.Recorded)
+    assert (live.https, live.server_port) == (True, 8443)
+    assert live.request == b"GET /live HTTP/1.1\r\nHost: shop.example:8443\r\n\r\n"
+    said = "its url '/cart' has no scheme and host, as https://shop.example/"
+    assert broken == recorded.Broken(f"{har}:1: entry 3: {said}")
+    assert isinstance(named, recorded.Recorded)
+    assert named.request == b"GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n"
+
+
+@pytest.mark.parametrize("end", ["", "\\"])
+def test_a_har_file_that_ends_in_a_string_is_read_to_there(tmp_path: Path, end: str) -> None:
+    entry = json.dumps({"request": {"method": "GET", "url": "http://shop.example/"}})
+    text = '{"log": {"entries": [' + entry + ', {"request": {"url": "' + r"\"{]" * 100_000 + end
+    first, broken = recorded.of_har(rule_file(tmp_path, text, "cut.har"))
+    assert isinstance(first, recorded.Recorded)
+    said = "entry 2 does not end: the file is cut off, or its brackets do not match"
+    assert broken == recorded.Broken(f"{tmp_path / 'cut.har'}:1: {said}")
 
 
 def test_what_events_hold_is_replayed(tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,7 +148,12 @@ def test_two_rule_sets_are_compared(tmp_path: Path, rules: Path, capsys: pytest.
         "attack.http\n  first   blocked 403 by 1  score 5+0  1\n  second  passes  score 5+0  1\n2 requests: 1 differ\n"
     )
     assert app.run([*words, str(rules), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"requests": 2, "differing": 0, "differences": []}
+    assert json.loads(capsys.readouterr().out) == {
+        "requests": 2,
+        "differing": 0,
+        "broken": [],
+        "differences": [],
+    }
 
 
 def test_levels_of_one_rule_set_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,11 +168,24 @@ def test_levels_of_one_rule_set_are_compared(tmp_path: Path, capsys: pytest.Capt
     ]
 
 
+def test_what_is_broken_is_named_and_the_rest_goes_through_a_rule_set(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = json.dumps(HAR["log"]["entries"][0])
+    har = rule_file(tmp_path, f'{{"log": {{"entries": [{entry}, {{"request": 1}}, {entry}]}}}}', "shop.har")
+    assert app.run(["replay", "--har", str(har), "--crs", str(rules)]) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith(f"{har}:1: entry 2 cannot be read: ")
+    assert said.out.splitlines()[-1] == "2 requests: 2 blocked, 1 could not be read"
+    with pytest.raises(Failure, match="it is empty"):
+        list(recorded.of_har(rule_file(tmp_path, "", "empty.har")))
+
+
 def test_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert app.run(["replay", "--crs", str(tmp_path)]) == 1
     assert "give one of --ftw, --http, --har, --spool" in capsys.readouterr().err
     assert app.run(["replay", "--http", str(tmp_path)]) == 1
-    assert "give --crs" in capsys.readouterr().err
+    assert "or --crs for a rule file" in capsys.readouterr().err
     assert app.run(["replay", "--ftw", str(tmp_path), "--crs", str(tmp_path), "--paranoia-level", "2"]) == 1
     assert "give --ftw without --paranoia-level" in capsys.readouterr().err
     with pytest.raises(Failure, match="there is no such spool directory"):

@@ -37,7 +37,8 @@ pub struct Edge {
     handed_over: AtomicBool,
 }
 
-fn refused(diagnostics: &[edge::policy::Diagnostic]) -> PyErr {
+/// What Python is told of a policy that is refused.
+pub fn refused(diagnostics: &[edge::policy::Diagnostic]) -> PyErr {
     let text: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
     match serde_json::to_vec(diagnostics) {
         Ok(json) => PolicyRefused::new_err((text.join("\n"), json)),

@@ -9,6 +9,7 @@ mod descriptors;
 mod edge;
 mod lists;
 mod policy;
+mod replay;
 mod rules;
 mod spool;
 mod tables;
@@ -23,6 +24,8 @@ mod _native {
     use super::lists::{ListFileRefused, list_counts, list_holds, list_item_line, list_items};
     #[pymodule_export]
     use super::policy::{check_policy, limits_table};
+    #[pymodule_export]
+    use super::replay::PolicyReplay;
     #[pymodule_export]
     use super::rules::{
         Expression, ExpressionRefused, complete_expression, diagnose_expression, field_sql, format_expression,

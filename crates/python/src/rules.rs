@@ -8,8 +8,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use edge::replay::over_http2;
 use fields::{Available, Body, Connection, Normalization, Request, Response, Timings, Tls, View};
-use http1::{BodyDecoder, Content, Decoded, Framing, Known, Limits, RequestHead, RequestParser, ResponseHead};
+use http1::{BodyDecoder, Decoded, Framing, Limits, RequestHead, RequestParser, ResponseHead};
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -207,7 +208,7 @@ struct Sample {
 }
 
 #[derive(FromPyObject)]
-struct Handshake {
+pub struct Handshake {
     version: String,
     cipher: String,
     server_name: Option<String>,
@@ -225,10 +226,7 @@ impl Sample {
         let (head, body) = self.parse()?;
         let response = self.response.as_deref().map(|text| parse_response(text, head.method())).transpose()?;
         let connection = self.connection()?;
-        let received = Duration::try_from_secs_f64(self.received)
-            .ok()
-            .and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since))
-            .ok_or_else(|| format!("received is no time: {} seconds since 1970", self.received))?;
+        let received = moment(self.received)?;
         let normalize = Normalization::by_name(&self.normalization).ok_or_else(|| {
             format!("there is no URL normalisation {:?}; it is cloudflare, rfc3986 or none", self.normalization)
         })?;
@@ -257,32 +255,15 @@ impl Sample {
             .map_err(|refusal| format!("the edge refuses this request: {refusal}"))?
             .ok_or("the request has no end: an empty line follows its headers")?;
         let body = body(head.framing(), &self.message[end..])?;
-        let head = if self.http2 { self.as_http2(&head)? } else { head };
+        let head = if self.http2 {
+            over_http2(&head, self.https).map_err(|refusal| format!("the edge refuses this request: {refusal}"))?
+        } else {
+            head
+        };
         Ok((head, body))
     }
 
-    /// The same head as an HTTP/2 client would send it.
-    fn as_http2(&self, head: &RequestHead) -> Result<RequestHead, String> {
-        let scheme: &[u8] = if self.https { b"https" } else { b"http" };
-        let mut builder = RequestHead::builder();
-        let built = (|| {
-            builder.method(head.method())?;
-            builder.scheme(scheme)?;
-            builder.authority(head.host())?;
-            builder.path(head.path_and_query())?;
-            for line in head.headers().end_to_end().filter(|line| line.known != Known::Host) {
-                let name = head.headers().name(line).to_ascii_lowercase();
-                builder.header(&name, head.headers().value(line))?;
-            }
-            let content = if head.framing() == Framing::None { Content::Absent } else { Content::Follows };
-            builder.finish(content)
-        })();
-        built.map_err(|refusal| format!("the edge refuses this request: {refusal}"))
-    }
-
     fn connection(&self) -> Result<Connection, String> {
-        let address =
-            |name: &str, text: &str| text.parse::<IpAddr>().map_err(|_| format!("{name} is no IP address: {text:?}"));
         Ok(Connection {
             client_ip: address("client_ip", &self.client_ip)?,
             client_port: self.client_port,
@@ -293,6 +274,18 @@ impl Sample {
             scheme_https: self.https,
         })
     }
+}
+
+/// The address that stands in a fact of that name.
+pub fn address(name: &str, text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| format!("{name} is no IP address: {text:?}"))
+}
+
+/// A time in seconds since 1970.
+pub fn moment(seconds: f64) -> Result<SystemTime, String> {
+    let since = Duration::try_from_secs_f64(seconds).ok();
+    let moment = since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
+    moment.ok_or_else(|| format!("received is no time: {seconds} seconds since 1970"))
 }
 
 /// What the edge reads of a compressed body if nothing else is said.
@@ -313,7 +306,8 @@ const TLS_CIPHERS: &[&str] = &[
 ];
 
 impl Handshake {
-    fn facts(&self) -> Result<Tls, String> {
+    /// The same as views have it.
+    pub fn facts(&self) -> Result<Tls, String> {
         Ok(Tls {
             version: known("TLS version", &self.version, TLS_VERSIONS)?,
             cipher: known("cipher suite", &self.cipher, TLS_CIPHERS)?,

@@ -100,6 +100,16 @@ def a_timeout(text: str) -> float:
     return seconds
 
 
+def an_ip(text: str) -> str:
+    """An IP address. Raises ArgumentTypeError for what is none."""
+    from ipaddress import ip_address
+
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no IP address such as 192.0.2.7 or 2001:db8::7") from None
+
+
 def an_address(text: str) -> str:
     """A numeric address with a port. Raises ArgumentTypeError for what is none."""
     from ipaddress import ip_address
@@ -557,14 +567,20 @@ COMMANDS: Final[tuple[Command, ...]] = (
     ),
     Command(
         "replay",
-        "run recorded requests through a rule set",
+        "run recorded requests through a policy or a rule set",
         "Requests of files, of a browser's HAR file, of regression tests in the format of go-ftw or of the events of a "
-        "spool go through a rule file or a Core Rule Set in this process; nothing is sent. With --ftw alone the tests "
-        "are judged, at paranoia level 4 and with what their README sets; with --against two rule sets are compared. "
+        "spool go through a site file (--site), a stored version (--version), or a rule file or Core Rule Set alone "
+        "(--crs), in this process; nothing is sent. A policy judges as the edge does: zone, rules, rule sets, and "
+        "rules on the response where one was recorded; which rules read what a recording does not hold is said. "
+        "With a second policy or rule set what differs is shown. With --ftw and --crs alone the tests "
+        "are judged, at paranoia level 4 and with what their README sets. "
         "With --audit-log each request that a rule told of has an entry there, unless a rule file says otherwise of "
         "its own. "
-        "Exit code 0: done; 1: a test fails, or something differs.",
+        "Exit code 0: done; 1: a test fails, something differs, or something cannot be read.",
         (
+            "bartizan replay --har shop.har --site bartizan.toml",
+            "bartizan replay --spool .bartizan/spool --version 3 --against-version 4 --json",
+            "bartizan replay --http requests --site bartizan.toml --against-site next.toml --client-ip 192.0.2.7",
             "bartizan replay --ftw crs/tests/regression/tests --crs crs --json",
             "bartizan replay --har shop.har --crs crs --paranoia-level 2",
             "bartizan replay --spool .bartizan/spool --crs crs --against crs-next --json",
@@ -577,8 +593,15 @@ COMMANDS: Final[tuple[Command, ...]] = (
             Option("--http", "file with the bytes of a request, or a folder of them", "PATH", Path),
             Option("--har", "file that a browser recorded", "FILE", Path),
             Option("--spool", "folder of events; they hold no bodies and few headers", "DIR", Path),
+            Option("--site", "site file whose policy judges", "FILE", Path),
+            Option("--version", "stored version whose policy judges, as `bartizan versions` has it", "N", a_version),
+            Option("--against-site", "site file of a second policy, to compare with", "FILE", Path),
+            Option("--against-version", "stored version of a second policy, to compare with", "N", a_version),
+            Option("--client-ip", "address that requests come from where the recording has none", "IP", an_ip),
+            Flag("--https", "requests came over TLS where the recording does not say it"),
+            _STATE,
             Option("--crs", "rule file, or folder of a rule set", "DIR", Path),
-            Option("--against", "a second one, to compare with", "DIR", Path),
+            Option("--against", "second rule file or folder, to compare with", "DIR", Path),
             Option("--paranoia-level", "of the rule set (default: 1)", "N", a_level),
             Option("--against-level", "of the second one (default: the same)", "N", a_level),
             Option("--audit-log", "file that entries of a ModSecurity audit log are added to", "FILE", Path),

@@ -3,6 +3,7 @@
     `check`     everything wrong with a site file, judged by the edge's own compiler
     `apply`     site file ─► version in the store ─► candidate ─► edge compiles and swaps ─► `current.json`
     `rollback`  an old version as a new one, by the same way
+    `replay`    recorded requests through a site file or a version, by the edge's own code
     `diff`      two versions, or a version and a site file, in terms of zones and rules
 
 One rule holds throughout: `current.json` is only ever replaced, by rename, with a document that the edge has taken (or,

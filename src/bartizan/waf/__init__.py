@@ -7,7 +7,8 @@ r"""The web application firewall: rule sets in the ModSecurity rule language, su
     verdict.blocked, verdict.status, verdict.scores["inbound"], [match.id for match in verdict.matches]
 
 * `ruleset`: rule sets as objects; `verdict`: what they say of a request.
-* `ftw` and `regression`: tests of rule sets, in the format of go-ftw; `recorded` and `replay`: recorded requests.
+* `ftw` and `regression`: tests of rule sets, in the format of go-ftw.
+* `recorded`: recorded requests; `replay`: through a rule set; `policies`: through a policy.
 * `releases` and `installed`: versions of the Core Rule Set, and what of them is in the state directory.
 
 Which files a rule set is, and in which order they are read, says `bartizan.config.rule_sets`, for site files too.

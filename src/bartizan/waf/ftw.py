@@ -7,6 +7,7 @@ come back. The requests are built as go-ftw builds them, header for header, beca
 from __future__ import annotations
 
 import base64
+import binascii
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,14 +102,20 @@ def read(folder: Path) -> Iterator[Test]:
         Failure: a file cannot be read or is no such test; it names the file.
 
     """
-    files = [folder] if folder.is_file() else sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")])
-    if not files:
+    for file in files(folder):
+        yield from tests(file)
+
+
+def files(folder: Path) -> list[Path]:
+    """The YAML files below a folder, or the file itself. Raises Failure where there is none."""
+    found = [folder] if folder.is_file() else sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")])
+    if not found:
         raise Failure(f"{folder}: there are no YAML files; give the folder of the tests, as --ftw crs/tests/regression")
-    for file in files:
-        yield from _tests(file)
+    return found
 
 
-def _tests(file: Path) -> Iterator[Test]:
+def tests(file: Path) -> Iterator[Test]:
+    """The tests of one file. Raises Failure as `read` does."""
     try:
         # Every scalar as it is written: go-ftw's numbers are text too, in a header.
         document = yaml.load(file.read_bytes(), Loader=yaml.CBaseLoader)  # noqa: S506  it makes text alone
@@ -122,7 +129,7 @@ def _tests(file: Path) -> Iterator[Test]:
             title = f"{rule}-{test['test_id']}" if rule is not None else str(test["test_title"])
             stages = [_stage(stage.get("stage", stage)) for stage in test["stages"]]
             yield Test(title, file, stages)
-    except (KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
+    except (KeyError, TypeError, AttributeError, binascii.Error, msgspec.ValidationError) as error:
         raise Failure(f"{file}: this is no test of go-ftw: {error}") from error
 
 

@@ -64,7 +64,7 @@ def judged(recorded: Recorded, rules: RuleSet) -> Judged:
 
 
 def _verdict(recorded: Recorded, rules: RuleSet) -> Verdict:
-    return rules.inspect(recorded.request, recorded.response, client=(recorded.client, 0))
+    return rules.inspect(recorded.request, recorded.response, client=(recorded.client or "127.0.0.1", 0))
 
 
 def _judged(verdict: Verdict) -> Judged:
