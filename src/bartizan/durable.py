@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
 import re
+import struct
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
-__all__ = ["remove_abandoned", "replace", "replace_many", "replacing", "sync", "sync_directory", "write"]
+__all__ = [
+    "remove_abandoned",
+    "replace",
+    "replace_many",
+    "replacing",
+    "sync",
+    "sync_directory",
+    "write",
+    "write_through",
+]
+
+_GET_ATTRIBUTES: Final = 0x8008_6601
+_SET_ATTRIBUTES: Final = 0x4008_6602
+_SYNCHRONOUS: Final = 0x8
+"""`FS_IOC_GETFLAGS`, `FS_IOC_SETFLAGS` and `FS_SYNC_FL` (ioctl_iflags(2))."""
+
+_NO_ATTRIBUTES: Final = (errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM)
 
 _BESIDE = re.compile(r"\.(.+)\.(\d+)\.\d+", re.ASCII)
 
@@ -87,6 +106,28 @@ def _beside(file: Path, mode: int) -> Iterator[BinaryIO]:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def write_through(path: Path) -> bool:
+    """Has what is written to a file, or to files made in a directory from now on, on the disk before the write returns.
+
+    It holds for files that are opened after that, by whomever (the attribute `S` of chattr(1)). Returns whether it is
+    new: not where it was so before, nor on a file system that has no such attribute. Raises OSError.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        (attributes,) = struct.unpack("l", fcntl.ioctl(descriptor, _GET_ATTRIBUTES, bytes(8)))
+        if attributes & _SYNCHRONOUS:
+            return False
+        fcntl.ioctl(descriptor, _SET_ATTRIBUTES, struct.pack("l", attributes | _SYNCHRONOUS))
+    except OSError as error:
+        if error.errno in _NO_ATTRIBUTES:
+            return False
+        raise
+    else:
+        return True
+    finally:
+        os.close(descriptor)
 
 
 def sync_directory(directory: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import signal
 import subprocess
 import sys
@@ -80,11 +81,18 @@ def eventually(condition: Callable[[], bool], what: str, seconds: float = 60) ->
         time.sleep(0.02)
 
 
-def launch(state: StateDirectory, *, program: str | None = None) -> subprocess.Popen[str]:
-    """Starts an event owner; `program` is Python to run in its place."""
+def launch(
+    state: StateDirectory, *, program: str | None = None, environment: dict[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """Starts an event owner; `program` is Python to run in its place, `environment` is added to ours."""
     state.create()
     words = ["-c", program] if program else ["-m", "bartizan.events"]
-    return subprocess.Popen([sys.executable, *words, "--state", str(state.path)], stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, *words, "--state", str(state.path)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | (environment or {}),
+    )
 
 
 def start(state: StateDirectory, *, program: str | None = None) -> subprocess.Popen[str]:

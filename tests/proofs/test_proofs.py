@@ -23,6 +23,7 @@ SHORT: dict[str, list[str]] = {
     "browser": ["--mib", "2"],
     "core_rule_set": ["--only", "9421"],
     "crash": ["--trials", "4"],
+    "cut_insert": ["--trials", "2", "--seed", "1"],
     "fuzz": ["http1_request", "5"],
     "fuzz rules_evaluator": ["rules_evaluator", "5"],
     "fuzz rules_parser": ["rules_parser", "5"],

@@ -20,6 +20,7 @@
 `arrow.py`      the event tables as Arrow has them
 `engine.py`     the embedded ClickHouse (chDB); the only module that imports it, and only when it is opened
 `event_tables.py` the event tables in a ClickHouse, embedded or by URL
+`remembered.py` the inserts that the event store remembers, without those that it does not have
 `rollups.py`    sums of each minute, which the event store keeps as rows are inserted
 `statement.py`  which SQL may be run on behalf of a person
 `owner.py`      the event owner process (`python -m bartizan.events`): runs the sinks, and answers on its socket

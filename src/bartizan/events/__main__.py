@@ -38,7 +38,11 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         # On a thread of its own: the handler may run while the main thread holds the lock that `stop` takes.
         signal.signal(number, lambda *_: threading.Thread(target=owner.stop).start())
-    owner.run()
+    try:
+        owner.run()
+    except Failure as failure:
+        log.critical("%s", failure)
+        return 1
     return 0
 
 

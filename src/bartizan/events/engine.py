@@ -7,6 +7,7 @@ process that opened it hangs. So it is imported when it is opened, by the one pr
 from __future__ import annotations
 
 import importlib.util
+import logging
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import msgspec
 from bartizan.events import schema
 from bartizan.events.event_tables import EventTables
 from bartizan.events.purging import Scope, purge
+from bartizan.events.remembered import Remembered
 from bartizan.events.retention import Retention
 from bartizan.events.retention import tables as kept_tables
 from bartizan.events.sinks.contract import SinkFailed
@@ -26,6 +28,8 @@ from bartizan.failure import Failure
 
 if TYPE_CHECKING:
     from bartizan._native import SpoolBatch
+
+_log = logging.getLogger("bartizan.events")
 
 MISSING: Final = "the analytics engine is not installed; `pip install 'bartizan[analytics]'` adds it (about 530 MB)"
 
@@ -83,10 +87,20 @@ class Engine:
         self._path = str(directory)
         self._retention = retention or Retention()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._remembered = Remembered(directory)
+        self.unsound = ""
+        """Why rows that the store calls inserted are not there; empty but for that. It must be opened anew."""
         try:
+            self._forget_unkept()
             self._connection = self._chdb.connect(self._path)
             self._tables = EventTables(self._run, self._retention.days, alone=True)
+            if self._remembered.write_through():
+                # It has opened the logs of new tables already.
+                self._connection.close()
+                self._connection = self._chdb.connect(self._path)
             self._change_retention(self._connection, self._retention)
+        except OSError as error:
+            raise Failure(f"the event store {directory} cannot be read: {error}") from error
         except (RuntimeError, chdb.ChdbError) as error:
             raise Failure(
                 f"the event store {directory} cannot be opened: {_reason(error)}; it takes one process at a time, "
@@ -107,6 +121,7 @@ class Engine:
             with self._writing:
                 for statement, block in self._tables.inserts(batch, token, datasets):
                     self._insert(statement, block)
+                self._look()
         except (RuntimeError, self._chdb.ChdbError) as error:
             raise SinkFailed(_reason(error), "the events wait in the spool; make room if the disk is full") from error
 
@@ -115,6 +130,7 @@ class Engine:
         try:
             with self._writing:
                 self._insert(self._tables.insert_statement(schema.table(table), token), block)
+                self._look()
         except (RuntimeError, self._chdb.ChdbError) as error:
             raise SinkFailed(
                 _reason(error), "nothing was lost; make room if the disk is full, then import again"
@@ -135,6 +151,21 @@ class Engine:
         with self._connection.send_insert(statement, "Native") as insert:
             insert.append(block)
             insert.finish()
+
+    def _look(self) -> None:
+        """Sees whether what was inserted is there. Raises SinkFailed, now and from now on, where it is not."""
+        if not self.unsound:
+            self.unsound = ", ".join(f"{insert.part} of {insert.table.name}" for insert in self._remembered.unkept())
+        if self.unsound:
+            raise SinkFailed(
+                f"the event store calls rows inserted that are not there ({self.unsound})",
+                "the event owner starts anew and inserts them again; look at the disk if that comes back",
+            )
+
+    def _forget_unkept(self) -> None:
+        forgotten = self._remembered.forget_unkept()
+        if forgotten:
+            _log.info("the event store forgot %d inserts, of which it has no rows", len(forgotten))
 
     def query(self, sql: str, output_format: str, limits: Limits) -> bytes:
         """Runs one reading statement and returns its answer in a ClickHouse format. Raises QueryRefused."""

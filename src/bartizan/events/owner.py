@@ -65,7 +65,7 @@ class Owner:
             self._opened = opened.pop_all()
 
     def run(self) -> None:
-        """Ships and answers until stopped."""
+        """Ships and answers until stopped. Raises Failure where the event store must be opened by a new process."""
         with self._opened, ControlServer(self._state.events_socket, self._answer):
             if not installed():
                 _log.warning("%s; events stay in the spool, where `tail` and `ray` read them", MISSING)
@@ -76,7 +76,11 @@ class Owner:
                 self._deliveries.follow()
                 self._follow_policy()
                 self._give_memory_back()
+                if self.engine is not None and self.engine.unsound:
+                    break
             self._deliveries.stop()
+        if self.engine is not None and self.engine.unsound:
+            raise Failure(f"the event store is opened anew: rows are missing in it ({self.engine.unsound})")
 
     def stop(self) -> None:
         """Makes `run` return after the batches in hand. For any thread, but no signal handler: it takes a lock."""
