@@ -37,6 +37,8 @@ from proofs import ROOT, tell
 
 REPORT = ROOT / "docs" / "measurements" / "ambiguity.md"
 REFUSED, PASSED, AMBIGUOUS, MORE, POISONED = "refused", "passed", "ambiguous", "more", "poisoned"
+OWN_ANSWER_S = 60.0
+"""How long the next client waits for its own answer: to be late is not to be poisoned."""
 FENCE = b"GET /fence HTTP/1.1\r\nHost: shop.test\r\n\r\n"
 
 
@@ -150,7 +152,7 @@ def ask(port: int, liar: Liar, case: Case) -> Outcome:
     target, method = liar.tell(case), case.request_method.encode()
     received, closed = peers.exchange(port, method + b" " + target + b" HTTP/1.1\r\nHost: shop.test\r\n\r\n")
     status = said(received, closed=closed)
-    after, _ = peers.exchange(port, b"GET /next HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+    after, _ = peers.exchange(port, b"GET /next HTTP/1.1\r\nHost: shop.test\r\n\r\n", OWN_ANSWER_S)
     try:
         answer = strict.response(received, method, closed=closed)
     except strict.Ambiguous as ambiguous:

@@ -5,9 +5,9 @@ the spool directory were forced to the disk. After `kill -9` the directory is ma
 
 The judge is the client: of each response it notes the CF-Ray and when it had read it. An event is written after its
 response, within the writer's `latency` of 20 ms (100 ms after a second of silence), so one is *owed* that was read
-longer before the cut than this, the fsync interval, and what a loaded machine may be late by. With `always` and
-`interval` no event that is owed may be missing and none may be there twice; with `never` some must be missing, or
-the layer drops nothing.
+longer before the cut than this, the fsync interval, and what a loaded machine may be late by: half a second, and three
+times what it was late by when a thread of the judge wanted to wake. With `always` and `interval` no event that is owed
+may be missing and none may be there twice; with `never` some must be missing, or the layer drops nothing.
 
 With `thinned` the spool is so small that it is thinned all the time; owed are those that its largest `SampleInterval`
 keeps.
@@ -44,13 +44,13 @@ INTERVAL_MS: Final = 200
 LATE_S: Final = 0.6
 """The writer's latency of at most 0.1 s, and half a second for a machine that does other things too."""
 
-LEAST: Final = 5_000
+LEAST: Final = 10_000
 """So many responses are read before a cut, however slow the machine: some are owed then, and a small spool is full."""
 
 POLICIES: Final[dict[str, dict[str, object]]] = {
     "always": {"fsync": "always"},
     "interval": {"fsync": "interval", "fsync_interval_ms": INTERVAL_MS},
-    "thinned": {"fsync": "interval", "fsync_interval_ms": INTERVAL_MS, "max_bytes": 1 << 20, "segment_bytes": 65_536},
+    "thinned": {"fsync": "interval", "fsync_interval_ms": INTERVAL_MS, "max_bytes": 2 << 20, "segment_bytes": 65_536},
     "never": {"fsync": "never"},
 }
 
@@ -110,7 +110,8 @@ def cut(policy: str, place: Path, shim: Path, after_s: float) -> Counter[str]:
     left = place / "left"
     _what_was_forced(log.read_text().splitlines(), graves, left)
     rays, thinned, one_in = _rays(left)
-    owed = [ray for ray, at in read.answered if at < cut_at - OWED_BEFORE_S[policy] and _hash(ray) % one_in == 0]
+    until = cut_at - OWED_BEFORE_S[policy] - read.late_s
+    owed = [ray for ray, at in read.answered if at < until and _hash(ray) % one_in == 0]
     return Counter(
         answered=len(read.answered),
         owed=len(owed),
@@ -123,11 +124,20 @@ def cut(policy: str, place: Path, shim: Path, after_s: float) -> Counter[str]:
 
 
 class _Read:
-    """What the client read: the Ray of each response, and when."""
+    """What the client read: the Ray of each response, and when; and by how much the machine may have been late."""
 
     def __init__(self) -> None:
         self.answered: list[tuple[str, float]] = []
         self.cut_at = 0.0
+        self.late_s = 0.0
+
+    def watch(self) -> None:
+        """Wakes again and again until the cut, and notes how late."""
+        while not self.cut_at:
+            wanted = time.monotonic() + 0.01
+            time.sleep(0.01)
+            # The writer, the thread that forces and the one that makes room may each be late, one after the other.
+            self.late_s = max(self.late_s, 3 * (time.monotonic() - wanted))
 
 
 def _load(port: int, process: subprocess.Popen[str], after_s: float) -> _Read:
@@ -147,10 +157,14 @@ def _load(port: int, process: subprocess.Popen[str], after_s: float) -> _Read:
             return
 
     clients = [threading.Thread(target=ask) for _ in range(2)]
-    for client in clients:
-        client.start()
-    time.sleep(after_s)
-    while len(read.answered) < LEAST and any(client.is_alive() for client in clients):
+    begun = time.monotonic()
+    for thread in (*clients, threading.Thread(target=read.watch)):
+        thread.start()
+
+    def is_enough() -> bool:
+        return len(read.answered) >= LEAST and time.monotonic() > begun + after_s + read.late_s
+
+    while not is_enough() and any(client.is_alive() for client in clients):
         time.sleep(0.01)
     read.cut_at = time.monotonic()
     process.send_signal(signal.SIGKILL)

@@ -71,7 +71,7 @@ _SPOOL_SHARE: Final = 0.45
 _STORE_SHARE: Final = 0.35
 """Of the disk; the rest is for parts that are being merged and files of the second sink that wait to be counted."""
 
-_PATIENCE_S: Final = 60.0
+_PATIENCE_S: Final = 180.0
 _MEMORY: Final = re.compile(r"(?m)^(Pss|Pss_File):\s+(\d+) kB")
 _BODY: Final = 1024
 _LARGE: Final = 1 << 20
@@ -432,7 +432,9 @@ class Swaps:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends it, after the change in hand."""
+        """Ends it, after the change in hand; where a run was too short for one of each kind, after that."""
+        while self._thread.is_alive() and not self.failures and not (self.applied and self.reloaded):
+            self._thread.join(0.1)
         self._over.set()
         self._thread.join()
 
@@ -570,11 +572,12 @@ def caught_up(installation: Installation, second: SecondSink) -> None:
     def settled() -> bool:
         second.look()
         counters = installation.counters()
+        # A row is written a moment after its response, and before its connection is over.
+        over = counters["bartizan_connections_open"] == 0
         written = counters["bartizan_spool_written_rows_total"] == counters["bartizan_spool_rows_total"]
-        return written and not any(installation.behind().values())
+        return over and written and not any(installation.behind().values())
 
     installation.until(settled, "sinks that have everything", 1800)
-    # A row is written a moment after its response.
     time.sleep(0.3)
     installation.until(settled, "sinks that have everything", 1800)
 

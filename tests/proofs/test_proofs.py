@@ -22,7 +22,7 @@ SHORT: dict[str, list[str]] = {
     "autobahn": ["--cases", "1.*"],
     "browser": ["--mib", "2"],
     "core_rule_set": ["--only", "9421"],
-    "crash": ["--trials", "4"],
+    "crash": ["--trials", "4", "--margin-s", "4"],
     "cut_insert": ["--trials", "2", "--seed", "1"],
     "fuzz": ["http1_request", "5"],
     "fuzz rules_evaluator": ["rules_evaluator", "5"],
@@ -35,7 +35,8 @@ SHORT: dict[str, list[str]] = {
     "power_cut": ["--trials", "1", "--seed", "1"],
     "reload": ["--reloads", "2", "--upgrades", "1", "--clients", "2"],
     "rules": ["--pairs", "5000", "--printed", "500", "--seed", "1"],
-    "soak": ["--minutes", "0.4", "--down-minutes", "0.1", "--probe-seconds", "2", "--disk-gib", "2"],
+    # At a rate that a machine carries which does other things too: what it carries alone is what the long run asks.
+    "soak": ["--minutes", "0.4", "--down-minutes", "0.1", "--probe-seconds", "2", "--disk-gib", "2", "--rate", "300"],
 }
 """The arguments with which each proof is over in seconds, and chance begins at the same place each time; what follows
 its name tells its runs apart."""
