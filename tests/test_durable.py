@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bartizan.durable import remove_abandoned, replace, replace_many, sync, write
+from bartizan.durable import remove_abandoned, replace, replace_many, sync, write, write_through
 
 
 def test_a_file_is_replaced_with_the_mode_that_is_asked_for(tmp_path: Path) -> None:
@@ -58,3 +58,13 @@ def test_a_file_is_written_in_pieces(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_bytes() == b"0" * 10_000 + b"1" * 10_000 + b"2" * 10_000
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+
+
+def test_files_made_where_writes_go_through_have_that_too(tmp_path: Path) -> None:
+    # False on a file system that has no such attribute; there it stays so.
+    write_through(tmp_path)
+    made = tmp_path / "made"
+    made.write_bytes(b"one")
+    assert [write_through(path) for path in (tmp_path, made)] == [False, False]
+    with pytest.raises(FileNotFoundError):
+        write_through(tmp_path / "missing")
