@@ -151,7 +151,7 @@ def test_regression_tests_and_events_go_through_a_site(tmp_path: Path, capsys: p
     assert writer.push("http_requests", row)
     writer.close()
     events = report(capsys, "--spool", str(tmp_path / "spool"), "--site", str(site))
-    assert outcomes(events) == {"9a1b": ("ok", None, ["office"])}
+    assert outcomes(events) == {"9a1b POST shop.example/": ("ok", None, ["office"])}
     (verdict,) = (each["verdict"] for each in events["verdicts"])
     assert [(rule["reference"], rule["fields"]) for rule in verdict["undecided"]] == [
         ("managed", ["http.request.headers", "http.request.body.raw"])

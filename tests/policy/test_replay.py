@@ -110,6 +110,10 @@ def test_a_stored_version_judges_with_all_that_it_read_then(tmp_path: Path, stat
     assert verdict(of_version(1, state), request("/?q=attack")).waf_rule_ids == ["11"]
     with pytest.raises(Failure, match="version 7"):
         of_version(7, state)
+    missing = StateDirectory(tmp_path / "missing")
+    with pytest.raises(Failure, match=r"no state directory .*missing, so no version 1; name it with --state"):
+        of_version(1, missing)
+    assert not missing.path.exists()
 
 
 def test_a_site_file_with_mistakes_judges_nothing(tmp_path: Path, state: StateDirectory) -> None:

@@ -112,6 +112,14 @@ def test_what_a_browser_asked_no_server_for_is_left_out(tmp_path: Path) -> None:
     assert named.request == b"GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n"
 
 
+@pytest.mark.parametrize("status", [0, 100, 103])
+def test_a_request_that_a_browser_had_no_answer_to_has_no_response(tmp_path: Path, status: int) -> None:
+    entry = {"request": {"method": "GET", "url": "http://shop.example/"}, "response": {"status": status}}
+    (first,) = recorded.of_har(rule_file(tmp_path, json.dumps({"log": {"entries": [entry]}}), "aborted.har"))
+    assert isinstance(first, recorded.Recorded)
+    assert first.response is None
+
+
 @pytest.mark.parametrize("end", ["", "\\"])
 def test_a_har_file_that_ends_in_a_string_is_read_to_there(tmp_path: Path, end: str) -> None:
     entry = json.dumps({"request": {"method": "GET", "url": "http://shop.example/"}})
@@ -135,7 +143,7 @@ def test_what_events_hold_is_replayed(tmp_path: Path, rules: Path, capsys: pytes
     writer = SpoolWriter(directory)
     assert writer.push("http_requests", values)
     writer.close()
-    assert replayed("--spool", directory, rules, capsys) == {"9a1b": [3]}
+    assert replayed("--spool", directory, rules, capsys) == {"9a1b GET shop.example/?q=attack": [3]}
 
 
 def test_two_rule_sets_are_compared(tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -190,6 +198,8 @@ def test_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "give --ftw without --paranoia-level" in capsys.readouterr().err
     with pytest.raises(Failure, match="there is no such spool directory"):
         list(recorded.of_spool(tmp_path / "missing"))
+    with pytest.raises(Failure, match="this is no spool directory"):
+        list(recorded.of_spool(tmp_path))
     with pytest.raises(Failure, match="there are no files"):
         list(recorded.of_files(tmp_path))
 

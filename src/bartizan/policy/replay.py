@@ -183,6 +183,9 @@ def of_site(site: Path, state: StateDirectory) -> OfflinePolicy:
 
 def of_version(version: int, state: StateDirectory) -> OfflinePolicy:
     """The policy of a stored version. Raises Failure where there is none, or this release would refuse it."""
+    if not state.path.exists():
+        # It is not made by asking.
+        raise Failure(f"there is no state directory {state.path}, so no version {version}; name it with --state")
     with open_versions(state) as versions:
         document, acme = versions.document(version)
         skeleton = msgspec.json.decode(document, type=Skeleton)

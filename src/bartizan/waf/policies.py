@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from typing import Final
 
 import msgspec
@@ -13,7 +12,9 @@ from bartizan.policy.replay import OfflinePolicy, Recording, RuleActed, RuleUnde
 from bartizan.waf.recorded import ADDRESS, SCHEME, Broken, Recorded
 
 _AT_ONCE: Final = 64
-"""Requests that cross the border together: as many as are in memory."""
+"""Requests that cross the border together: as many as are in memory, unless they are large."""
+_BYTES_AT_ONCE: Final = 16 * 1024 * 1024
+"""What requests and responses hold that cross it together; a larger one goes alone."""
 _PORTS: Final = {True: 443, False: 80}
 
 
@@ -68,8 +69,16 @@ def compare(
 
 
 def _lots(recorded: Iterable[Recorded | Broken]) -> Iterator[list[Recorded | Broken]]:
-    rest = iter(recorded)
-    while some := list(islice(rest, _AT_ONCE)):
+    some: list[Recorded | Broken] = []
+    held = 0
+    for each in recorded:
+        size = len(each.request) + len(each.response or b"") if isinstance(each, Recorded) else 0
+        if some and (len(some) == _AT_ONCE or held + size > _BYTES_AT_ONCE):
+            yield some
+            some, held = [], 0
+        some.append(each)
+        held += size
+    if some:
         yield some
 
 

@@ -155,6 +155,8 @@ def of_spool(directory: Path) -> Records:
     """The requests whose events a spool directory holds, as far as they say. Raises Failure where there is none."""
     if not directory.is_dir():
         raise Failure(f"{directory}: there is no such spool directory; it is the folder spool of the state directory")
+    if not any(directory.glob("*.spool")) and not (directory / "edge-id").is_file():
+        raise Failure(f"{directory}: this is no spool directory; it is the folder spool of the state directory")
     reader = SpoolReader(directory)
     try:
         while (batch := reader.next_batch()) is not None:
@@ -321,7 +323,8 @@ def _request(entry: _Entry) -> bytes:
 
 def _response(entry: _Entry) -> bytes | None:
     answer = entry.response
-    if answer is None or answer.status == 0:
+    if answer is None or (answer.status < 200 and answer.status != 101):
+        # The browser never had one: 0 is what it writes then, and those below 200 come before the answer.
         return None
     content = answer.content
     body = base64.b64decode(content.text) if content.encoding == "base64" else content.text.encode()
@@ -359,10 +362,10 @@ def _of_event(row: dict[str, object]) -> Recorded:
         tls = Tls(version=version, cipher=said("ClientSSLCipher"), ja3=ja3, ja4=ja4)
     http2 = said("ClientRequestProtocol") == "HTTP/2"
     protocol = "HTTP/1.1" if http2 else said("ClientRequestProtocol") or "HTTP/1.1"
-    line = f"{said('ClientRequestMethod')} {said('ClientRequestURI') or '/'} {protocol}"
+    method, uri = said("ClientRequestMethod"), said("ClientRequestURI") or "/"
     return Recorded(
-        title=said("RayID"),
-        request=_message(line, headers, b""),
+        title=f"{said('RayID')} {method} {said('ClientRequestHost')}{uri}",
+        request=_message(f"{method} {uri} {protocol}", headers, b""),
         client=said("ClientIP") or None,
         client_port=number("ClientSrcPort"),
         server_port=number("BartizanEdgeServerPort") or None,
