@@ -1,0 +1,188 @@
+//! Protocol Buffers as far as a proof needs them: numbers, tags, and fields that are skipped.
+//!
+//! What is accepted is what `rust-protobuf` accepts, which `akd` reads proofs with: numbers may be written longer than they
+//! need, up to the bytes of their type; unknown fields are skipped, groups among them, nested a hundred deep with what is
+//! around them. Where a proof differs on purpose stands in `proof`.
+
+use crate::refusal::Fault;
+
+/// The nesting of messages and groups that is followed.
+const DEEPEST: usize = 100;
+
+/// Why nothing could be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The bytes end. With more of them it may go on.
+    Ends,
+    /// More bytes would not help.
+    At(usize, Fault),
+}
+
+/// Reads fields from the front of bytes.
+pub(crate) struct Fields<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// How many bytes are read.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// How many are not.
+    pub(crate) fn left(&self) -> usize {
+        self.bytes.len() - self.at
+    }
+
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.left() == 0
+    }
+
+    /// A number of at most 32 bits, a tag or a length.
+    pub(crate) fn number32(&mut self) -> Result<u32, Stop> {
+        // Of five bytes the last has four bits; what is longer is refused even if all of it is zeros.
+        self.number(5, 0x0f).map(|number| number as u32)
+    }
+
+    /// A number of at most 64 bits.
+    pub(crate) fn number64(&mut self) -> Result<u64, Stop> {
+        self.number(10, 0x01)
+    }
+
+    fn number(&mut self, longest: usize, last_byte_at_most: u8) -> Result<u64, Stop> {
+        let mut number = 0;
+        for (index, byte) in self.bytes[self.at..].iter().enumerate() {
+            if index + 1 == longest && *byte > last_byte_at_most {
+                return Err(Stop::At(self.at, Fault::Number));
+            }
+            number |= u64::from(byte & 0x7f) << (7 * index);
+            if *byte < 0x80 {
+                self.at += index + 1;
+                return Ok(number);
+            }
+        }
+        Err(Stop::Ends)
+    }
+
+    /// As many bytes as a length says.
+    pub(crate) fn take(&mut self, length: u64) -> Result<&'a [u8], Stop> {
+        let left = &self.bytes[self.at..];
+        let taken = usize::try_from(length).ok().and_then(|length| left.get(..length)).ok_or(Stop::Ends)?;
+        self.at += taken.len();
+        Ok(taken)
+    }
+
+    /// Skips the field of a tag that was just read and is none of the message's, in a message that is `depth` deep.
+    pub(crate) fn skip(&mut self, tag: u32, depth: usize) -> Result<(), Stop> {
+        let began = self.at;
+        let mut kind = kind_of(tag).ok_or(Stop::At(began, Fault::Tag(tag)))?;
+        let mut open = 0;
+        loop {
+            match kind {
+                Kind::Number => {
+                    self.number64()?;
+                }
+                Kind::Eight => {
+                    self.take(8)?;
+                }
+                Kind::Bytes => {
+                    let length = self.number32()?;
+                    self.take(u64::from(length))?;
+                }
+                Kind::GroupBegins => open += 1,
+                Kind::GroupEnds if open == 0 => return Err(Stop::At(began, Fault::Group)),
+                Kind::GroupEnds => open -= 1,
+                Kind::Four => {
+                    self.take(4)?;
+                }
+            }
+            if open == 0 {
+                return Ok(());
+            }
+            // The outermost group is not counted.
+            if open - 1 + depth > DEEPEST {
+                return Err(Stop::At(began, Fault::Group));
+            }
+            let at = self.at;
+            let tag = self.number32()?;
+            kind = kind_of(tag).ok_or(Stop::At(at, Fault::Tag(tag)))?;
+        }
+    }
+}
+
+/// How the value of a field is written.
+enum Kind {
+    Number,
+    Eight,
+    Bytes,
+    GroupBegins,
+    GroupEnds,
+    Four,
+}
+
+fn kind_of(tag: u32) -> Option<Kind> {
+    if tag >> 3 == 0 {
+        return None;
+    }
+    match tag & 7 {
+        0 => Some(Kind::Number),
+        1 => Some(Kind::Eight),
+        2 => Some(Kind::Bytes),
+        3 => Some(Kind::GroupBegins),
+        4 => Some(Kind::GroupEnds),
+        5 => Some(Kind::Four),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_may_be_written_longer_than_they_need() {
+        assert_eq!(Fields::new(&[0x96, 0x01]).number32(), Ok(150));
+        assert_eq!(Fields::new(&[0x81, 0x80, 0x80, 0x80, 0x00]).number32(), Ok(1));
+        assert_eq!(Fields::new(&[0xff, 0xff, 0xff, 0xff, 0x0f]).number32(), Ok(u32::MAX));
+        let longest = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
+        assert_eq!(Fields::new(&longest).number64(), Ok(u64::MAX));
+    }
+
+    #[test]
+    fn numbers_of_more_bits_than_their_type_are_refused() {
+        let fault = Err(Stop::At(0, Fault::Number));
+        assert_eq!(Fields::new(&[0xff, 0xff, 0xff, 0xff, 0x10]).number32(), fault);
+        assert_eq!(Fields::new(&[0x81, 0x80, 0x80, 0x80, 0x80, 0x00]).number32(), fault);
+        let longer = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02];
+        assert_eq!(Fields::new(&longer).number64(), Err(Stop::At(0, Fault::Number)));
+        assert_eq!(Fields::new(&[0x80]).number32(), Err(Stop::Ends));
+    }
+
+    fn skips(tag: u32, rest: &[u8]) -> Result<usize, Stop> {
+        let mut fields = Fields::new(rest);
+        fields.skip(tag, 0).map(|()| fields.at())
+    }
+
+    #[test]
+    fn unknown_fields_of_every_kind_are_skipped() {
+        assert_eq!(skips(0x18, &[0x80, 0x01, 9]), Ok(2));
+        assert_eq!(skips(0x19, &[0; 9]), Ok(8));
+        assert_eq!(skips(0x1a, &[2, 7, 7, 7]), Ok(3));
+        assert_eq!(skips(0x1d, &[0; 5]), Ok(4));
+        assert_eq!(skips(0x1b, &[0x1b, 0x08, 0x01, 0x1c, 0x0c, 9]), Ok(5));
+    }
+
+    #[test]
+    fn what_is_no_field_is_refused_at_its_place() {
+        assert_eq!(skips(0x02, &[0]), Err(Stop::At(0, Fault::Tag(2))));
+        assert_eq!(skips(0x1e, &[0]), Err(Stop::At(0, Fault::Tag(0x1e))));
+        assert_eq!(skips(0x1c, &[0]), Err(Stop::At(0, Fault::Group)));
+        assert_eq!(skips(0x1b, &[0x08, 0x01, 0x07, 0x1c]), Err(Stop::At(2, Fault::Tag(7))));
+        assert_eq!(skips(0x1b, &[0x08, 0x01]), Err(Stop::Ends));
+    }
+}
