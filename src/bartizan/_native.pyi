@@ -1,19 +1,26 @@
 """The native module: everything that Python can reach of the data plane. Built from `crates/python`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any, final
+from typing import Any, Literal, final
 
 __all__ = [
+    "AuditProof",
+    "AuditProofDecoder",
+    "AuditProofRefused",
+    "AuditorKey",
+    "DirectoryAnswerRefused",
     "Edge",
     "Expression",
     "ExpressionRefused",
+    "KeyDirectory",
     "ListFileRefused",
     "PolicyRefused",
     "PolicyReplay",
     "SpoolBatch",
     "SpoolReader",
     "SpoolWriter",
+    "StatementRefused",
     "TomlSpans",
     "TomlSyntaxError",
     "WafRules",
@@ -36,11 +43,17 @@ __all__ = [
     "list_items",
     "logpush_fields_table",
     "metrics_table",
+    "parse_audit_proof_name",
     "parse_toml",
     "phases_table",
     "purge_spool",
     "request_refusal",
     "secret_names_table",
+    "statement_bytes",
+    "transparency_checks_table",
+    "verify_history",
+    "verify_lookup",
+    "verify_statement",
     "waf_files",
     "waf_paranoia_level",
     "waf_words",
@@ -477,4 +490,168 @@ def waf_words() -> list[tuple[str, str, str, str]]:
 
     Each is its kind (`directive`, `variable`, `operator`, `transformation`, `action`), its name, what it does or why
     not, and what becomes of it in a file: `works`, `without bearing` or `refused`.
+    """
+
+class AuditProofRefused(ValueError):  # noqa: N818  it is the proof that is wrong
+    """A proof of an epoch is refused.
+
+    Its arguments are the check that refused, out of `transparency_checks_table`, a sentence, and where in the bytes of
+    the proof, or None if it is not the bytes that are wrong.
+    """
+
+class StatementRefused(ValueError):  # noqa: N818  it is the signature that is wrong
+    """A signature of an auditor is refused; its arguments are the check and a sentence."""
+
+class DirectoryAnswerRefused(ValueError):  # noqa: N818  it is the answer that is wrong
+    """An answer of a key directory is refused; its arguments are the check and a sentence."""
+
+def transparency_checks_table() -> list[tuple[Literal["proof", "signature", "answer"], str, str]]:
+    """Every check of what auditors and clients verify: what is checked, the name of the check, what it asks."""
+
+def parse_audit_proof_name(name: str) -> tuple[int, bytes, bytes]:
+    """Epoch, previous and current root hash of `epoch/hex/hex`, in its only spelling. Raises `AuditProofRefused`.
+
+    A name is written with `f"{epoch}/{previous.hex()}/{current.hex()}"`. The epoch is the one that the proof leads to.
+    """
+
+@final
+class AuditProof:
+    """The proof that leads from one epoch to the next: an element takes 66 bytes of memory."""
+
+    @staticmethod
+    def decode(data: bytes) -> AuditProof:
+        """Reads the whole bytes of a `SingleAppendOnlyProof`. Raises `AuditProofRefused`."""
+
+    @property
+    def inserted(self) -> int:
+        """How many leaves the epoch added."""
+
+    @property
+    def unchanged(self) -> int:
+        """How many nodes it left as they were."""
+
+    def roots(
+        self,
+        epoch: int,
+        *,
+        configuration: Literal["whatsapp_v1", "experimental"] = "whatsapp_v1",
+        domain: bytes | None = None,
+        threads: int = 1,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> tuple[bytes, bytes]:
+        """The root hashes before and after, if the proof leads to `epoch`. Raises as `verify` does."""
+
+    def verify(
+        self,
+        epoch: int,
+        start_hash: bytes,
+        end_hash: bytes,
+        *,
+        configuration: Literal["whatsapp_v1", "experimental"] = "whatsapp_v1",
+        domain: bytes | None = None,
+        threads: int = 1,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> None:
+        """Checks that the proof leads from one root hash to the next, in `epoch`, the later of the two.
+
+        The work is done without the GIL on as many threads as are given. `progress` is called ten times a second and at
+        the end, with the elements done and all of them; what it raises ends the verification, as a signal does, and is
+        raised here. The configuration "experimental" needs the domain of the directory. Raises `AuditProofRefused`, and
+        ValueError for another configuration or a hash that is not 32 bytes.
+        """
+
+@final
+class AuditProofDecoder:
+    """Reads a proof as its bytes come, and keeps no more of them than one unfinished element."""
+
+    def __new__(cls) -> AuditProofDecoder: ...
+    def feed(self, data: bytes) -> None:
+        """Takes the next bytes. Raises `AuditProofRefused` as soon as they can be no proof."""
+
+    def finish(self) -> AuditProof:
+        """The proof, if the bytes ended where they may; else raises `AuditProofRefused`. To be called once."""
+
+@final
+class AuditorKey:
+    """The secret of an auditor, an Ed25519 key. What is shown of it is the public key."""
+
+    @staticmethod
+    def generate() -> AuditorKey:
+        """A new key of the system's randomness. Raises OSError if it has none."""
+
+    @staticmethod
+    def from_seed(seed: bytes) -> AuditorKey:
+        """The key of 32 secret bytes. Raises ValueError for another length."""
+
+    def seed(self) -> bytes:
+        """The 32 secret bytes, to be kept where nobody else reads."""
+
+    @property
+    def public_key(self) -> bytes:
+        """What others verify with, 32 bytes."""
+
+    @property
+    def key_id(self) -> int:
+        """What Plexi calls the key: the last byte of the public key."""
+
+    def sign(self, ciphersuite: int, namespace: str, timestamp: int, epoch: int, digest: bytes) -> bytes:
+        """The 64 bytes of the signature over a statement; the timestamp is in milliseconds since 1970.
+
+        Raises `StatementRefused` for a ciphersuite other than 1 (protobuf) and 2 (bincode).
+        """
+
+def statement_bytes(ciphersuite: int, namespace: str, timestamp: int, epoch: int, digest: bytes) -> bytes:
+    """The bytes that `AuditorKey.sign` signs. Raises as it does."""
+
+def verify_statement(
+    public_key: bytes, signature: bytes, ciphersuite: int, namespace: str, timestamp: int, epoch: int, digest: bytes
+) -> None:
+    """Checks that a signature is by a key over exactly this statement, strictly. Raises `StatementRefused`."""
+
+@final
+class KeyDirectory:
+    """A key directory in memory, in the configuration "whatsapp_v1". Threads take turns.
+
+    The same publishes under the same key make the same directory again.
+    """
+
+    def __new__(cls, key: bytes) -> KeyDirectory:
+        """An empty directory. The key, 32 secret bytes, makes labels of names: who has it can try names."""
+
+    @property
+    def public_key(self) -> bytes:
+        """What clients verify answers with, 32 bytes."""
+
+    @property
+    def epoch(self) -> tuple[int, bytes]:
+        """The latest epoch, 0 before anything was published, and its root hash."""
+
+    def root(self, epoch: int) -> bytes:
+        """The root hash of an epoch. Raises ValueError where there is none."""
+
+    def publish(self, updates: Sequence[tuple[bytes, bytes]]) -> tuple[int, bytes]:
+        """Publishes labels with their values as the next epoch; returns it and its root hash.
+
+        What has its value already is left out; if that is all of it the epoch stays. Raises ValueError for a label that
+        is there twice.
+        """
+
+    def lookup(self, label: bytes) -> tuple[bytes, int, bytes]:
+        """The proof of the value that a label has now, its epoch and root hash. Raises KeyError for an unknown one."""
+
+    def history(self, label: bytes, most: int | None = None) -> tuple[bytes, int, bytes]:
+        """The same of the latest `most` values that a label had, or of all of them."""
+
+    def audit(self, epoch: int) -> tuple[str, bytes]:
+        """Name and bytes of the proof that leads to an epoch from the one before. Raises ValueError where none does."""
+
+def verify_lookup(public_key: bytes, epoch: int, root: bytes, label: bytes, proof: bytes) -> tuple[int, int, bytes]:
+    """Version, epoch and value that a directory had for a label. Raises `DirectoryAnswerRefused`."""
+
+def verify_history(
+    public_key: bytes, epoch: int, root: bytes, label: bytes, proof: bytes, most: int | None = None
+) -> list[tuple[int, int, bytes]]:
+    """Versions, epochs and values that a directory had for a label, the latest first, as many as were asked for.
+
+    Raises `DirectoryAnswerRefused`.
     """

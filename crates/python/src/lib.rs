@@ -14,6 +14,7 @@ mod rules;
 mod spool;
 mod tables;
 mod toml;
+mod transparency;
 mod waf;
 
 #[pymodule]
@@ -39,6 +40,12 @@ mod _native {
     };
     #[pymodule_export]
     use super::toml::{TomlSpans, TomlSyntaxError, parse_toml};
+    #[pymodule_export]
+    use super::transparency::{
+        AuditProof, AuditProofDecoder, AuditProofRefused, AuditorKey, DirectoryAnswerRefused, KeyDirectory,
+        StatementRefused, parse_audit_proof_name, statement_bytes, transparency_checks_table, verify_history,
+        verify_lookup, verify_statement,
+    };
     #[pymodule_export]
     use super::waf::{WafRules, WafRulesRefused, request_refusal, waf_files, waf_paranoia_level, waf_words};
 }
