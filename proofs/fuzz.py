@@ -248,7 +248,33 @@ def body_seeds(target: str) -> Iterator[bytes]:
             yield b"//@*\n" + body if takes_line else body
 
 
+AUDIT_PROOFS = tuple(
+    bytes.fromhex(case)
+    for case in (
+        # A leaf of which the zeros are left out, and two nodes beside it, one with bits behind its length.
+        (
+            f"05  0a2a 0a06 0a01c0 108002 1220{'11' * 32} 1229 0a05 0a0180 1002 1220{'22' * 32}"
+            f"1229 0a05 0a017f 1001 1220{'33' * 32}"
+        ),
+        # A field and a group that nobody knows, a label that comes twice, numbers written longer than they need.
+        f"40  1805 1b 2001 1c 12b38000 0a05 0a0140 1003 0a06 0a0140 108200 1a00 1220{'44' * 32}",
+    )
+)
+"""The size of the pieces, then the proof."""
+
+AUDIT_STATEMENTS = tuple(
+    bytes.fromhex(case)
+    for case in (
+        f"00 83 0000018fca7ab6b1 0000000000000001 6c6f67 {'11' * 32} 01",
+        f"03 83 0000018fca7ab6b1 0000000000000001 6c6f67 {'11' * 32} {'00' * 32} edd3f55c1a631258d69cf7a2def9de14",
+        f"05 83 ffffffffffffffff 8000000000000000 6c6f67 {'11' * 32} {'11' * 31} 10",
+    )
+)
+"""Suite and change, lengths, timestamp, epoch, then namespace, digest and change."""
+
 SEEDS: dict[str, Callable[[], Iterable[bytes]]] = {
+    "audit_proof": lambda: AUDIT_PROOFS,
+    "audit_statement": lambda: AUDIT_STATEMENTS,
     **{target: partial(body_seeds, target) for target in BODIES},
     "client_hello": lambda: (*fingerprint_cases("client_hello.txt"), HELLO_EXTENSIONS),
     "h2_preface": lambda: fingerprint_cases("h2_preface.txt"),

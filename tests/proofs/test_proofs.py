@@ -15,6 +15,8 @@ import pytest
 from tests.e2e import core_rules
 from tests.e2e.autobahn import python2
 
+from bartizan._native import AuditProof
+
 REPOSITORY = Path(__file__).parents[2]
 
 SHORT: dict[str, list[str]] = {
@@ -25,6 +27,7 @@ SHORT: dict[str, list[str]] = {
     "crash": ["--trials", "4", "--margin-s", "4"],
     "cut_insert": ["--trials", "2", "--seed", "1"],
     "fuzz": ["http1_request", "5"],
+    "fuzz audit_proof": ["audit_proof", "5"],
     "fuzz rules_evaluator": ["rules_evaluator", "5"],
     "fuzz rules_parser": ["rules_parser", "5"],
     "gates": ["--requests", "300", "--seed", "1"],
@@ -100,6 +103,12 @@ def test_the_seeds_of_the_rules_are_the_hand_written_cases() -> None:
     (response,) = [seed for seed in evaluator if seed.startswith(b"1@http.response.code eq 404\0")]
     assert b"\0HTTP/1.1 404 Not Found\r\nContent-Type: text/HTML; charset=utf-8\r\n" in response
     assert any(seed.startswith(b"5@to_string(5)\0") for seed in evaluator)
+
+
+def test_the_seeds_of_proofs_of_epochs_are_proofs() -> None:
+    proofs = [AuditProof.decode(seed[1:]) for seed in fuzz()["SEEDS"]["audit_proof"]()]
+    assert [(proof.inserted, proof.unchanged) for proof in proofs] == [(1, 2), (0, 1)]
+    assert len({proof.roots(7) for proof in proofs}) == 2
 
 
 def test_the_seeds_of_bodies_are_ours_and_those_of_the_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
