@@ -46,13 +46,17 @@ const LOOKS: Duration = Duration::from_millis(100);
 /// Every check of what an auditor or a client verifies: what is checked, the name of the check, what it asks.
 #[pyfunction]
 pub fn transparency_checks_table() -> Vec<(&'static str, &'static str, &'static str)> {
-    let of = |kind: &'static str, checks: &'static [(&str, &str)]| {
-        checks.iter().map(move |(check, asks)| (kind, *check, *asks))
-    };
     of("proof", &::transparency::CHECKS)
         .chain(of("signature", &signature::CHECKS))
         .chain(of("answer", &client::CHECKS))
         .collect()
+}
+
+fn of(
+    kind: &'static str,
+    checks: &'static [(&'static str, &'static str)],
+) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    checks.iter().map(move |(check, asks)| (kind, *check, *asks))
 }
 
 /// Epoch, previous and current root hash of the name of a proof. Raises `AuditProofRefused`.
@@ -61,7 +65,7 @@ pub fn parse_audit_proof_name<'py>(
     py: Python<'py>,
     name: &str,
 ) -> PyResult<(u64, Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-    let Name { epoch, previous, current } = name.parse().map_err(refused)?;
+    let Name { epoch, previous, current } = name.parse::<Name>().map_err(refused)?;
     Ok((epoch, PyBytes::new(py, &previous), PyBytes::new(py, &current)))
 }
 

@@ -181,7 +181,7 @@ enum Top {
 fn top_field(fields: &mut Fields<'_>) -> Result<Top, Stop> {
     let tag = fields.number32()?;
     if tag != INSERTED && tag != UNCHANGED {
-        return fields.skip(tag, 0).map(|()| Top::Skipped);
+        return fields.skip(0, tag, 0).map(|()| Top::Skipped);
     }
     let at = fields.at();
     let length = fields.number64()?;
@@ -209,6 +209,7 @@ fn element(bytes: &[u8]) -> Result<Element, Stop> {
     let mut fields = Fields::new(bytes);
     let (mut label, mut value) = (None, None);
     while !fields.is_at_end() {
+        let at = fields.at();
         match fields.number32()? {
             LABEL => {
                 let length = fields.number64()?;
@@ -220,7 +221,7 @@ fn element(bytes: &[u8]) -> Result<Element, Stop> {
                 let length = fields.number32()?;
                 value = Some((fields.at(), fields.take(u64::from(length))?));
             }
-            tag => fields.skip(tag, 1)?,
+            tag => fields.skip(at, tag, 1)?,
         }
     }
     // Judged at the end, as a field that comes again replaces what it was.
@@ -241,13 +242,14 @@ fn read_label(bytes: &[u8]) -> Result<WrittenLabel<'_>, Stop> {
     let mut fields = Fields::new(bytes);
     let mut label = WrittenLabel { bits: None, length: None };
     while !fields.is_at_end() {
+        let at = fields.at();
         match fields.number32()? {
             LABEL_BITS => {
                 let length = fields.number32()?;
                 label.bits = Some((fields.at(), fields.take(u64::from(length))?));
             }
             LABEL_LENGTH => label.length = Some((fields.at(), fields.number32()?)),
-            tag => fields.skip(tag, 2)?,
+            tag => fields.skip(at, tag, 2)?,
         }
     }
     Ok(label)

@@ -77,9 +77,9 @@ impl<'a> Fields<'a> {
         Ok(taken)
     }
 
-    /// Skips the field of a tag that was just read and is none of the message's, in a message that is `depth` deep.
-    pub(crate) fn skip(&mut self, tag: u32, depth: usize) -> Result<(), Stop> {
-        let began = self.at;
+    /// Skips the field of a tag that was just read, at `began`, and is none of the message's, in a message that is `depth`
+    /// deep.
+    pub(crate) fn skip(&mut self, began: usize, tag: u32, depth: usize) -> Result<(), Stop> {
         let mut kind = kind_of(tag).ok_or(Stop::At(began, Fault::Tag(tag)))?;
         let mut open = 0;
         loop {
@@ -165,7 +165,7 @@ mod tests {
 
     fn skips(tag: u32, rest: &[u8]) -> Result<usize, Stop> {
         let mut fields = Fields::new(rest);
-        fields.skip(tag, 0).map(|()| fields.at())
+        fields.skip(0, tag, 0).map(|()| fields.at())
     }
 
     #[test]
