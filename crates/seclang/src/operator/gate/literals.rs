@@ -4,6 +4,8 @@
 //! are exact and follow one another make longer words. Of all that could be required, the rarest words are taken. All is in
 //! small letters, so that one automaton can look for the words of all patterns whatever their case.
 
+use foldhash::fast::FixedState;
+use hashbrown::HashSet;
 use regex_syntax::hir::{Hir, HirKind, Look, Repetition};
 
 use super::{members, weight};
@@ -178,16 +180,27 @@ fn without_longer(mut words: Words) -> Words {
     for word in &mut words {
         word.truncate(LONGEST);
     }
-    let mut kept: Words = Vec::with_capacity(words.len());
+    let are_kept = without_another_inside(&words);
+    words.into_iter().zip(are_kept).filter(|(_, is_kept)| *is_kept).map(|(word, _)| word).collect()
+}
+
+/// For each word whether no shorter one, or an equal one before it, is in it. Lists of words are long and words are short, so
+/// the parts of a word are looked up, rather than all others looked for in it.
+fn without_another_inside(words: &Words) -> Vec<bool> {
+    let least = words.iter().map(Vec::len).min().unwrap_or(0).max(1);
     let mut order: Vec<usize> = (0..words.len()).collect();
     order.sort_by_key(|&at| words[at].len());
-    let mut has_other = vec![false; words.len()];
-    for (place, &at) in order.iter().enumerate() {
-        let shorter = order[..place].iter().filter(|&&other| !has_other[other]);
-        has_other[at] = shorter.into_iter().any(|&other| memchr::memmem::find(&words[at], &words[other]).is_some());
+    let mut kept: HashSet<&[u8], FixedState> = HashSet::default();
+    let mut are_kept = vec![false; words.len()];
+    for at in order {
+        let word = words[at].as_slice();
+        let mut parts = (least..=word.len()).flat_map(|length| word.windows(length));
+        are_kept[at] = !parts.any(|part| kept.contains(part));
+        if are_kept[at] {
+            kept.insert(word);
+        }
     }
-    kept.extend(words.into_iter().zip(has_other).filter(|(_, longer)| !longer).map(|(word, _)| word));
-    kept
+    are_kept
 }
 
 /// The set of words that is seen less often, of two of which both are required.
