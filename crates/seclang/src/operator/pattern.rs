@@ -22,8 +22,11 @@ use regex_automata::meta::{Cache, Config, Regex};
 use regex_automata::util::captures::Captures as Groups;
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input, PatternID};
+use regex_syntax::hir::{Hir, HirKind, Look};
 
+use super::gate::members;
 use super::{Captures, Gate, OperatorError};
+use crate::bytes::ByteSet;
 use assertions::Program;
 use spelling::Spelled;
 
@@ -40,6 +43,8 @@ pub(super) struct Pattern {
     number: u64,
     machine: Machine,
     gate: Gate,
+    /// Whether it matches every value, and all of it: rules that want a value captured write `^.*$`.
+    takes_all: bool,
 }
 
 #[derive(Debug)]
@@ -75,7 +80,8 @@ impl Pattern {
         } else {
             Machine::Asserting(regex, Program::new(&hir, assertions).map_err(refused)?)
         };
-        Ok(Self { number: NEXT.fetch_add(1, Ordering::Relaxed), machine, gate: Gate::of_pattern(&hir) })
+        let takes_all = matches!(machine, Machine::Automata(_)) && takes_all(&hir);
+        Ok(Self { number: NEXT.fetch_add(1, Ordering::Relaxed), machine, gate: Gate::of_pattern(&hir), takes_all })
     }
 
     /// What a value must have to be matched.
@@ -95,6 +101,7 @@ impl Pattern {
 
     fn is_match(&self, value: &[u8], scratch: &mut Scratch) -> bool {
         match &self.machine {
+            _ if self.takes_all => true,
             Machine::Automata(regex) => {
                 let memory = scratch.of(self.number, regex);
                 regex.search_half_with(&mut memory.cache, &Input::new(value).earliest(true)).is_some()
@@ -137,7 +144,15 @@ impl Pattern {
     }
 
     pub(super) fn matches(&self, value: &[u8], scratch: &mut Scratch, captures: Option<&mut Captures>) -> bool {
-        let Some(captures) = captures else { return self.is_match(value, scratch) };
+        // Most values do not match, which costs less to find out than where groups are.
+        if !self.is_match(value, scratch) {
+            return false;
+        }
+        let Some(captures) = captures else { return true };
+        if self.takes_all {
+            captures.push(0..value.len());
+            return true;
+        }
         let mut found = Found::new();
         let matches = self.find(value, 0, scratch, &mut found);
         if matches {
@@ -201,6 +216,26 @@ pub(super) fn rest_path(argument: &[u8]) -> Result<Pattern, OperatorError> {
 
 fn flags() -> syntax::Config {
     syntax::Config::new().unicode(false).utf8(false).dot_matches_new_line(true).multi_line(true)
+}
+
+/// Whether a pattern is `.*`, where `^` may stand before and `$` behind.
+fn takes_all(pattern: &Hir) -> bool {
+    let parts = match pattern.kind() {
+        HirKind::Concat(parts) => parts.as_slice(),
+        _ => std::slice::from_ref(pattern),
+    };
+    let parts = match parts {
+        [first, rest @ ..] if matches!(first.kind(), HirKind::Look(Look::Start | Look::StartLF)) => rest,
+        all => all,
+    };
+    let parts = match parts {
+        [rest @ .., last] if matches!(last.kind(), HirKind::Look(Look::End | Look::EndLF)) => rest,
+        all => all,
+    };
+    let [only] = parts else { return false };
+    let HirKind::Repetition(any) = only.kind() else { return false };
+    let is_any = |sub: &Hir| matches!(sub.kind(), HirKind::Class(class) if members(class) == ByteSet::FULL);
+    any.min == 0 && any.max.is_none() && any.greedy && is_any(&any.sub)
 }
 
 /// Adds the groups of a match and answers whether there is room for more.

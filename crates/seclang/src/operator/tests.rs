@@ -53,6 +53,12 @@ fn a_pattern_matches_bytes() {
     assert!(!holds("rx", "(?i)k", "\u{212a}"));
     assert_eq!(captured("rx", "(a)(x)?(b)", "-ab-"), ["ab", "a", "", "b"]);
     assert_eq!(captured("rxGlobal", r"(\d)\w", "1a 2b 3c"), ["1a", "1", "2b", "2", "3c", "3"]);
+    for (pattern, value, whole) in
+        [("^.*$", "a\nb", "a\nb"), (".*", "", ""), ("^.*$", "\0", "\0"), ("^.*?", "ab", ""), ("^[^\n]*$", "a\nb", "a")]
+    {
+        assert_eq!(captured("rx", pattern, value), [whole], "{pattern}");
+        assert!(holds("rx", pattern, value));
+    }
     assert_eq!(captured("rx", "(1)(2)(3)(4)(5)(6)(7)(8)(9)(0)(1)", "12345678901").len(), 10);
 }
 
