@@ -114,6 +114,16 @@ impl ByteSet {
 
     /// The set of the bytes that `value` has.
     pub fn present(value: &[u8]) -> Self {
+        if value.len() <= SHORT {
+            let (mut set, mut all) = (0_u128, 0_u8);
+            for &byte in value {
+                set |= 1 << (byte & 0x7f);
+                all |= byte;
+            }
+            if all.is_ascii() {
+                return Self([set as u64, (set >> 64) as u64, 0, 0]);
+            }
+        }
         let mut seen = [0_u8; 256];
         for &byte in value {
             seen[usize::from(byte)] = 1;
@@ -127,6 +137,9 @@ impl ByteSet {
         set
     }
 }
+
+/// Of texts this long, if they are ASCII, the bytes are gathered one by one; a table of all costs more.
+const SHORT: usize = 32;
 
 impl std::fmt::Debug for ByteSet {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -173,6 +186,10 @@ mod tests {
         assert_eq!(set.find(b"xyz"), None);
         assert_eq!(ByteSet::range(0, 255), ByteSet::FULL);
         assert_eq!(ByteSet::present(b"abcabc\xff/\x00"), set);
+        let ascii: Vec<u8> = (0..0x80).collect();
+        for text in ascii.chunks(SHORT - 1).chain([&ascii[..], b""]) {
+            assert_eq!(ByteSet::present(text), ByteSet::of(text));
+        }
         assert_eq!(format!("{:?}", ByteSet::of(b"a\n")), r"ByteSet(\na)");
     }
 }

@@ -30,6 +30,25 @@ impl QuestionId {
             *word |= 1 << (self.0 % 64);
         }
     }
+
+    /// Notes at which step it is asked.
+    pub(crate) fn note(self, steps: &mut Vec<u32>, step: u32) {
+        let at = self.0 as usize;
+        steps.resize(steps.len().max(at + 1), u32::MAX);
+        steps[at] = step;
+    }
+}
+
+/// The places of the bits that are set, in their order.
+pub(crate) fn places(bits: &[u64]) -> impl Iterator<Item = usize> {
+    bits.iter().enumerate().flat_map(|(at, word)| {
+        let mut left = *word;
+        std::iter::from_fn(move || {
+            let lowest = (left != 0).then(|| left.trailing_zeros() as usize)?;
+            left &= left - 1;
+            Some(at * 64 + lowest)
+        })
+    })
 }
 
 /// How many of the sets of bytes that an operator needs are asked for here; the first say most.
@@ -45,6 +64,8 @@ type Bank = [u64; WORDS];
 pub(crate) struct Gates {
     /// Of each question, until all are there.
     needs: Vec<[ByteSet; TABLES]>,
+    /// Of each question the sets of which a text must have a byte, transformations allowed for: the best first.
+    sets: Vec<Vec<ByteSet>>,
     /// For each byte and each table the bits of the questions that the byte is enough for, by banks.
     rows: Vec<[Bank; TABLES]>,
     /// For each table the bits that no byte is needed for, by banks.
@@ -160,17 +181,20 @@ impl Gates {
         self.free = vec![[[0; WORDS]; TABLES]; banks];
         for (question, needs) in needs.into_iter().enumerate() {
             let (bank, word, bit) = (question / BITS, question % BITS / 64, 1 << (question % 64));
+            let mut sets = Vec::new();
             for (table, need) in needs.into_iter().enumerate() {
+                let enough = ByteSet::from_fn(|byte| need.intersects(&others(byte)));
                 // What transformations may put there whatever the text is.
                 if need.contains(b' ') || need.contains(b'/') {
                     self.free[bank][table][word] |= bit;
+                } else {
+                    sets.push(enough);
                 }
-                for byte in 0..=u8::MAX {
-                    if need.intersects(&others(byte)) {
-                        self.rows[bank * 256 + usize::from(byte)][table][word] |= bit;
-                    }
+                for byte in enough.iter() {
+                    self.rows[bank * 256 + usize::from(byte)][table][word] |= bit;
                 }
             }
+            self.sets.push(sets);
         }
     }
 
@@ -192,6 +216,12 @@ impl Gates {
     /// A bit for each question that a text may match for what it begins with.
     pub(crate) fn at_start(&self, judge: Judge) -> &[u64] {
         &self.needed[usize::from(judge.0)].starts
+    }
+
+    /// Whether a text with these bytes may match a question: the same as [`Gates::open`] says of all.
+    pub(crate) fn may_match(&self, bytes: &ByteSet, question: QuestionId) -> bool {
+        let sets = self.sets.get(question.0 as usize);
+        sets.is_none_or(|sets| sets.iter().all(|set| set.intersects(bytes))) || bytes.intersects(&self.growing)
     }
 
     /// A bit for each question that a text with these bytes may match, over what `open` holds.
@@ -281,11 +311,44 @@ pub(crate) fn is_open(open: &[u64], question: QuestionId) -> bool {
 mod tests {
     use proptest::prelude::*;
 
+    use std::path::Path;
+    use std::sync::LazyLock;
+
+    use crate::load;
+    use crate::ruleset::RuleSet;
     use crate::transform::Transformation;
 
     use super::*;
 
+    fn rules() -> RuleSet {
+        let rules = [
+            ("@rx <script>", "t:none"),
+            ("@rx (?i)a[^z]*[;|]", "t:lowercase"),
+            ("@pm select /etc", "t:urlDecodeUni"),
+            ("@rx x y", "t:compressWhitespace"),
+            ("@rx ^$", "t:none"),
+            ("@rx <%", "t:base64Decode"),
+        ];
+        let rules = rules
+            .iter()
+            .zip(1..)
+            .map(|((operator, chain), id)| format!("SecRule ARGS \"{operator}\" \"id:{id},phase:2,pass,{chain}\"\n"));
+        load::text(rules.collect::<Vec<_>>().concat().as_bytes(), "test.conf", Path::new(".")).unwrap()
+    }
+
     proptest! {
+        #[test]
+        fn one_question_is_open_where_it_is_open_among_all(text in "[axyzAXY<>;|/ etcrip%]{0,6}") {
+            static RULES: LazyLock<RuleSet> = LazyLock::new(rules);
+            let gates = &RULES.plan.gates;
+            let bytes = ByteSet::present(text.as_bytes());
+            let mut open = vec![0; gates.words()];
+            gates.open(&bytes, &mut open);
+            let one_by_one: Vec<usize> =
+                (0..6).filter(|at| gates.may_match(&bytes, QuestionId(*at as u32))).collect();
+            prop_assert_eq!(one_by_one, places(&open).filter(|at| *at < 6).collect::<Vec<_>>());
+        }
+
         /// The promise that the gates stand on: what a transformation makes has no byte that was not foreseen.
         #[test]
         fn transformations_make_no_byte_that_is_not_foreseen(

@@ -6,8 +6,10 @@ use crate::bytes::ByteSet;
 use crate::fold::{Assignment, fold};
 use crate::gates::{Gates, QuestionId};
 use crate::names::{Name, Names};
+use crate::prelude::Prelude;
 use crate::rule::{Link, Phase, Rule, Selector, Skip, Target};
 use crate::texts::{TextId, Texts};
+use crate::transaction::Entry;
 use crate::transform::Transformation;
 use crate::variable::{Kind, Variable};
 
@@ -32,10 +34,16 @@ pub(crate) struct Plan {
     pub(crate) links: Vec<PlannedLink>,
     pub(crate) looks: Vec<Look>,
     pub(crate) gates: Gates,
-    /// For each phase the lists that questions look at, with a bit for each of them.
-    pub(crate) wants: [Vec<(List, Vec<u64>)>; 5],
-    /// For each phase a bit for each question that is asked whatever lists hold when the phase begins.
-    pub(crate) always: [Vec<u64>; 5],
+    /// For each phase the lists that the first links of its folded rules look at.
+    pub(crate) wants: [Vec<Want>; 5],
+    /// For each phase a bit for each folded step that is taken whatever lists hold when the phase begins.
+    pub(crate) certain: [Vec<u64>; 5],
+    /// The same for each that is taken where there is a document.
+    pub(crate) of_documents: [Vec<u64>; 5],
+    /// For each question of a first link its folded step.
+    pub(crate) steps: Vec<u32>,
+    /// What phase 1 begins with where rules are folded.
+    pub(crate) prelude: Prelude,
     pub(crate) chains: Vec<PlannedChain>,
     /// The texts that every request begins with: those that rules set whatever it is.
     pub(crate) texts: Texts,
@@ -120,6 +128,68 @@ pub(crate) struct Look {
     pub(crate) chosen: Chosen,
     /// Whether the list stays as it is while a phase runs, so that what it holds is asked about once.
     pub(crate) is_settled: bool,
+    /// Its place in [`Plan::wants`], where it is of a first link and the list is settled.
+    pub(crate) want: Option<u16>,
+}
+
+/// What the first links of a phase want of a list.
+#[derive(Debug)]
+pub(crate) struct Want {
+    pub(crate) list: List,
+    /// Each question, with the name of the values that it looks at, unless those are all.
+    questions: Vec<(QuestionId, Option<Name>)>,
+    /// A bit for each question that looks at values of any name.
+    of_all: Vec<u64>,
+    /// The same for each name.
+    of_names: Vec<(Name, Vec<u64>)>,
+}
+
+/// So many questions are asked about one by one for less than what rows of bits cost for all.
+const FEW: usize = 10;
+
+impl Want {
+    fn new(list: List) -> Self {
+        Self { list, questions: Vec::new(), of_all: Vec::new(), of_names: Vec::new() }
+    }
+
+    fn add(&mut self, question: QuestionId, name: Option<Name>, words: usize) {
+        self.questions.push((question, name));
+        let bits = match name {
+            None => &mut self.of_all,
+            Some(name) => {
+                let at = self.of_names.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+                    self.of_names.push((name, Vec::new()));
+                    self.of_names.len() - 1
+                });
+                &mut self.of_names[at].1
+            }
+        };
+        bits.resize(words, 0);
+        question.set(bits);
+    }
+
+    /// Sets the bit of each question that a value of the list may match.
+    pub(crate) fn open(&self, entry: Entry, texts: &mut Texts, gates: &Gates, open: &mut [u64]) {
+        let value = if self.list.names_only { entry.key } else { entry.value };
+        if self.questions.len() <= FEW {
+            for (question, name) in &self.questions {
+                if name.is_none_or(|name| name == entry.name) && texts.may_match(value, *question, gates) {
+                    question.set(open);
+                }
+            }
+            return;
+        }
+        let of_name = match entry.name {
+            Name::OTHER => None,
+            name => self.of_names.iter().find(|(known, _)| *known == name).map(|(_, wanted)| wanted),
+        };
+        let of_all = Some(&self.of_all).filter(|wanted| !wanted.is_empty());
+        for wanted in of_all.into_iter().chain(of_name) {
+            for ((open, wanted), possible) in open.iter_mut().zip(wanted).zip(texts.open(value, gates)) {
+                *open |= wanted & possible;
+            }
+        }
+    }
 }
 
 /// A list of values, or of their names.
@@ -127,16 +197,6 @@ pub(crate) struct Look {
 pub(crate) struct List {
     pub(crate) of: Variable,
     pub(crate) names_only: bool,
-}
-
-impl List {
-    /// How many there are.
-    pub(crate) const COUNT: usize = Variable::ALL.len() * 2;
-
-    /// Its place among all.
-    pub(crate) const fn index(self) -> usize {
-        self.of as usize * 2 + self.names_only as usize
-    }
 }
 
 /// Which values of a list are looked at.
@@ -183,6 +243,7 @@ impl Plan {
         for phase in Phase::ALL {
             plan.want(phase.index());
         }
+        plan.prelude = Prelude::new(&plan, rules, names);
         plan
     }
 
@@ -214,31 +275,47 @@ impl Plan {
                 }
             }
         }
-        texts.open(TextId::EMPTY, &self.gates);
+        for text in [TextId::EMPTY, TextId::ZERO, TextId::ONE] {
+            texts.open(text, &self.gates);
+        }
         texts
     }
 
-    /// Notes which lists the first links of a phase's rules look at.
+    /// Notes which lists the first links of a phase's rules look at, and which of its rules run whatever these hold.
     fn want(&mut self, phase: usize) {
         let words = self.gates.words();
-        let mut always = vec![0; words];
-        let mut wants: Vec<(List, Vec<u64>)> = Vec::new();
-        for step in &self.folded[phase] {
+        let mut certain = vec![0; self.folded[phase].len().div_ceil(64)];
+        let mut of_documents = certain.clone();
+        let mut wants: Vec<Want> = Vec::new();
+        for (at, step) in self.folded[phase].iter().enumerate() {
             let link = self.links[step.link as usize];
-            for look in &self.looks[link.first_look as usize..link.end_of_looks as usize] {
-                let to = if look.is_settled {
-                    let at = wants.iter().position(|(list, _)| *list == look.list).unwrap_or_else(|| {
-                        wants.push((look.list, vec![0; words]));
-                        wants.len() - 1
-                    });
-                    &mut wants[at].1
-                } else {
-                    &mut always
+            let looks = &mut self.looks[link.first_look as usize..link.end_of_looks as usize];
+            let is_asked = step.outcome == Outcome::Asked && link.asks && link.question != QuestionId::ALWAYS;
+            let bit = 1 << (at % 64);
+            if looks.iter().any(|look| look.chosen == Chosen::Path) {
+                of_documents[at / 64] |= bit;
+            }
+            if !is_asked || looks.iter().any(|look| !look.is_settled && look.chosen != Chosen::Path) {
+                certain[at / 64] |= bit;
+            }
+            if !is_asked {
+                continue;
+            }
+            link.question.note(&mut self.steps, at as u32);
+            for look in looks.iter_mut().filter(|look| look.is_settled) {
+                let want = wants.iter().position(|want| want.list == look.list).unwrap_or_else(|| {
+                    wants.push(Want::new(look.list));
+                    wants.len() - 1
+                });
+                look.want = u16::try_from(want).ok();
+                let name = match look.chosen {
+                    Chosen::Name(name) if look.list.of.has_names() => Some(name),
+                    _ => None,
                 };
-                link.question.set(to);
+                wants[want].add(link.question, name, words);
             }
         }
-        (self.wants[phase], self.always[phase]) = (wants, always);
+        (self.wants[phase], self.certain[phase], self.of_documents[phase]) = (wants, certain, of_documents);
     }
 
     fn add(&mut self, link: &Link) {
@@ -278,7 +355,7 @@ impl Plan {
             };
             let is_settled =
                 matches!(chosen, Chosen::All | Chosen::Name(_) | Chosen::Pattern) && !list.of.changes_within_a_phase();
-            self.looks.push(Look { target: at, list, named, chosen, is_settled });
+            self.looks.push(Look { target: at, list, named, chosen, is_settled, want: None });
         }
     }
 

@@ -109,6 +109,11 @@ impl Rule {
         of_links.chain(of_disruption)
     }
 
+    /// Whether a match is told with a text.
+    pub(crate) fn says_something(&self) -> bool {
+        self.links.iter().any(|link| link.message.is_some() || link.logdata.is_some())
+    }
+
     /// The message as it is written, of the first link that has one.
     pub fn message(&self) -> Option<&Text> {
         self.links.iter().find_map(|link| link.message.as_ref())

@@ -1,17 +1,16 @@
 //! A loaded rule set: what runs in which phase, and the settings that came with it.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 
 use regex_automata::meta::Regex;
 
 use crate::audit::Parts;
-use crate::names::Names;
+use crate::names::{Name, Names};
 use crate::place::Place;
 use crate::plan::Plan;
 use crate::rule::{AuditEngine, Engine, Rule};
 use crate::text::Text;
-use crate::variable::Variable;
+use crate::variable::{Variable, Variables};
 
 /// What directives other than rules say.
 #[derive(Debug, Clone)]
@@ -119,15 +118,17 @@ pub struct RuleSet {
     /// What has no effect.
     pub notes: Vec<Note>,
     pub(crate) names: Names,
+    /// The numbers of the names of captures.
+    pub(crate) digits: [Name; 10],
     pub(crate) plan: Plan,
     /// The variables that rules look at or name in a text.
-    pub(crate) reads: HashSet<Variable>,
+    pub(crate) reads: Variables,
 }
 
 impl RuleSet {
     /// Whether a rule looks at a variable, or names it in a text.
     pub fn reads(&self, variable: Variable) -> bool {
-        self.reads.contains(&variable)
+        self.reads.contains(variable)
     }
 
     pub(crate) fn new(
@@ -142,6 +143,7 @@ impl RuleSet {
         let arguments = links().filter_map(|link| link.question.as_ref()?.argument.as_ref());
         let named = rules.iter().flat_map(Rule::texts).chain(arguments).flat_map(Text::variables);
         let reads = links().flat_map(|link| &link.targets).map(|target| target.variable).chain(named).collect();
-        Self { settings, rules, notes, names, plan, reads }
+        let digits = std::array::from_fn(|digit| names.find(&[b'0' + digit as u8], &mut Vec::new()));
+        Self { settings, rules, notes, names, digits, plan, reads }
     }
 }

@@ -10,7 +10,7 @@ use crate::collections::{Place, Write, is_kept_by_the_engine};
 use crate::gates::{self, QuestionId};
 use crate::names::Name;
 use crate::overrides::Overrides;
-use crate::plan::{Chosen, List, Look, Outcome, PlannedLink, Step};
+use crate::plan::{Chosen, Look, Outcome, PlannedLink, Step};
 use crate::rule::{
     Allow, Change, Control, Disruption, Effect, Engine, Link, Phase, Question, Rule, Selector, Skip, Target,
 };
@@ -38,13 +38,11 @@ impl<'r> Transaction<'r> {
         let plan = &rules.plan;
         let steps = if self.is_folded() { &plan.folded[phase.index()] } else { &plan.phases[phase.index()] };
         self.duration();
-        self.begin(phase);
-        let mut at = 0;
-        while let Some(step) = steps.get(at) {
-            if self.engine == Engine::Off || self.is_over(phase) || self.is_exhausted(phase) {
-                break;
-            }
-            at = if self.step(*step) { self.after_match(*step, steps) } else { at + 1 };
+        let mut at = if self.engine == Engine::Off || self.is_over(phase) { 0 } else { self.begin(phase) };
+        while at < steps.len() && self.engine != Engine::Off && !self.is_over(phase) && !self.is_exhausted(phase) {
+            let Some(next) = self.awake_from(at) else { break };
+            let step = steps[next];
+            at = if self.step(step) { self.after_match(step, steps) } else { next + 1 };
         }
         if self.allowed == Some(Allow::Phase) || (self.allowed == Some(Allow::Request) && phase == Phase::RequestBody) {
             self.allowed = None;
@@ -112,10 +110,6 @@ impl<'r> Transaction<'r> {
         if let Outcome::Always { first, end } = step.outcome {
             return self.assign(step, first, end);
         }
-        let first = self.rules.plan.links[step.link as usize];
-        if !self.may_ask(first) {
-            return false;
-        }
         let rule = &self.rules.rules[step.rule as usize];
         if self.is_removed(rule) {
             return false;
@@ -146,35 +140,65 @@ impl<'r> Transaction<'r> {
             return false;
         }
         self.speaking = rule.links.last().map(|link| (rule, link));
-        for assignment in &self.rules.plan.assignments[first as usize..end as usize] {
-            self.change(Variable::Tx, &assignment.key, assignment.name, Some(assignment.value_text));
+        for one in &self.rules.plan.assignments[first as usize..end as usize] {
+            self.change_named(Variable::Tx, (&one.key[..], Some(one.key_text)), one.name, Some(one.value_text));
         }
         self.matched(rule, step.rule as usize, self.work.first_hit);
         true
     }
 
-    /// Finds out which questions of a phase what is there may match at all.
-    fn begin(&mut self, phase: Phase) {
-        let plan = &self.rules.plan;
-        let mut asked = std::mem::take(&mut self.work.asked);
-        asked.clone_from(&plan.always[phase.index()]);
-        for (list, wants) in &plan.wants[phase.index()] {
-            if self.work.lists[list.of as usize].is_empty() && list.of.kind() != Kind::Scalar {
-                continue;
-            }
-            for ((asked, wants), open) in asked.iter_mut().zip(wants).zip(self.open_list(*list)) {
-                *asked |= wants & open;
-            }
+    /// Finds out which steps of a phase may do anything with what is there, and answers which comes first.
+    fn begin(&mut self, phase: Phase) -> usize {
+        if !self.is_folded() {
+            let steps = self.rules.plan.phases[phase.index()].len();
+            self.work.awake.clear();
+            self.work.awake.extend((0..steps.div_ceil(64)).map(|word| u64::MAX >> (64 - (steps - word * 64).min(64))));
+            return 0;
         }
-        self.work.asked = asked;
+        self.wake(phase);
+        if phase == Phase::RequestHeaders { self.begin_with_prelude() } else { 0 }
     }
 
-    /// Whether anything that a link looks at may match: most rules end here.
-    fn may_ask(&self, planned: PlannedLink) -> bool {
-        !planned.asks
-            || !self.is_folded()
-            || planned.question == QuestionId::ALWAYS
-            || gates::is_open(&self.work.asked, planned.question)
+    /// Asks of each list that a phase looks at which questions what it holds may match.
+    fn wake(&mut self, phase: Phase) {
+        let plan = &self.rules.plan;
+        let work = &mut *self.work;
+        work.awake.clone_from(&plan.certain[phase.index()]);
+        if !work.body.document().is_empty() {
+            for (awake, readers) in work.awake.iter_mut().zip(&plan.of_documents[phase.index()]) {
+                *awake |= readers;
+            }
+        }
+        let (wants, words) = (&plan.wants[phase.index()], plan.gates.words());
+        work.open_lists.clear();
+        work.open_lists.resize(wants.len() * words, 0);
+        for (at, want) in wants.iter().enumerate() {
+            let open = &mut work.open_lists[at * words..][..words];
+            let entries = &work.lists[want.list.of as usize];
+            // A variable of one value has it, and be it empty.
+            if entries.is_empty() && want.list.of.kind() == Kind::Scalar {
+                want.open(Entry::EMPTY, &mut work.texts, &plan.gates, open);
+            }
+            for entry in entries {
+                want.open(*entry, &mut work.texts, &plan.gates, open);
+            }
+            for question in gates::places(open) {
+                let step = plan.steps[question] as usize;
+                work.awake[step / 64] |= 1 << (step % 64);
+            }
+        }
+    }
+
+    /// The first step from `at` on that may do anything.
+    fn awake_from(&self, at: usize) -> Option<usize> {
+        let awake = &self.work.awake;
+        let mut left = *awake.get(at / 64)? & u64::MAX << (at % 64);
+        let mut word = at / 64;
+        while left == 0 {
+            word += 1;
+            left = *awake.get(word)?;
+        }
+        Some(word * 64 + left.trailing_zeros() as usize)
     }
 
     fn link(&mut self, asking: &Asking<'r>) -> bool {
@@ -209,7 +233,7 @@ impl<'r> Transaction<'r> {
             self.catch_up_with_matches();
         }
         let gated = self.gates && look.is_settled && asking.planned.question != QuestionId::ALWAYS;
-        if gated && !gates::is_open(self.open_list(look.list), asking.planned.question) {
+        if gated && !self.may_hold(asking, look) {
             return false;
         }
         if self.work.lists[list].is_empty() && look.named.kind() == Kind::Scalar {
@@ -227,7 +251,7 @@ impl<'r> Transaction<'r> {
                 continue;
             }
             let value = if look.list.names_only { entry.key } else { entry.value };
-            if gated && !gates::is_open(self.work.texts.open(value, &self.rules.plan.gates), asking.planned.question) {
+            if gated && !self.work.texts.may_match(value, asking.planned.question, &self.rules.plan.gates) {
                 continue;
             }
             if self.is_meant(asking.rule, target, look.named, entry) {
@@ -237,39 +261,11 @@ impl<'r> Transaction<'r> {
         matched
     }
 
-    /// A bit for each question that a value of a list may match.
-    #[inline]
-    fn open_list(&mut self, list: List) -> &[u64] {
-        if list.of.is_of_matches() {
-            self.catch_up_with_matches();
-        }
-        if !self.work.judged_lists[list.index()] {
-            self.judge(list);
-        }
+    /// Whether one of the values that a link looks at may match, as far as that was found out when the phase began.
+    fn may_hold(&self, asking: &Asking<'_>, look: Look) -> bool {
+        let Some(want) = look.want.filter(|_| self.is_folded()) else { return true };
         let words = self.rules.plan.gates.words();
-        &self.work.open_lists[list.index() * words..(list.index() + 1) * words]
-    }
-
-    #[inline(never)]
-    fn judge(&mut self, list: List) {
-        let work = &mut self.work;
-        let words = self.rules.plan.gates.words();
-        let open = &mut work.open_lists[list.index() * words..(list.index() + 1) * words];
-        work.judged_lists[list.index()] = true;
-        let value = |entry: &Entry| if list.names_only { entry.key } else { entry.value };
-        match work.lists[list.of as usize].as_slice() {
-            // A variable of one value has it, and be it empty.
-            [] if list.of.kind() != Kind::Scalar => open.fill(0),
-            [] => open.copy_from_slice(work.texts.open(TextId::EMPTY, &self.rules.plan.gates)),
-            [first, more @ ..] => {
-                open.copy_from_slice(work.texts.open(value(first), &self.rules.plan.gates));
-                for entry in more {
-                    for (all, one) in open.iter_mut().zip(work.texts.open(value(entry), &self.rules.plan.gates)) {
-                        *all |= one;
-                    }
-                }
-            }
-        }
+        gates::is_open(&self.work.open_lists[usize::from(want) * words..][..words], asking.planned.question)
     }
 
     fn selected(&mut self, asking: &Asking<'r>, target: &'r Target) -> bool {
@@ -281,8 +277,7 @@ impl<'r> Transaction<'r> {
         let mut matched = false;
         for at in self.selection(query) {
             let text = self.work.selected[at];
-            let is_open =
-                !gated || gates::is_open(self.work.texts.open(text, &self.rules.plan.gates), asking.planned.question);
+            let is_open = !gated || self.work.texts.may_match(text, asking.planned.question, &self.rules.plan.gates);
             matched |= is_open && self.consider(asking, Variable::Xml, TextId::EMPTY, text);
         }
         matched
@@ -342,11 +337,14 @@ impl<'r> Transaction<'r> {
         count
     }
 
-    /// Where in a list the values are that a selector may choose: of `TX` the place of a name is known.
+    /// Where in a list the values are that a selector may choose: of `TX` it is known where a name is.
     fn places(&self, list: usize, selector: &Selector) -> Range<usize> {
         match selector {
             Selector::Name(name, key) if list == Variable::Tx as usize => {
                 self.tx(*name, key).map_or(0..0, |at| at..at + 1)
+            }
+            Selector::Pattern(_, number, _) if list == Variable::Tx as usize => {
+                self.first_chosen_from_tx(*number)..self.work.lists[list].len()
             }
             _ => 0..self.work.lists[list].len(),
         }
@@ -392,6 +390,9 @@ impl<'r> Transaction<'r> {
     /// Asks before the first transformation and after each that changes the value.
     fn each_change(&mut self, asking: &Asking<'r>, variable: Variable, key: TextId, value: TextId) -> bool {
         let mut matched = self.ask(asking, variable, key, value, value);
+        if self.work.texts.stays(value, asking.planned.chain, &self.rules.plan.chains) {
+            return matched;
+        }
         let mut current = value;
         for transformation in &asking.link.transformations {
             let next = self.work.texts.once(current, *transformation);
@@ -454,11 +455,12 @@ impl<'r> Transaction<'r> {
         const DIGITS: [&[u8]; 10] = [b"0", b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8", b"9"];
         let captures = std::mem::take(&mut self.work.captures);
         for (at, digit) in DIGITS.iter().enumerate() {
-            let Some(group) = captures.get(at, self.work.texts.get(text)) else { continue };
-            let group = group.to_vec();
-            let value = self.work.texts.add(&group);
-            let name = self.rules.names.find(digit, &mut self.work.lower);
-            self.change(Variable::Tx, digit, name, Some(value));
+            let value = match (captures.range(at), captures.said()) {
+                (Some(range), _) => self.work.texts.add_part(text, range),
+                (None, Some(said)) if at == 0 => self.work.texts.add(said),
+                _ => break,
+            };
+            self.change(Variable::Tx, digit, self.rules.digits[at], Some(value));
         }
         let range = captures.range(0).map(|range| (range.start as u32, range.end as u32));
         self.work.captures = captures;
@@ -488,11 +490,9 @@ impl<'r> Transaction<'r> {
         if !std::mem::take(&mut self.work.are_matches_behind) {
             return;
         }
-        for list in [Variable::MatchedVars, Variable::MatchedVarsNames] {
-            if self.work.hits_caught_up.is_none() {
-                self.work.lists[list as usize].clear();
-            }
-            self.changed_list(list);
+        if self.work.hits_caught_up.is_none() {
+            self.work.lists[Variable::MatchedVars as usize].clear();
+            self.work.lists[Variable::MatchedVarsNames as usize].clear();
         }
         if let Some(Hit { variable: Some(variable), key, transformed, .. }) = self.work.last_hit {
             let name = self.full_name(variable, key);
@@ -550,10 +550,12 @@ impl<'r> Transaction<'r> {
                 self.set_value(*collection, name.source(), *known, change);
             }
             Effect::Set { collection, name, known: None, change } => {
-                let mut key = Vec::new();
+                let mut key = std::mem::take(&mut self.work.key);
+                key.clear();
                 self.expand(name, &mut key);
                 let number_of = self.rules.names.find(&key, &mut self.work.lower);
                 self.set_value(*collection, &key, number_of, change);
+                self.work.key = key;
             }
             Effect::SetEnv { name, value } => {
                 let mut to = Vec::new();
@@ -653,7 +655,6 @@ impl<'r> Transaction<'r> {
         let Some((collections, namespace)) = self.collections else { return };
         let place = Place::new(namespace, collection, &to);
         self.work.lists[collection as usize].clear();
-        self.changed_list(collection);
         let timeout_s = self.rules.settings.collection_timeout_s;
         collections.open(&place, timeout_s, |name, value| self.put(collection, name, value));
         self.opened.push((collection, place));

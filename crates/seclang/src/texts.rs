@@ -4,9 +4,11 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use regex_automata::meta::Regex;
 use std::hash::BuildHasher;
+use std::ops::Range;
 
 use crate::bytes::ByteSet;
-use crate::gates::{Gates, Judge};
+use crate::decimal;
+use crate::gates::{self, Gates, Judge, QuestionId};
 use crate::plan::{Chain, PlannedChain};
 use crate::transform::Transformation;
 
@@ -17,6 +19,10 @@ pub struct TextId(u32);
 impl TextId {
     /// The text without bytes.
     pub const EMPTY: Self = Self(0);
+    /// The text `0`, which many variables hold.
+    pub(crate) const ZERO: Self = Self(1);
+    /// The text `1`.
+    pub(crate) const ONE: Self = Self(2);
 }
 
 /// Texts that most requests stay within.
@@ -96,8 +102,8 @@ impl Default for Texts {
 }
 
 impl Texts {
-    /// No texts but [`TextId::EMPTY`]. There are so many chains of transformations, words of bits for questions, and patterns
-    /// of selectors.
+    /// No texts but those that are always there. There are so many chains of transformations, words of bits for questions, and
+    /// patterns of selectors.
     pub fn new(chains: usize, words: usize, patterns: usize) -> Self {
         let mut texts = Self {
             bytes: Vec::new(),
@@ -115,7 +121,9 @@ impl Texts {
             room: ROOM,
             is_full: false,
         };
-        texts.add(b"");
+        for always in [&b""[..], b"0", b"1"] {
+            texts.add(always);
+        }
         texts
     }
 
@@ -180,6 +188,9 @@ impl Texts {
 
     /// The number of a text, a new one if need be. Where there is no room it is that of the empty text, and [`Texts::is_full`].
     pub fn add(&mut self, text: &[u8]) -> TextId {
+        if text.is_empty() && !self.known.is_empty() {
+            return TextId::EMPTY;
+        }
         let hash = self.hasher.hash_one(text);
         let (bytes, known) = (&self.bytes, &self.known);
         let same = |at: &u32| {
@@ -214,16 +225,29 @@ impl Texts {
         TextId(at)
     }
 
+    /// The text that a part of another is.
+    pub(crate) fn add_part(&mut self, text: TextId, part: Range<usize>) -> TextId {
+        if part.len() == self.get(text).len() {
+            return text;
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        buffer.extend_from_slice(self.get(text).get(part).unwrap_or_default());
+        let part = self.add(&buffer);
+        self.buffer = buffer;
+        part
+    }
+
     /// The text of a number.
     pub fn add_number(&mut self, number: i64) -> TextId {
-        if let Ok(digit @ 0..=9) = u8::try_from(number) {
-            return self.add(&[b'0' + digit]);
+        match number {
+            0 => TextId::ZERO,
+            1 => TextId::ONE,
+            _ => self.written(|to| {
+                to.extend((number < 0).then_some(b'-'));
+                decimal::push(number.unsigned_abs(), to);
+            }),
         }
-        self.written(|to| {
-            use std::io::Write;
-            // A vector takes all that is written to it.
-            let _ = write!(to, "{number}");
-        })
     }
 
     /// The text that `write` writes.
@@ -240,6 +264,14 @@ impl Texts {
     pub fn byte_set(&mut self, text: TextId) -> &ByteSet {
         let Known { start, end, byte_set, .. } = &mut self.known[text.0 as usize];
         byte_set.get_or_insert_with(|| ByteSet::present(&self.bytes[*start as usize..*end as usize]))
+    }
+
+    /// Whether a text may match a question, for the bytes that it has.
+    pub(crate) fn may_match(&mut self, text: TextId, question: QuestionId, gates: &Gates) -> bool {
+        match self.known[text.0 as usize].open {
+            UNKNOWN => gates.may_match(self.byte_set(text), question),
+            open => gates::is_open(&self.bits[open as usize..][..self.words], question),
+        }
     }
 
     /// A bit for each question that a text may match.
@@ -295,17 +327,21 @@ impl Texts {
         self.chosen[slot] == 2
     }
 
+    /// Whether no transformation of a chain can change a text.
+    pub(crate) fn stays(&mut self, text: TextId, chain: Chain, chains: &[PlannedChain]) -> bool {
+        let triggers = &chains[usize::from(chain.0)].triggers;
+        triggers.as_ref().is_some_and(|triggers| !self.byte_set(text).intersects(triggers))
+    }
+
     /// What a chain makes of a text; `chains` are those of the rule set.
     pub(crate) fn transformed(&mut self, text: TextId, chain: Chain, chains: &[PlannedChain]) -> TextId {
         if chain == Chain::NONE {
             return text;
         }
-        let planned = &chains[usize::from(chain.0)];
-        if let Some(triggers) = &planned.triggers
-            && !self.byte_set(text).intersects(triggers)
-        {
+        if self.stays(text, chain, chains) {
             return text;
         }
+        let planned = &chains[usize::from(chain.0)];
         let at = text.0 as usize;
         if self.known[at].made == UNKNOWN {
             self.known[at].made = self.made.len() as u32;
@@ -356,8 +392,12 @@ mod tests {
         let trimmed = texts.transformed(upper, Chain(2), &chains);
         assert_eq!(texts.get(trimmed), b"a");
         assert_eq!(texts.transformed(lower, Chain(2), &chains), trimmed);
+        assert_eq!(texts.add_part(upper, 1..2), texts.add(b"A"));
+        assert_eq!((texts.add_part(upper, 0..3), texts.add_part(upper, 1..1)), (upper, TextId::EMPTY));
         assert_eq!(texts.add_number(-7), texts.add(b"-7"));
         assert_eq!(texts.add_number(7), texts.add(b"7"));
+        assert_eq!([0, 1].map(|number| texts.add_number(number)), [b"0", b"1"].map(|text| texts.add(text)));
+        assert_eq!(texts.add_number(i64::MIN), texts.add(i64::MIN.to_string().as_bytes()));
     }
 
     #[test]
@@ -377,7 +417,7 @@ mod tests {
                 assert_eq!(texts.add(format!("{round} {number}").as_bytes()), *text);
                 assert!(!texts.is_chosen(*text, &pattern, 0));
             }
-            assert_eq!(texts.known.len(), 602, "the empty one, that of the rules, and those of this request");
+            assert_eq!(texts.known.len(), 604, "those always there, that of the rules, and those of this request");
         }
         texts.add(&vec![b'a'; 2 * KEPT]);
         texts.begin(&first);

@@ -11,11 +11,11 @@ use crate::audit::{Parts, SaidPart};
 use crate::body::xml::Query;
 use crate::body::{self, Body, Processor};
 use crate::collections::{Collections, Namespace, Place};
+use crate::decimal;
 use crate::names::Name;
 use crate::operator::{Captures, Scratch};
 use crate::overrides::Overrides;
 use crate::pairs::Pairs;
-use crate::plan::List;
 use crate::rule::{AuditEngine, Engine, Link, Phase, Rule, Selector, Which};
 use crate::ruleset::{LimitAction, RuleSet};
 use crate::text::{Part, Text};
@@ -117,6 +117,11 @@ pub(crate) struct Entry {
     pub(crate) name: Name,
 }
 
+impl Entry {
+    /// The value of a variable that has none yet.
+    pub(crate) const EMPTY: Self = Self { key: TextId::EMPTY, value: TextId::EMPTY, name: Name::OTHER };
+}
+
 /// The memory of a transaction.
 #[derive(Debug, Default)]
 pub struct Workspace {
@@ -124,6 +129,8 @@ pub struct Workspace {
     pub(crate) lists: Vec<Vec<Entry>>,
     /// Where in `TX` each name is.
     pub(crate) tx_places: Places,
+    /// How many of its values are those that every request begins with, in their places.
+    pub(crate) tx_of_prelude: usize,
     pub(crate) matches: Vec<Match>,
     pub(crate) hits: Vec<Hit>,
     pub(crate) said: Vec<u8>,
@@ -147,16 +154,17 @@ pub struct Workspace {
     pub(crate) body: Body,
     pub(crate) lower: Vec<u8>,
     pub(crate) expanded: Vec<u8>,
+    /// The name of what a rule sets, where macros are in it.
+    pub(crate) key: Vec<u8>,
     /// What paths into the document have selected.
     pub(crate) selected: Vec<TextId>,
     /// Each path that was followed, with its part of that.
     pub(crate) selections: Vec<(Query, Range<usize>)>,
     pub(crate) path: Vec<u32>,
-    /// For each list a bit for each question that one of its values may match, once they are asked for.
+    /// For each list that the phase looks at a bit for each question that one of its values may match.
     pub(crate) open_lists: Vec<u64>,
-    pub(crate) judged_lists: Vec<bool>,
-    /// A bit for each question that something of this phase may match.
-    pub(crate) asked: Vec<u64>,
+    /// A bit for each step of the phase that may do anything.
+    pub(crate) awake: Vec<u64>,
     /// How many requests it has served since the automata were looked at.
     served: u32,
 }
@@ -173,6 +181,7 @@ impl Workspace {
             + self.said_parts.capacity() * size_of::<SaidPart>()
             + self.audited_body.capacity()
             + self.expanded.capacity()
+            + self.key.capacity()
             + self.lower.capacity()
             + self.pairs.memory()
             + self.selected.capacity() * size_of::<TextId>()
@@ -239,6 +248,7 @@ impl<'r> Transaction<'r> {
         work.lists.resize_with(Variable::ALL.len(), Vec::new);
         work.lists.iter_mut().for_each(Vec::clear);
         work.tx_places.clear(rules.names.len());
+        work.tx_of_prelude = 0;
         work.matches.clear();
         work.hits.clear();
         work.said.clear();
@@ -250,9 +260,6 @@ impl<'r> Transaction<'r> {
         work.selected.clear();
         work.selections.clear();
         work.body.clear();
-        work.open_lists.resize(List::COUNT * rules.plan.gates.words(), 0);
-        work.judged_lists.clear();
-        work.judged_lists.resize(List::COUNT, false);
         Self {
             rules,
             work,
@@ -271,7 +278,7 @@ impl<'r> Transaction<'r> {
             content_type: TextId::EMPTY,
             gates: true,
             overrides: None,
-            began: rules.reads.contains(&Variable::Duration).then(Instant::now),
+            began: rules.reads.contains(Variable::Duration).then(Instant::now),
             bodies_as_given: false,
             speaking: None,
             collections: None,
@@ -422,10 +429,12 @@ impl<'r> Transaction<'r> {
         let fields: usize = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         self.work.texts.make_room(request.target.len() + fields);
         self.set(Variable::UniqueId, request.id);
-        self.address(Variable::RemoteAddr, request.client.ip());
-        self.address(Variable::RemoteHost, request.client.ip());
+        let client = self.address(request.client.ip());
+        self.set_text(Variable::RemoteAddr, client);
+        self.set_text(Variable::RemoteHost, client);
         self.set_number(Variable::RemotePort, i64::from(request.client.port()));
-        self.address(Variable::ServerAddr, request.server.ip());
+        let server = self.address(request.server.ip());
+        self.set_text(Variable::ServerAddr, server);
         self.set_number(Variable::ServerPort, i64::from(request.server.port()));
         self.set(Variable::RequestMethod, request.method);
         self.set(Variable::RequestProtocol, request.protocol);
@@ -445,11 +454,9 @@ impl<'r> Transaction<'r> {
             self.put(Variable::RequestHeaders, name, value);
             self.header(name, value);
         }
-        for variable in [Variable::ReqbodyError, Variable::ReqbodyProcessorError, Variable::MultipartStrictError] {
-            self.set(variable, b"0");
+        for variable in NOUGHT_AT_FIRST {
+            self.set_text(variable, TextId::ZERO);
         }
-        self.set(Variable::InboundDataError, b"0");
-        self.set(Variable::OutboundDataError, b"0");
         self.set(Variable::HighestSeverity, b"255");
         self.set(Variable::WebAppId, &self.rules.settings.web_app_id);
         self.set(Variable::ModsecBuild, b"030000000");
@@ -560,13 +567,20 @@ impl<'r> Transaction<'r> {
         }
     }
 
-    fn address(&mut self, variable: Variable, address: IpAddr) {
-        let text = self.work.texts.written(|to| {
-            use std::io::Write;
-            // A vector takes all that is written to it.
-            let _ = write!(to, "{}", address.to_canonical());
-        });
-        self.set_text(variable, text);
+    fn address(&mut self, address: IpAddr) -> TextId {
+        self.work.texts.written(|to| match address.to_canonical() {
+            IpAddr::V4(address) => {
+                for (at, part) in address.octets().into_iter().enumerate() {
+                    to.extend((at > 0).then_some(b'.'));
+                    decimal::push(u64::from(part), to);
+                }
+            }
+            IpAddr::V6(address) => {
+                use std::io::Write;
+                // A vector takes all that is written to it.
+                let _ = write!(to, "{address}");
+            }
+        })
     }
 
     /// `FULL_REQUEST`, as far as it came.
@@ -584,7 +598,7 @@ impl<'r> Transaction<'r> {
     }
 
     fn reads_whole(&self) -> bool {
-        [Variable::FullRequest, Variable::FullRequestLength].iter().any(|one| self.rules.reads.contains(one))
+        [Variable::FullRequest, Variable::FullRequestLength].iter().any(|one| self.rules.reads.contains(*one))
     }
 
     fn set_whole(&mut self, whole: &[u8]) {
@@ -665,7 +679,7 @@ impl<'r> Transaction<'r> {
     }
 
     fn times(&mut self) {
-        if !TIMES.iter().any(|one| self.rules.reads.contains(one)) {
+        if !TIMES.iter().any(|one| self.rules.reads.contains(*one)) {
             return;
         }
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
@@ -737,7 +751,7 @@ impl<'r> Transaction<'r> {
             self.put(Variable::FilesNames, file.name, file.name);
             let size = file.content.len().to_string();
             self.put(Variable::FilesSizes, file.name, size.as_bytes());
-            if self.rules.reads.contains(&Variable::FilesTmpContent) {
+            if self.rules.reads.contains(Variable::FilesTmpContent) {
                 self.put(Variable::FilesTmpContent, file.name, file.content);
             }
         }
@@ -778,7 +792,7 @@ impl<'r> Transaction<'r> {
     }
 
     fn set_flag(&mut self, variable: Variable, flag: bool) {
-        self.set(variable, if flag { b"1" } else { b"0" });
+        self.set_text(variable, if flag { TextId::ONE } else { TextId::ZERO });
     }
 
     pub(crate) fn set_number(&mut self, variable: Variable, value: i64) {
@@ -789,15 +803,7 @@ impl<'r> Transaction<'r> {
     pub(crate) fn set_text(&mut self, variable: Variable, value: TextId) {
         let list = &mut self.work.lists[variable as usize];
         list.clear();
-        list.push(Entry { key: TextId::EMPTY, value, name: Name::OTHER });
-        self.changed_list(variable);
-    }
-
-    /// What was known of the values of a list is known no more.
-    pub(crate) fn changed_list(&mut self, variable: Variable) {
-        for names_only in [false, true] {
-            self.work.judged_lists[List { of: variable, names_only }.index()] = false;
-        }
+        list.push(Entry { value, ..Entry::EMPTY });
     }
 
     pub(crate) fn put(&mut self, variable: Variable, key: &[u8], value: &[u8]) {
@@ -805,7 +811,6 @@ impl<'r> Transaction<'r> {
         let key = self.work.texts.add(key);
         let value = self.work.texts.add(value);
         self.work.lists[variable as usize].push(Entry { key, value, name });
-        self.changed_list(variable);
     }
 
     fn put_all(&mut self, variable: Variable, pairs: &Pairs) {
@@ -861,6 +866,17 @@ impl<'r> Transaction<'r> {
 
     /// Sets a value of a collection, or takes it away, unless it is pinned.
     pub(crate) fn change(&mut self, collection: Variable, key: &[u8], name: Name, value: Option<TextId>) {
+        self.change_named(collection, (key, None), name, value);
+    }
+
+    /// The same, where the name may be a text already.
+    pub(crate) fn change_named(
+        &mut self,
+        collection: Variable,
+        (key, text): (&[u8], Option<TextId>),
+        name: Name,
+        value: Option<TextId>,
+    ) {
         if collection == Variable::Tx && self.overrides.is_some_and(|overrides| overrides.pins(name)) {
             return;
         }
@@ -870,18 +886,18 @@ impl<'r> Transaction<'r> {
                 .iter()
                 .position(|entry| self.work.texts.get(entry.key).eq_ignore_ascii_case(key)),
         };
-        self.changed_list(collection);
         let list = &mut self.work.lists[collection as usize];
         match (at, value) {
             (Some(at), Some(value)) => list[at].value = value,
             (Some(at), None) => {
                 let Entry { key, name, .. } = list.remove(at);
                 if collection == Variable::Tx {
+                    self.work.tx_of_prelude = self.work.tx_of_prelude.min(at);
                     self.work.tx_places.remove(at, name, self.work.texts.get(key));
                 }
             }
             (None, Some(value)) => {
-                let key = self.work.texts.add(key);
+                let key = text.unwrap_or_else(|| self.work.texts.add(key));
                 let list = &mut self.work.lists[collection as usize];
                 list.push(Entry { key, value, name });
                 let at = list.len() - 1;
@@ -899,6 +915,15 @@ impl<'r> Transaction<'r> {
         work.tx_places.put(at, tx[at].name, |at| work.texts.get(tx[at].key));
     }
 }
+
+/// What a request holds unless something is wrong with it.
+const NOUGHT_AT_FIRST: [Variable; 5] = [
+    Variable::ReqbodyError,
+    Variable::ReqbodyProcessorError,
+    Variable::MultipartStrictError,
+    Variable::InboundDataError,
+    Variable::OutboundDataError,
+];
 
 /// The variables that say what time it is.
 const TIMES: [Variable; 9] = [
@@ -930,7 +955,9 @@ pub(crate) fn number(text: &[u8]) -> i64 {
 
 /// `http://host/path` without its host.
 fn without_authority(target: &[u8]) -> &[u8] {
-    let Some(colon) = memchr::memmem::find(target, b"://") else { return target };
+    let Some(colon) = memchr::memchr_iter(b':', target).find(|at| target[at + 1..].starts_with(b"//")) else {
+        return target;
+    };
     if !target[..colon].iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
         || colon == 0
     {

@@ -5,6 +5,7 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 
 use crate::names::Name;
 
@@ -25,21 +26,27 @@ impl Places {
         self.others.clear();
     }
 
+    /// Knows what `first` does, which are names that rules mention, and nothing else.
+    pub(crate) fn begin(&mut self, first: &Self) {
+        self.known.clone_from(&first.known);
+        self.others.clear();
+    }
+
     /// The place of a name; `key` is the name at a place.
     pub(crate) fn find<'k>(&self, name: Name, wanted: &[u8], key: impl Fn(usize) -> &'k [u8]) -> Option<usize> {
         if name != Name::OTHER {
             return self.known.get(usize::from(name.0))?.checked_sub(1).map(|at| at as usize);
         }
         let same = |at: &u32| key(*at as usize).eq_ignore_ascii_case(wanted);
-        self.others.find(self.hash(wanted), same).map(|at| *at as usize)
+        self.others.find(hash(&self.hasher, wanted), same).map(|at| *at as usize)
     }
 
     /// Notes that a name is at a place, where it was not before.
     pub(crate) fn put<'k>(&mut self, at: usize, name: Name, key: impl Fn(usize) -> &'k [u8]) {
         if name == Name::OTHER {
             let hasher = &self.hasher;
-            let hash = |at: &u32| hasher.hash_one(key(*at as usize).to_ascii_lowercase());
-            self.others.insert_unique(hash(&(at as u32)), at as u32, hash);
+            let hash_at = |at: &u32| hash(hasher, key(*at as usize));
+            self.others.insert_unique(hash_at(&(at as u32)), at as u32, hash_at);
         } else if let Some(place) = self.known.get_mut(usize::from(name.0)) {
             *place = at as u32 + 1;
         }
@@ -49,7 +56,7 @@ impl Places {
     pub(crate) fn remove(&mut self, at: usize, name: Name, key: &[u8]) {
         let at = at as u32;
         if name == Name::OTHER {
-            if let Ok(found) = self.others.find_entry(self.hash(key), |place| *place == at) {
+            if let Ok(found) = self.others.find_entry(hash(&self.hasher, key), |place| *place == at) {
                 found.remove();
             }
         } else if let Some(place) = self.known.get_mut(usize::from(name.0)) {
@@ -58,10 +65,12 @@ impl Places {
         self.known.iter_mut().filter(|place| **place > at + 1).for_each(|place| *place -= 1);
         self.others.iter_mut().filter(|place| **place > at).for_each(|place| *place -= 1);
     }
+}
 
-    fn hash(&self, name: &[u8]) -> u64 {
-        self.hasher.hash_one(name.to_ascii_lowercase())
-    }
+/// Of a name in any case.
+fn hash(hasher: &FixedState, name: &[u8]) -> u64 {
+    let lower: SmallVec<[u8; 64]> = name.iter().map(u8::to_ascii_lowercase).collect();
+    hasher.hash_one(&lower[..])
 }
 
 #[cfg(test)]

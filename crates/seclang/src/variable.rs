@@ -194,9 +194,36 @@ impl Variable {
     }
 }
 
+/// Some of the variables, a bit for each.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Variables([u64; Variable::ALL.len().div_ceil(64)]);
+
+impl Variables {
+    pub(crate) const fn contains(&self, one: Variable) -> bool {
+        self.0[one as usize / 64] >> (one as usize % 64) & 1 == 1
+    }
+}
+
+impl FromIterator<Variable> for Variables {
+    fn from_iter<T: IntoIterator<Item = Variable>>(all: T) -> Self {
+        let mut set = Self::default();
+        for one in all {
+            set.0[one as usize / 64] |= 1 << (one as usize % 64);
+        }
+        set
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_set_of_variables_has_those_that_were_put_in() {
+        let wanted = |one: Variable| (one as usize).is_multiple_of(3);
+        let set: Variables = Variable::ALL.iter().copied().filter(|one| wanted(*one)).collect();
+        assert!(Variable::ALL.iter().all(|one| set.contains(*one) == wanted(*one)));
+    }
 
     #[test]
     fn a_name_is_found_in_any_case() {

@@ -45,6 +45,7 @@ fn rule() -> impl Strategy<Value = String> {
         (name(), 0..3).prop_map(|(name, value)| format!("SecRule TX:{name} \"@eq {value}\" \"")),
         (name(), 0..3).prop_map(|(name, value)| format!("SecRule TX:{name} \"!@lt {value}\" \"")),
         name().prop_map(|name| format!("SecRule &TX:{name} \"@eq 0\" \"")),
+        (name(), 0..3).prop_map(|(name, value)| format!("SecRule TX:/[{name}c]$/ \"@eq {value}\" \"")),
         (name(), name()).prop_map(|(one, other)| format!("SecRule TX:{one} \"@streq %{{tx.{other}}}\" \"")),
         prop_oneof![Just("x"), Just("y")].prop_map(|name| format!("SecRule ARGS:{name} \"@rx ^(1)\" \"")),
     ];
@@ -168,7 +169,19 @@ fn patterns() -> RuleSet {
         )
     };
     let text: String = (0..operators.len() * chains.len()).map(rule).collect();
-    load::text(format!("SecRuleEngine On\n{text}").as_bytes(), "test.conf", Path::new("."))
+    // Of these lists less is asked, and of values of one name, and of values that a pattern chooses.
+    let few = [("QUERY_STRING", 5), ("ARGS_GET:x", 9), ("ARGS_GET:y|ARGS_GET:/^[^x]/", 9), ("ARGS_GET_NAMES:x", 3)];
+    let few: String = few
+        .iter()
+        .zip(1..)
+        .flat_map(|((list, count), hundreds)| {
+            let rule = move |(at, operator): (usize, &&str)| {
+                format!("SecRule {list} \"{operator}\" \"id:{},phase:2,pass,t:lowercase\"\n", hundreds * 100 + at)
+            };
+            operators.iter().take(*count).enumerate().map(rule)
+        })
+        .collect();
+    load::text(format!("SecRuleEngine On\n{text}{few}").as_bytes(), "test.conf", Path::new("."))
         .unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 

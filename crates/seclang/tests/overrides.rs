@@ -63,6 +63,7 @@ fn rule() -> impl Strategy<Value = String> {
         (name(), name()).prop_map(|(one, other)| format!("SecRule TX:{one} \"@streq %{{tx.{other}}}\" \"")),
         Just("SecRule TX:a \"@ge %{tx.inbound_anomaly_score_threshold}\" \"".to_owned()),
         Just("SecRule &TX:inbound_anomaly_score_threshold \"@eq 0\" \"".to_owned()),
+        Just("SecRule TX:/^[a-z_]+_threshold$/ \"@ge 2\" \"".to_owned()),
         prop_oneof![Just("x"), Just("y")].prop_map(|name| format!("SecRule ARGS:{name} \"@rx ^(1)\" \"")),
     ];
     let action = prop_oneof![

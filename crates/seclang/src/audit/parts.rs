@@ -1,10 +1,15 @@
 //! Which sections an entry has.
 
+use smallvec::SmallVec;
+
 use crate::place::shown;
 
 /// The sections of an entry, as `SecAuditLogParts` names them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parts(Vec<u8>);
+pub struct Parts(SmallVec<[u8; LETTERS]>);
+
+/// So many letters there are.
+const LETTERS: usize = 12;
 
 impl Parts {
     /// Reads the letters of sections. A and Z are there whether they are named or not.
@@ -16,7 +21,7 @@ impl Parts {
         let letters = text.to_ascii_uppercase();
         match letters.iter().find(|letter| !matches!(letter, b'A'..=b'K' | b'Z')) {
             Some(letter) => Err(format!("{} is no section: there are A to K and Z", shown(&[*letter]))),
-            None => Ok(Self(letters)),
+            None => Ok(Self(letters.into())),
         }
     }
 
@@ -27,7 +32,7 @@ impl Parts {
 
 impl Default for Parts {
     fn default() -> Self {
-        Self(b"ABIJDEFHZ".to_vec())
+        Self(SmallVec::from_slice(b"ABIJDEFHZ"))
     }
 }
 
@@ -58,7 +63,7 @@ impl PartsChange {
 
     pub(crate) fn apply(&self, parts: &mut Parts) {
         match self {
-            Self::Only(only) => parts.0.clone_from(&only.0),
+            Self::Only(only) => parts.clone_from(only),
             Self::With(more) => parts.0.extend_from_slice(&more.0),
             Self::Without(without) => parts.0.retain(|part| !without.has(*part)),
         }

@@ -35,10 +35,15 @@ impl Captures {
         (0..self.count).filter_map(move |number| self.get(number, value))
     }
 
+    /// What an operator says of the whole value in the place of the whole match.
+    pub(crate) fn said(&self) -> Option<&[u8]> {
+        (self.said_length > 0).then(|| &self.said[..self.said_length])
+    }
+
     /// The capture of this number.
     pub fn get<'a>(&'a self, number: usize, value: &'a [u8]) -> Option<&'a [u8]> {
         if number == 0 && self.said_length > 0 {
-            return Some(&self.said[..self.said_length]);
+            return self.said();
         }
         value.get(self.range(number)?)
     }
