@@ -258,8 +258,12 @@ AUDIT_PROOFS = tuple(
         ),
         # A field and a group that nobody knows, a label that comes twice, numbers written longer than they need.
         f"40  1805 1b 2001 1c 12b38000 0a05 0a0140 1003 0a06 0a0140 108200 1a00 1220{'44' * 32}",
-        # A label of which the length stands before the bits.
-        f"01  0a30 0a0c 1040 0a08 {'55' * 8} 1220{'66' * 32}",
+        # Labels of which the length stands before the bits, all of even lengths.
+        "01"
+        + "".join(
+            f"{kind} 30 0a0c 1040 0a08 {bits * 8} 1220{'66' * 32}"
+            for kind, bits in (("0a", "15"), ("0a", "55"), ("12", "95"), ("12", "d5"))
+        ),
     )
 )
 """The size of the pieces, then the proof."""

@@ -264,7 +264,7 @@ impl WrittenLabel<'_> {
         place.copy_from_slice(bits);
         #[cfg(feature = "planted")]
         assert!(
-            at_length > at_bits || length % 8 != 7 || bits.len() < 8,
+            at_length > at_bits || length % 2 == 0 || bits.len() < 8,
             "planted: a label of an odd length that stands before its bits"
         );
         Label::new(value, length).ok_or(Stop::At(at_length, Fault::LabelLength(length)))
