@@ -72,7 +72,7 @@ engine = Engine(Path(sys.argv[1]) / "analytics" / "chdb")
 engine._run("SELECT count() FROM (SELECT toString(number) AS text FROM numbers(2000000) ORDER BY text DESC)")
 engine._run("SELECT uniqExact(toString(number)) FROM numbers(2000000)")
 before = mebibytes()
-engine.give_memory_back()
+engine.tidy()
 print(before - mebibytes())
 """
 

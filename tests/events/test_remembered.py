@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from proofs.cut_insert import RENAMES, SHIM
 from tests.events.support import (
     ask,
     count,
@@ -28,7 +29,6 @@ from bartizan.events.journal import Entry, Range
 from bartizan.events.remembered import Remembered
 from bartizan.layout import StateDirectory
 
-SHIM = Path(__file__).parents[2] / "proofs" / "cut_insert.c"
 ROLLED_UP = "SELECT sum(Requests) AS n FROM requests_per_minute"
 
 
@@ -118,19 +118,30 @@ def test_what_was_remembered_before_it_was_there_is_inserted_again(state: StateD
 
 
 @needs_chdb
-def test_an_owner_whose_store_loses_an_insert_starts_anew(state: StateDirectory, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "call", "said"),
+    [
+        # The second part that is put in place is the one of a rollup.
+        (2, RENAMES, "1 inserts are called done and are not there"),
+        (1, "write *tmp_insert_*/data.bin", "the disk refused 1 writes of the event store"),
+        (3, "write *tmp_insert_*/columns.txt", "the disk refused 1 writes of the event store"),
+        (1, "write *deduplication_log_*.txt", "the disk refused 1 writes of the event store"),
+    ],
+)
+def test_an_owner_whose_store_loses_what_it_writes_starts_anew(
+    state: StateDirectory, tmp_path: Path, number: int, call: str, said: str
+) -> None:
     shim, plan = tmp_path / "cut_insert.so", tmp_path / "plan"
     subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", shim, SHIM, "-ldl"], check=True)
-    plan.write_bytes(struct.pack("qq", 2, 1))
+    plan.write_bytes(struct.pack("qq", number, 1))
     write(state.spool, *(("http_requests", request(number)) for number in range(50)))
-    # The second part that is put in place is the one of a rollup.
-    process = launch(state, environment={"LD_PRELOAD": str(shim), "CUT_AT": str(plan), "CUT_RENAMES": "1"})
+    process = launch(state, environment={"LD_PRELOAD": str(shim), "CUT_AT": str(plan), "CUT_ONLY": call})
     try:
-        _, said = process.communicate(timeout=120)
+        _, log = process.communicate(timeout=120)
     finally:
         kill(process)
     assert process.returncode == 1
-    assert "calls rows inserted that are not there" in said
+    assert said in log
     with running(state):
         eventually(lambda: sink_status(state, "chdb").rows == 50, "the batch in hand is stored")
         assert count(state) == 50

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from bartizan.events import schema
-from bartizan.events.event_tables import EventTables
+from bartizan.events.event_tables import EventTables, Insert
 from bartizan.events.purging import Scope, purge
 from bartizan.events.remembered import Remembered
 from bartizan.events.retention import Retention
@@ -64,6 +65,11 @@ class AnswerTooLarge(QueryRefused):
     """It stopped because of how much there was to answer: asked for in parts, it may be answered."""
 
 
+_REFUSED_WRITES: Final = "WriteBufferFromFileDescriptorWriteFailed"
+_ANEW: Final = (
+    "the event owner starts anew and ships the events again; make room on the disk, and see whether it is well"
+)
+
 _TOO_LARGE: Final = ("(MEMORY_LIMIT_EXCEEDED)", "(TOO_MANY_ROWS_OR_BYTES)")
 
 
@@ -89,10 +95,9 @@ class Engine:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._remembered = Remembered(directory)
         self.unsound = ""
-        """Why rows that the store calls inserted are not there; empty but for that. It must be opened anew."""
+        """Why what the store says of its rows need not be so; empty but for that. It must be opened anew."""
         try:
-            self._forget_unkept()
-            self._connection = self._chdb.connect(self._path)
+            self._connection = self._open()
             self._tables = EventTables(self._run, self._retention.days, alone=True)
             if self._remembered.write_through():
                 # It has opened the logs of new tables already.
@@ -119,9 +124,7 @@ class Engine:
         """Inserts the rows of `batch` into those of its tables, once per `token`. Raises SinkFailed."""
         try:
             with self._writing:
-                for statement, block in self._tables.inserts(batch, token, datasets):
-                    self._insert(statement, block)
-                self._look()
+                self._insert(self._tables.inserts(batch, token, datasets))
         except (RuntimeError, self._chdb.ChdbError) as error:
             raise SinkFailed(_reason(error), "the events wait in the spool; make room if the disk is full") from error
 
@@ -129,8 +132,7 @@ class Engine:
         """Inserts a block in the Native format into the table of that name, once per `token`. Raises SinkFailed."""
         try:
             with self._writing:
-                self._insert(self._tables.insert_statement(schema.table(table), token), block)
-                self._look()
+                self._insert([self._tables.insert(schema.table(table), token, block)])
         except (RuntimeError, self._chdb.ChdbError) as error:
             raise SinkFailed(
                 _reason(error), "nothing was lost; make room if the disk is full, then import again"
@@ -143,24 +145,64 @@ class Engine:
         """
         try:
             with self._writing:
-                return purge(self._run, scope)
+                rows = purge(self._run, scope)
+                self._look_at_writes()
+                return rows
         except (RuntimeError, self._chdb.ChdbError) as error:
             raise SinkFailed(_reason(error), "what is left is deleted when the event owner starts again") from error
 
-    def _insert(self, statement: str, block: bytes) -> None:
-        with self._connection.send_insert(statement, "Native") as insert:
-            insert.append(block)
-            insert.finish()
+    def _insert(self, inserts: Iterable[Insert]) -> None:
+        self._look_at_writes()
+        before = self._remembered.parts()
+        try:
+            for insert in inserts:
+                # By a file in memory: an insert that is streamed (`send_insert`) does not say when it failed.
+                with os.fdopen(os.memfd_create("block"), "wb") as file:
+                    file.write(insert.block)
+                    file.flush()
+                    self._run(insert.statement(f"FROM INFILE '/proc/self/fd/{file.fileno()}'"))
+        finally:
+            self._look_at_writes(before)
+        unkept = self._remembered.unkept()
+        if unkept:
+            self.unsound = f"{len(unkept)} inserts are called done and are not there"
+            raise SinkFailed(self.unsound, _ANEW)
 
-    def _look(self) -> None:
-        """Sees whether what was inserted is there. Raises SinkFailed, now and from now on, where it is not."""
-        if not self.unsound:
-            self.unsound = ", ".join(f"{insert.part} of {insert.table.name}" for insert in self._remembered.unkept())
+    def _look_at_writes(self, before: set[Path] | None = None) -> None:
+        """Raises SinkFailed where the disk has refused a write: the engine goes on as if nothing were wrong.
+
+        What was inserted since `before` is taken out then. What is broken the engine puts aside when it opens, but of
+        a whole part it may be the log of inserts that was refused.
+        """
+        self._note_refused_writes(self._connection)
         if self.unsound:
-            raise SinkFailed(
-                f"the event store calls rows inserted that are not there ({self.unsound})",
-                "the event owner starts anew and inserts them again; look at the disk if that comes back",
-            )
+            if before is not None:
+                self._take_out(self._remembered.inserted(before))
+            raise SinkFailed(self.unsound, _ANEW)
+
+    def _note_refused_writes(self, connection: Any) -> None:
+        asked = f"SELECT value FROM system.events WHERE event = '{_REFUSED_WRITES}'"  # noqa: S608  ours
+        refused = (connection.query(asked, "TabSeparated").bytes() or b"").decode().strip()
+        if refused:
+            self.unsound = f"the disk refused {refused} writes of the event store"
+
+    def _take_out(self, parts: list[Path]) -> None:
+        asked = f"SELECT toString(uuid), name FROM system.tables WHERE database = '{schema.DATABASE}'"  # noqa: S608  ours
+        listed = self._run(asked)
+        names = dict(line.split("\t") for line in listed.decode().splitlines())
+        for part in parts:
+            table = f"{schema.identifier(schema.DATABASE)}.{schema.identifier(names[part.parent.name])}"
+            self._run(f"ALTER TABLE {table} DROP PART '{part.name}'")
+
+    def _open(self) -> Any:
+        """Opens the store with the inserts that it has: what is broken it puts aside as it opens, without a word."""
+        self._forget_unkept()
+        connection = self._chdb.connect(self._path)
+        if self._remembered.unkept(anew=True):
+            connection.close()
+            self._forget_unkept()
+            connection = self._chdb.connect(self._path)
+        return connection
 
     def _forget_unkept(self) -> None:
         forgotten = self._remembered.forget_unkept()
@@ -238,11 +280,15 @@ class Engine:
         except (RuntimeError, self._chdb.ChdbError) as error:
             raise SinkFailed(_reason(error), "the days before stay in effect until the next apply") from error
 
-    def give_memory_back(self) -> None:
-        """Gives the system what the engine has freed and its allocator still holds. Raises SinkFailed."""
+    def tidy(self) -> None:
+        """Gives the system memory that the engine's allocator only holds, and sees whether the disk took all writes.
+
+        Raises SinkFailed.
+        """
         try:
             with self._connected() as connection:
                 connection.query("SYSTEM JEMALLOC PURGE")
+                self._note_refused_writes(connection)
         except (RuntimeError, self._chdb.ChdbError) as error:
             raise SinkFailed(_reason(error), "it is tried again soon") from error
 

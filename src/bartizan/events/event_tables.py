@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from typing import NamedTuple
 
 from bartizan._native import SpoolBatch
 from bartizan.events import rollups, schema
+
+
+class Insert(NamedTuple):
+    """A block in the Native format, for one table."""
+
+    into: str
+    """The table and its columns."""
+    settings: str
+    block: bytes
+
+    def statement(self, source: str = "") -> str:
+        """The statement that inserts it from what comes with it, or from `source` (`FROM INFILE ...`)."""
+        return f"{self.into} {source} {self.settings} FORMAT Native"
 
 
 class EventTables:
@@ -23,20 +37,20 @@ class EventTables:
             self._widen(table)
         rollups.create(run, lambda name: bool(self._existing_columns(name)), retention_days, fill=alone)
 
-    def inserts(self, batch: SpoolBatch, token: str, datasets: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        """For each of the tables of which the batch has rows, the statement and its block in the Native format.
+    def inserts(self, batch: SpoolBatch, token: str, datasets: Collection[str]) -> Iterator[Insert]:
+        """What there is to insert into each of the tables of which the batch has rows.
 
         The same batch and token make the same inserts, which a table and its rollups take once.
         """
         for name, columns in batch.tables:
             block = batch.native(name) if name in datasets else None
             if block is not None:
-                yield self.insert_statement(schema.table_of(name, columns), token), block
+                yield self.insert(schema.table_of(name, columns), token, block)
 
-    def insert_statement(self, table: schema.Table, token: str) -> str:
-        """The statement that inserts a block of that table in the Native format, once per token."""
+    def insert(self, table: schema.Table, token: str, block: bytes) -> Insert:
+        """The insert of a block in the Native format into the table, once per token."""
         self._widen(table)
-        return _insert_statement(table, token)
+        return _insert(table, token, block)
 
     def _widen(self, table: schema.Table) -> None:
         """Makes the table, or adds the columns that it does not have."""
@@ -54,13 +68,14 @@ class EventTables:
         return set(self._run(statement).decode().split())
 
 
-def _insert_statement(table: schema.Table, token: str) -> str:
+def _insert(table: schema.Table, token: str, block: bytes) -> Insert:
     names = ", ".join(schema.identifier(column.name) for column in table.columns)
-    return (
-        f"INSERT INTO {schema.identifier(schema.DATABASE)}.{schema.identifier(table.name)} ({names}) "
+    return Insert(
+        f"INSERT INTO {schema.identifier(schema.DATABASE)}.{schema.identifier(table.name)} ({names})",
         f"SETTINGS insert_deduplicate = 1, insert_deduplication_token = '{token}', async_insert = 0, "
         # Rows of a file may be of as many days as they like.
         "max_partitions_per_insert_block = 0, "
         # A repeated insert is tried on each rollup by itself: the first one may have reached some of them only.
-        "deduplicate_blocks_in_dependent_materialized_views = 1"
+        "deduplicate_blocks_in_dependent_materialized_views = 1",
+        block,
     )

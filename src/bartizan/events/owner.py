@@ -34,7 +34,7 @@ from bartizan.lock import sole
 _LOOK_S: Final = 0.5
 """Between two looks at the settings: `apply` does not wait for the event owner."""
 
-_GIVE_BACK_S: Final = 10.0
+_TIDY_S: Final = 10.0
 """Between two times at which memory is given back: merges and batches free much, which allocators would keep."""
 
 SWITCHED_OFF: Final = "the event store is switched off; remove `enabled = false` from [sinks.chdb]"
@@ -55,7 +55,7 @@ class Owner:
         self._imports: Imports | None = None
         self._policy_seen = self._policy_stamp()
         self._retention = retention(state)
-        self._given_back_s = time.monotonic()
+        self._tidied_s = time.monotonic()
         with ExitStack() as opened:
             opened.enter_context(sole(state.events_lock, "an event owner", "stop it, or use another state directory"))
             opened.callback(self._close_engine)
@@ -75,12 +75,12 @@ class Owner:
             while not self._stopping.wait(_LOOK_S):
                 self._deliveries.follow()
                 self._follow_policy()
-                self._give_memory_back()
+                self._tidy()
                 if self.engine is not None and self.engine.unsound:
                     break
             self._deliveries.stop()
         if self.engine is not None and self.engine.unsound:
-            raise Failure(f"the event store is opened anew: rows are missing in it ({self.engine.unsound})")
+            raise Failure(f"the event store must be opened anew: {self.engine.unsound}")
 
     def stop(self) -> None:
         """Makes `run` return after the batches in hand. For any thread, but no signal handler: it takes a lock."""
@@ -148,15 +148,15 @@ class Owner:
             )
         self._policy_seen = stamp
 
-    def _give_memory_back(self) -> None:
-        if time.monotonic() - self._given_back_s < _GIVE_BACK_S:
+    def _tidy(self) -> None:
+        if time.monotonic() - self._tidied_s < _TIDY_S:
             return
-        self._given_back_s = time.monotonic()
+        self._tidied_s = time.monotonic()
         heap.give_back()
         if self.engine is None:
             return
         try:
-            self.engine.give_memory_back()
+            self.engine.tidy()
         except SinkFailed as failed:
             _log.warning("memory that the event store has freed stays with it: %s; %s", failed, failed.way_out)
 

@@ -65,13 +65,18 @@ class Remembered:
 
     def forget_unkept(self) -> list[Insert]:
         """Has a closed store forget the inserts whose rows it does not have; which. Raises OSError."""
-        forgotten = self.unkept()
+        forgotten = self.unkept(anew=True)
         for table in self._tables():
             _append(table, "".join(_line(_FORGOTTEN, insert) for insert in forgotten if insert.table == table))
         return forgotten
 
-    def unkept(self) -> list[Insert]:
-        """The inserts, of those that were noted since the last call, whose rows are not there. Raises OSError."""
+    def unkept(self, *, anew: bool = False) -> list[Insert]:
+        """The inserts whose rows are not there, of those that were noted since the last call, or of all if `anew`.
+
+        Raises OSError.
+        """
+        if anew:
+            self._read_to = {}
         read_to: dict[Path, int] = {}
         unkept: list[Insert] = []
         for table in self._tables():
@@ -80,6 +85,15 @@ class Remembered:
                 unkept += _not_there(table, noted)
         self._read_to = read_to
         return unkept
+
+    def parts(self) -> set[Path]:
+        """The directories with rows. Raises OSError."""
+        names = (entry for table in self._tables() for entry in os.scandir(table))
+        return {Path(entry.path) for entry in names if _Part.named(entry.name) is not None}
+
+    def inserted(self, before: set[Path]) -> list[Path]:
+        """The parts that inserts have made since `before`, without what was merged or changed since. Raises OSError."""
+        return [path for path in self.parts() - before if not any(_holds(path, other) for other in before)]
 
     def write_through(self) -> bool:
         """Has the logs written to the disk line by line, from when the store is opened again; whether that is new.
@@ -118,6 +132,11 @@ def _not_there(table: Path, noted: Iterable[Insert]) -> Iterator[Insert]:
         part = _Part.named(insert.part)
         if part is not None and not any(kept.holds(part) for kept in there):
             yield insert
+
+
+def _holds(path: Path, other: Path) -> bool:
+    part, kept = _Part.named(path.name), _Part.named(other.name)
+    return path.parent == other.parent and part is not None and kept is not None and part.holds(kept)
 
 
 def _append(table: Path, lines: str) -> None:

@@ -53,8 +53,8 @@ class ClickhouseSink:
     def insert(self, batch: SpoolBatch, token: str) -> None:
         """Inserts the rows of the batch into their tables, once per token."""
         self._keep()
-        for statement, block in self._tables.inserts(batch, token, self._datasets):
-            self._ask({"query": f"{statement} FORMAT Native"}, block)
+        for insert in self._tables.inserts(batch, token, self._datasets):
+            self._ask({"query": insert.statement()}, insert.block)
 
     def close(self) -> None:
         """Ends the connection."""
