@@ -123,9 +123,9 @@ def test_what_was_remembered_before_it_was_there_is_inserted_again(state: StateD
     [
         # The second part that is put in place is the one of a rollup.
         (2, RENAMES, "1 inserts are called done and are not there"),
-        (1, "write *tmp_insert_*/data.bin", "the disk refused 1 writes of the event store"),
-        (3, "write *tmp_insert_*/columns.txt", "the disk refused 1 writes of the event store"),
-        (1, "write *deduplication_log_*.txt", "the disk refused 1 writes of the event store"),
+        (1, "write *tmp_insert_*/data.bin", "the disk refused what the event store wrote (writes: 1)"),
+        (3, "write *tmp_insert_*/columns.txt", "the disk refused what the event store wrote (writes: 1)"),
+        (1, "write *deduplication_log_*.txt", "the disk refused what the event store wrote (writes: 1)"),
     ],
 )
 def test_an_owner_whose_store_loses_what_it_writes_starts_anew(

@@ -184,7 +184,7 @@ class Engine:
         asked = f"SELECT value FROM system.events WHERE event = '{_REFUSED_WRITES}'"  # noqa: S608  ours
         refused = (connection.query(asked, "TabSeparated").bytes() or b"").decode().strip()
         if refused:
-            self.unsound = f"the disk refused {refused} writes of the event store"
+            self.unsound = f"the disk refused what the event store wrote (writes: {refused})"
 
     def _take_out(self, parts: list[Path]) -> None:
         asked = f"SELECT toString(uuid), name FROM system.tables WHERE database = '{schema.DATABASE}'"  # noqa: S608  ours
