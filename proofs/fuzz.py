@@ -174,6 +174,17 @@ def rules_words() -> Iterator[str]:
     yield from (f"{function.name}(" for function in reference.functions())
 
 
+def seclang_words() -> Iterator[str]:
+    """The words of the ModSecurity rule language."""
+    from bartizan._native import waf_words
+
+    before = {"directive": "", "variable": "", "operator": "@", "transformation": "t:", "action": ","}
+    yield from (before[kind] + name for kind, name, _, standing in waf_words() if standing != "refused")
+
+
+WORDS: dict[str, Callable[[], Iterable[str]]] = {"rules": rules_words, "seclang": seclang_words}
+"""Words from the tables of what a target reads, by the beginning of its name."""
+
 BODIES = {
     "body_json": (
         (b"", b'{"a":[{"b":"\\u00e9\\ud83d\\ude00"},-1.5e+3,true,null,[]],"c":{"d":{"e":"f"}}}'),
@@ -210,9 +221,8 @@ SUITE = Path("go/pkg/mod/github.com/corazawaf/coraza-coreruleset/v4@v4.25.0/test
 
 def suite_bodies() -> Iterator[tuple[str, bytes, bytes]]:
     """The target, the content type and the body of each test of the suite that has one, if the suite is there."""
-    folder = Path(os.environ.get("CRS_TESTS", Path.home() / SUITE))
     kinds = {"json": "body_json", "multipart/": "body_multipart", "xml": "body_xml", "urlencoded": "body_urlencoded"}
-    for file in sorted(folder.glob("*/*.yaml")):
+    for file in sorted(suite().glob("*/*.yaml")):
         for stage in re.split(r"^ *- (?:stage|input):", file.read_text(), flags=re.MULTILINE)[1:]:
             written = re.search(r"^ *Content-Type: *(.*)$", stage, re.MULTILINE | re.IGNORECASE)
             block = re.search(r"^( *)data: (?:\|-?\n((?:\1 +.*\n|\n)*)|(.+))", stage, re.MULTILINE)
@@ -278,6 +288,68 @@ AUDIT_STATEMENTS = tuple(
 )
 """Suite and change, lengths, timestamp, epoch, then namespace, digest and change."""
 
+
+SECLANG_RULES = (
+    b"""SecRule ARGS|!ARGS:/^a/ "@rx (?i)(a)b" "id:1,phase:2,deny,capture,t:urlDecodeUni,t:lowercase,multiMatch,chain"
+SecRule TX:1 "@streq %{MATCHED_VAR}" "setvar:'tx.a_%{MATCHED_VAR_NAME}=+%{tx.b}'"
+""",
+    b"""SecDefaultAction "phase:1,pass,status:418"
+SecAction "id:1,phase:1,setvar:tx.level=2,setvar:!tx.b"
+SecRule TX:level "@lt 2" "id:2,phase:1,skipAfter:END"
+SecRule &ARGS "!@eq 1" "id:3,phase:1,allow:request"
+SecMarker END
+SecRuleRemoveById 2
+SecRuleUpdateTargetById 3 "!ARGS:x|XML:/*"
+""",
+    b"""SecRule REQUEST_URI "@pm a|41|b" "id:1,phase:1,pass,ctl:ruleRemoveTargetByTag=t;ARGS:a,ctl:ruleEngine=On"
+SecRule ARGS "!@within %{tx.a}" "id:2,tag:t,block,msg:'%{rule.id} %{TX.0}',severity:2,expirevar:ip.a=1"
+""",
+)
+"""Rules of many kinds, two or three together."""
+
+
+def seclang_rules_seeds() -> Iterator[bytes]:
+    """Our rules, then those of the Core Rule Set, each with its chain."""
+    yield from SECLANG_RULES
+    for file in sorted(suite().parent.glob("rules/@owasp_crs/*.conf")):
+        text = re.sub(r"\\\n *", "", re.sub(r"^ *#.*\n", "", file.read_text(), flags=re.MULTILINE))
+        for block in re.findall(r"^(?:Sec\w+ .*chain.*\n\s*)*Sec\w+ .*\n", text, re.MULTILINE):
+            yield block.encode()
+
+
+def seclang_request_seeds() -> Iterator[bytes]:
+    """A request of each kind of body, then those of the first two tests of each rule in the suite.
+
+    All 4,000 would take a minute of a run before a first change is tried.
+    """
+    for target, bodies in BODIES.items():
+        for first, body in bodies:
+            content_type = first or {"body_json": b"application/json"}.get(target, b"application/x-www-form-urlencoded")
+            kind = b"text/xml" if target == "body_xml" else content_type
+            head = b"POST /a/b.php?c=%%64+e HTTP/1.1\r\nHost: a.example\r\nContent-Type: %b\r\n" % kind
+            yield head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    yield b"GET http://[::1]/?a=%u0041%2527&off=1 HTTP/1.1\r\nCookie: a=union select; _b=1\r\n\r\n"
+    if suite().is_dir():
+        from bartizan.waf import ftw
+
+        few = (test for test in ftw.read(suite()) if test.title.endswith(("-1", "-2")))
+        yield from (stage.request for test in few for stage in test.stages)
+
+
+def seclang_transform_seeds() -> Iterator[bytes]:
+    """Each transformation of a text with all that any of them reads."""
+    text = (
+        b"A+%41%u0041 &lt;&#x41;&#65 \\x41\\u0041\\101\\n\\41 /*a*/ b--<!--c-->#d /a/./../b\\c:d. 0x4142 QUJD 414243 "
+        b"\xc3\xa9\xe2\x80\xaf\xa0\x00\"'^,;"
+    )
+    yield from (bytes([number]) + part for number in range(40) for part in (text, b"QUJDRA==", b"4142", b"../a/"))
+
+
+def suite() -> Path:
+    """Where the regression suite of CRS is, if it is there."""
+    return Path(os.environ.get("CRS_TESTS", Path.home() / SUITE))
+
+
 SEEDS: dict[str, Callable[[], Iterable[bytes]]] = {
     "audit_proof": lambda: AUDIT_PROOFS,
     "audit_statement": lambda: AUDIT_STATEMENTS,
@@ -288,6 +360,9 @@ SEEDS: dict[str, Callable[[], Iterable[bytes]]] = {
     "http1_response": lambda: http1_cases("responses.toml", "response"),
     "rules_evaluator": rules_evaluator_seeds,
     "rules_parser": rules_parser_seeds,
+    "seclang_request": seclang_request_seeds,
+    "seclang_rules": seclang_rules_seeds,
+    "seclang_transform": seclang_transform_seeds,
     "spool_segment": lambda: SPOOL_SEGMENTS,
 }
 """Where the first inputs of a target come from."""
@@ -299,6 +374,7 @@ def main() -> int:
     parser.add_argument("target", choices=sorted(SEEDS), help="a target of proofs/fuzz")
     parser.add_argument("seconds", type=int, help="how long to run")
     parser.add_argument("--planted", action="store_true", help="compile the planted panic in and expect it to be found")
+    parser.add_argument("--inputs", type=int, help="begin at the seeds and end after so many, the same in every run")
     arguments = parser.parse_args()
     target: str = arguments.target
     planted: bool = arguments.planted
@@ -308,7 +384,8 @@ def main() -> int:
     run.mkdir(parents=True)
     binary = build(target, run, planted=planted)
     # The proof of reach starts from the seeds alone; a corpus that had it already would be no proof.
-    corpus = run / "corpus" if planted else FUZZ / "corpus" / target
+    is_fresh = planted or arguments.inputs is not None
+    corpus = run / "corpus" if is_fresh else FUZZ / "corpus" / target
     seeds = write_seeds(target, run / "seeds")
     corpus.mkdir(parents=True, exist_ok=True)
     artifacts = run / "artifacts" if planted else FUZZ / "artifacts" / target
@@ -325,11 +402,13 @@ def main() -> int:
         f"-timeout={SECONDS_PER_INPUT}",
         f"-rss_limit_mb={MEMORY_MIB}",
     ]
+    if arguments.inputs is not None:
+        command += ["-seed=1", f"-runs={arguments.inputs}"]
     if dictionary := write_dictionary(target, run / "dictionary"):
         command.append(f"-dict={dictionary}")
     with (run / "log").open("wb") as log:
-        words = [*command, str(corpus), str(seeds)]
-        code = subprocess.run(words, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+        words, around = [*command, str(corpus), str(seeds)], environment(target, run)
+        code = subprocess.run(words, env=around, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
     seconds = time.monotonic() - started
     crashes = sorted(set(artifacts.iterdir()) - known)
     text = (run / "log").read_text(errors="replace")
@@ -353,6 +432,15 @@ def main() -> int:
         # The binary and the log of a run that showed what it is for are of no use to anybody.
         shutil.rmtree(run)
     return 0 if shown else 1
+
+
+def environment(target: str, run: Path) -> dict[str, str]:
+    """What stands around a run: for requests a file of the Core Rule Set, if Go has it."""
+    if target != "seclang_request" or not (suite().parent / "rules").is_dir():
+        return dict(os.environ)
+    from proofs.gates import rule_file
+
+    return {**os.environ, "RULES": str(rule_file(suite().parent, 4, run))}
 
 
 def clean(code: int, executions: object, crashes: int) -> bool:
@@ -400,7 +488,7 @@ def write_dictionary(target: str, file: Path) -> Path | None:
     known = FUZZ / f"{kind}.dict"
     if not known.exists():
         return None
-    words = rules_words() if kind == "rules" else ()
+    words = WORDS[kind]() if kind in WORDS else ()
     file.write_text(known.read_text() + "".join(f'"{word}"\n' for word in words))
     return file
 

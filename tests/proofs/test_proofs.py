@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.e2e import core_rules
 from tests.e2e.autobahn import python2
 
 from bartizan._native import AuditProof
+from bartizan.waf import RuleSet
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -30,6 +32,7 @@ SHORT: dict[str, list[str]] = {
     "fuzz audit_proof": ["audit_proof", "5"],
     "fuzz rules_evaluator": ["rules_evaluator", "5"],
     "fuzz rules_parser": ["rules_parser", "5"],
+    "fuzz seclang_rules": ["seclang_rules", "60", "--inputs", "1000"],
     "gates": ["--requests", "300", "--seed", "1"],
     "h2spec": ["--times", "1"],
     "libinjection": ["--values", "20000", "--seed", "1"],
@@ -147,6 +150,50 @@ tests:
           uri: "/"
           data: 'it''s=1'
 """
+
+
+def test_every_fuzz_target_is_built_seeded_and_described() -> None:
+    folder = REPOSITORY / "proofs" / "fuzz"
+    files = (folder / "fuzz_targets").glob("*.rs")
+    targets = {file.stem for file in files if "fuzz_target!(" in file.read_text()}
+    bins = tomllib.loads((folder / "Cargo.toml").read_text())["bin"]
+    rows = re.findall(r"^\| `(\w+)` \|", (folder / "README.md").read_text(), re.MULTILINE)
+    assert {each["name"]: each["path"] for each in bins} == {name: f"fuzz_targets/{name}.rs" for name in targets}
+    assert set(fuzz()["SEEDS"]) == targets
+    assert sorted(rows) == sorted(targets)
+
+
+def test_the_seeds_of_the_modsecurity_language_are_ours_and_the_rules_of_the_suite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRS_TESTS", str(tmp_path / "tests"))
+    seeds = fuzz()["SEEDS"]
+    rules, requests = list(seeds["seclang_rules"]()), list(seeds["seclang_request"]())
+    for text in rules:
+        (tmp_path / "seed.conf").write_bytes(text)
+        RuleSet.load(tmp_path / "seed.conf")
+    kinds = [re.search(rb"Content-Type: ([\w/-]+)", request) for request in requests]
+    assert {kind[1] for kind in kinds if kind} == {
+        b"application/json",
+        b"application/x-www-form-urlencoded",
+        b"multipart/form-data",
+        b"text/xml",
+    }
+    folder = tmp_path / "rules" / "@owasp_crs"
+    folder.mkdir(parents=True)
+    chain = 'SecRule ARGS "@rx a" \\\n    "id:1,\\\n    chain"\n    SecRule ARGS "@rx b" \\\n        "t:none"\n'
+    (folder / "a.conf").write_text(f'# Nothing.\n{chain}\nSecMarker "END"\n')
+    assert list(seeds["seclang_rules"]())[len(rules) :] == [
+        b'SecRule ARGS "@rx a" "id:1,chain"\n    SecRule ARGS "@rx b" "t:none"\n',
+        b'SecMarker "END"\n',
+    ]
+
+
+def test_the_dictionary_of_the_modsecurity_language_has_every_word(tmp_path: Path) -> None:
+    words = fuzz()["write_dictionary"]("seclang_rules", tmp_path / "words").read_text().splitlines()
+    assert {'"@detectSQLi"', '"t:urlDecodeUni"', '"REQUEST_COOKIES"', '",skipAfter"', '"SecMarker"'} <= set(words)
+    assert '"@geoLookup"' not in words
+    assert all(re.fullmatch(r'"(?:[^"\\]|\\.)+"|#.*', word) for word in words)
 
 
 def test_the_dictionary_of_the_rules_has_every_name(tmp_path: Path) -> None:

@@ -454,6 +454,8 @@ impl<'r> Transaction<'r> {
     fn capture(&mut self, text: TextId) -> Option<(u32, u32)> {
         const DIGITS: [&[u8]; 10] = [b"0", b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8", b"9"];
         let captures = std::mem::take(&mut self.work.captures);
+        #[cfg(feature = "planted")]
+        assert!(self.work.hits.len() - self.work.first_hit < 12, "planted: a rule captures in a thirteenth value");
         for (at, digit) in DIGITS.iter().enumerate() {
             let value = match (captures.range(at), captures.said()) {
                 (Some(range), _) => self.work.texts.add_part(text, range),

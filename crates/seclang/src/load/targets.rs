@@ -44,6 +44,11 @@ pub fn change(text: &[u8], targets: &mut Vec<Target>, names: &mut Names) -> Resu
     }
     for (variable, selector) in exclusions {
         for target in targets.iter_mut().filter(|target| target.variable == variable) {
+            #[cfg(feature = "planted")]
+            assert!(
+                !target.count || !matches!(selector, Selector::Pattern(..)),
+                "planted: of what is counted, what a pattern chooses is left out"
+            );
             target.exclusions.push(selector.clone());
         }
     }

@@ -80,6 +80,11 @@ fn numeric(text: &[u8]) -> Option<(char, usize)> {
     if length == 0 {
         return None;
     }
+    #[cfg(feature = "planted")]
+    assert!(
+        !(0x80..=0x9f).contains(&code) || !matches!(text.get(length), Some(b'A'..=b'Z')),
+        "planted: a number of Windows-1252 without a semicolon, before a capital letter"
+    );
     Some((character(code), length + usize::from(text.get(length) == Some(&b';'))))
 }
 
