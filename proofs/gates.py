@@ -55,9 +55,9 @@ def rule_file(crs: Path, level: int, to: Path) -> Path:
     return file
 
 
-def example(name: str) -> str:
-    """The path of an example of the engine, built with optimisation."""
-    command = ["cargo", "build", "--workspace", "--example", name, "--message-format", "json"]
+def example(name: str, profile: str) -> str:
+    """The path of an example of the engine, built by a profile of the workspace."""
+    command = ["cargo", "build", "--workspace", "--profile", profile, "--example", name, "--message-format", "json"]
     ran = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     built = [json.loads(line).get("executable") for line in ran.stdout.splitlines()]
     return next(str(path) for path in built if path)
@@ -77,9 +77,10 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=1_000_000, help="requests at each level")
     parser.add_argument("--levels", type=int, nargs="+", default=[1, 4], help="paranoia levels")
     parser.add_argument("--seed", type=int, default=1, help="of what is made by chance")
+    parser.add_argument("--profile", default="quick", help="by which the engine is built; dev needs no other build")
     arguments = parser.parse_args()
 
-    crs, program = core_rule_set(), example("gates")
+    crs, program = core_rule_set(), example("gates", arguments.profile)
     requests = [stage.request for test in ftw.read(crs / "tests") for stage in test.stages]
     levels = {}
     with tempfile.TemporaryDirectory(prefix="bartizan-gates-") as place:

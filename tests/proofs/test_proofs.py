@@ -33,7 +33,7 @@ SHORT: dict[str, list[str]] = {
     "fuzz rules_evaluator": ["rules_evaluator", "5"],
     "fuzz rules_parser": ["rules_parser", "5"],
     "fuzz seclang_rules": ["seclang_rules", "60", "--inputs", "1000"],
-    "gates": ["--requests", "300", "--seed", "1"],
+    "gates": ["--requests", "300", "--seed", "1", "--profile", "dev"],
     "h2spec": ["--times", "1"],
     "libinjection": ["--values", "20000", "--seed", "1"],
     "mishaps": ["--only", "torn record", "--only", "clock set back", "--only", "sink that dies"],
