@@ -23,14 +23,14 @@ _BUILT: Final = ROOT / ".cache" / "benches" / "bin"
 def program(name: str) -> Path:
     """The compiled form of `benches/load/NAME.rs`. Raises Failure where it does not compile."""
     built = _BUILT / name
-    sources = [_SOURCES / f"{name}.rs", _SOURCES / "epoll.rs"]
-    if built.exists() and built.stat().st_mtime > max(source.stat().st_mtime for source in sources):
+    source = _SOURCES / f"{name}.rs"
+    if built.exists() and built.stat().st_mtime > max(one.stat().st_mtime for one in _SOURCES.glob("*.rs")):
         return built
     _BUILT.mkdir(parents=True, exist_ok=True)
-    command = ["rustc", "--edition", "2024", "-O", "-o", str(built), str(sources[0])]
+    command = ["rustc", "--edition", "2024", "-O", "-o", str(built), str(source)]
     compiled = subprocess.run(command, capture_output=True, text=True, check=False)
     if compiled.returncode != 0:
-        raise Failure(f"{sources[0]} does not compile with rustc: {compiled.stderr.strip()[:2000]}")
+        raise Failure(f"{source} does not compile with rustc: {compiled.stderr.strip()[:2000]}")
     return built
 
 

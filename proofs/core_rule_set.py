@@ -16,7 +16,6 @@ import json
 import socket
 import sys
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ from typing import Any, Final
 from tests.e2e import spooled
 from tests.e2e.conftest import RunningEdge
 from tests.e2e.core_rules import module
+from tests.e2e.origin import Origin, Visit
 
 from bartizan._native import request_refusal
 from bartizan.config.load import load
@@ -90,34 +90,13 @@ class Sent:
     answer: bytes
 
 
-class Reflector:
+def reflect(visit: Visit) -> None:
     """The origin of the tests: each request, read by its length or in chunks, is answered by `regression.answer`."""
-
-    def __init__(self) -> None:
-        """Listens on a free port of loopback."""
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection, suppress(OSError):
-            connection.settimeout(30)
-            received = b""
-            while True:
-                request, received = _request(connection, received)
-                connection.sendall(regression.answer(request))
-
-    def close(self) -> None:
-        """Stops listening."""
-        self._listener.close()
+    visit.connection.settimeout(30)
+    received = b""
+    while True:
+        request, received = _request(visit.connection, received)
+        visit.send(regression.answer(request))
 
 
 def _request(connection: socket.socket, received: bytes) -> tuple[bytes, bytes]:
@@ -306,7 +285,7 @@ def compare(
 def running(rules: Path) -> Iterator[tuple[RunningEdge, Path]]:
     """An edge that runs the rules in front of the origin of the tests, and its spool."""
     with tempfile.TemporaryDirectory() as folder:
-        origin = Reflector()
+        origin = Origin(reflect)
         edge = RunningEdge(document(origin.url, rules, Path(folder)))
         try:
             yield edge, StateDirectory(Path(folder) / "state").spool

@@ -19,15 +19,16 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
+from tests.e2e.origin import Origin, Visit
 from tests.ports import reserved_port
 
 from proofs import tell
+from proofs._beside import Beside
 
 MARGIN_S: Final = 1.0
 """The fsync interval of the spool; a killed process loses only what its writer thread had not written yet."""
@@ -56,36 +57,14 @@ every_s = 1
 """
 
 
-class Origin:
-    """Answers every request with ten bytes."""
-
-    def __init__(self) -> None:
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.port = self._listening.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            connection, _ = self._listening.accept()
-            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
-
-    def _answer(self, connection: socket.socket) -> None:
-        with connection:
-            received = b""
-            while True:
-                while b"\r\n\r\n" not in received:
-                    try:
-                        more = connection.recv(65536)
-                    except OSError:
-                        return
-                    if not more:
-                        return
-                    received += more
-                received = received.partition(b"\r\n\r\n")[2]
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789")
+def ten_bytes(visit: Visit) -> None:
+    """Answers every request with ten bytes, however long the next one takes."""
+    visit.connection.settimeout(None)
+    while visit.request() is not None:
+        visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789")
 
 
-class Client:
+class Client(Beside):
     """Asks one request after another for as long as it lives; keeps each Ray ID, when it was asked and when read."""
 
     def __init__(self, port: int, seed: int) -> None:
@@ -93,14 +72,7 @@ class Client:
         self.failed: list[float] = []
         self._port = port
         self._random = random.Random(seed)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ends it, after the request in hand."""
-        self._over.set()
-        self._thread.join()
+        super().__init__(self._run)
 
     def _run(self) -> None:
         while not self._over.is_set():
@@ -313,7 +285,7 @@ def main() -> int:
     parser.add_argument("--margin-s", type=float, default=MARGIN_S, help="longer before a kill is owed (default: 1)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bartizan-crash-") as directory:
-        installation = Installation(Path(directory), Origin().port)
+        installation = Installation(Path(directory), Origin(ten_bytes).port)
         started = time.monotonic()
         try:
             seen = trials(installation, arguments.trials, random.Random(arguments.seed), arguments.margin_s)

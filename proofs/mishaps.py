@@ -37,8 +37,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from tests.e2e.origin import Origin
+
 from proofs import ROOT, tell
-from proofs.crash import MARGIN_S, Client, Installation, Origin, arrived, copied
+from proofs.crash import MARGIN_S, Client, Installation, arrived, copied, ten_bytes
 
 _PATIENCE_S: Final = 150.0
 _SHIPPED_S: Final = 5.0
@@ -54,7 +56,7 @@ Found = dict[str, Any]
 @contextmanager
 def installation(directory: Path, more: str = "", environment: dict[str, str] | None = None) -> Iterator[Installation]:
     """One that serves, for the length of the block."""
-    made = Installation(directory, Origin().port, more=more, environment=environment)
+    made = Installation(directory, Origin(ten_bytes).port, more=more, environment=environment)
     made.start()
     try:
         yield made

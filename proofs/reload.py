@@ -22,9 +22,11 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from tests.e2e.origin import Origin, Visit
 from tests.ports import reserved_port
 
 from proofs import tell
+from proofs._beside import Beside
 
 _PATIENCE_S: Final = 180.0
 _DRAIN_MS: Final = 8_000
@@ -46,44 +48,22 @@ action = "block"
 """
 
 
-class Origin:
-    """Answers every request with ten bytes, and upgrades to an echo where it is asked."""
-
-    def __init__(self) -> None:
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        self.port = self._listening.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            connection, _ = self._listening.accept()
-            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
-
-    def _answer(self, connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError):
-            received = b""
-            while True:
-                while b"\r\n\r\n" not in received:
-                    more = connection.recv(65536)
-                    if not more:
-                        return
-                    received += more
-                head, _, received = received.partition(b"\r\n\r\n")
-                if b"upgrade: websocket" in head.lower():
-                    self._echo(connection)
-                    return
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789")
-
-    def _echo(self, connection: socket.socket) -> None:
-        connection.sendall(
-            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
-        )
-        while more := connection.recv(65536):
-            connection.sendall(more)
+def ten_bytes_or_echo(visit: Visit) -> None:
+    """Answers every request with ten bytes, and upgrades to an echo where it is asked, however long it takes."""
+    visit.connection.settimeout(None)
+    while (request := visit.request()) is not None:
+        if b"upgrade: websocket" in request.lower():
+            visit.send(
+                b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+            )
+            while more := visit.connection.recv(65536):
+                visit.send(more)
+            return
+        visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789")
 
 
-class Clients:
+class Clients(Beside):
     """Ask as fast as they can until they are stopped."""
 
     def __init__(self, port: int, count: int) -> None:
@@ -91,17 +71,7 @@ class Clients:
         self.failures: list[str] = []
         self._port = port
         self._lock = threading.Lock()
-        self._over = threading.Event()
-        runs = [self._keep, self._renew] * count
-        self._threads = [threading.Thread(target=run, daemon=True) for run in runs]
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        """Ends all, after the request in hand."""
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
+        super().__init__(*[self._keep, self._renew] * count)
 
     def burst(self) -> None:
         """Many connections at once, each with one request."""
@@ -221,7 +191,7 @@ def main() -> int:
         site = Path(directory) / "bartizan.toml"
         log = (Path(directory) / "log").open("wb")
         port = reserved_port()
-        origin = Origin()
+        origin = Origin(ten_bytes_or_echo)
 
         def write(version: int) -> None:
             site.write_text(_SITE.format(port=port, origin=origin.port, drain=_DRAIN_MS, version=version))

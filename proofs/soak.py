@@ -40,18 +40,20 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
 import msgspec
 from benches.origin import program
+from tests.e2e.origin import Origin
 from tests.ports import reserved_port
 
 from bartizan.failure import Failure
 from proofs import tell
-from proofs.reload import Origin as Echo
-from proofs.reload import WebSocket
+from proofs._beside import Beside
+from proofs.reload import WebSocket, ten_bytes_or_echo
 
 GIB: Final = 1 << 30
 PROCESSES: Final = ("supervisor", "edge", "events")
@@ -310,7 +312,7 @@ class Steady:
             self.p99_us.append(said["p99_us"])
 
 
-class Others:
+class Others(Beside):
     """All that clients do beside the steady load. What is not answered as is right is noted in `failures`."""
 
     def __init__(self, port: int) -> None:
@@ -318,24 +320,14 @@ class Others:
         self.failures: list[str] = []
         self._port = port
         self._lock = threading.Lock()
-        self._over = threading.Event()
         kinds: dict[str, tuple[Callable[[], None], float]] = {
             "refused": (self._refused, 0.2),
             "slow to send": (self._sends_slowly, 0.2),
             "slow to read": (self._reads_slowly, 0.2),
             "gone in the middle": (self._leaves, 0.2),
         }
-        runs = [(self._again, (kind, *how)) for kind, how in kinds.items() for _ in range(2)]
-        self._threads = [threading.Thread(target=run, args=arguments, daemon=True) for run, arguments in runs]
-        self._threads.append(threading.Thread(target=self._websockets, daemon=True))
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        """Ends all, after what is in hand."""
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
+        runs = [partial(self._again, kind, *how) for kind, how in kinds.items() for _ in range(2)]
+        super().__init__(*runs, self._websockets)
 
     def _again(self, kind: str, once: Callable[[], None], pause_s: float) -> None:
         while not self._over.wait(pause_s):
@@ -418,7 +410,7 @@ class Others:
                 self.done[kind] = self.done.get(kind, 0) + 1
 
 
-class Swaps:
+class Swaps(Beside):
     """Changes the site every so many seconds, each twelfth time by a reload; each must be in effect at once."""
 
     def __init__(self, installation: Installation, every_s: float) -> None:
@@ -427,16 +419,14 @@ class Swaps:
         self.failures: list[str] = []
         self._installation = installation
         self._every_s = every_s
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        super().__init__(self._run)
 
     def stop(self) -> None:
         """Ends it, after the change in hand; where a run was too short for one of each kind, after that."""
-        while self._thread.is_alive() and not self.failures and not (self.applied and self.reloaded):
-            self._thread.join(0.1)
-        self._over.set()
-        self._thread.join()
+        (thread,) = self._threads
+        while thread.is_alive() and not self.failures and not (self.applied and self.reloaded):
+            thread.join(0.1)
+        super().stop()
 
     def _run(self) -> None:
         version = 0
@@ -462,7 +452,7 @@ class Swaps:
             raise AssertionError(f"the rule of version {version} is not in effect: {answer[:40]!r}")
 
 
-class Watch:
+class Watch(Beside):
     """Notes every few seconds what each process has, what the store's caches hold, and how full the disk is."""
 
     def __init__(self, installation: Installation, second: SecondSink, every_s: float, disk_bytes: int) -> None:
@@ -474,14 +464,7 @@ class Watch:
         self._second = second
         self._every_s = every_s
         self._disk_bytes = disk_bytes
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ends it."""
-        self._over.set()
-        self._thread.join()
+        super().__init__(self._run)
 
     def medians(self, begin_s: float, end_s: float) -> dict[str, dict[str, float]]:
         """Of each figure of each process, over the samples of that time."""
@@ -671,7 +654,7 @@ def main() -> int:
         assert origin.stdout is not None
         port = int(origin.stdout.readline().rpartition(":")[2])
         spool_bytes = round(arguments.disk_gib * GIB * _SPOOL_SHARE)
-        installation = Installation(directory, spool_bytes, port, Echo().port)
+        installation = Installation(directory, spool_bytes, port, Origin(ten_bytes_or_echo).port)
         second = SecondSink(installation.copy)
         started = time.monotonic()
         try:

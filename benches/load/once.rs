@@ -1,16 +1,19 @@
 //! A client that sends each request of a batch once, over a few kept-alive connections, and says what was answered.
 //!
-//! `once ADDRESS CONNECTIONS` reads batches from its standard input until that ends: the number of requests, then each
-//! behind its length, all numbers of four octets, the lowest first. The requests of a batch are given out to the
-//! connections as they become free; for each batch it prints one line of JSON with the status of each request, in the
-//! order of the batch. An answer must say its length. A connection that the proxy closed while it was idle is opened
+//! `once ADDRESS CONNECTIONS` reads batches from its standard input until that ends. The requests of a batch are given out
+//! to the connections as they become free; for each batch it prints one line of JSON with the status of each request, in
+//! the order of the batch. An answer must say its length. A connection that the proxy closed while it was idle is opened
 //! again.
+
+mod batches;
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
+
+use batches::read_batch;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -121,24 +124,4 @@ fn read_head(head: &[u8]) -> io::Result<(u16, usize, bool)> {
     let length = value("content-length").and_then(|length| length.parse().ok());
     let closes = value("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
     Ok((status, length.ok_or_else(|| wrong("an answer that does not say its length"))?, closes))
-}
-
-fn read_batch(input: &mut impl Read) -> io::Result<Option<Vec<Vec<u8>>>> {
-    let count = match read_number(input) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        count => count?,
-    };
-    let mut batch = Vec::new();
-    for _ in 0..count {
-        let mut request = vec![0; read_number(input)? as usize];
-        input.read_exact(&mut request)?;
-        batch.push(request);
-    }
-    Ok(Some(batch))
-}
-
-fn read_number(input: &mut impl Read) -> io::Result<u32> {
-    let mut bytes = [0; 4];
-    input.read_exact(&mut bytes)?;
-    Ok(u32::from_le_bytes(bytes))
 }

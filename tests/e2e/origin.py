@@ -81,7 +81,7 @@ class Origin:
         self.errors: list[BaseException] = []
         self._listener = socket.socket(family)
         self._listener.bind(path if family == socket.AF_UNIX else ("127.0.0.1", port))
-        self._listener.listen(128)
+        self._listener.listen(1024)
         self.port = 0 if family == socket.AF_UNIX else self._listener.getsockname()[1]
         self.url = f"unix:{path}" if family == socket.AF_UNIX else f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()

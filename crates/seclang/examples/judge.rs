@@ -3,12 +3,16 @@
 //! The protocol is described in `benches/waf/harness.py`. Each request is taken apart by the codec of the edge, and the
 //! memory of a request serves the next one; nothing that was found out about a request is kept for another.
 
+#[path = "../../../benches/load/batches.rs"]
+mod batches;
+
 use std::error::Error;
-use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use batches::read_batch;
 use http1::{BodyDecoder, Decoded, Limits, RequestParser};
 use rustix::time::{ClockId, clock_gettime};
 use seclang::load;
@@ -107,26 +111,6 @@ fn status(interruption: &Interruption) -> u16 {
 
 fn processor_time() -> Outcome<Duration> {
     Ok(Duration::try_from(clock_gettime(ClockId::ProcessCPUTime))?)
-}
-
-fn read_batch(input: &mut impl Read) -> Outcome<Option<Vec<Vec<u8>>>> {
-    let count = match read_number(input) {
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
-        count => count?,
-    };
-    let mut batch = Vec::with_capacity(count as usize);
-    for _ in 0..count {
-        let mut request = vec![0; read_number(input)? as usize];
-        input.read_exact(&mut request)?;
-        batch.push(request);
-    }
-    Ok(Some(batch))
-}
-
-fn read_number(input: &mut impl Read) -> io::Result<u32> {
-    let mut bytes = [0; 4];
-    input.read_exact(&mut bytes)?;
-    Ok(u32::from_le_bytes(bytes))
 }
 
 fn print(output: &mut impl Write, spent: Duration, verdicts: &[Verdict]) -> io::Result<()> {
