@@ -12,6 +12,7 @@ say of it.
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import socket
 import sys
@@ -39,7 +40,8 @@ from bartizan.waf.verdict import Match
 from proofs import tell
 
 FIRST_PORT: Final = 20_000
-"""Ports of clients from here on, below those that the system gives out."""
+"""Ports of clients from here on, below those that the system gives out: each is one request's alone."""
+LAST_PORT: Final = 32_767
 
 THREADS: Final = 8
 QUIET_S: Final = 3.0
@@ -147,11 +149,11 @@ def document(origin: str, rules: Path, folder: Path) -> dict[str, Any]:
     return made
 
 
-def send(edge: int, request: bytes, port: int) -> Sent:
-    """Sends a request from a port and takes what comes until the edge has answered or is silent."""
+def send(edge: int, request: bytes, ports: Iterator[int]) -> Sent:
+    """Sends a request from the next port that is free and takes what comes until the edge has answered or is silent."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    connection.bind(("127.0.0.1", port))
+    port = _bound(connection, ports)
     connection.settimeout(QUIET_S)
     answer = b""
     with connection, suppress(OSError):
@@ -163,6 +165,19 @@ def send(edge: int, request: bytes, port: int) -> Sent:
             if _is_whole(answer):
                 break
     return Sent(port, answer)
+
+
+def _bound(connection: socket.socket, ports: Iterator[int]) -> int:
+    """Binds to the next port that nobody else has at the moment."""
+    for port in ports:
+        try:
+            connection.bind(("127.0.0.1", port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return port
+    raise OSError(errno.EADDRINUSE, "all ports for clients are taken")
 
 
 def _is_whole(answer: bytes) -> bool:
@@ -177,18 +192,14 @@ def _is_whole(answer: bytes) -> bool:
 
 
 def send_all(edge: int, tests: Sequence[ftw.Test]) -> list[list[Sent]]:
-    """Sends the stages of all tests, those of one test in their order."""
-    ports: list[list[int]] = []
-    port = FIRST_PORT
-    for test in tests:
-        ports.append(list(range(port, port + len(test.stages))))
-        port += len(test.stages)
+    """Sends the stages of all tests, those of one test in their order, each from a port of its own."""
+    ports = iter(range(FIRST_PORT, LAST_PORT + 1))
 
-    def stages(test: ftw.Test, own: list[int]) -> list[Sent]:
-        return [send(edge, stage.request, port) for stage, port in zip(test.stages, own, strict=True)]
+    def stages(test: ftw.Test) -> list[Sent]:
+        return [send(edge, stage.request, ports) for stage in test.stages]
 
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(stages, tests, ports))
+        return list(pool.map(stages, tests))
 
 
 def status_of(answer: bytes) -> int | None:
