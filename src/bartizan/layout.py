@@ -104,6 +104,20 @@ class StateDirectory:
         """The sinks of that version of the policy, JSON, mode 0600; secrets stand in it as references."""
         return self.sinks / ("sinks.json" if version is None else f"sinks-{version}.json")
 
+    def transparency_of(self, version: int | None) -> Path:
+        """The settings of key transparency of that version of the policy, JSON, mode 0600."""
+        return self.policy / f"transparency-{version or 0}.json"
+
+    @property
+    def current_transparency(self) -> Path:
+        """Those of the policy in effect."""
+        return self.transparency_of(self.policy_version)
+
+    @property
+    def transparency(self) -> Path:
+        """The auditor's database, keys and name; made by the auditor, mode 0700."""
+        return self.path / "transparency"
+
     @property
     def imports(self) -> Path:
         """Rows of files on their way into the event store, and how many of each file have arrived."""
@@ -158,6 +172,16 @@ class StateDirectory:
     def events_socket(self) -> Path:
         """Control socket of the event owner."""
         return self.run / "events.sock"
+
+    @property
+    def auditor_socket(self) -> Path:
+        """Control socket of the key transparency auditor."""
+        return self.run / "auditor.sock"
+
+    @property
+    def auditor_lock(self) -> Path:
+        """Held by the key transparency auditor for as long as it lives; contains its process id."""
+        return self.run / "auditor.pid"
 
     @property
     def supervisor_socket(self) -> Path:

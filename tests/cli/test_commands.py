@@ -98,6 +98,14 @@ def test_help_imports_none_of_what_takes_long() -> None:
         ),
         (["xyzzy"], 2, "bartizan: there is no command 'xyzzy'; `bartizan --help` lists them all\n"),
         (
+            ["transparency", "auditor", "key", "rotat"],
+            2,
+            (
+                "bartizan: there is no command 'transparency auditor key rotat'; did you mean 'transparency auditor "
+                "key rotate'?; `bartizan --help` lists them all\n"
+            ),
+        ),
+        (
             ["up", "missing.toml"],
             1,
             (
@@ -132,6 +140,25 @@ def test_commands_about_one_thing_are_listed_together(words: list[str], capsys: 
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "usage: bartizan rules COMMAND [ARGUMENTS]"
     assert [line.split()[1] for line in lines[3:]] == ["test", "explain", "fmt", "fields", "functions"]
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["transparency"], "transparency auditor serve"),
+        (["transparency", "auditor", "--help"], "transparency auditor status"),
+        (["transparency", "auditor", "key"], "transparency auditor key rotate"),
+    ],
+)
+def test_commands_of_several_words_are_listed_at_each(
+    words: list[str], offered: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run(words) == 0
+    shared = " ".join(word for word in words if word != "--help")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"usage: bartizan {shared} COMMAND [ARGUMENTS]"
+    assert offered in [line.partition("  ")[2].split("  ")[0].strip() for line in lines[3:]]
+    assert all(line.startswith(f"  {shared} ") for line in lines[3:])
 
 
 @pytest.mark.parametrize(

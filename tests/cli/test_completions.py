@@ -24,6 +24,9 @@ WORDS = [word for command in COMMANDS for word in command.name.split()]
         (["bartizan", "ru"], ["rules"]),
         (["bartizan", "rules", "f"], ["fmt", "fields", "functions"]),
         (["bartizan", "rules", "test", "--cl"], ["--client-ip"]),
+        (["bartizan", "transparency", "auditor", "ke"], ["key"]),
+        (["bartizan", "transparency", "auditor", "key", ""], ["rotate", "list", "--help"]),
+        (["bartizan", "transparency", "auditor", "key", "rotate", "--no"], ["--not-before"]),
     ],
 )
 def test_bash_offers_commands_and_options(typed: list[str], offered: list[str], tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_without_an_edge_the_first_apply_makes_what_the_next_start_takes(site: P
     assert [(each.id, each.status, each.author, each.message) for each in history(state)] == [
         (1, "applied", "ana", "first")
     ]
-    assert sorted(entry.name for entry in state.policy.iterdir()) == ["current.json", "lock"]
+    assert sorted(entry.name for entry in state.policy.iterdir()) == ["current.json", "lock", "transparency-1.json"]
 
 
 def test_a_running_edge_takes_the_candidate_before_it_becomes_current(site: Path, state: StateDirectory) -> None:
@@ -103,7 +103,7 @@ def test_what_the_edge_refuses_is_stored_as_refused_and_the_good_policy_stays(
     ]
     assert (state.current_policy.read_bytes(), statuses(state)) == (before, [(2, "refused"), (1, "applied")])
     assert [each["message"] for each in history(state)[0].diagnostics] == ["unknown field"]
-    assert sorted(entry.name for entry in state.policy.iterdir()) == ["current.json", "lock"]
+    assert sorted(entry.name for entry in state.policy.iterdir()) == ["current.json", "lock", "transparency-1.json"]
 
 
 def test_without_an_edge_its_compiler_refuses(site: Path, state: StateDirectory) -> None:
@@ -260,7 +260,7 @@ def test_what_a_killed_apply_left_is_removed_by_the_next(site: Path, state: Stat
     (state.policy / "candidate-7.json").write_text("{}")
     (state.policy / ".candidate-7.json.4194399.1").write_text("{}")
     apply(site, state, author="ana")
-    assert sorted(entry.name for entry in state.policy.iterdir()) == ["current.json", "lock"]
+    assert sorted(entry.name for entry in state.policy.iterdir()) == ["current.json", "lock", "transparency-1.json"]
 
 
 def test_what_the_database_reports_is_a_failure(state: StateDirectory) -> None:

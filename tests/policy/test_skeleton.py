@@ -30,6 +30,15 @@ def test_the_skeleton_names_every_part_once() -> None:
     assert len(bodies) == 7
 
 
+def test_key_transparency_is_a_part_where_there_is_any_and_leaves_no_trace_where_not() -> None:
+    assert b"transparency" not in msgspec.json.encode(take_apart(PARTS)[0])
+    parts = msgspec.structs.replace(PARTS, transparency=b'{"auditor":{}}')
+    skeleton, bodies = take_apart(parts)
+    stored = msgspec.json.decode(msgspec.json.encode(skeleton), type=Skeleton)
+    assert restore(stored, msgspec.json.encode(PARTS.acme), bodies) == parts
+    assert sorted(skeleton.digests()) == sorted(bodies)
+
+
 def test_a_version_of_a_release_without_sinks_has_none() -> None:
     skeleton, bodies = take_apart(PARTS)
     older = {name: value for name, value in msgspec.to_builtins(skeleton).items() if name != "sinks"}

@@ -1,81 +1,17 @@
-"""Stores to test with: SQLite always, PostgreSQL where Debian's is installed."""
+"""Stores to test with, on every database that is supported."""
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
-from sqlalchemy.engine import URL, make_url
-from tests.ports import reserved_port
+from sqlalchemy.engine import URL
+from tests.databases import postgresql, url
 
 from bartizan.store.database import open_database
 
-
-def _programs() -> Path | None:
-    """Where initdb and pg_ctl are: on the path, or where Debian puts them."""
-    found = shutil.which("initdb")
-    if found is not None and shutil.which("pg_ctl") is not None:
-        return Path(found).resolve().parent
-    return next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
-
-
-@pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
-    """A PostgreSQL server of its own on a free port, run by the user postgres (it refuses to run as root)."""
-    pytest.importorskip("psycopg", reason="psycopg is not installed; pip install 'psycopg[binary]'")
-    programs = _programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed; apt-get install postgresql")
-    as_user: list[str] = []
-    directory = tmp_path_factory.mktemp("postgresql")
-    if os.geteuid() == 0:
-        try:
-            owner = pwd.getpwnam("postgres")
-        except KeyError:
-            pytest.skip("there is no user postgres to run the server; apt-get install postgresql")
-        as_user = ["setpriv", f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups", "--"]
-        directory = Path("/tmp") / f"bartizan-postgresql-{os.getpid()}"  # pytest's own may be entered by root only
-        directory.mkdir(mode=0o700)
-        os.chown(directory, owner.pw_uid, owner.pw_gid)
-    port = reserved_port()
-    data = directory / "data"
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
-    try:
-        _run([*as_user, str(programs / "initdb"), "-D", str(data), "-U", "bartizan", "-A", "trust"], directory)
-        control = [*as_user, str(programs / "pg_ctl"), "-D", str(data)]
-        _run([*control, "-w", "-t", "240", "-l", str(directory / "log"), "-o", options, "start"], directory)
-        try:
-            yield make_url(f"postgresql+psycopg://bartizan@127.0.0.1:{port}/postgres")
-        finally:
-            _run([*control, "-m", "immediate", "stop"], directory)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _run(words: list[str], directory: Path) -> None:
-    done = subprocess.run(words, cwd=directory, capture_output=True, text=True, check=False, timeout=280)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[URL]:
-    """The URL of an empty store."""
-    if request.param == "sqlite":
-        yield URL.create("sqlite", database=str(tmp_path / "store.sqlite3"))
-        return
-    server: URL = request.getfixturevalue("postgresql")
-    import psycopg
-
-    name = f"store_{abs(hash(request.node.nodeid)):x}"
-    with psycopg.connect(server.set(drivername="postgresql").render_as_string(), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
-    yield server.set(database=name)
+__all__ = ["postgresql", "url"]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
-from bartizan.cli.commands import COMMANDS, Command, Flag, Option, Positional, find, keyword
+from bartizan.cli.commands import COMMANDS, MOST_WORDS, Command, Flag, Option, Positional, find, keyword
 from bartizan.failure import Failure
 
 DONE: Final = 0
@@ -71,7 +71,7 @@ def run(words: Sequence[str]) -> int:
 
 def _command(words: Sequence[str]) -> tuple[Command | None, Sequence[str]]:
     """The command that the words begin with, and the words that are left for it."""
-    for length in (2, 1):
+    for length in range(MOST_WORDS, 0, -1):
         command = find(" ".join(words[:length]))
         if command is not None:
             return command, words[length:]
@@ -79,12 +79,23 @@ def _command(words: Sequence[str]) -> tuple[Command | None, Sequence[str]]:
 
 
 def _without_command(words: Sequence[str]) -> int:
-    shared = [command for command in COMMANDS if command.name.startswith(f"{words[0]} ")]
-    if shared and (len(words) == 1 or words[1] in ("-h", "--help", "help")):
-        sys.stdout.write(f"usage: bartizan {words[0]} COMMAND [ARGUMENTS]\n\ncommands:\n{_listing(shared)}")
+    length = 0
+    while length < len(words) and _below(words[: length + 1]):
+        length += 1
+    if length and (length == len(words) or words[length] in ("-h", "--help", "help")):
+        shared = " ".join(words[:length])
+        sys.stdout.write(
+            f"usage: bartizan {shared} COMMAND [ARGUMENTS]\n\ncommands:\n{_listing(_below(words[:length]))}"
+        )
         return DONE
-    name = " ".join(words[:2]) if shared else words[0]
+    name = " ".join(words[: length + 1])
     return _complain(f"there is no command {name!r}{_suggestion(name)}; `bartizan --help` lists them all")
+
+
+def _below(words: Sequence[str]) -> list[Command]:
+    """The commands whose names begin with these words and have more."""
+    beginning = " ".join(words) + " "
+    return [command for command in COMMANDS if command.name.startswith(beginning)]
 
 
 def overview() -> str:

@@ -2,7 +2,7 @@
 
 To add a command: one entry here, one file `src/bartizan/cli/NAME.py` with its function. The function is called with
 keyword arguments named as here (`--since` becomes `since`); tests/cli/test_commands.py holds both to each other.
-Commands about one thing have two words, of which the first is shared and names their file: `rules test`.
+Commands about one thing share their first words, of which the first names their file: `rules test`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ from __future__ import annotations
 import math
 from argparse import ArgumentTypeError
 from collections.abc import Callable
+from contextlib import suppress
 from keyword import iskeyword
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bartizan.analytics.queries import QUERIES
 from bartizan.layout import SITE_FILE, STATE_VARIABLE
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class Positional(NamedTuple):
@@ -54,7 +58,7 @@ Argument = Positional | Option | Flag
 class Command(NamedTuple):
     """One command: `function` is "module:function" below `bartizan.cli`, imported when the command runs.
 
-    Its name is a word, or two with a space between them.
+    Its name is a word, or up to four with a space between them.
     """
 
     name: str
@@ -134,6 +138,18 @@ def a_user(text: str) -> str:
     return text
 
 
+def a_moment(text: str) -> datetime:
+    """A date and time with its offset from UTC. Raises ArgumentTypeError for what is none."""
+    from datetime import datetime
+
+    moment: datetime | None = None
+    with suppress(ValueError):
+        moment = datetime.fromisoformat(text)
+    if moment is None or moment.tzinfo is None:
+        raise ArgumentTypeError(f"{text!r} is not a date and time such as 2026-12-01T00:00:00Z")
+    return moment
+
+
 def a_header(text: str) -> tuple[str, str]:
     """Name and value of a header. Raises ArgumentTypeError for what is none."""
     name, colon, value = text.partition(":")
@@ -183,6 +199,11 @@ _LIST: Final = Option(
     "NAME=ITEMS",
     a_list,
     many=True,
+)
+
+_NAMESPACE: Final = Positional("namespace", "name of the log", required=True)
+_SITE_OF_AUDITOR: Final = Option(
+    "--site", f"site file of the auditor (default: {SITE_FILE})", "FILE", Path, Path(SITE_FILE)
 )
 
 _SHA256: Final = Option("--sha256", "SHA-256 that the archive must have (default: what the index says)", "HEX")
@@ -698,6 +719,152 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (_SITE, _STATE, _JSON),
     ),
     Command(
+        "transparency auditor serve",
+        "run a key transparency auditor by itself",
+        "Runs the auditor of [transparency.auditor] without an edge: the site file need have nothing else. `bartizan "
+        "up` runs it too. Its log is on standard error; SIGTERM and Ctrl-C end it.",
+        (
+            "bartizan transparency auditor serve",
+            "bartizan transparency auditor serve auditor.toml --state /var/lib/auditor --monitor 127.0.0.1:9421",
+        ),
+        "transparency:auditor_serve",
+        (_SITE, _STATE, _MONITOR),
+    ),
+    Command(
+        "transparency auditor status",
+        "show what the auditor has signed and proved",
+        "For each namespace the newest epoch, up to where every proof is good, how many wait, and what is in hand. "
+        "Works without a running auditor. Exit code 0: no proof was refused; 1: one was.",
+        ("bartizan transparency auditor status", "bartizan transparency auditor status --json"),
+        "transparency:auditor_status",
+        (_BESIDE, _STATE, _JSON),
+    ),
+    Command(
+        "transparency auditor backfill",
+        "have epochs verified again, or for the first time",
+        "Epochs whose log had no directory of proofs, whose proof was refused, or that are verified already wait for a "
+        "worker once more; those that wait for another attempt are tried now.",
+        (
+            "bartizan transparency auditor backfill log.example",
+            "bartizan transparency auditor backfill log.example --from 100 --to 200",
+            "bartizan transparency auditor backfill log.example --refused",
+        ),
+        "transparency:auditor_backfill",
+        (
+            _NAMESPACE,
+            Option("--from", "first epoch (default: the first)", "EPOCH", a_count),
+            Option("--to", "last epoch (default: the newest)", "EPOCH", a_count),
+            Flag("--refused", "only epochs whose proof was refused"),
+            _BESIDE,
+            _STATE,
+            _JSON,
+        ),
+    ),
+    Command(
+        "transparency auditor verify",
+        "verify the proof of one epoch here and now",
+        "Fetches the proof from the log, or reads a file, and shows how far it is. What the auditor knows of the epoch "
+        "stays as it is. Exit code 0: the proof is good; 1: it is refused, and by which check.",
+        (
+            "bartizan transparency auditor verify log.example 12",
+            "bartizan transparency auditor verify log.example 12 --proof 12.proof --json",
+        ),
+        "transparency:auditor_verify",
+        (
+            _NAMESPACE,
+            Positional("epoch", "the epoch", a_count, required=True),
+            Option("--proof", "file with the proof (default: what the log serves)", "FILE", Path),
+            _SITE_OF_AUDITOR,
+            _STATE,
+            _JSON,
+        ),
+    ),
+    Command(
+        "transparency auditor namespace add",
+        "audit a log",
+        "The namespace waits for its first epoch, from whoever has a certificate with the name of a publisher.",
+        (
+            "bartizan transparency auditor namespace add log.example --publisher log.example --log-directory https://log.example",
+            "bartizan transparency auditor namespace add log.example --ciphersuite 2 --private",
+        ),
+        "transparency:auditor_namespace_add",
+        (
+            _NAMESPACE,
+            Option("--publisher", "name in the certificate of who may publish; repeat for several", "NAME", many=True),
+            Option("--log-directory", "URL below which the log serves its proofs (default: none are verified)", "URL"),
+            Option("--root", "epoch and digest that the first epoch must be (default: any)", "EPOCH/DIGEST"),
+            Option("--ciphersuite", "1 signs Protocol Buffers, 2 bincode (default: 1)", "1|2", a_version, 1),
+            Option(
+                "--log-key", "public key with which the log signs, for reports; repeat for several", "HEX", many=True
+            ),
+            Flag("--private", "leave it out of the list of namespaces"),
+            _BESIDE,
+            _STATE,
+            _JSON,
+        ),
+    ),
+    Command(
+        "transparency auditor namespace list",
+        "list the logs that are audited",
+        "Private ones too.",
+        ("bartizan transparency auditor namespace list", "bartizan transparency auditor namespace list --json"),
+        "transparency:auditor_namespace_list",
+        (_BESIDE, _STATE, _JSON),
+    ),
+    Command(
+        "transparency auditor namespace show",
+        "show a log that is audited, with its newest epochs",
+        "Each epoch with the state of its proof.",
+        (
+            "bartizan transparency auditor namespace show log.example",
+            "bartizan transparency auditor namespace show log.example --limit 100 --json",
+        ),
+        "transparency:auditor_namespace_show",
+        (
+            _NAMESPACE,
+            Option("--limit", "newest epochs to show (default: 20)", "N", a_count, 20),
+            _BESIDE,
+            _STATE,
+            _JSON,
+        ),
+    ),
+    Command(
+        "transparency auditor namespace disable",
+        "make a namespace read-only",
+        "For a log whose state was lost or cut. What was signed stays.",
+        ("bartizan transparency auditor namespace disable log.example",),
+        "transparency:auditor_namespace_disable",
+        (_NAMESPACE, _BESIDE, _STATE, _JSON),
+    ),
+    Command(
+        "transparency auditor namespace enable",
+        "let epochs be published in a namespace again",
+        "From where they ended.",
+        ("bartizan transparency auditor namespace enable log.example",),
+        "transparency:auditor_namespace_enable",
+        (_NAMESPACE, _BESIDE, _STATE, _JSON),
+    ),
+    Command(
+        "transparency auditor key rotate",
+        "make another key for the auditor to sign with",
+        "It signs from a moment on, by default from now; those before it stay published, for what they signed. The "
+        "running auditor takes it up by itself.",
+        (
+            "bartizan transparency auditor key rotate",
+            "bartizan transparency auditor key rotate --not-before 2027-01-01T00:00:00Z",
+        ),
+        "transparency:auditor_key_rotate",
+        (Option("--not-before", "when it begins to sign (default: now)", "TIME", a_moment), _BESIDE, _STATE, _JSON),
+    ),
+    Command(
+        "transparency auditor key list",
+        "list the auditor's keys",
+        "The newest first: public key, id, from when on, and which one signs now.",
+        ("bartizan transparency auditor key list", "bartizan transparency auditor key list --json"),
+        "transparency:auditor_key_list",
+        (_BESIDE, _STATE, _JSON),
+    ),
+    Command(
         "systemd",
         "print the systemd unit of this installation",
         "A hardened unit: it checks the site file before it starts, says when it serves, and is started again where "
@@ -728,6 +895,10 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (Positional("shell", "your shell", choices=("bash", "zsh", "fish"), required=True),),
     ),
 )
+
+
+MOST_WORDS: Final = max(len(command.name.split()) for command in COMMANDS)
+"""The words of the longest name."""
 
 
 def find(name: str) -> Command | None:

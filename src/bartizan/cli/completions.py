@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from typing import TypeAlias
 
 from bartizan.cli.commands import COMMANDS, Command, Flag, Option, Positional
 
@@ -13,22 +15,22 @@ def completions(*, shell: str) -> int:
     return 0
 
 
+Tree: TypeAlias = "dict[str, Command | Tree]"
+"""Commands by the words of their names, one word at a time."""
+
+
 def bash() -> str:
     """A function for bash's `complete`."""
-    cases = "".join(
-        _bash_shared(name, commands) if _rest(commands[0]) else f"        {name}) {_bash_words(commands[0])} ;;\n"
-        for name, commands in _by_first_word().items()
-    )
-    names = " ".join(_by_first_word())
+    tree = _tree()
     return (
         "_bartizan() {\n"
         '    local word="${COMP_WORDS[COMP_CWORD]}" words\n'
         '    if [ "$COMP_CWORD" -eq 1 ]; then\n'
-        f"        COMPREPLY=($(compgen -W '{names} --help --version' -- \"$word\"))\n"
+        f"        COMPREPLY=($(compgen -W '{' '.join(tree)} --help --version' -- \"$word\"))\n"
         "        return\n"
         "    fi\n"
         '    case "${COMP_WORDS[1]}" in\n'
-        f"{cases}"
+        f"{_bash_cases(tree, 1)}"
         "    esac\n"
         '    COMPREPLY=($(compgen -W "$words" -- "$word") $(compgen -f -- "$word"))\n'
         "}\n"
@@ -36,17 +38,23 @@ def bash() -> str:
     )
 
 
-def _bash_shared(name: str, commands: list[Command]) -> str:
-    cases = "".join(f"            {_rest(command)}) {_bash_words(command)} ;;\n" for command in commands)
+def _bash_cases(tree: Tree, depth: int) -> str:
+    return "".join(_bash_case(word, below, depth) for word, below in tree.items())
+
+
+def _bash_case(word: str, below: Command | Tree, depth: int) -> str:
+    indent = "    " * (2 * depth)
+    if isinstance(below, Command):
+        return f"{indent}{word}) {_bash_words(below)} ;;\n"
     return (
-        f"        {name})\n"
-        '            if [ "$COMP_CWORD" -eq 2 ]; then\n'
-        f"                COMPREPLY=($(compgen -W '{' '.join(map(_rest, commands))} --help' -- \"$word\"))\n"
-        "                return\n"
-        "            fi\n"
-        '            case "${COMP_WORDS[2]}" in\n'
-        f"{cases}"
-        "            esac ;;\n"
+        f"{indent}{word})\n"
+        f'{indent}    if [ "$COMP_CWORD" -eq {depth + 1} ]; then\n'
+        f"{indent}        COMPREPLY=($(compgen -W '{' '.join(below)} --help' -- \"$word\"))\n"
+        f"{indent}        return\n"
+        f"{indent}    fi\n"
+        f'{indent}    case "${{COMP_WORDS[{depth + 1}]}}" in\n'
+        f"{_bash_cases(below, depth + 1)}"
+        f"{indent}    esac ;;\n"
     )
 
 
@@ -56,73 +64,61 @@ def _bash_words(command: Command) -> str:
 
 def zsh() -> str:
     """A function for zsh's completion system."""
-    described = "".join(
-        f"        '{name}:{_quoted(commands[0].summary if not _rest(commands[0]) else _shared_summary(commands))}'\n"
-        for name, commands in _by_first_word().items()
-    )
-    cases = "".join(
-        f"        {name}) _arguments {' '.join(_zsh_arguments(commands[0]))} ;;\n"
-        if not _rest(commands[0])
-        else _zsh_shared(name, commands)
-        for name, commands in _by_first_word().items()
-    )
     return (
         "#compdef bartizan\n"
         "_bartizan() {\n"
-        "    local -a commands=(\n"
-        f"{described}"
-        "    )\n"
-        "    if (( CURRENT == 2 )); then\n"
-        "        _describe command commands\n"
-        "        return\n"
-        "    fi\n"
-        "    shift words\n"
-        "    (( CURRENT-- ))\n"
-        '    case "$words[1]" in\n'
-        f"{cases}"
-        "    esac\n"
+        "    local -a commands\n"
+        f"{_zsh_choice(_tree(), 1)}"
         "}\n"
         # Found by its first line, the file is the function, and this is its first call; sourced, it is not.
         'if [ "$funcstack[1]" = _bartizan ]; then _bartizan "$@"; else compdef _bartizan bartizan; fi\n'
     )
 
 
-def _zsh_shared(name: str, commands: list[Command]) -> str:
-    described = "".join(f"            '{_rest(command)}:{_quoted(command.summary)}'\n" for command in commands)
-    cases = "".join(
-        f"            {_rest(command)}) _arguments {' '.join(_zsh_arguments(command))} ;;\n" for command in commands
-    )
+def _zsh_choice(tree: Tree, depth: int) -> str:
+    """Offers the next word, or goes on with what is below the one that is there."""
+    indent = "    " * (2 * depth - 1)
+    described = "".join(f"{indent}    '{word}:{_quoted(_summary(below))}'\n" for word, below in tree.items())
+    cases = "".join(_zsh_case(word, below, depth) for word, below in tree.items())
     return (
-        f"        {name})\n"
-        "            commands=(\n"
+        f"{indent}commands=(\n"
         f"{described}"
-        "            )\n"
-        "            if (( CURRENT == 2 )); then\n"
-        "                _describe command commands\n"
-        "                return\n"
-        "            fi\n"
-        "            shift words\n"
-        "            (( CURRENT-- ))\n"
-        '            case "$words[1]" in\n'
+        f"{indent})\n"
+        f"{indent}if (( CURRENT == 2 )); then\n"
+        f"{indent}    _describe command commands\n"
+        f"{indent}    return\n"
+        f"{indent}fi\n"
+        f"{indent}shift words\n"
+        f"{indent}(( CURRENT-- ))\n"
+        f'{indent}case "$words[1]" in\n'
         f"{cases}"
-        "            esac ;;\n"
+        f"{indent}esac\n"
     )
+
+
+def _zsh_case(word: str, below: Command | Tree, depth: int) -> str:
+    indent = "    " * (2 * depth)
+    if isinstance(below, Command):
+        return f"{indent}{word}) _arguments {' '.join(_zsh_arguments(below))} ;;\n"
+    return f"{indent}{word})\n{_zsh_choice(below, depth + 1)}{indent};;\n"
 
 
 def fish() -> str:
     """Lines for fish's `complete`."""
-    lines: list[str] = []
-    for name, commands in _by_first_word().items():
-        if not _rest(commands[0]):
-            lines += _fish_command(name, "__fish_use_subcommand", commands[0])
+    return "".join(_fish_words(_tree(), ()))
+
+
+def _fish_words(tree: Tree, above: tuple[str, ...]) -> Iterator[str]:
+    """The lines of what is below the words `above`."""
+    seen = "".join(f"__fish_seen_subcommand_from {word}; and " for word in above)
+    offered = f"{seen}not __fish_seen_subcommand_from {' '.join(tree)}" if above else "__fish_use_subcommand"
+    for word, below in tree.items():
+        if isinstance(below, Command):
+            yield from _fish_command(word, offered, below, of=seen)
             continue
-        summary = _quoted(_shared_summary(commands))
-        lines.append(f"complete -c bartizan -n __fish_use_subcommand -f -a {name} -d '{summary}'\n")
-        rests = " ".join(map(_rest, commands))
-        within = f"__fish_seen_subcommand_from {name}; and not __fish_seen_subcommand_from {rests}"
-        for command in commands:
-            lines += _fish_command(_rest(command), within, command, of=f"__fish_seen_subcommand_from {name}; and ")
-    return "".join(lines)
+        condition = offered if " " not in offered else f"'{offered}'"
+        yield f"complete -c bartizan -n {condition} -f -a {word} -d '{_quoted(_summary(below))}'\n"
+        yield from _fish_words(below, (*above, word))
 
 
 def _fish_command(name: str, offered: str, command: Command, of: str = "") -> list[str]:
@@ -142,21 +138,21 @@ def _fish_command(name: str, offered: str, command: Command, of: str = "") -> li
     return lines
 
 
-def _by_first_word() -> dict[str, list[Command]]:
-    """The commands by the first word of their names; those of two words share theirs."""
-    grouped: dict[str, list[Command]] = {}
+def _tree() -> Tree:
+    tree: Tree = {}
     for command in COMMANDS:
-        grouped.setdefault(command.name.partition(" ")[0], []).append(command)
-    return grouped
+        *above, last = command.name.split()
+        place = tree
+        for word in above:
+            below = place.setdefault(word, {})
+            assert isinstance(below, dict)  # noqa: S101  no command's name is the beginning of another's
+            place = below
+        place[last] = command
+    return tree
 
 
-def _rest(command: Command) -> str:
-    """The second word of its name, if it has one."""
-    return command.name.partition(" ")[2]
-
-
-def _shared_summary(commands: list[Command]) -> str:
-    return f"commands: {', '.join(map(_rest, commands))}"
+def _summary(below: Command | Tree) -> str:
+    return below.summary if isinstance(below, Command) else f"commands: {', '.join(below)}"
 
 
 def _zsh_arguments(command: Command) -> list[str]:

@@ -19,14 +19,17 @@ def status(*, site: Path | None, state: Path | None, json: bool) -> int:
     supervisor = _answer(installation.supervisor_socket)
     edge = _answer(installation.edge_socket)
     events = _answer(installation.events_socket)
+    auditor = _answer(installation.auditor_socket)
     serves = edge is not None and bool(edge.get("ok"))
     if json:
         # The metrics are many, and `bartizan metrics` has them.
         shown = None if edge is None else {name: value for name, value in edge.items() if name != "metrics"}
-        report = {"ok": serves, "supervisor": supervisor, "edge": shown, "events": events}
+        report: dict[str, Any] = {"ok": serves, "supervisor": supervisor, "edge": shown, "events": events}
+        if auditor is not None:
+            report["transparency"] = auditor
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
     else:
-        rows = [*_supervisor(supervisor), *_edge(edge), *_events(events)]
+        rows = [*_supervisor(supervisor), *_edge(edge), *_events(events), *_auditor(auditor)]
         sys.stdout.write("".join(f"{name:<13}{text}\n" for name, text in rows))
     return 0 if serves else 1
 
@@ -74,6 +77,25 @@ def _events(told: Message | None) -> Iterator[tuple[str, str]]:
         yield "", f"sink {sink['name']} ({sink['type']}): {_progress(sink)}"
         if sink["problem"]:
             yield "", f"sink {sink['name']} takes no events: {sink['problem']}"
+
+
+def _auditor(told: Message | None) -> Iterator[tuple[str, str]]:
+    """Nothing where none runs: few installations have one."""
+    if told is None:
+        return
+    if not told["ok"]:
+        yield "transparency", _silent(told)
+        return
+    name = "transparency"
+    for namespace in told["status"]["namespaces"]:
+        waiting = namespace["epochs"]["waiting"] + namespace["epochs"]["claimed"]
+        refused = namespace["epochs"]["refused"]
+        wrong = f", {refused:,} refused" if refused else ""
+        verified = "no epoch" if namespace["verified_to"] is None else f"verified to epoch {namespace['verified_to']:,}"
+        yield name, f"{namespace['name']}: {verified}, {waiting:,} wait{wrong}"
+        name = ""
+    if name:
+        yield name, "no namespace yet"
 
 
 def _progress(sink: dict[str, Any]) -> str:

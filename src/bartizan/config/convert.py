@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import inspect as types
@@ -19,7 +19,9 @@ from bartizan.config.problem import Finding, Path, closest, did_you_mean, type_n
 from bartizan.config.site import Site
 from bartizan.config.source import Source
 
-__all__ = ["convert"]
+__all__ = ["convert", "convert_table"]
+
+_Table = TypeVar("_Table")
 
 DROPPED = object()
 """Stands for a value that is wrong, or whose required part is."""
@@ -53,6 +55,18 @@ def convert(source: Source) -> tuple[Site | None, list[Finding]]:
     if rest is DROPPED:
         return None, walk.findings
     return msgspec.convert(rest, Site), walk.findings
+
+
+def convert_table(source: Source, key: str, kind: type[_Table]) -> tuple[_Table | None, list[Finding]]:
+    """One table of a source, for who needs no more of the file; None, with findings, where it is wrong."""
+    value = source.values.get(key, {})
+    try:
+        return msgspec.convert(value, kind), []
+    except msgspec.ValidationError as error:
+        first = str(error)
+    walk = _Walk(source)
+    walk.value(types.type_info(kind), value, (key,))
+    return None, walk.findings or [Finding((key,), first)]
 
 
 class _Walk:

@@ -19,13 +19,17 @@ from bartizan.config.identity import rule_ids, ruleset_id
 from bartizan.config.rule_sets import SecLang
 from bartizan.config.sinks import FILE_SETTINGS
 from bartizan.config.site import CertificateFiles, Edge, ErrorPage, Rule, Ruleset, Site, Zone
+from bartizan.config.transparency import located
 
-__all__ = ["FORMAT", "AcmeZone", "Parts", "parts"]
+__all__ = ["FORMAT", "NO_TRANSPARENCY", "AcmeZone", "Parts", "parts"]
 
 FORMAT = 1
 """Version of the form of the document."""
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
+
+NO_TRANSPARENCY = b"{}"
+"""The settings of that room where the site file has none."""
 
 _RULES_PHASE = "http_request_firewall_custom"
 _SECLANG_PHASE = "http_request_firewall_managed"
@@ -43,7 +47,8 @@ class AcmeZone(msgspec.Struct, frozen=True):
 class Parts(msgspec.Struct, frozen=True):
     """A policy in canonical JSON, part by part; lists, rulesets and zones by name or id, in order.
 
-    `acme` is for the renewal of certificates, `sinks` for the event owner; neither is part of what the edge reads.
+    `acme` is for the renewal of certificates, `sinks` for the event owner, `transparency` for the processes of that
+    room; none is part of what the edge reads.
     """
 
     edge: bytes
@@ -53,6 +58,7 @@ class Parts(msgspec.Struct, frozen=True):
     zones: dict[str, bytes]
     sinks: bytes
     acme: dict[str, AcmeZone]
+    transparency: bytes = NO_TRANSPARENCY
 
     def document(self, version: int) -> bytes:
         """The whole document, as the edge reads it."""
@@ -205,6 +211,7 @@ def parts(
             for name, zone in sorted(site.zones.items())
             if (acme := zone.tls.acme) is not None
         },
+        transparency=_encode(located(site.transparency, directory)),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from bartizan.config.sinks import Sink
+from bartizan.config.transparency import Transparency
 
 __all__ = [
     "Account",
@@ -695,3 +696,6 @@ class Site(Settings, kw_only=True):
     sinks: Annotated[
         dict[Name, Sink], Meta(description="Where events are sent, by a name of your own and of one `type` each.")
     ] = {}
+    transparency: Annotated[Transparency, Meta(description="Key transparency. Unset: none of it runs.")] = field(
+        default_factory=Transparency
+    )

@@ -25,8 +25,9 @@ from bartizan.config.problem import Path as SettingPath
 from bartizan.config.sink_findings import sink_findings
 from bartizan.config.site import Edge, ErrorPage, Listener, ListSource, Rule, Ruleset, Site, Zone
 from bartizan.config.source import Source
+from bartizan.config.transparency_findings import transparency_findings
 
-__all__ = ["read_lists", "read_pages", "validate"]
+__all__ = ["address_fault", "read_lists", "read_pages", "validate"]
 
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE | re.ASCII)
 _PLAIN_HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z][a-z0-9-]{0,60}[a-z0-9])+", re.ASCII)
@@ -46,6 +47,7 @@ def validate(site: Site, source: Source) -> Iterator[Finding]:
         _origins(site, source),
         _rules(site, source),
         sink_findings(site, source.directory),
+        transparency_findings(site.transparency, source.directory, address_fault),
     ):
         yield replace(finding, path=source.original(finding.path))
 
@@ -102,7 +104,7 @@ def _edge(edge: Edge, source: Source) -> Iterator[Finding]:
         for index, listener in enumerate(listeners):
             address = listener.address if isinstance(listener, Listener) else listener
             path: SettingPath = ("edge", key, index)
-            wrong = _address_fault(address)
+            wrong = address_fault(address)
             if wrong is not None:
                 yield Finding(path, wrong)
             elif address in seen and not address.endswith(":0"):
@@ -335,7 +337,8 @@ def _unreadable(key: str, name: str, directory: Path, error: OSError) -> str:
     return f'"{key}" names {directory / name}, which cannot be read ({reason}); correct the path or its permissions'
 
 
-def _address_fault(address: str) -> str | None:
+def address_fault(address: str) -> str | None:
+    """What is wrong with an address to listen on; None if nothing is."""
     host, colon, port = address.rpartition(":")
     way_out = 'write it as in "0.0.0.0:8080" or "[::]:8080"'
     if not colon or not port.isascii() or not port.isdigit():

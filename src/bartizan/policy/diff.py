@@ -99,6 +99,7 @@ def _difference(before: _Side, after: _Side) -> Difference:
         *pairs.named("list", old.lists, new.lists),
         *pairs.named("zone", old.zones, new.zones),
         *pairs.sinks(old.sinks, new.sinks),
+        *pairs.transparency(old.transparency, new.transparency),
         *_acme(before.acme, after.acme),
     ]
     lines = unified_diff(before.source.splitlines(), after.source.splitlines(), before.title, after.title, lineterm="")
@@ -132,6 +133,13 @@ class _Pairs:
             else:
                 for key in sorted({*olds[name], *news[name]}):
                     yield from _values(title, key, olds[name].get(key), news[name].get(key))
+
+    def transparency(self, old: str, new: str) -> Iterator[Change]:
+        """The tables of key transparency, which most sites have none of."""
+        if old != new:
+            olds: dict[str, Any] = msgspec.json.decode(self._before[old]) if old else {}
+            news: dict[str, Any] = msgspec.json.decode(self._after[new]) if new else {}
+            yield from _changes("transparency", olds, news)
 
     def named(self, kind: str, olds: dict[str, str], news: dict[str, str]) -> Iterator[Change]:
         for name in sorted({*olds, *news}):

@@ -133,12 +133,13 @@ def put_into_effect(version: int, parts: Parts, state: StateDirectory, *, ask_ed
         if effect.accepted:
             # Beside those of the version before: the policy says whose are in effect, and one rename changes both.
             replace(state.sinks_of(version), parts.sinks)
+            replace(state.transparency_of(version), parts.transparency)
             replace(state.acme / "zones.json", msgspec.json.encode(parts.acme, order="deterministic"))
             candidate.rename(state.current_policy)
             sync_directory(state.policy)
-            for sinks in state.sinks.glob("sinks*.json"):
-                if sinks != state.sinks_of(version):
-                    sinks.unlink()
+            for older in (*state.sinks.glob("sinks*.json"), *state.policy.glob("transparency-*.json")):
+                if older not in (state.sinks_of(version), state.transparency_of(version)):
+                    older.unlink()
     finally:
         candidate.unlink(missing_ok=True)
     return effect

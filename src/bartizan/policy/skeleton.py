@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import msgspec
 
-from bartizan.config.document import FORMAT, AcmeZone, Parts, digest
+from bartizan.config.document import FORMAT, NO_TRANSPARENCY, AcmeZone, Parts, digest
 
 __all__ = ["Skeleton", "restore", "take_apart"]
 
 
-class Skeleton(msgspec.Struct, frozen=True):
+class Skeleton(msgspec.Struct, frozen=True, omit_defaults=True):
     """The digests of a document's parts, by name."""
 
     format: int
@@ -24,13 +24,15 @@ class Skeleton(msgspec.Struct, frozen=True):
     zones: dict[str, str]
     sinks: str = ""
     """Empty in versions of releases that had none."""
+    transparency: str = ""
+    """Empty where the site file has no such table."""
 
     def digests(self) -> list[str]:
         """Every digest, once."""
         named = (self.lists, self.rulesets, self.zones)
-        sinks = [self.sinks] if self.sinks else []
+        some = [each for each in (self.sinks, self.transparency) if each]
         return list(
-            dict.fromkeys([self.edge, self.account, *sinks, *(each for names in named for each in names.values())])
+            dict.fromkeys([self.edge, self.account, *some, *(each for names in named for each in names.values())])
         )
 
 
@@ -51,6 +53,7 @@ def take_apart(parts: Parts) -> tuple[Skeleton, dict[str, bytes]]:
         account=kept(parts.account),
         zones={name: kept(part) for name, part in parts.zones.items()},
         sinks=kept(parts.sinks),
+        transparency="" if parts.transparency == NO_TRANSPARENCY else kept(parts.transparency),
     )
     return skeleton, bodies
 
@@ -65,4 +68,5 @@ def restore(skeleton: Skeleton, acme: bytes, bodies: dict[str, bytes]) -> Parts:
         zones={name: bodies[part] for name, part in skeleton.zones.items()},
         sinks=bodies[skeleton.sinks] if skeleton.sinks else b"{}",
         acme=msgspec.json.decode(acme, type=dict[str, AcmeZone]),
+        transparency=bodies[skeleton.transparency] if skeleton.transparency else NO_TRANSPARENCY,
     )

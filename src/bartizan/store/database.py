@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, Programm
 from bartizan.failure import Failure
 from bartizan.lock import in_turn
 
-__all__ = ["HEAD", "URL_VARIABLE", "open_database", "store_failures", "store_url"]
+__all__ = ["HEAD", "POLICY", "URL_VARIABLE", "Schema", "open_database", "store_failures", "store_url"]
 
 URL_VARIABLE: Final = "BARTIZAN_STORE_URL"
 """Environment variable with the URL of the store, as in `postgresql+psycopg://user@host/database`.
@@ -32,6 +32,21 @@ It may hold a password, so it is neither in the site file nor on a command line.
 
 HEAD: Final = "0001"
 """The newest migration; a test holds it to the files."""
+
+
+class Schema(NamedTuple):
+    """The tables of one room: where its migrations are, and in which table its own progress through them stands.
+
+    Several may share a PostgreSQL database, and none knows the form of another.
+    """
+
+    migrations: Path
+    head: str
+    version_table: str
+
+
+POLICY: Final = Schema(Path(__file__).parent / "migrations", HEAD, "alembic_version")
+"""The tables of this room."""
 
 _ALEMBIC: Final = threading.Lock()
 """What a migration is in the middle of is global to Alembic, so one process runs one at a time."""
@@ -63,7 +78,7 @@ def store_url(sqlite_file: Path) -> URL:
     return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
 
 
-def open_database(url: URL) -> Engine:
+def open_database(url: URL, schema: Schema = POLICY) -> Engine:
     """An engine on the store, in its newest form.
 
     Raises Failure where it cannot be reached or is newer than this package.
@@ -72,9 +87,9 @@ def open_database(url: URL) -> Engine:
     try:
         with store_failures(url):
             with engine.connect() as connection:
-                found = _revision(connection)
-            if found != HEAD:
-                _migrate(engine, url)
+                found = _revision(connection, schema)
+            if found != schema.head:
+                _migrate(engine, url, schema)
     except BaseException:
         engine.dispose()
         raise
@@ -141,9 +156,10 @@ def _create_private(file: Path) -> None:
         ) from None
 
 
-def _revision(connection: Connection) -> str | None:
+def _revision(connection: Connection, schema: Schema) -> str | None:
     try:
-        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        # The name is one of our own constants.
+        return connection.execute(text(f"SELECT version_num FROM {schema.version_table}")).scalar()  # noqa: S608
     except (OperationalError, ProgrammingError) as error:
         if "no such table" not in str(error.orig) and getattr(error.orig, "sqlstate", None) != _UNDEFINED_TABLE:
             # Locked, or a disk that fails: not a new store.
@@ -152,27 +168,28 @@ def _revision(connection: Connection) -> str | None:
         return None
 
 
-def _migrate(engine: Engine, url: URL) -> None:
+def _migrate(engine: Engine, url: URL, schema: Schema) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(schema.migrations))
     config.set_main_option("path_separator", "os")
     with _ALEMBIC, _lock(engine, url) as connection:
-        found = _revision(connection)
+        found = _revision(connection, schema)
         known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
         if found is not None and found not in known:
             raise Failure(
-                f"the store is at form {found}, which is newer than this Bartizan ({HEAD}); install the newer one"
+                f"the store is at form {found}, which is newer than this Bartizan ({schema.head}); install the newer "
+                "one"
             )
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")
         except CommandError as error:
-            raise Failure(f"the store cannot be brought from form {found} to {HEAD}: {error}") from error
+            raise Failure(f"the store cannot be brought from form {found} to {schema.head}: {error}") from error
         connection.commit()
 
 

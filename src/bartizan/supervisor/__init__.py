@@ -2,6 +2,7 @@
 
 `supervisor.py`  starts the processes, carries out signals and control commands, stops them in order
 `process.py`     one process: started, listened to, started again when it dies
+`attendant.py`   a process that runs while the policy asks for it
 `backoff.py`     how long to wait before that
 `lines.py`       the merged log, for people or for programs
 `takeover.py`    processes that outlived their supervisor

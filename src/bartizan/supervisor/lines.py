@@ -27,7 +27,13 @@ _LEVELS: Final[dict[str, Level]] = {
 }
 _PRIORITIES: Final[dict[Level, int]] = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _LEVEL_COLOURS: Final[dict[Level, str]] = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
-_NAME_COLOURS: Final = {"edge": "\x1b[36m", "events": "\x1b[35m", "supervisor": "\x1b[34m", "certificates": "\x1b[32m"}
+_NAME_COLOURS: Final = {
+    "edge": "\x1b[36m",
+    "events": "\x1b[35m",
+    "supervisor": "\x1b[34m",
+    "certificates": "\x1b[32m",
+    "transparency": "\x1b[33m",
+}
 _PLAIN: Final = "\x1b[0m"
 _NAME_WIDTH: Final = 12
 _NONE: Final[Keys] = {}

@@ -66,8 +66,40 @@ LAST_SHIPPED: Final = Measure(
     "When rows last arrived in the sink, in seconds since the epoch; 0 if none did since the event owner started.",
 )
 
+AUDITED: Final = Measure(
+    "bartizan_transparency_last_epoch", "gauge", "namespace", "The newest epoch that the auditor has signed."
+)
+VERIFIED: Final = Measure(
+    "bartizan_transparency_verified_epoch", "gauge", "namespace", "The epoch up to which every proof is good."
+)
+VERIFIED_AT: Final = Measure(
+    "bartizan_transparency_verified_timestamp_seconds",
+    "gauge",
+    "namespace",
+    "When that epoch was verified, in seconds since the epoch.",
+)
+WAITING: Final = Measure(
+    "bartizan_transparency_waiting_epochs",
+    "gauge",
+    "namespace",
+    "Epochs that wait for their proof or are being verified.",
+)
+UNPROVED: Final = Measure(
+    "bartizan_transparency_refused_epochs",
+    "gauge",
+    "namespace",
+    "Epochs whose proof is not good: the log has broken its promise.",
+)
+TURNED_AWAY: Final = Measure(
+    "bartizan_transparency_refused_requests_total",
+    "counter",
+    "reason",
+    "Requests that the auditor refused since it started.",
+)
+
 MEASURES: Final = (
     UP, RESTARTS, RESIDENT, CPU, DESCRIPTORS, THREADS, SHIPPED, REFUSED, BEHIND, FAILING, LAST_SHIPPED,
+    AUDITED, VERIFIED, VERIFIED_AT, WAITING, UNPROVED, TURNED_AWAY,
 )  # fmt: skip
 """All of them, in the order of the text and of docs/reference/metrics.md."""
 
@@ -114,6 +146,20 @@ def _lines(measure: Measure, samples: Sequence[Sample]) -> Iterator[str]:
 
 def _escaped(label: str) -> str:
     return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def of_auditor(status: Mapping[str, Any]) -> Iterator[Sample]:
+    """What the auditor's status says of its namespaces."""
+    for namespace in status["namespaces"]:
+        name, epochs = namespace["name"], namespace["epochs"]
+        if namespace["last_epoch"] is not None:
+            yield Sample(AUDITED, name, namespace["last_epoch"])
+            yield Sample(VERIFIED, name, namespace["verified_to"])
+            yield Sample(VERIFIED_AT, name, namespace["verified_at"] / 1000)
+        yield Sample(WAITING, name, epochs["waiting"] + epochs["claimed"])
+        yield Sample(UNPROVED, name, epochs["refused"])
+    for reason, number in status["refused"].items():
+        yield Sample(TURNED_AWAY, reason, number)
 
 
 def of_events(status: Mapping[str, Any]) -> Iterator[Sample]:

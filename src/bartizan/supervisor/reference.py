@@ -38,7 +38,9 @@ Also from `bartizan metrics`, `bartizan.Edge.metrics()` and the command `metrics
 """
 
 _OF_THE_SUPERVISOR: Final = """
-## Processes and events
+## Processes, events and key transparency
+
+The numbers of the auditor are there while it runs, from `bartizan transparency auditor serve --monitor` too.
 """
 
 _HEAD: Final = """

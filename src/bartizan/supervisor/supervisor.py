@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import queue
 import signal
@@ -18,14 +19,16 @@ from bartizan.control import ControlServer, Message, ask
 from bartizan.layout import StateDirectory
 from bartizan.lock import owner, sole
 from bartizan.supervisor import measures
+from bartizan.supervisor.attendant import Attendant
 from bartizan.supervisor.drain import edge_grace_s
 from bartizan.supervisor.lines import Lines
 from bartizan.supervisor.monitor import Health, Sources
 from bartizan.supervisor.process import Process
 from bartizan.supervisor.systemd import Notifier, Watchdog
-from bartizan.supervisor.takeover import retire_events
+from bartizan.supervisor.takeover import retire_auditor, retire_events
 
 EVENTS_GRACE_S: Final = 15.0
+AUDITOR_GRACE_S: Final = 15.0
 
 UPGRADE: Final = -1
 """What `run` returns for `upgrade`: its processes live on, and whoever is started anew takes over from them."""
@@ -83,6 +86,12 @@ class Supervisor:
             on_stillborn=lambda: self._wishes.put(_Wish.GIVE_UP),
         )
         self._events = Process("events", self._command("bartizan.events"), lines)
+        self._auditor = Attendant(
+            lambda: state.current_transparency,
+            lambda content: json.loads(content).get("auditor"),
+            lambda: Process("transparency", self._command("bartizan.transparency"), lines),
+            AUDITOR_GRACE_S,
+        )
 
     def run(self) -> int:
         """Run until asked to stop; the exit code, or `UPGRADE` where the caller is to start its program anew.
@@ -96,6 +105,9 @@ class Supervisor:
         retired = retire_events(self._state)
         if retired is not None:
             self._say(f"an event owner of an earlier Bartizan (process {retired}) still ran and has been stopped")
+        retired = retire_auditor(self._state)
+        if retired is not None:
+            self._say(f"an auditor of an earlier Bartizan (process {retired}) still ran and has been stopped")
         for number, wish in _SIGNALS.items():
             signal.signal(number, self._wish_on_signal(wish))
         # Those that came between an upgrade and here come now.
@@ -103,6 +115,7 @@ class Supervisor:
         with ControlServer(self._state.supervisor_socket, self.answer):
             self._edge.start()
             self._events.start()
+            self._auditor.start()
             renewing = threading.Thread(target=self._renew_certificates, name="certificates", daemon=True)
             renewing.start()
             with Watchdog(self._notifier, self._turns):
@@ -140,13 +153,15 @@ class Supervisor:
         return {
             "pid": os.getpid(),
             "uptime_s": round(time.monotonic() - self._started_at, 3),
-            "processes": [process.status() for process in (self._edge, self._events)],
+            "processes": self._processes(),
         }
 
     def pids(self) -> list[int]:
         """The processes that run."""
-        statuses = [process.status() for process in (self._edge, self._events)]
-        return [status["pid"] for status in statuses if status["pid"] is not None]
+        return [status["pid"] for status in self._processes() if status["pid"] is not None]
+
+    def _processes(self) -> list[dict[str, Any]]:
+        return [self._edge.status(), self._events.status(), *self._auditor.status()]
 
     def sources(self) -> Sources:
         """What the private listener answers from."""
@@ -161,6 +176,11 @@ class Supervisor:
             samples += measures.of_process(name, told["pid"], told["restarts"], answers=answer is not None)
         if events is not None:
             samples.extend(measures.of_events(events["status"]))
+        if "transparency" in processes:
+            told, auditor = processes["transparency"], self._asked(self._state.auditor_socket, "status")
+            samples += measures.of_process("transparency", told["pid"], told["restarts"], answers=auditor is not None)
+            if auditor is not None:
+                samples.extend(measures.of_auditor(auditor["status"]))
         return (edge["text"] if edge is not None else "") + measures.text(samples)
 
     def _live(self) -> Health:
@@ -208,8 +228,10 @@ class Supervisor:
             if self._wished_again():
                 self._edge.kill()
                 self._events.kill()
+                self._auditor.kill()
                 return 1
         self._edge.stop(0.1)
+        self._auditor.stop()
         self._events.stop(EVENTS_GRACE_S)
         self._say("stopped")
         return 1 if failed else 0

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 from bartizan.control import ask
@@ -18,7 +19,7 @@ from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 from bartizan.lock import owner
 
-_EVENTS_S: Final = 40.0
+_PATIENCE_S: Final = 40.0
 """How long an event owner may take: a query that it runs has 30 s unless told otherwise."""
 
 
@@ -27,22 +28,29 @@ def retire_events(state: StateDirectory) -> int | None:
 
     Raises Failure where it does not leave.
     """
-    process = owner(state.events_lock)
+    return _retire("an event owner", state.events_lock, state.events_socket)
+
+
+def retire_auditor(state: StateDirectory) -> int | None:
+    """Stop a key transparency auditor of this state directory; as `retire_events`."""
+    return _retire("an auditor", state.auditor_lock, state.auditor_socket)
+
+
+def _retire(what: str, lock: Path, socket: Path) -> int | None:
+    process = owner(lock)
     if process is None:
         return None
     way_out = f"stop it: kill {process}"
-    end = time.monotonic() + _EVENTS_S
+    end = time.monotonic() + _PATIENCE_S
     told = False
-    while owner(state.events_lock) is not None:
+    while owner(lock) is not None:
         try:
-            # One that has just been started listens once the event store is open.
-            told = told or ask(state.events_socket, {"command": "stop"}) is not None
+            # One that has just been started listens once its store is open.
+            told = told or ask(socket, {"command": "stop"}) is not None
         except (OSError, ValueError) as error:
-            raise Failure(
-                f"an event owner (process {process}) runs here and does not answer ({error}); {way_out}"
-            ) from error
+            raise Failure(f"{what} (process {process}) runs here and does not answer ({error}); {way_out}") from error
         if time.monotonic() > end:
-            raise Failure(f"an event owner (process {process}) runs here and does not stop; {way_out}")
+            raise Failure(f"{what} (process {process}) runs here and does not stop; {way_out}")
         time.sleep(0.05)
     return process
 
