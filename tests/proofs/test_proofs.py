@@ -37,6 +37,7 @@ SHORT: dict[str, list[str]] = {
     "h2spec": ["--times", "1"],
     "libinjection": ["--values", "20000", "--seed", "1"],
     "mishaps": ["--only", "torn record", "--only", "clock set back", "--only", "sink that dies"],
+    "overrides": ["--only", "94210", "--case", "tag", "--case", "rules"],
     "patterns": ["tests/proofs/patterns", "--values", "1000", "--seed", "1"],
     "power_cut": ["--trials", "1", "--seed", "1"],
     "reload": ["--reloads", "2", "--upgrades", "1", "--clients", "2"],
@@ -67,7 +68,7 @@ def test_a_short_run_prints_one_line(run: str) -> None:
         pytest.skip(
             "go is not installed; it builds the HTTP/2 tester and fetches the Core Rule Set; https://go.dev/dl has it"
         )
-    if name == "core_rule_set":
+    if name in {"core_rule_set", "overrides"}:
         core_rules.module()
     if name == "autobahn" and python2() is None:
         pytest.skip("there is no Python 2.7, which the WebSocket tester needs; pyenv install 2.7")
