@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bartizan.failure import Failure
+from bartizan.rules import Untranslatable
 from bartizan.rules.stored import Addresses, StoredRule
 
 EXPRESSION = "not ip.src in {192.0.2.0/24}"
@@ -25,3 +26,18 @@ def test_a_row_that_was_kept_with_a_hash_before_is_of_no_match() -> None:
     assert rule.matches_all(rows) == [True, False, False, True]
     assert rule.sql.endswith(" AND NOT startsWith(ClientIP, '100::')")
     assert "startsWith" not in StoredRule("ssl").sql
+
+
+def test_the_score_of_managed_rules_is_that_of_the_event() -> None:
+    rule = StoredRule('bartizan.waf.score ge 5 and http.host eq "a"')
+    assert "BartizanWAFScore >= 5" in rule.sql
+    rows = [{"ClientRequestHost": "a", "BartizanWAFScore": score} for score in (0, 5, 15)]
+    assert rule.matches_all([*rows, {"ClientRequestHost": "a"}, {"ClientRequestHost": "b", "BartizanWAFScore": 9}]) == [
+        False, True, True, False, False,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("field", ["bartizan.waf.score.sqli gt 0", 'any(bartizan.waf.matched_rules[*] == "942100")'])
+def test_what_the_score_was_made_of_is_refused_by_name(field: str) -> None:
+    with pytest.raises(Untranslatable, match=r"bartizan\.waf\.[a-z_.]+ has no column in http_requests"):
+        StoredRule(field)

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use edge::replay::over_http2;
-use fields::{Available, Body, Connection, Normalization, Request, Response, Timings, Tls, View};
+use fields::{
+    Available, Body, Connection, Judgement, Normalization, Request, Response, Score, Spans, Timings, Tls, View,
+};
 use http1::{BodyDecoder, Decoded, Framing, Limits, RequestHead, RequestParser, ResponseHead};
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
@@ -205,6 +207,21 @@ struct Sample {
     body_truncated: bool,
     response: Option<Vec<u8>>,
     error_type: String,
+    waf_score: i64,
+}
+
+/// What is left of a judgement in an event: the score, and not what it was made of.
+#[derive(Debug)]
+struct Scored(i64);
+
+impl Judgement for Scored {
+    fn score(&self, of: Score) -> i64 {
+        if of == Score::Inbound { self.0 } else { 0 }
+    }
+
+    fn matched_rules(&self) -> Spans<'_> {
+        Spans::new(b"", &[])
+    }
 }
 
 #[derive(FromPyObject)]
@@ -232,6 +249,7 @@ impl Sample {
         })?;
         let size = declared(&head, body.len());
         let body = Body { bytes: &body, text_limit: TEXT_LIMIT, truncated: self.body_truncated, size };
+        let judged = Scored(self.waf_score);
         let mut view = View::new(Request {
             head: &head,
             connection: &connection,
@@ -241,6 +259,7 @@ impl Sample {
             normalize,
             body: Some(body),
         });
+        view.set_judgement(&judged);
         if let Some(head) = &response {
             let error_type = &self.error_type;
             let timings = Timings::default();

@@ -74,6 +74,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """How the zone normalises URLs: `cloudflare`, `rfc3986` or `none`."""
     body_truncated: bool = False
     """Whether the body goes on beyond what is given."""
+    waf_score: int = 0
+    """The anomaly score that managed rules gave it; the scores by category and the rules that matched are not known."""
     response: Response | None = None
 
 
@@ -92,6 +94,7 @@ class Facts(TypedDict, total=False):
     received: float
     normalization: str
     body_truncated: bool
+    waf_score: int
     response: Response | None
 
 
@@ -114,6 +117,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     body_truncated: bool = False
     response: bytes | None = None
     error_type: str = ""
+    waf_score: int = 0
 
 
 def sample(request: Request | bytes, facts: Facts) -> Sample:
@@ -143,6 +147,7 @@ def _of_bytes(message: bytes, facts: Facts) -> Sample:
             received=facts.get("received", time.time()),
             normalization=facts.get("normalization", "cloudflare"),
             body_truncated=facts.get("body_truncated", False),
+            waf_score=facts.get("waf_score", 0),
             response=_answer(response),
             error_type=response.error_type if response else "",
         )
@@ -169,6 +174,7 @@ def _of_request(request: Request) -> Sample:
             received=time.time() if request.received is None else request.received,
             normalization=request.normalization,
             body_truncated=request.body_truncated,
+            waf_score=request.waf_score,
             response=_answer(request.response),
             error_type=request.response.error_type if request.response else "",
         )

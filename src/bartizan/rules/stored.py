@@ -41,15 +41,14 @@ class StoredRule:
     """
 
     def __init__(self, expression: str, *, addresses: Addresses = "full") -> None:
-        self._rule = _of_any_phase(expression)
+        # The same fields have columns and values here; the translation knows what is missing, and says why.
+        self._rule, sql = _of_any_phase(expression)
         self._reads_address = _ADDRESS in self._rule.fields
         if self._reads_address and addresses != "full":
             raise Failure(
                 f'{_ADDRESS}: events have the addresses of clients {addresses} ([events] client_ip = "{addresses}"), '
                 "and not as rules read them; leave it out of the expression, and look at the column ClientIP instead"
             )
-        # The same fields have columns and values here; the translation knows what is missing, and says why.
-        sql = self._rule.sql()
         self.sql = f"({sql}) AND NOT startsWith(ClientIP, '{HASHED}')" if self._reads_address else sql
         """The condition over the table `http_requests`."""
         self._reads_as_sent = any(name.startswith(_AS_SENT) for name in self._rule.fields)
@@ -100,6 +99,7 @@ class StoredRule:
             ray_id=text("RayID"),
             # The path is stored as rules saw it, the URI as it was sent; where both are read, the usual way leads over.
             normalization="cloudflare" if self._reads_seen and self._reads_as_sent else "none",
+            waf_score=number("BartizanWAFScore"),
             response=Response(status=status, headers=(("Content-Type", media_type),) if media_type else ())
             if status
             else None,
@@ -110,12 +110,14 @@ class StoredRule:
         return str(row.get(column, "")) or "/"
 
 
-def _of_any_phase(expression: str) -> Rule:
-    """The rule where all functions are, or where the response is; the first error where it is wrong in both."""
+def _of_any_phase(expression: str) -> tuple[Rule, str]:
+    """The rule and its SQL, where all functions are, or where all is known; the first error where neither has it."""
     try:
-        return compiled(expression, phase=CUSTOM_RULES)
+        rule = compiled(expression, phase=CUSTOM_RULES)
+        return rule, rule.sql()
     except ExpressionError as error:
         try:
-            return compiled(expression, phase=_OF_RESPONSES)
+            rule = compiled(expression, phase=_OF_RESPONSES)
+            return rule, rule.sql()
         except ExpressionError:
             raise error from None
