@@ -184,6 +184,16 @@ class StateDirectory:
         return self.run / "auditor.pid"
 
     @property
+    def monitor_socket(self) -> Path:
+        """Control socket of the monitor of auditors."""
+        return self.run / "monitor.sock"
+
+    @property
+    def monitor_lock(self) -> Path:
+        """Held by the monitor of auditors for as long as it lives; contains its process id."""
+        return self.run / "monitor.pid"
+
+    @property
     def supervisor_socket(self) -> Path:
         """Control socket of the supervisor."""
         return self.run / "supervisor.sock"

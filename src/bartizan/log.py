@@ -27,7 +27,7 @@ PRIORITIES: Final = {
 
 KEYS: Final = {
     "time": "When it was said (RFC 3339, UTC).",
-    "process": "Who says it: `supervisor`, `edge`, `events`, `transparency` or `certificates`.",
+    "process": "Who says it: `supervisor`, `edge`, `events`, `transparency`, `monitor` or `certificates`.",
     "level": "`debug`, `info`, `warning`, `error` or `critical`.",
     "message": "What is said, for people. Its words may change with a release; those of the other keys do not.",
     "exception": "The traceback, where there is one.",

@@ -865,6 +865,36 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (_BESIDE, _STATE, _JSON),
     ),
     Command(
+        "transparency monitor serve",
+        "watch auditors and logs by itself",
+        "Runs the monitor of [transparency.monitor] without an edge; `bartizan up` runs it too. It looks at every "
+        "auditor at each interval, and tells what it finds in its log and to the webhook.",
+        (
+            "bartizan transparency monitor serve",
+            "bartizan transparency monitor serve monitor.toml --state /var/lib/monitor",
+        ),
+        "transparency:monitor_serve",
+        (_SITE, _STATE),
+    ),
+    Command(
+        "transparency monitor poll",
+        "look at every auditor once",
+        "For a timer in the place of a process. Exit code 0: nothing new was found; 1: something was, or somebody "
+        "could not be asked.",
+        ("bartizan transparency monitor poll", "bartizan transparency monitor poll monitor.toml --json"),
+        "transparency:monitor_poll",
+        (_SITE, _STATE, _JSON),
+    ),
+    Command(
+        "transparency monitor findings",
+        "list what was ever found",
+        "Split views and all else that no honest auditor and log can bring about, the newest first; with --json each "
+        "with the signed statements that prove it. Exit code 0: nothing; 1: something.",
+        ("bartizan transparency monitor findings", "bartizan transparency monitor findings --json > evidence.json"),
+        "transparency:monitor_findings",
+        (_BESIDE, _STATE, _JSON),
+    ),
+    Command(
         "systemd",
         "print the systemd unit of this installation",
         "A hardened unit: it checks the site file before it starts, says when it serves, and is started again where "

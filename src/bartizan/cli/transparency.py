@@ -1,4 +1,4 @@
-"""`bartizan transparency`: the key transparency auditor and all that is done with it."""
+"""`bartizan transparency`: the key transparency auditor, the monitor of auditors, and all that is done with them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import msgspec
 
 from bartizan.cli.printable import printable
 from bartizan.cli.problems import show, total
-from bartizan.cli.waiting import progressing
+from bartizan.cli.waiting import progressing, waiting
 from bartizan.config.problem import SiteError
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from bartizan._native import AuditProof
-    from bartizan.config.transparency import Transparency
-    from bartizan.transparency.models import Epoch
+    from bartizan.config.transparency import Monitor, Transparency
+    from bartizan.transparency.models import Epoch, Finding
     from bartizan.transparency.namespaces import Stated
     from bartizan.transparency.status import NamespaceStatus
 
@@ -285,6 +285,74 @@ def auditor_key_list(*, site: Path | None, state: Path | None, json: bool) -> in
             signs = "  signs" if key.signing else ""
             sys.stdout.write(f"{key.public_key}  id {key.key_id:>3}  from {_moment(key.not_before)}{signs}\n")
     return 0
+
+
+def monitor_serve(*, site: Path, state: Path | None) -> int:
+    """Watches auditors until it is stopped. Always 0; what keeps it from that is a Failure."""
+    from bartizan.log import to_supervisor
+    from bartizan.transparency.monitoring import MonitorProcess
+
+    monitor = MonitorProcess(StateDirectory.locate(state=state, site=site), _monitor(site))
+    to_supervisor("monitor")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # On a thread of its own: the handler may run while the main thread holds the lock that `stop` takes.
+        signal.signal(number, lambda *_: threading.Thread(target=monitor.stop).start())
+    monitor.run()
+    return 0
+
+
+def monitor_poll(*, site: Path, state: Path | None, json: bool) -> int:
+    """Looks at every auditor once. 0: nothing new was found; 1: something was, or an auditor could not be asked."""
+    from bartizan.transparency.monitoring import said, tell, watch
+
+    settings = _monitor(site)
+    directory = StateDirectory.locate(state=state, site=site)
+    with _opened(directory) as engine, waiting(f"asking {len(settings.auditors)} auditors"):
+        look = watch(engine, settings).look()
+        failures = look.failures + tell(engine, settings)
+    if json:
+        found = [_finding(finding) for finding in look.found]
+        _json({"statements": look.statements, "found": found, "failures": failures})
+    else:
+        sys.stdout.write(f"{look.statements:,} statements were read, {len(look.found):,} findings are new\n")
+        sys.stdout.write("".join(f"{printable(said(finding))}\n" for finding in look.found))
+        sys.stdout.write("".join(f"{printable(failure)}\n" for failure in failures))
+    return 1 if look.found or failures else 0
+
+
+def monitor_findings(*, site: Path | None, state: Path | None, json: bool) -> int:
+    """Lists what was ever found. 0: nothing; 1: something."""
+    from bartizan.transparency.monitoring import said
+    from bartizan.transparency.watching import findings
+
+    with _opened(StateDirectory.locate(state=state, site=site)) as engine:
+        found = list(findings(engine))
+    if json:
+        _json([_finding(finding) for finding in found])
+    else:
+        lines = [f"{_moment(finding.found_ms)}  {printable(said(finding))}\n" for finding in found]
+        sys.stdout.write("".join(lines) or "nothing was found\n")
+    return 1 if found else 0
+
+
+def _finding(finding: Finding) -> dict[str, object]:
+    return {
+        "kind": finding.kind,
+        "namespace": finding.namespace,
+        "epoch": finding.epoch,
+        "auditor": finding.auditor,
+        "message": finding.message,
+        "found": finding.found_ms,
+        "told": finding.told_ms,
+        "evidence": msgspec.Raw(finding.evidence.encode()),
+    }
+
+
+def _monitor(site: Path) -> Monitor:
+    settings = _settings(site).monitor
+    if settings is None:
+        raise Failure(f"{site} has no [transparency.monitor]; add one with auditors")
+    return settings
 
 
 def _settings(site: Path) -> Transparency:

@@ -6,16 +6,18 @@ The namespaces and keys of an auditor are not here: they change while it runs, a
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-__all__ = ["DEFAULT_LISTEN", "FILE_SETTINGS", "Auditor", "Transparency", "located"]
+__all__ = ["DEFAULT_LISTEN", "FILE_SETTINGS", "Auditor", "Monitor", "Transparency", "WatchedAuditor", "located"]
+
+_Table = TypeVar("_Table", bound=Struct)
 
 DEFAULT_LISTEN = "127.0.0.1:9420"
 
-FILE_SETTINGS = ("certificate_file", "key_file", "client_ca_file", "log_ca_file")
+FILE_SETTINGS = ("certificate_file", "key_file", "client_ca_file", "log_ca_file", "ca_file", "webhook_ca_file")
 """Settings that name a file, relative to the directory of the site file."""
 
 
@@ -79,19 +81,73 @@ class Auditor(Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=Tru
     ] = 256
 
 
+class WatchedAuditor(Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
+    """An auditor that the monitor asks."""
+
+    url: Annotated[str, Meta(description="Where it is, as in `https://auditor.example:9420`.")]
+    ca_file: Annotated[
+        str | None, Meta(description="PEM file of the authorities to trust for it. Unset: the public ones.")
+    ] = None
+    keys: Annotated[
+        list[str],
+        Meta(
+            description=(
+                "Its public keys, as 64 hexadecimal digits. Unset: those that it publishes, in which case whoever can "
+                "answer in its place can sign in its place."
+            )
+        ),
+    ] = []
+
+
+class Monitor(Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
+    """A monitor of auditors. With this table in the site file `bartizan up` runs one."""
+
+    auditors: Annotated[
+        list[WatchedAuditor], Meta(description="The auditors to compare, one or several, each a table with `url`.")
+    ]
+    namespaces: Annotated[list[str], Meta(description="Namespaces to watch. Unset: all that an auditor lists.")] = []
+    interval_s: Annotated[int, Meta(ge=1, le=86_400, description="Seconds between two looks at all auditors.")] = 60
+    log_delay_s: Annotated[
+        int,
+        Meta(ge=0, le=604_800, description="Seconds after a signature in which the log need not serve the proof yet."),
+    ] = 600
+    log_ca_file: Annotated[
+        str | None,
+        Meta(description="PEM file of the authorities to trust for log directories. Unset: the public ones."),
+    ] = None
+    webhook: Annotated[
+        str | None,
+        Meta(
+            description=(
+                "URL to which each finding is posted as JSON, with every statement about the epoch as evidence, again "
+                "at each look until it is taken (a status from 200 to 299). Unset: none."
+            )
+        ),
+    ] = None
+    webhook_ca_file: Annotated[
+        str | None, Meta(description="PEM file of the authorities to trust for the webhook. Unset: the public ones.")
+    ] = None
+
+
 class Transparency(Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
     """Key transparency: see `docs/guide/transparency.md`."""
 
     auditor: Annotated[
         Auditor | None, Meta(description="A key transparency auditor; `{}` takes every default. Unset: none.")
     ] = None
+    monitor: Annotated[Monitor | None, Meta(description="A monitor of auditors. Unset: none.")] = None
 
 
 def located(settings: Transparency, directory: Path) -> Transparency:
     """The settings with the files in them made absolute; relative ones are relative to `directory`."""
-    auditor = settings.auditor
-    if auditor is None:
-        return settings
-    named = {key: getattr(auditor, key) for key in FILE_SETTINGS}
-    found = {key: str(directory / name) for key, name in named.items() if name is not None}
-    return replace(settings, auditor=replace(auditor, **found))
+    if settings.auditor is not None:
+        settings = replace(settings, auditor=_located(settings.auditor, directory))
+    if settings.monitor is not None:
+        auditors = [_located(auditor, directory) for auditor in settings.monitor.auditors]
+        settings = replace(settings, monitor=replace(_located(settings.monitor, directory), auditors=auditors))
+    return settings
+
+
+def _located(table: _Table, directory: Path) -> _Table:
+    named = {key: getattr(table, key) for key in FILE_SETTINGS if getattr(table, key, None) is not None}
+    return replace(table, **{key: str(directory / name) for key, name in named.items()})

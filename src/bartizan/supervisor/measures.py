@@ -97,9 +97,28 @@ TURNED_AWAY: Final = Measure(
     "Requests that the auditor refused since it started.",
 )
 
+FOUND: Final = Measure(
+    "bartizan_transparency_findings",
+    "gauge",
+    "kind",
+    "What the monitor ever found that no honest auditor and log can bring about.",
+)
+UNASKED: Final = Measure(
+    "bartizan_transparency_monitor_failures",
+    "gauge",
+    "process",
+    "Auditors, logs and webhooks that gave the monitor no answer in its last look.",
+)
+LOOKED: Final = Measure(
+    "bartizan_transparency_monitor_timestamp_seconds",
+    "gauge",
+    "process",
+    "When the monitor last looked, in seconds since the epoch; 0 if it has not yet.",
+)
+
 MEASURES: Final = (
     UP, RESTARTS, RESIDENT, CPU, DESCRIPTORS, THREADS, SHIPPED, REFUSED, BEHIND, FAILING, LAST_SHIPPED,
-    AUDITED, VERIFIED, VERIFIED_AT, WAITING, UNPROVED, TURNED_AWAY,
+    AUDITED, VERIFIED, VERIFIED_AT, WAITING, UNPROVED, TURNED_AWAY, FOUND, UNASKED, LOOKED,
 )  # fmt: skip
 """All of them, in the order of the text and of docs/reference/metrics.md."""
 
@@ -160,6 +179,14 @@ def of_auditor(status: Mapping[str, Any]) -> Iterator[Sample]:
         yield Sample(UNPROVED, name, epochs["refused"])
     for reason, number in status["refused"].items():
         yield Sample(TURNED_AWAY, reason, number)
+
+
+def of_monitor(status: Mapping[str, Any]) -> Iterator[Sample]:
+    """What the monitor's status says of its looks."""
+    for kind, number in status["findings"].items():
+        yield Sample(FOUND, kind, number)
+    yield Sample(UNASKED, "monitor", len(status["failures"]))
+    yield Sample(LOOKED, "monitor", (status["looked"] or 0) / 1000)
 
 
 def of_events(status: Mapping[str, Any]) -> Iterator[Sample]:

@@ -25,7 +25,7 @@ from bartizan.supervisor.lines import Lines
 from bartizan.supervisor.monitor import Health, Sources
 from bartizan.supervisor.process import Process
 from bartizan.supervisor.systemd import Notifier, Watchdog
-from bartizan.supervisor.takeover import retire_auditor, retire_events
+from bartizan.supervisor.takeover import retire_auditor, retire_events, retire_monitor
 
 EVENTS_GRACE_S: Final = 15.0
 AUDITOR_GRACE_S: Final = 15.0
@@ -92,6 +92,12 @@ class Supervisor:
             lambda: Process("transparency", self._command("bartizan.transparency"), lines),
             AUDITOR_GRACE_S,
         )
+        self._monitor = Attendant(
+            lambda: state.current_transparency,
+            lambda content: json.loads(content).get("monitor"),
+            lambda: Process("monitor", self._command("bartizan.transparency.monitoring"), lines),
+            AUDITOR_GRACE_S,
+        )
 
     def run(self) -> int:
         """Run until asked to stop; the exit code, or `UPGRADE` where the caller is to start its program anew.
@@ -108,6 +114,9 @@ class Supervisor:
         retired = retire_auditor(self._state)
         if retired is not None:
             self._say(f"an auditor of an earlier Bartizan (process {retired}) still ran and has been stopped")
+        retired = retire_monitor(self._state)
+        if retired is not None:
+            self._say(f"a monitor of an earlier Bartizan (process {retired}) still ran and has been stopped")
         for number, wish in _SIGNALS.items():
             signal.signal(number, self._wish_on_signal(wish))
         # Those that came between an upgrade and here come now.
@@ -116,6 +125,7 @@ class Supervisor:
             self._edge.start()
             self._events.start()
             self._auditor.start()
+            self._monitor.start()
             renewing = threading.Thread(target=self._renew_certificates, name="certificates", daemon=True)
             renewing.start()
             with Watchdog(self._notifier, self._turns):
@@ -161,7 +171,7 @@ class Supervisor:
         return [status["pid"] for status in self._processes() if status["pid"] is not None]
 
     def _processes(self) -> list[dict[str, Any]]:
-        return [self._edge.status(), self._events.status(), *self._auditor.status()]
+        return [self._edge.status(), self._events.status(), *self._auditor.status(), *self._monitor.status()]
 
     def sources(self) -> Sources:
         """What the private listener answers from."""
@@ -181,6 +191,11 @@ class Supervisor:
             samples += measures.of_process("transparency", told["pid"], told["restarts"], answers=auditor is not None)
             if auditor is not None:
                 samples.extend(measures.of_auditor(auditor["status"]))
+        if "monitor" in processes:
+            told, monitor = processes["monitor"], self._asked(self._state.monitor_socket, "status")
+            samples += measures.of_process("monitor", told["pid"], told["restarts"], answers=monitor is not None)
+            if monitor is not None:
+                samples.extend(measures.of_monitor(monitor["status"]))
         return (edge["text"] if edge is not None else "") + measures.text(samples)
 
     def _live(self) -> Health:
@@ -229,9 +244,11 @@ class Supervisor:
                 self._edge.kill()
                 self._events.kill()
                 self._auditor.kill()
+                self._monitor.kill()
                 return 1
         self._edge.stop(0.1)
         self._auditor.stop()
+        self._monitor.stop()
         self._events.stop(EVENTS_GRACE_S)
         self._say("stopped")
         return 1 if failed else 0

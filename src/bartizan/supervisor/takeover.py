@@ -36,6 +36,11 @@ def retire_auditor(state: StateDirectory) -> int | None:
     return _retire("an auditor", state.auditor_lock, state.auditor_socket)
 
 
+def retire_monitor(state: StateDirectory) -> int | None:
+    """Stop a monitor of auditors of this state directory; as `retire_events`."""
+    return _retire("a monitor", state.monitor_lock, state.monitor_socket)
+
+
 def _retire(what: str, lock: Path, socket: Path) -> int | None:
     process = owner(lock)
     if process is None:

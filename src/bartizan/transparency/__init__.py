@@ -16,6 +16,9 @@ that the log serves, that nothing was changed or removed since the epoch before.
 `download.py`    the proof, from the directory of the log
 `worker.py`      the process that claims, fetches and verifies
 `auditor.py`     the process that listens and keeps the workers running
+`monitoring.py`  the process that watches auditors, and tells whoever should know
+`watching.py`    one look at them: what no honest auditor and log can bring about
+`peer.py`        an auditor as its clients see it
 `models.py`, `database.py`, `migrations`   the tables
 
 What is hashed, decoded and signed is in the crate `transparency`. The settings are `[transparency.auditor]` of the site

@@ -17,7 +17,7 @@ from bartizan.store.database import Schema, open_database, store_url
 
 __all__ = ["SCHEMA", "now_ms", "open_tables", "prepare"]
 
-SCHEMA: Final = Schema(Path(__file__).parent / "migrations", "0001", "transparency_version")
+SCHEMA: Final = Schema(Path(__file__).parent / "migrations", "0002", "transparency_version")
 
 
 def open_tables(state: StateDirectory) -> Engine:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
-__all__ = ["Unavailable", "download"]
+__all__ = ["Unavailable", "connect", "download"]
 
 _PIECE: Final = 256 * 1024
 _SILENCE_S: Final = 30.0
@@ -33,7 +33,7 @@ def download(
     """The pieces of a proof, while the block runs. Raises Unavailable, also while the pieces are taken."""
     parts = urlsplit(f"{url.rstrip('/')}/{name}")
     try:
-        with contextlib.closing(_connection(parts.scheme, parts.netloc, ca_file)) as connection:
+        with contextlib.closing(connect(parts.scheme, parts.netloc, ca_file)) as connection:
             connection.request("GET", parts.path, headers={"Accept": "application/octet-stream"})
             with connection.getresponse() as response:
                 if response.status != http.client.OK:
@@ -45,7 +45,8 @@ def download(
         raise Unavailable(f"{_shown(url)} does not serve {name}: {reason}") from error
 
 
-def _connection(scheme: str, authority: str, ca_file: str | None) -> http.client.HTTPConnection:
+def connect(scheme: str, authority: str, ca_file: str | None) -> http.client.HTTPConnection:
+    """A connection to an authority; each wait for it is bounded."""
     if scheme == "http":
         return http.client.HTTPConnection(authority, timeout=_SILENCE_S)
     return http.client.HTTPSConnection(

@@ -1,6 +1,7 @@
-"""The tables of the auditor. Hashes, keys and signatures are small hexadecimal digits, moments milliseconds since 1970.
+"""The tables of the auditor and of the monitor.
 
-Epochs are never changed but for what their verification found, and never deleted: that is what the auditor is for.
+Hashes, keys and signatures are small hexadecimal digits, moments milliseconds since 1970. Epochs are never changed but
+for what their verification found, and never deleted: that is what the auditor is for.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-__all__ = ["PROOF_STATES", "STATUSES", "Base", "Epoch", "Namespace", "PublicKey", "Report"]
+__all__ = ["PROOF_STATES", "STATUSES", "Base", "Epoch", "Finding", "Namespace", "PublicKey", "Report", "Seen"]
 
 STATUSES = ("Online", "Initialization", "Disabled")
 """The states of a namespace, as Plexi spells them."""
@@ -126,3 +127,42 @@ class Report(Base):
     received_ms: Mapped[int] = mapped_column(BigInteger)
     conflict: Mapped[bool] = mapped_column(Boolean)
     """Whether this auditor has signed another digest for the epoch: a split view."""
+
+
+class Seen(Base):
+    """A statement that the monitor was given by an auditor: evidence, whatever the auditor says later."""
+
+    __tablename__ = "transparency_seen"
+
+    namespace: Mapped[str] = mapped_column(String(255), primary_key=True)
+    epoch: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    auditor: Mapped[str] = mapped_column(String(500), primary_key=True)
+    """Its URL."""
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    ciphersuite: Mapped[int] = mapped_column(Integer)
+    signed_ms: Mapped[int] = mapped_column(BigInteger)
+    signature: Mapped[str] = mapped_column(String(128))
+    public_key: Mapped[str] = mapped_column(String(64))
+    seen_ms: Mapped[int] = mapped_column(BigInteger)
+
+
+class Finding(Base):
+    """Something that no honest auditor and log can bring about."""
+
+    __tablename__ = "transparency_findings"
+    __table_args__ = (
+        UniqueConstraint("kind", "namespace", "epoch", "auditor", name="one_finding_of_a_kind"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    namespace: Mapped[str] = mapped_column(String(255))
+    epoch: Mapped[int] = mapped_column(BigInteger)
+    auditor: Mapped[str] = mapped_column(String(500))
+    message: Mapped[str] = mapped_column(Text)
+    evidence: Mapped[str] = mapped_column(Text)
+    """JSON: every statement about the epoch that was seen, with its signature."""
+    found_ms: Mapped[int] = mapped_column(BigInteger)
+    told_ms: Mapped[int | None] = mapped_column(BigInteger)
+    """When the webhook took it."""
