@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
-from bartizan.cli.commands import COMMANDS, MOST_WORDS, Command, Flag, Option, Positional, find, keyword
+from bartizan.cli.commands import COMMANDS, MOST_WORDS, Command, Flag, Option, Positional, Rest, find, keyword
 from bartizan.failure import Failure
 
 DONE: Final = 0
@@ -140,6 +140,10 @@ def parser(command: Command) -> argparse.ArgumentParser:
                     default=[] if argument.many else argument.default,
                     choices=argument.choices or None,
                     action="append" if argument.many else "store",
+                )
+            case Rest():
+                built.add_argument(
+                    argument.name, help=argument.help, metavar=argument.name.upper(), type=argument.parse, nargs="+"
                 )
             case Positional():
                 built.add_argument(

@@ -33,6 +33,14 @@ class Positional(NamedTuple):
     choices: tuple[str, ...] = ()
 
 
+class Rest(NamedTuple):
+    """All arguments that are left, at least one; gives a list."""
+
+    name: str
+    help: str
+    parse: Callable[[str], object] = str
+
+
 class Option(NamedTuple):
     """`--name VALUE`; with `many` it may be repeated and gives a list."""
 
@@ -52,7 +60,7 @@ class Flag(NamedTuple):
     help: str
 
 
-Argument = Positional | Option | Flag
+Argument = Positional | Rest | Option | Flag
 
 
 class Command(NamedTuple):
@@ -150,6 +158,14 @@ def a_moment(text: str) -> datetime:
     return moment
 
 
+def an_update(text: str) -> tuple[bytes, bytes]:
+    """Label and value. Raises ArgumentTypeError for what is none."""
+    label, equals, value = text.partition("=")
+    if not label or not equals:
+        raise ArgumentTypeError(f"{text!r} is not a label with a value such as alice=key1")
+    return label.encode(), value.encode()
+
+
 def a_header(text: str) -> tuple[str, str]:
     """Name and value of a header. Raises ArgumentTypeError for what is none."""
     name, colon, value = text.partition(":")
@@ -201,6 +217,7 @@ _LIST: Final = Option(
     many=True,
 )
 
+_DIRECTORY: Final = "127.0.0.1:9430"
 _NAMESPACE: Final = Positional("namespace", "name of the log", required=True)
 _SITE_OF_AUDITOR: Final = Option(
     "--site", f"site file of the auditor (default: {SITE_FILE})", "FILE", Path, Path(SITE_FILE)
@@ -893,6 +910,58 @@ COMMANDS: Final[tuple[Command, ...]] = (
         ("bartizan transparency monitor findings", "bartizan transparency monitor findings --json > evidence.json"),
         "transparency:monitor_findings",
         (_BESIDE, _STATE, _JSON),
+    ),
+    Command(
+        "transparency directory publish",
+        "publish labels with their values as the next epoch",
+        "The directory is made by its first epoch. Its audit proof is a file from then on, below "
+        "transparency/directory/proofs in the state directory. What has its value already makes no epoch.",
+        (
+            "bartizan transparency directory publish alice=key1 bob=key2",
+            "bartizan transparency directory publish alice=key3 --json",
+        ),
+        "transparency:directory_publish",
+        (Rest("updates", "label and value, as alice=key1", an_update), _BESIDE, _STATE, _JSON),
+    ),
+    Command(
+        "transparency directory lookup",
+        "show the value of a label, and verify its proof",
+        "Exit code 0: it has one; 1: it has none.",
+        ("bartizan transparency directory lookup alice", "bartizan transparency directory lookup alice --json"),
+        "transparency:directory_lookup",
+        (Positional("label", "the label", required=True), _BESIDE, _STATE, _JSON),
+    ),
+    Command(
+        "transparency directory history",
+        "show every value that a label had, and verify the proof",
+        "The latest first. Exit code 0: it had one; 1: it had none.",
+        ("bartizan transparency directory history alice", "bartizan transparency directory history alice --json"),
+        "transparency:directory_history",
+        (Positional("label", "the label", required=True), _BESIDE, _STATE, _JSON),
+    ),
+    Command(
+        "transparency directory root",
+        "show the newest epoch, its root hash and the public key",
+        "What an auditor is told of the epoch, and what clients verify answers with.",
+        ("bartizan transparency directory root", "bartizan transparency directory root --json"),
+        "transparency:directory_root",
+        (_BESIDE, _STATE, _JSON),
+    ),
+    Command(
+        "transparency directory serve",
+        "serve the directory and its audit proofs over HTTP",
+        "For clients and auditors: lookups, histories, and every audit proof at its name, as it was when this began. "
+        "To publish, stop it. Put the edge in front of it for TLS.",
+        (
+            "bartizan transparency directory serve",
+            "bartizan transparency directory serve --listen 0.0.0.0:9430 --state /var/lib/directory",
+        ),
+        "transparency:directory_serve",
+        (
+            Option("--listen", f"where to listen (default: {_DIRECTORY})", "ADDRESS", an_address, _DIRECTORY),
+            _BESIDE,
+            _STATE,
+        ),
     ),
     Command(
         "systemd",

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from bartizan.cli.commands import COMMANDS, Command, Flag, Option, Positional
+from bartizan.cli.commands import COMMANDS, Command, Flag, Option, Positional, Rest
 
 
 def completions(*, shell: str) -> int:
@@ -133,7 +133,7 @@ def _fish_command(name: str, offered: str, command: Command, of: str = "") -> li
                 lines.append(f"complete -c bartizan {seen} -r -l {argument.name[2:]} -d '{_quoted(argument.help)}'\n")
             case Positional() if argument.choices:
                 lines.append(f"complete -c bartizan {seen} -f -a '{' '.join(argument.choices)}'\n")
-            case Positional():
+            case Positional() | Rest():
                 pass
     return lines
 
@@ -168,11 +168,13 @@ def _zsh_arguments(command: Command) -> list[str]:
                 specs.append(f"':{argument.name}:({' '.join(argument.choices)})'")
             case Positional():
                 specs.append(f"'::{argument.name}:_files'")
+            case Rest():
+                specs.append(f"'*::{argument.name}:_files'")
     return specs
 
 
 def _options(command: Command) -> list[str]:
-    return [argument.name for argument in command.arguments if not isinstance(argument, Positional)] + ["--help"]
+    return [argument.name for argument in command.arguments if not isinstance(argument, Positional | Rest)] + ["--help"]
 
 
 def _choices(command: Command) -> list[str]:

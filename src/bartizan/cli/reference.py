@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from bartizan.cli.commands import COMMANDS, Argument, Command, Flag, Option, Positional
+from bartizan.cli.commands import COMMANDS, Argument, Command, Flag, Option, Positional, Rest
 
 _INTRODUCTION: Final = """\
 # The command line
@@ -47,6 +47,8 @@ def _usage(argument: Argument) -> str:
         case Option():
             many = ", repeatable" if argument.many else ""
             return f"`{argument.name} {argument.metavar}`{many}".replace("|", "\\|")
+        case Rest():
+            return f"`{argument.name.upper()}`, repeatable"
         case Positional():
             return f"`{argument.name.upper()}`{'' if argument.required else ' (optional)'}"
 

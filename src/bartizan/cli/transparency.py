@@ -1,4 +1,4 @@
-"""`bartizan transparency`: the key transparency auditor, the monitor of auditors, and all that is done with them."""
+"""`bartizan transparency`: the key transparency auditor, the monitor, a key directory, and what is done with them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -27,9 +27,14 @@ if TYPE_CHECKING:
 
     from bartizan._native import AuditProof
     from bartizan.config.transparency import Monitor, Transparency
+    from bartizan.transparency.client import Version
+    from bartizan.transparency.directory import Directory
     from bartizan.transparency.models import Epoch, Finding
     from bartizan.transparency.namespaces import Stated
     from bartizan.transparency.status import NamespaceStatus
+
+
+_CONNECTIONS: Final = 256
 
 
 def auditor_serve(*, site: Path, state: Path | None, monitor: str | None) -> int:
@@ -333,6 +338,89 @@ def monitor_findings(*, site: Path | None, state: Path | None, json: bool) -> in
         lines = [f"{_moment(finding.found_ms)}  {printable(said(finding))}\n" for finding in found]
         sys.stdout.write("".join(lines) or "nothing was found\n")
     return 1 if found else 0
+
+
+def directory_publish(*, updates: list[tuple[bytes, bytes]], site: Path | None, state: Path | None, json: bool) -> int:
+    """Publishes an epoch. Always 0."""
+    with _directory(site, state) as directory:
+        before, (epoch, root) = directory.root(), directory.publish(updates)
+    said = f"epoch {epoch} has the root {root.hex()}"
+    if epoch == before.epoch:
+        said = f"every label has its value already; epoch {epoch} stays, with the root {root.hex()}"
+    _report({"epoch": epoch, "root": root.hex(), "published": epoch != before.epoch}, said, json=json)
+    return 0
+
+
+def directory_lookup(*, label: str, site: Path | None, state: Path | None, json: bool) -> int:
+    """Shows the value of a label. Always 0; one without is a Failure."""
+    from bartizan._native import verify_lookup
+    from bartizan.transparency.client import Version
+
+    with _directory(site, state) as directory:
+        found = directory.lookup(label.encode())
+        public_key = directory.public_key
+    version = Version(*verify_lookup(public_key, found.epoch, found.root, label.encode(), found.proof))
+    _report(_version(version), _version_line(version), json=json)
+    return 0
+
+
+def directory_history(*, label: str, site: Path | None, state: Path | None, json: bool) -> int:
+    """Shows every value of a label. Always 0; one without is a Failure."""
+    from bartizan._native import verify_history
+    from bartizan.transparency.client import Version
+
+    with _directory(site, state) as directory:
+        found = directory.history(label.encode())
+        public_key = directory.public_key
+    history = verify_history(public_key, found.epoch, found.root, label.encode(), found.proof)
+    versions = [Version(*each) for each in history]
+    _report(list(map(_version, versions)), "\n".join(map(_version_line, versions)), json=json)
+    return 0
+
+
+def directory_root(*, site: Path | None, state: Path | None, json: bool) -> int:
+    """Shows the newest epoch. Always 0."""
+    with _directory(site, state) as directory:
+        epoch, root = directory.root()
+        public_key = directory.public_key.hex()
+    said = f"epoch       {epoch}\nroot        {root.hex()}\npublic key  {public_key}"
+    _report({"epoch": epoch, "root": root.hex(), "public_key": public_key}, said, json=json)
+    return 0
+
+
+def directory_serve(*, listen: str, site: Path | None, state: Path | None) -> int:
+    """Serves the directory until it is stopped. Always 0."""
+    from bartizan.transparency.directory_api import DirectoryApi
+    from bartizan.transparency.listener import Listener
+
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # On a thread of its own: the handler may run while the main thread holds the lock of the event.
+        signal.signal(number, lambda *_: threading.Thread(target=stopping.set).start())
+    with (
+        _directory(site, state) as directory,
+        Listener([listen], [], None, DirectoryApi(directory).answer, connections=_CONNECTIONS) as listener,
+    ):
+        epoch, _ = directory.root()
+        sys.stdout.write(f"serving epoch {epoch} on http://{listener.listening[0][0]}\n")
+        sys.stdout.flush()
+        stopping.wait()
+    return 0
+
+
+def _directory(site: Path | None, state: Path | None) -> Directory:
+    from bartizan.transparency.directory import Directory
+
+    return Directory(StateDirectory.locate(state=state, site=site))
+
+
+def _version(version: Version) -> dict[str, object]:
+    return {"version": version.version, "epoch": version.epoch, "value": version.value.decode(errors="replace")}
+
+
+def _version_line(version: Version) -> str:
+    value = printable(version.value.decode(errors="replace"))
+    return f"version {version.version}, since epoch {version.epoch}: {value}"
 
 
 def _finding(finding: Finding) -> dict[str, object]:

@@ -19,6 +19,8 @@ that the log serves, that nothing was changed or removed since the epoch before.
 `monitoring.py`  the process that watches auditors, and tells whoever should know
 `watching.py`    one look at them: what no honest auditor and log can bring about
 `peer.py`        an auditor as its clients see it
+`directory.py`   a key directory; `directory_api.py` what it answers
+`client.py`      a client of it that believes what is proved
 `models.py`, `database.py`, `migrations`   the tables
 
 What is hashed, decoded and signed is in the crate `transparency`. The settings are `[transparency.auditor]` of the site

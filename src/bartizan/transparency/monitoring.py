@@ -29,7 +29,7 @@ from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 from bartizan.lock import sole
 from bartizan.log import to_supervisor
-from bartizan.transparency.database import now_ms, open_tables
+from bartizan.transparency.database import now_ms, open_tables, prepare
 from bartizan.transparency.download import connect
 from bartizan.transparency.models import Finding
 from bartizan.transparency.peer import Peer
@@ -60,7 +60,7 @@ class MonitorProcess:
         self._stopping = threading.Event()
         self._looked: int | None = None
         self._failures: list[str] = []
-        state.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+        prepare(state)
         with ExitStack() as opened:
             opened.enter_context(sole(state.monitor_lock, "a monitor", "stop it, or use another state directory"))
             self._engine = open_tables(state)

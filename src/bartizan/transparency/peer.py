@@ -13,7 +13,7 @@ import msgspec
 from bartizan.transparency.download import Unavailable, connect
 from bartizan.transparency.statement import DIGEST, LARGEST_EPOCH, Statement
 
-__all__ = ["Described", "Peer", "PublishedKey", "Verified", "is_served"]
+__all__ = ["Described", "Peer", "PublishedKey", "Verified", "get_json", "is_served"]
 
 _LARGEST: Final = 16 * 1024 * 1024
 _SIGNATURE: Final = re.compile(r"[0-9a-f]{128}", re.ASCII)
@@ -117,15 +117,20 @@ class Peer:
         return found
 
     def _asked(self, path: str, wanted: type[_Wanted]) -> _Wanted | None:
-        status, content = _get(f"{self.url}{path}", self._ca_file)
-        if status == http.client.NOT_FOUND:
-            return None
-        if status != http.client.OK:
-            raise Unavailable(f"{self.url}{path} answers {status}")
-        try:
-            return msgspec.json.decode(content, type=wanted)
-        except msgspec.MsgspecError as error:
-            raise Unavailable(f"{self.url}{path} cannot be understood: {error}") from error
+        return get_json(f"{self.url}{path}", self._ca_file, wanted)
+
+
+def get_json(url: str, ca_file: str | None, wanted: type[_Wanted]) -> _Wanted | None:
+    """What is at a URL, as JSON; None where nothing is. Raises Unavailable."""
+    status, content = _get(url, ca_file)
+    if status == http.client.NOT_FOUND:
+        return None
+    if status != http.client.OK:
+        raise Unavailable(f"{url} answers {status}")
+    try:
+        return msgspec.json.decode(content, type=wanted)
+    except msgspec.MsgspecError as error:
+        raise Unavailable(f"{url} cannot be understood: {error}") from error
 
 
 def is_served(log_directory: str, name: str, ca_file: str | None) -> bool:

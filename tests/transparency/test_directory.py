@@ -1,0 +1,171 @@
+"""A key directory that outlives its process, and a client that believes what is proved and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from tests.transparency.conftest import LOG, PUBLISHER, Parts
+
+from bartizan._native import AuditProof
+from bartizan.cli import app
+from bartizan.failure import Failure
+from bartizan.layout import StateDirectory
+from bartizan.transparency.api import Answer, Request
+from bartizan.transparency.client import AuditedRoots, DirectoryAnswerRefused, DirectoryClient, Version
+from bartizan.transparency.directory import Directory
+from bartizan.transparency.directory_api import DirectoryApi
+from bartizan.transparency.listener import Listener
+from bartizan.transparency.namespaces import NewNamespace
+
+ALICE, BOB = b"alice", b"bob"
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[..., str]]:
+    """Listens with what answers, and gives the URL."""
+    with ExitStack() as stack:
+
+        def start(answer: Callable[[Request], Answer]) -> str:
+            listener = stack.enter_context(Listener(["127.0.0.1:0"], [], None, answer, connections=64))
+            return f"http://{listener.listening[0][0]}"
+
+        yield start
+
+
+def journal(state: StateDirectory) -> Path:
+    return state.transparency / "directory" / "journal.ndjson"
+
+
+def test_what_was_published_is_there_after_a_restart(state: StateDirectory) -> None:
+    with Directory(state) as directory:
+        directory.publish([(ALICE, b"1"), (BOB, b"1")])
+        root = directory.publish([(ALICE, b"2")])
+        public_key = directory.public_key
+    with Directory(state) as directory:
+        assert (directory.root(), directory.public_key) == (root, public_key)
+        assert root.epoch == 2
+        assert directory.publish([(ALICE, b"2")]) == root
+        assert len(journal(state).read_bytes().splitlines()) == 2
+
+
+def test_every_epoch_has_its_proof_as_a_file_and_one_that_is_lost_is_made_again(state: StateDirectory) -> None:
+    with Directory(state) as directory:
+        for number in range(1, 4):
+            directory.publish([(ALICE, b"%d" % number)])
+        files = sorted(
+            str(file.relative_to(directory.proofs)) for file in directory.proofs.rglob("*") if file.is_file()
+        )
+        lost = directory.proofs / files[1]
+        content = lost.read_bytes()
+    lost.unlink()
+    with Directory(state) as directory:
+        assert lost.read_bytes() == content == directory.proof(files[1])
+    assert [name.partition("/")[0] for name in files] == ["1", "2", "3"]
+    for name in files:
+        epoch, previous, current = name.split("/")
+        proof = AuditProof.decode((state.transparency / "directory" / "proofs" / name).read_bytes())
+        proof.verify(int(epoch), bytes.fromhex(previous), bytes.fromhex(current))
+
+
+def test_a_publish_that_was_cut_off_was_never_made(state: StateDirectory) -> None:
+    with Directory(state) as directory:
+        root = directory.publish([(ALICE, b"1")])
+    with journal(state).open("ab") as file:
+        file.write(b'{"epoch":2,"root":"')
+    with Directory(state) as directory:
+        assert directory.root() == root
+        assert directory.publish([(ALICE, b"2")]).epoch == 2
+
+
+def test_a_journal_that_is_not_what_it_was_is_refused(state: StateDirectory) -> None:
+    with Directory(state) as directory:
+        directory.publish([(ALICE, b"1")])
+    line = json.loads(journal(state).read_text())
+    line["updates"] = [["Ym9i", "MQ=="]]
+    journal(state).write_text(json.dumps(line) + "\n")
+    with (
+        pytest.raises(Failure, match=r"journal.ndjson:1: epoch 1 comes to the root [0-9a-f]{64}, and was"),
+        Directory(state),
+    ):
+        pass
+
+
+def test_one_process_has_it_at_a_time_and_its_key_is_for_its_owner(state: StateDirectory) -> None:
+    with Directory(state) as directory:
+        assert (state.transparency / "directory" / "key").stat().st_mode & 0o777 == 0o600
+        with pytest.raises(Failure, match="a key directory runs here already"), Directory(state):
+            pass
+        assert directory.root().epoch == 0
+
+
+def test_a_client_believes_what_an_auditor_has_signed(
+    state: StateDirectory, parts: Parts, listen: Callable[..., str]
+) -> None:
+    with Directory(state) as directory:
+        parts.namespaces.add(NewNamespace(name=LOG, ciphersuite=1, publishers=(PUBLISHER,)))
+        for number in (1, 2):
+            epoch, root = directory.publish([(ALICE, b"key %d" % number), (b"%d" % number, b"x")])
+            parts.publishing.publish(LOG, epoch, root.hex())
+        keys = [key.public_key for key in parts.keys.all()]
+        audited = AuditedRoots(listen(parts.api.answer), LOG, keys)
+        client = DirectoryClient(listen(DirectoryApi(directory).answer), directory.public_key, audited)
+        assert client.lookup(ALICE) == Version(2, 2, b"key 2")
+        assert client.history(ALICE) == [Version(2, 2, b"key 2"), Version(1, 1, b"key 1")]
+        with pytest.raises(KeyError):
+            client.lookup(b"nobody")
+        directory.publish([(ALICE, b"key 3")])
+        with pytest.raises(DirectoryAnswerRefused, match="has signed no epoch 3"):
+            client.lookup(ALICE)
+
+
+def test_a_client_finds_out_that_it_is_shown_another_directory(
+    state: StateDirectory, tmp_path: Path, parts: Parts, listen: Callable[..., str]
+) -> None:
+    other_state = StateDirectory(tmp_path / "other")
+    other_state.create()
+    with Directory(state) as directory:
+        epoch, root = directory.publish([(ALICE, b"her key")])
+        parts.namespaces.add(NewNamespace(name=LOG, ciphersuite=1, publishers=(PUBLISHER,)))
+        parts.publishing.publish(LOG, epoch, root.hex())
+        (other_state.transparency / "directory").mkdir(parents=True)
+        (other_state.transparency / "directory" / "key").write_bytes(
+            (state.transparency / "directory" / "key").read_bytes()
+        )
+        with Directory(other_state) as forged:
+            forged.publish([(ALICE, b"the key of somebody who reads along")])
+            keys = [key.public_key for key in parts.keys.all()]
+            audited = AuditedRoots(listen(parts.api.answer), LOG, keys)
+            client = DirectoryClient(listen(DirectoryApi(forged).answer), directory.public_key, audited)
+            with pytest.raises(DirectoryAnswerRefused, match="a split view"):
+                client.lookup(ALICE)
+
+
+def test_a_key_that_is_not_the_auditors_signs_nothing(
+    state: StateDirectory, parts: Parts, listen: Callable[..., str]
+) -> None:
+    with Directory(state) as directory:
+        epoch, root = directory.publish([(ALICE, b"1")])
+        parts.namespaces.add(NewNamespace(name=LOG, ciphersuite=1, publishers=(PUBLISHER,)))
+        parts.publishing.publish(LOG, epoch, root.hex())
+        with pytest.raises(DirectoryAnswerRefused, match="is signed by no key of the auditor"):
+            AuditedRoots(listen(parts.api.answer), LOG, ["ab" * 32])(epoch)
+
+
+def test_the_commands_publish_and_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = ["--state", str(tmp_path / "state"), "--json"]
+    for words in (["publish", "alice=1", "bob=1"], ["publish", "alice=2"], ["publish", "alice=2"]):
+        assert app.run(["transparency", "directory", *words, *state]) == 0
+    published = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(each["epoch"], each["published"]) for each in published] == [(1, True), (2, True), (2, False)]
+    assert app.run(["transparency", "directory", "lookup", "alice", *state]) == 0
+    assert json.loads(capsys.readouterr().out) == {"version": 2, "epoch": 2, "value": "2"}
+    assert app.run(["transparency", "directory", "history", "alice", *state]) == 0
+    assert [each["value"] for each in json.loads(capsys.readouterr().out)] == ["2", "1"]
+    assert app.run(["transparency", "directory", "root", *state]) == 0
+    assert json.loads(capsys.readouterr().out)["root"] == published[-1]["root"]
+    assert app.run(["transparency", "directory", "lookup", "nobody", *state]) == 1
+    assert "nobody" in capsys.readouterr().err
