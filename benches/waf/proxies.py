@@ -99,11 +99,12 @@ def sides(folder: Path, level: int, directory: Path) -> Iterator[dict[str, Behin
             PREFILTER: stack.enter_context(_go(built, prefiltered, upstream)),
             OURS: stack.enter_context(_edge(plain, level, upstream, directory)),
         }
-        yield {name: stack.enter_context(_behind(proxy, client)) for name, proxy in proxies.items()}
+        yield {name: stack.enter_context(behind(proxy, client)) for name, proxy in proxies.items()}
 
 
 @contextmanager
-def _behind(proxy: Proxy, client: Path) -> Iterator[Behind]:
+def behind(proxy: Proxy, client: Path) -> Iterator[Behind]:
+    """A proxy with a client of its own, for as long as the block lasts."""
     command = pinned(CLIENT_CORE, [client, f"127.0.0.1:{proxy.http}", str(_CONNECTIONS)])
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
@@ -132,8 +133,13 @@ def _go(built: Path, file: Path, upstream: int) -> Iterator[Proxy]:
 
 @contextmanager
 def _edge(file: Path, level: int, upstream: int, directory: Path) -> Iterator[Proxy]:
+    with the_edge(write_site(directory / "site.toml", file, level, upstream), directory) as proxy:
+        yield proxy
+
+
+@contextmanager
+def the_edge(site: Path, directory: Path) -> Iterator[Proxy]:
     """The edge with the policy that a site file makes; each request leaves an event in the spool."""
-    site = write_site(directory / "site.toml", file, level, upstream)
     state = StateDirectory(directory / "state")
     applied = apply(site, state, author="benches.waf", ask_edge=False)
     if applied.outcome != "applied":
