@@ -22,7 +22,7 @@ use seclang::variable::Variable;
 /// How many differences are shown.
 const SHOWN: usize = 3;
 /// The memory of requests goes from one to the next, but begins anew now and then.
-const ANEW: usize = 500;
+const ANEW: usize = 5_000;
 
 /// Headers that rules look at.
 const NAMES: [&[u8]; 6] = [b"User-Agent", b"Referer", b"X-Forwarded-For", b"Accept", b"X-Any", b"Range"];
