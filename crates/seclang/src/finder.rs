@@ -1,33 +1,28 @@
 //! Which of many words a text has, in any case of ASCII letters.
 //!
-//! Of each word four bytes that are seldom seen together stand for it. A text is gone through four bytes at a time, each such
-//! window asks one bit of a table that stays in the nearest cache, and what asks whether a word is there is asked only where
-//! the bit is set. Automata are slower here: they wait for memory at each byte, and the next byte waits for them.
+//! Of each word four bytes that are seldom seen together stand for it; of a word of three those with any fourth. A text is gone
+//! through window by window, each asks one bit of a table that stays in the nearest cache, and what asks whether a word is
+//! there is asked only where the bit is set. Automata are slower here: they wait for memory at each byte, and the next byte
+//! waits for them.
 
-use aho_corasick::AhoCorasick;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::operator::weight;
 
-/// How many bytes stand for a word. Shorter words are looked for by an automaton.
-const WINDOW: usize = 4;
-/// The bits of the table are two to the power of this.
-const SIZE: u32 = 17;
-const WORDS: usize = 1 << (SIZE - 6);
-
 /// Words that are looked for together.
 #[derive(Debug)]
 pub(crate) struct Finder {
-    /// A bit for each window of a word, by its hash.
-    windows: Box<[u64; WORDS]>,
-    /// For each window the words that it stands for.
-    places: HashMap<u32, Vec<Place>, FixedState>,
     words: Vec<Box<[u8]>>,
-    short: Option<AhoCorasick>,
-    /// The number of each short word.
-    short_numbers: Vec<usize>,
+    /// A bit for each window that stands for a word, by its hash.
+    windows: Box<[u64; 1 << (SIZE - 6)]>,
+    /// The words that windows of four bytes, of three and of two stand for.
+    places: [Places; 3],
+    /// A bit for each word of two bytes.
+    pairs: Option<Box<[u64; 1 << 10]>>,
 }
+
+type Places = HashMap<u32, Vec<Place>, FixedState>;
 
 /// A word, and where in it its window is.
 #[derive(Debug, Clone, Copy)]
@@ -36,44 +31,80 @@ struct Place {
     offset: u32,
 }
 
+/// The bits of the table are two to the power of this.
+const SIZE: u32 = 17;
+/// How many windows eight bytes are.
+const AT_ONCE: usize = 5;
+/// Makes letters small. Some other bytes become others too; what is found is compared.
+const SMALL: u64 = 0x2020_2020_2020_2020;
+
 impl Finder {
-    /// To look for these, which are in small letters. Nothing where they are too many.
-    pub(crate) fn new(words: Vec<Box<[u8]>>) -> Option<Self> {
-        let mut windows = Box::new([0; WORDS]);
-        let mut places: HashMap<u32, Vec<Place>, FixedState> = HashMap::default();
+    /// To look for these, which are in small letters and have at least two bytes.
+    pub(crate) fn new(words: Vec<Box<[u8]>>) -> Self {
+        let mut finder = Self {
+            words: Vec::new(),
+            windows: Box::new([0; 1 << (SIZE - 6)]),
+            places: Default::default(),
+            pairs: None,
+        };
         for (number, word) in words.iter().enumerate() {
-            let rarest = word.windows(WINDOW).enumerate().min_by_key(|(_, window)| commonness(window));
-            let Some((offset, window)) = rarest else { continue };
-            let window = folded(window);
-            let bit = hash(window);
-            windows[bit / 64] |= 1 << (bit % 64);
-            places.entry(window).or_default().push(Place { word: number as u32, offset: offset as u32 });
+            let Some((window, offset)) = rarest(word) else { continue };
+            match word.len() {
+                2 => {
+                    let pairs = finder.pairs.get_or_insert_with(|| Box::new([0; 1 << 10]));
+                    pairs[window as usize / 64] |= 1 << (window % 64);
+                }
+                3 => (0..=u8::MAX).for_each(|fourth| finder.set(window | u32::from(fourth | SMALL as u8) << 24)),
+                _ => finder.set(window),
+            }
+            let places = &mut finder.places[4 - word.len().min(4)];
+            places.entry(window).or_default().push(Place { word: number as u32, offset });
         }
-        let short_numbers: Vec<usize> = (0..words.len()).filter(|&number| words[number].len() < WINDOW).collect();
-        let short = short_numbers.iter().map(|&number| &words[number]);
-        let short = AhoCorasick::builder().ascii_case_insensitive(true).build(short).ok()?;
-        Some(Self { windows, places, words, short: (!short_numbers.is_empty()).then_some(short), short_numbers })
+        Self { words, ..finder }
+    }
+
+    fn set(&mut self, window: u32) {
+        let at = hash(window);
+        self.windows[at / 64] |= 1 << (at % 64);
     }
 
     /// Tells the number of each word that `text` has, once or more often.
     pub(crate) fn find(&self, text: &[u8], mut found: impl FnMut(usize)) {
-        for (at, window) in text.windows(WINDOW).enumerate() {
-            let window = folded(window);
-            let bit = hash(window);
-            if self.windows[bit / 64] >> (bit % 64) & 1 == 1 {
-                self.find_at(text, at, window, &mut found);
-            }
+        match &self.pairs {
+            Some(pairs) => self.find_where(text, &mut found, |window| {
+                self.is_set(window) || (pairs[window as usize % (1 << 16) / 64] >> (window % 64) & 1 == 1)
+            }),
+            None => self.find_where(text, &mut found, |window| self.is_set(window)),
         }
-        if let Some(short) = &self.short {
-            for word in short.find_overlapping_iter(text) {
-                found(self.short_numbers[word.pattern().as_usize()]);
+    }
+
+    /// The same, of words that may stand where `may_stand` says so of a window.
+    #[inline]
+    fn find_where(&self, text: &[u8], found: &mut impl FnMut(usize), may_stand: impl Fn(u32) -> bool) {
+        for at in (0..text.len()).step_by(AT_ONCE) {
+            let rest = &text[at..];
+            let eight = rest.first_chunk().copied().unwrap_or_else(|| ended(rest));
+            let eight = u64::from_le_bytes(eight) | SMALL;
+            for place in 0..AT_ONCE {
+                let window = (eight >> (8 * place)) as u32;
+                if may_stand(window) {
+                    self.find_at(text, at + place, window, found);
+                }
             }
         }
     }
 
+    #[inline]
+    fn is_set(&self, window: u32) -> bool {
+        let at = hash(window);
+        self.windows[at / 64] >> (at % 64) & 1 == 1
+    }
+
     #[inline(never)]
     fn find_at(&self, text: &[u8], at: usize, window: u32, found: &mut impl FnMut(usize)) {
-        for Place { word, offset } in self.places.get(&window).into_iter().flatten() {
+        let [four, three, two] = &self.places;
+        let places = [four.get(&window), three.get(&(window & 0x00ff_ffff)), two.get(&(window & 0xffff))];
+        for Place { word, offset } in places.into_iter().flatten().flatten() {
             let bytes = &self.words[*word as usize];
             let part = at.checked_sub(*offset as usize).and_then(|start| text.get(start..start + bytes.len()));
             if part.is_some_and(|part| part.eq_ignore_ascii_case(bytes)) {
@@ -83,10 +114,10 @@ impl Finder {
     }
 }
 
-/// A window where letters are small. Some other bytes become others too; what is found is compared.
-#[inline]
-fn folded(window: &[u8]) -> u32 {
-    u32::from_le_bytes([window[0], window[1], window[2], window[3]]) | 0x2020_2020
+/// The last bytes of a text with noughts behind.
+#[cold]
+fn ended(rest: &[u8]) -> [u8; 8] {
+    std::array::from_fn(|place| rest.get(place).copied().unwrap_or_default())
 }
 
 #[inline]
@@ -94,8 +125,13 @@ fn hash(window: u32) -> usize {
     (window.wrapping_mul(0x9e37_79b1) >> (32 - SIZE)) as usize
 }
 
-fn commonness(window: &[u8]) -> u64 {
-    window.iter().map(|byte| u64::from(weight(*byte))).product()
+/// Those four bytes of a word that are least often seen together, all of a shorter one, and where they are.
+fn rarest(word: &[u8]) -> Option<(u32, u32)> {
+    let commonness = |window: &[u8]| window.iter().map(|byte| u64::from(weight(*byte))).product::<u64>();
+    let windows = word.windows(word.len().clamp(2, 4)).enumerate();
+    let (offset, window) = windows.min_by_key(|(_, window)| commonness(window))?;
+    let folded = window.iter().rev().fold(0, |all, byte| all << 8 | u32::from(byte | SMALL as u8));
+    Some((folded, offset as u32))
 }
 
 #[cfg(test)]
@@ -107,11 +143,11 @@ mod tests {
     proptest! {
         #[test]
         fn the_words_of_a_text_are_found_and_no_others(
-            words in proptest::collection::hash_set("[ab@`{\\[\u{1}! ]{1,6}", 1..12),
+            words in proptest::collection::hash_set("[ab@`{\\[\u{1}! ]{2,6}", 1..12),
             text in "[abAB@`{\\[\u{1}! ]{0,40}",
         ) {
             let words: Vec<String> = words.into_iter().collect();
-            let finder = Finder::new(words.iter().map(|word| word.as_bytes().into()).collect()).unwrap();
+            let finder = Finder::new(words.iter().map(|word| word.as_bytes().into()).collect());
             let mut found = vec![false; words.len()];
             finder.find(text.as_bytes(), |word| found[word] = true);
             let text = text.to_ascii_lowercase();

@@ -272,16 +272,7 @@ impl Words {
                 questions.push(QuestionId(question));
             }
         }
-        let count = texts.len();
-        match Finder::new(texts) {
-            Some(finder) => self.finder = (count > 0).then_some(finder),
-            // Too many to look for: all count as found.
-            None => {
-                for question in self.questions.iter().flatten() {
-                    question.set(&mut self.free);
-                }
-            }
-        }
+        self.finder = (!texts.is_empty()).then(|| Finder::new(texts));
     }
 
     /// A bit for each question whose words a text has.
