@@ -10,9 +10,9 @@
 use memchr::memmem::Finder;
 use memchr::{memchr, memrchr};
 
-use super::urlencoded::escape;
 use super::{Error, Limits, Source, TOO_MANY_ARGUMENTS};
 use crate::pairs::Pairs;
+use crate::transform::hex_pair;
 
 /// The longest value of `Content-Type` in bytes.
 const CONTENT_TYPE_BYTES: usize = 1024;
@@ -545,7 +545,7 @@ impl Form {
         let (mut from, mut to, mut is_valid) = (text, text, true);
         while from < end {
             let byte = self.bytes[from];
-            let decoded = if byte == b'%' { escape(&self.bytes[from + 1..end]) } else { None };
+            let decoded = if byte == b'%' { hex_pair(&self.bytes[from + 1..end]) } else { None };
             is_valid &= byte != b'%' || decoded.is_some();
             self.bytes[to] = decoded.unwrap_or(byte);
             from += if decoded.is_some() { 3 } else { 1 };

@@ -7,6 +7,7 @@
 use memchr::{memchr, memchr_iter};
 
 use crate::pairs::Pairs;
+use crate::transform::hex_pair;
 
 /// What of a text could not be taken as it stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,7 +68,7 @@ fn decode(text: &[u8], out: &mut Vec<u8>) -> bool {
     while from < written.len() {
         let byte = written[from];
         if byte == b'%' {
-            if let Some(decoded) = escape(&written[from + 1..]) {
+            if let Some(decoded) = hex_pair(&written[from + 1..]) {
                 written[to] = decoded;
                 (from, to) = (from + 3, to + 1);
                 continue;
@@ -79,13 +80,6 @@ fn decode(text: &[u8], out: &mut Vec<u8>) -> bool {
     }
     out.truncate(start + to);
     is_valid
-}
-
-/// The byte that two hexadecimal digits at the beginning of a text stand for.
-pub(super) fn escape(text: &[u8]) -> Option<u8> {
-    let [high, low, ..] = text else { return None };
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    Some((digit(*high)? << 4 | digit(*low)?) as u8)
 }
 
 #[cfg(test)]
@@ -175,7 +169,7 @@ mod tests {
                 let (mut out, mut rest) = (Vec::new(), text);
                 while let [first, after @ ..] = rest {
                     rest = after;
-                    out.push(match (first, escape(after)) {
+                    out.push(match (first, hex_pair(after)) {
                         (b'%', Some(byte)) => { rest = &after[2..]; byte }
                         (b'+', _) => b' ',
                         (other, _) => *other,

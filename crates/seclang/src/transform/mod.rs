@@ -258,8 +258,22 @@ pub(crate) const fn hex_digit(byte: u8) -> Option<u8> {
 
 /// The byte that two hexadecimal digits at the start of `text` spell.
 pub(crate) fn hex_pair(text: &[u8]) -> Option<u8> {
+    /// The value of each digit; of what is none it is more than any.
+    const DIGITS: [u8; 256] = {
+        let mut digits = [u8::MAX; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            if let Some(digit) = hex_digit(byte as u8) {
+                digits[byte] = digit;
+            }
+            byte += 1;
+        }
+        digits
+    };
+
     let [high, low, ..] = text else { return None };
-    Some(hex_digit(*high)? << 4 | hex_digit(*low)?)
+    let (high, low) = (DIGITS[usize::from(*high)], DIGITS[usize::from(*low)]);
+    (high | low < 16).then_some(high << 4 | low)
 }
 
 #[cfg(test)]

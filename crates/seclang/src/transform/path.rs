@@ -1,5 +1,7 @@
 //! Paths without `.`, `..` and repeated slashes.
 
+use memchr::memchr3;
+
 use crate::bytes::ByteSet;
 
 /// What a path must have to be changed by [`normalize`].
@@ -60,11 +62,27 @@ pub(super) fn normalize_windows(input: &[u8], output: &mut Vec<u8>) -> bool {
     if WINDOWS.find(input).is_none() {
         return false;
     }
+    if memchr3(b'/', b'\\', b':', input).is_none() {
+        return normalize_name(input, output);
+    }
     let slashed: Vec<u8> = input.iter().map(|&byte| if byte == b'\\' { b'/' } else { byte }).collect();
     clean(&slashed, output);
     cut_stream(output);
     trim_parts(output);
     output != input
+}
+
+/// The same for a path of one part, as most values are.
+fn normalize_name(input: &[u8], output: &mut Vec<u8>) -> bool {
+    let is_parent = input != b"." && input.iter().all(|&byte| byte == b'.');
+    let kept = if is_parent { input.len() } else { trimmed(input) };
+    output.extend_from_slice(&input[..kept]);
+    kept < input.len()
+}
+
+/// How long a part is without the dots and spaces at its end.
+fn trimmed(part: &[u8]) -> usize {
+    part.iter().rposition(|byte| !matches!(byte, b'.' | b' ')).map_or(0, |at| at + 1)
 }
 
 /// Cuts the last part at its colon; the colon of a drive is none of it.
@@ -81,18 +99,14 @@ fn cut_stream(path: &mut Vec<u8>) {
 
 /// Takes dots and spaces from the end of each part that is not dots alone; a part that had nothing else goes.
 fn trim_parts(path: &mut Vec<u8>) {
-    let trimmed = |part: &[u8]| {
-        let dots = part.iter().all(|&byte| byte == b'.');
-        let end = part.iter().rposition(|byte| !matches!(byte, b'.' | b' ')).map_or(0, |at| at + 1);
-        if dots { part.len() } else { end }
-    };
-    if path.split(|&byte| byte == b'/').all(|part| trimmed(part) == part.len()) {
+    let kept_of = |part: &[u8]| if part.iter().all(|&byte| byte == b'.') { part.len() } else { trimmed(part) };
+    if path.split(|&byte| byte == b'/').all(|part| kept_of(part) == part.len()) {
         return;
     }
     let mut kept = Vec::with_capacity(path.len());
     let mut first = true;
     for part in path.split(|&byte| byte == b'/') {
-        let end = trimmed(part);
+        let end = kept_of(part);
         if end == 0 && !part.is_empty() {
             continue;
         }

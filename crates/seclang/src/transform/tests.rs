@@ -290,6 +290,18 @@ proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(4096))]
 
     #[test]
+    fn a_path_of_one_part_is_normalized_as_behind_a_root(
+        name in proptest::collection::vec(proptest::sample::select(b"ab.. ".as_slice()), 1..8),
+    ) {
+        // From behind a root nothing leads out.
+        if name != b".." {
+            let rooted = applied(T::NormalizePathWin, &[b"/", name.as_slice()].concat());
+            let behind_the_root = rooted.strip_prefix(b"/").unwrap_or_default();
+            proptest::prop_assert_eq!(behind_the_root, applied(T::NormalizePathWin, &name));
+        }
+    }
+
+    #[test]
     fn runs_are_treated_as_each_character_is(
         value in proptest::collection::vec(proptest::sample::select(
             b"aa  \t\n/*-<!>#\xa0\x85\xc2\xa0\xc3\xe2\x80\x83\xe3\x80\xe4\xbd\xff".as_slice(),

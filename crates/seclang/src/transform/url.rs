@@ -32,20 +32,22 @@ fn decode_with(input: &[u8], output: &mut Vec<u8>, special: impl Fn(&[u8]) -> Op
     let has_plus = memchr(b'+', input).is_some();
     let mut is_escaped = false;
     let mut rest = input;
-    while let Some(found) = memchr(b'%', rest) {
-        with_spaces(&rest[..found], output);
-        rest = &rest[found..];
-        let (byte, length) = special(rest).unwrap_or_else(|| (hex_pair(&rest[1..]), 3));
-        let length = if byte.is_some() { length } else { 1 };
-        output.push(byte.unwrap_or(b'%'));
-        is_escaped |= byte.is_some();
-        rest = &rest[length..];
+    output.reserve(input.len());
+    while let Some(first) = rest.first() {
+        // Escapes often follow one another.
+        if *first == b'%' {
+            let (byte, length) = special(rest).unwrap_or_else(|| (hex_pair(&rest[1..]), 3));
+            let length = if byte.is_some() { length } else { 1 };
+            output.push(byte.unwrap_or(b'%'));
+            is_escaped |= byte.is_some();
+            rest = &rest[length..];
+        } else {
+            let plain = memchr(b'%', rest).unwrap_or(rest.len());
+            with_spaces(&rest[..plain], output);
+            rest = &rest[plain..];
+        }
     }
-    if !has_plus && !is_escaped {
-        return false;
-    }
-    with_spaces(rest, output);
-    true
+    has_plus || is_escaped
 }
 
 fn with_spaces(input: &[u8], output: &mut Vec<u8>) {
