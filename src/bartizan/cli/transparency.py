@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from bartizan.cli.waiting import progressing, waiting
 from bartizan.config.problem import SiteError
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
+from bartizan.service import stop_on_signals
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -59,9 +59,7 @@ def auditor_serve(*, site: Path, state: Path | None, monitor: str | None) -> int
     def health() -> Health:
         return Health(well=True, problems={})
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # On a thread of its own: the handler may run while the main thread holds the lock that `stop` takes.
-        signal.signal(number, lambda *_: threading.Thread(target=auditor.stop).start())
+    stop_on_signals(auditor.stop)
     with ExitStack() as watched:
         if monitor is not None:
             listening = watched.enter_context(Monitor(monitor, Sources(metrics, health, health)))
@@ -299,9 +297,7 @@ def monitor_serve(*, site: Path, state: Path | None) -> int:
 
     monitor = MonitorProcess(StateDirectory.locate(state=state, site=site), _monitor(site))
     to_supervisor("monitor")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # On a thread of its own: the handler may run while the main thread holds the lock that `stop` takes.
-        signal.signal(number, lambda *_: threading.Thread(target=monitor.stop).start())
+    stop_on_signals(monitor.stop)
     monitor.run()
     return 0
 
@@ -394,9 +390,7 @@ def directory_serve(*, listen: str, site: Path | None, state: Path | None) -> in
     from bartizan.transparency.listener import Listener
 
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # On a thread of its own: the handler may run while the main thread holds the lock of the event.
-        signal.signal(number, lambda *_: threading.Thread(target=stopping.set).start())
+    stop_on_signals(stopping.set)
     with (
         _directory(site, state) as directory,
         Listener([listen], [], None, DirectoryApi(directory).answer, connections=_CONNECTIONS) as listener,

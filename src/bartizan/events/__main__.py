@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Final
 
+from bartizan import service
 from bartizan.events import heap
 from bartizan.events.owner import Owner
-from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 from bartizan.log import to_supervisor
 
@@ -30,20 +28,7 @@ def main() -> int:
     os.nice(_NICE)
     heap.settle()
     log = to_supervisor("events")
-    try:
-        owner = Owner(StateDirectory(arguments.state.absolute()), arguments.spool)
-    except Failure as failure:
-        log.critical("%s", failure)
-        return 1
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # On a thread of its own: the handler may run while the main thread holds the lock that `stop` takes.
-        signal.signal(number, lambda *_: threading.Thread(target=owner.stop).start())
-    try:
-        owner.run()
-    except Failure as failure:
-        log.critical("%s", failure)
-        return 1
-    return 0
+    return service.run(lambda: Owner(StateDirectory(arguments.state.absolute()), arguments.spool), log)
 
 
 if __name__ == "__main__":

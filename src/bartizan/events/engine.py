@@ -66,6 +66,8 @@ class AnswerTooLarge(QueryRefused):
 
 
 _REFUSED_WRITES: Final = "WriteBufferFromFileDescriptorWriteFailed"
+"""Writes to files that failed, as the engine counts them; docs/rationale.md says why that is asked."""
+
 _ANEW: Final = (
     "the event owner starts anew and ships the events again; make room on the disk, and see whether it is well"
 )

@@ -25,6 +25,7 @@ from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 from bartizan.lock import sole
 from bartizan.transparency.api import Api
+from bartizan.transparency.control import answer
 from bartizan.transparency.database import open_tables, prepare
 from bartizan.transparency.epochs import Epochs
 from bartizan.transparency.keys import Keys
@@ -140,17 +141,7 @@ class AuditorProcess:
         return Listener(plain, settings.listen_tls, context, self._api.answer, connections=settings.connections)
 
     def _answer(self, message: Message) -> Message:
-        match message.get("command"):
-            case "status":
-                try:
-                    return {"ok": True, "status": msgspec.to_builtins(self.status())}
-                except SQLAlchemyError as error:
-                    return {"ok": False, "error": f"the database cannot be used: {error}"}
-            case "stop":
-                self.stop()
-                return {"ok": True}
-            case unknown:
-                return {"ok": False, "error": f"there is no command {unknown!r}; use status or stop"}
+        return answer(message, self.status, self.stop)
 
 
 class _WorkerProcess:

@@ -9,7 +9,6 @@ import argparse
 import http.client
 import logging
 import os
-import signal
 import sys
 import threading
 from collections import Counter
@@ -23,12 +22,14 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from bartizan.config.transparency import Monitor, Transparency
+from bartizan import service
+from bartizan.config.transparency import Monitor
 from bartizan.control import ControlServer, Message
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 from bartizan.lock import sole
 from bartizan.log import to_supervisor
+from bartizan.transparency.control import answer, in_effect
 from bartizan.transparency.database import now_ms, open_tables, prepare
 from bartizan.transparency.download import connect
 from bartizan.transparency.models import Finding
@@ -100,17 +101,7 @@ class MonitorProcess:
             _log.error("the tables cannot be used: %s; tried again in %d s", error, self._settings.interval_s)
 
     def _answer(self, message: Message) -> Message:
-        match message.get("command"):
-            case "status":
-                try:
-                    return {"ok": True, "status": msgspec.to_builtins(self.status())}
-                except SQLAlchemyError as error:
-                    return {"ok": False, "error": f"the tables cannot be used: {error}"}
-            case "stop":
-                self.stop()
-                return {"ok": True}
-            case unknown:
-                return {"ok": False, "error": f"there is no command {unknown!r}; use status or stop"}
+        return answer(message, self.status, self.stop)
 
 
 def watch(engine: Engine, settings: Monitor) -> Watch:
@@ -184,24 +175,11 @@ def main() -> int:
     parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="state directory")
     state = StateDirectory(parser.parse_args().state.absolute())
     log = to_supervisor("monitor")
-    try:
-        monitor = MonitorProcess(state, _settings(state))
-    except Failure as failure:
-        log.critical("%s", failure)
-        return 1
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # On a thread of its own: the handler may run while the main thread holds the lock that `stop` takes.
-        signal.signal(number, lambda *_: threading.Thread(target=monitor.stop).start())
-    monitor.run()
-    return 0
+    return service.run(lambda: MonitorProcess(state, _settings(state)), log)
 
 
 def _settings(state: StateDirectory) -> Monitor:
-    file = state.current_transparency
-    try:
-        found = msgspec.json.decode(file.read_bytes(), type=Transparency).monitor
-    except (OSError, msgspec.MsgspecError) as error:
-        raise Failure(f"{file} cannot be understood ({error}); run: bartizan apply") from error
+    found = in_effect(state).monitor
     if found is None:
         raise Failure("the policy in effect has no [transparency.monitor]; add it to the site file and apply that")
     return found
