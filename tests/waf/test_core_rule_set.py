@@ -122,6 +122,13 @@ SPLIT = {
     "a type that nobody reads": (posted("text/plain", b"a=<script>alert(1)</script>"), 920420),
 }
 
+TYPES = [
+    f"{name}{end}"
+    for name in ("application/json", "Application/JSON", "application/xml", "text/xml", "application/soap+xml")
+    for end in ("", ";charset=utf-8", "; charset=utf-8", "\t; charset=utf-8", "\t;charset=utf-8", " ;charset=utf-8")
+]
+"""Spellings of types that the Core Rule Set allows, and that applications read as the type without more."""
+
 
 def refused_for(rules: RuleSet, request: bytes) -> list[int]:
     verdict = rules.inspect(request)
@@ -138,6 +145,13 @@ def test_no_spelling_of_a_path_hides_it(as_it_comes: RuleSet, spelling: str) -> 
 @pytest.mark.parametrize("spelling", ENCODINGS)
 def test_no_encoding_hides_a_script(as_it_comes: RuleSet, spelling: str) -> None:
     assert 941100 in refused_for(as_it_comes, ENCODINGS[spelling])
+
+
+@pytest.mark.parametrize("content_type", TYPES)
+def test_no_spelling_of_a_type_hides_what_a_document_holds(as_it_comes: RuleSet, content_type: str) -> None:
+    is_json = "json" in content_type.lower()
+    document = b'{"q": "<script>alert(1)</script>"}' if is_json else b"<q>&lt;script>alert(1)&lt;/script></q>"
+    assert 941100 in refused_for(as_it_comes, posted(content_type, document))
 
 
 @pytest.mark.parametrize("charset", CHARSETS)
