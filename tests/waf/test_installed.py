@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
 import ssl
+import stat
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from tests.waf.test_ruleset import core_rule_set, rule_file
 
 from bartizan.cli import app
 from bartizan.failure import Failure
-from bartizan.waf import RuleSet, installed
+from bartizan.waf import RuleSet, installed, releases
 from bartizan.waf.releases import Publisher
 
 ARCHIVE = "coreruleset-4.99.0-minimal.tar.gz"
@@ -175,6 +177,45 @@ def test_links_and_what_is_no_archive_are_refused(tmp_path: Path) -> None:
             installed.install_file(tmp_path / "state", file)
     with pytest.raises(Failure, match="its SHA-256 is"):
         installed.install_file(tmp_path / "state", file, "0" * 64)
+
+
+def test_an_archive_that_changed_in_one_bit_is_refused_without_a_checksum_too(tmp_path: Path) -> None:
+    whole = archive("4.99.0", ("rules/REQUEST-942-X.conf", b"SecMarker END\n" * 50))
+    releases.unpack(whole, "whole.tar.gz", tmp_path)
+    for at in range(10, len(whole)):
+        changed = bytearray(whole)
+        changed[at] ^= 1 << at % 8
+        with pytest.raises(Failure, match=r"changed\.tar\.gz"):
+            releases.unpack(bytes(changed), "changed.tar.gz", tmp_path)
+
+
+def test_what_unpacks_to_more_than_any_release_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="its files are more than 67,108,864 bytes"):
+        releases.unpack(gzip.compress(bytes(65 << 20)), "large.tar.gz", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_nobody_may_write_to_is_installed_and_removed(tmp_path: Path) -> None:
+    source = tmp_path / "module"
+    core_rule_set(source, "")
+    rule_file(source, "SecAction \"id:9,phase:1,pass,ver:'OWASP_CRS/3.3.4'\"", "rules/REQUEST-910-IP.conf")
+    for path in sorted(source.rglob("*"), reverse=True):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    source.chmod(0o555)
+    made = installed.install_folder(tmp_path / "state", source)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (Path(made.path), *Path(made.path).rglob("*"))}
+    assert all(mode == (0o700 if path.is_dir() else 0o600) for path, mode in modes.items())
+    installed.remove(tmp_path / "state", "3.3.4")
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_what_of_a_folder_cannot_be_copied_is_named(tmp_path: Path) -> None:
+    source = tmp_path / "module"
+    core_rule_set(source, "")
+    (source / "gone.conf").symlink_to("nowhere")
+    with pytest.raises(Failure, match=r"gone\.conf: .*No such file.*; nothing was installed"):
+        installed.install_folder(tmp_path / "state", source)
+    assert list((tmp_path / "state").iterdir()) == []
 
 
 def test_rules_that_do_not_load_are_not_installed(tmp_path: Path) -> None:

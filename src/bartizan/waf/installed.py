@@ -65,7 +65,17 @@ def install_file(directory: Path, file: Path, sha256: str | None = None) -> Inst
 
 def install_folder(directory: Path, source: Path) -> Installed:
     """Installs a copy of a folder. Raises Failure, and then nothing is changed."""
-    return _install(directory, str(source), None, lambda new: _copy(source.absolute(), new))
+
+    def copy(new: Path) -> None:
+        try:
+            _copy(source.absolute(), new)
+        except shutil.Error as error:
+            first, _, why = error.args[0][0]
+            raise Failure(f"{first}: {why}; nothing was installed") from error
+        except OSError as error:
+            raise Failure(f"{error.filename or source}: {error.strerror}; nothing was installed") from error
+
+    return _install(directory, str(source), None, copy)
 
 
 def remove(directory: Path, version: str) -> None:
@@ -106,6 +116,9 @@ def _install(directory: Path, source: str, version: str | None, fill: _Fill) -> 
 def _copy(source: Path, new: Path) -> None:
     """Copies a folder, and what of its rule set lies elsewhere, as Debian has the setup in /etc."""
     shutil.copytree(source, new, dirs_exist_ok=True)
+    # Those of a folder that nobody may write to, such as that of a Go module, could be neither renamed nor removed.
+    for copied in (new, *new.rglob("*")):
+        copied.chmod(0o700 if copied.is_dir() else 0o600)
     found = rule_folder.read(source)
     for setup in found.setup:
         if not setup.is_relative_to(source):

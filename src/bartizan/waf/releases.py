@@ -7,6 +7,7 @@ folder and nowhere else.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import http.client
 import io
@@ -14,6 +15,7 @@ import ssl
 import tarfile
 import urllib.error
 import urllib.request
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -140,14 +142,18 @@ def unpack(archive: bytes, name: str, directory: Path) -> None:
 
     """
     try:
-        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as opened:
+        # To its end, where its own checksum stands: the last file of an archive ends before that.
+        with gzip.open(io.BytesIO(archive)) as packed:
+            content = packed.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise Failure(f"{name}: its files are more than {_LARGEST:,} bytes, which no release has")
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as opened:
             _unpack(opened, name, directory)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise Failure(f"{name}: this is no whole .tar.gz archive: {error}") from error
 
 
 def _unpack(opened: tarfile.TarFile, name: str, directory: Path) -> None:
-    total = 0
     for member in opened:
         path = PurePosixPath(member.name)
         if path.is_absolute() or ".." in path.parts:
@@ -157,9 +163,6 @@ def _unpack(opened: tarfile.TarFile, name: str, directory: Path) -> None:
             continue
         if not member.isreg():
             raise Failure(f"{name}: {member.name!r} is neither a file nor a folder; nothing was installed")
-        total += member.size
-        if total > _LARGEST:
-            raise Failure(f"{name}: its files are more than {_LARGEST:,} bytes, which no release has")
         content = opened.extractfile(member)
         if content is not None:
             target = directory / inner
