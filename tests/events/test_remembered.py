@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -24,7 +26,9 @@ from tests.events.support import (
 )
 
 from bartizan._native import SpoolReader
+from bartizan.config.sinks import DATASETS
 from bartizan.durable import replace
+from bartizan.events.engine import Engine, Limits
 from bartizan.events.journal import Entry, Range
 from bartizan.events.remembered import Remembered
 from bartizan.layout import StateDirectory
@@ -146,3 +150,52 @@ def test_an_owner_whose_store_loses_what_it_writes_starts_anew(
         eventually(lambda: sink_status(state, "chdb").rows == 50, "the batch in hand is stored")
         assert count(state) == 50
         assert ask(state, ROLLED_UP) == [{"n": 50}]
+
+
+MERGES = """\
+import struct, sys
+from pathlib import Path
+from bartizan._native import SpoolReader
+from bartizan.config.sinks import DATASETS
+from bartizan.events.engine import Engine
+from bartizan.events.sinks.contract import SinkFailed
+
+store, plan, *spools = map(Path, sys.argv[1:])
+engine = Engine(store)
+for spool in spools:
+    engine.insert(SpoolReader(spool, "oldest").next_batch(), spool.name, DATASETS)
+with plan.open("r+b") as file:  # as it is mapped, not made anew
+    file.write(struct.pack("qq", 1, 1))
+try:
+    engine._run("OPTIMIZE TABLE bartizan.http_requests FINAL")
+except Exception as error:
+    print(error, file=sys.stderr)
+engine.tidy()
+print(engine.unsound)
+"""
+
+
+@needs_chdb
+def test_a_merge_whose_write_fails_keeps_the_rows(tmp_path: Path) -> None:
+    store, shim, plan = tmp_path / "store", tmp_path / "cut_insert.so", tmp_path / "plan"
+    spools = [tmp_path / "first", tmp_path / "second"]
+    for half, spool in enumerate(spools):
+        write(spool, *(("http_requests", request(number)) for number in range(50 * half, 50 * half + 50)))
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", shim, SHIM, "-ldl"], check=True)
+    plan.write_bytes(bytes(16))
+    layer = {"LD_PRELOAD": str(shim), "CUT_AT": str(plan), "CUT_ONLY": "write *tmp_merge_*"}
+    command = [sys.executable, "-c", MERGES, store, plan, *spools]
+    merged = subprocess.run(command, env=os.environ | layer, capture_output=True, text=True, check=False)
+    assert "the disk refused what the event store wrote" in merged.stdout, merged.stderr
+    counted = "SELECT (SELECT count() FROM http_requests), (SELECT sum(Requests) FROM requests_per_minute)"
+    for _ in range(2):
+        engine = Engine(store)
+        try:
+            assert engine.query(counted, "TSV", Limits()) == b"100\t100\n"
+            # As the journal has it done where the owner ended before it knew.
+            for spool in spools:
+                batch = SpoolReader(spool, "oldest").next_batch()
+                assert batch is not None
+                engine.insert(batch, spool.name, DATASETS)
+        finally:
+            engine.close()
