@@ -4,12 +4,10 @@
  * nothing happens), and whether the last one is to fail (for want of room) in place of the kill. Where CUT_ONLY is set only
  * those count that match it (fnmatch(3)): "write *data.bin", "rename *tmp_insert_*" (the old path). */
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+#include "preloaded.h"
 
 static struct { int64_t left, fails; } *plan;
 static const char *only;
@@ -61,15 +59,6 @@ static int cut_file(const char *call, int file) {
 void *dlopen(const char *path, int mode) { return REAL(dlopen)(path, mode & ~RTLD_DEEPBIND); }
 
 int rename(const char *from, const char *to) { return cut("rename", from) ? -1 : REAL(rename)(from, to); }
-
-#define MODE(flags) \
-    mode_t mode = 0; \
-    if ((flags) & (O_CREAT | O_TMPFILE)) { \
-        va_list arguments; \
-        va_start(arguments, flags); \
-        mode = va_arg(arguments, mode_t); \
-        va_end(arguments); \
-    }
 
 int open(const char *path, int flags, ...) {
     MODE(flags)

@@ -4,7 +4,6 @@
  * back, and one line per event in a log: what was made, moved, removed and cut, and, at the end of each sync, how long
  * the file was when the sync began. What a sync of the directory covers is likewise what was logged before it began. */
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+#include "preloaded.h"
 
 static const char *directory, *graves;
 static size_t prefix;
@@ -59,15 +58,6 @@ static int opened(int file, const char *path, int flags) {
     if (flags & O_TRUNC) say("cut %lu 0\n", (unsigned long)found.st_ino);
     return file;
 }
-
-#define MODE(flags) \
-    mode_t mode = 0; \
-    if ((flags) & (O_CREAT | O_TMPFILE)) { \
-        va_list arguments; \
-        va_start(arguments, flags); \
-        mode = va_arg(arguments, mode_t); \
-        va_end(arguments); \
-    }
 
 int open(const char *path, int flags, ...) {
     MODE(flags)
