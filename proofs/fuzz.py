@@ -1,4 +1,4 @@
-"""Run one fuzz target for a time and print one JSON line: executions, edges, crashes.
+"""Run one fuzz target for a time and print one JSON line: executions, edges, crashes, processor time.
 
 The targets are in `proofs/fuzz`; they are built by nightly `cargo fuzz` without a sanitizer, since what they drive is
 safe Rust, but with debug assertions, so that an overflow is a crash. With ``--planted`` a panic is compiled in behind
@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -392,7 +393,7 @@ def main() -> int:
     artifacts.mkdir(parents=True, exist_ok=True)
     known = set(artifacts.iterdir())
 
-    started = time.monotonic()
+    started, spent_s = time.monotonic(), processor_time_s()
     command = [
         str(binary),
         f"-max_total_time={arguments.seconds}",
@@ -409,13 +410,14 @@ def main() -> int:
     with (run / "log").open("wb") as log:
         words, around = [*command, str(corpus), str(seeds)], environment(target, run)
         code = subprocess.run(words, env=around, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
-    seconds = time.monotonic() - started
+    seconds, spent_s = time.monotonic() - started, processor_time_s() - spent_s
     crashes = sorted(set(artifacts.iterdir()) - known)
     text = (run / "log").read_text(errors="replace")
     found = planted and "planted:" in text
     figure = {
         "figure": f"fuzz {target}" + (", planted panic" if planted else ""),
         "seconds": round(seconds, 1),
+        "cpu_s": round(spent_s, 1),
         "executions": last_number(text, r"stat::number_of_executed_units:\s+(\d+)") or last_number(text, r"^#(\d+)"),
         "edges": last_number(text, r"cov: (\d+)"),
         "features": last_number(text, r"ft: (\d+)"),
@@ -432,6 +434,12 @@ def main() -> int:
         # The binary and the log of a run that showed what it is for are of no use to anybody.
         shutil.rmtree(run)
     return 0 if shown else 1
+
+
+def processor_time_s() -> float:
+    """What programs that were started and have ended took of the processor, which others may have had most of."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def environment(target: str, run: Path) -> dict[str, str]:
