@@ -4,22 +4,23 @@
 //! `^` and `$` match at each line, letters are those of ASCII. That is how ModSecurity has PCRE run them, with one difference
 //! which CRS's tests do not touch and Coraza has too: `^` matches behind a line end that ends the value. Where branches begin
 //! alike, `regex-syntax` joins what they begin with, so a group can be longer than PCRE's; `proofs/patterns.py` compares the
-//! two over the patterns of CRS.
+//! two over the patterns of CRS. Where the groups of a long match lie is found out apart from the match, see [`groups`].
 //!
 //! What cannot be done in linear time is refused by name: references to groups, atomic groups, looking around without bound.
 //! What of this CRS 3.3 needs can, see [`assertions`].
 
 mod assertions;
+mod groups;
 mod spelling;
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use regex_automata::meta::{Cache, Config, Regex};
-use regex_automata::util::captures::Captures as Groups;
+use regex_automata::util::captures::Captures as Slots;
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input, PatternID};
 use regex_syntax::hir::{Hir, HirKind, Look};
@@ -28,6 +29,7 @@ use super::gate::members;
 use super::{Captures, Gate, OperatorError};
 use crate::bytes::ByteSet;
 use assertions::Program;
+use groups::{Groups, Ways};
 use spelling::Spelled;
 
 /// What the automaton of a pattern of a rule may take, in bytes: the largest of CRS takes a twentieth.
@@ -36,6 +38,9 @@ const LIMIT: usize = 64 << 20;
 const EXPANDED_LIMIT: usize = 1 << 20;
 /// How many patterns with expanded macros are kept.
 const EXPANDED_KEPT: usize = 64;
+
+/// How long a match is from which on its groups are looked for by [`Groups`]: building its tables is not worth it for less.
+const LONG: usize = 1 << 10;
 
 /// A compiled pattern.
 #[derive(Debug)]
@@ -49,10 +54,24 @@ pub(super) struct Pattern {
 
 #[derive(Debug)]
 enum Machine {
-    Automata(Regex),
+    Automata(Regex, LongMatches),
     /// For what looks around: the pattern without its assertions, which says quickly that most values do not match and where
     /// the first match could be, and with them.
     Asserting(Regex, Program),
+}
+
+/// What finds the groups of a long match, of a pattern that has groups. It is made for the first one: few have any.
+#[derive(Debug)]
+struct LongMatches {
+    spelled: Option<Box<str>>,
+    groups: OnceLock<Option<Groups>>,
+}
+
+impl LongMatches {
+    fn groups(&self) -> Option<&Groups> {
+        let spelled = self.spelled.as_deref()?;
+        self.groups.get_or_init(|| Groups::new(spelled)).as_ref()
+    }
 }
 
 /// Where the groups of a match lie, the whole match first.
@@ -76,11 +95,12 @@ impl Pattern {
         let regex =
             Regex::builder().configure(config).build_from_hir(&hir).map_err(|error| refused(error.to_string()))?;
         let machine = if assertions.is_empty() {
-            Machine::Automata(regex)
+            let spelled = (regex.captures_len() > 1).then(|| spelled.into_boxed_str());
+            Machine::Automata(regex, LongMatches { spelled, groups: OnceLock::new() })
         } else {
             Machine::Asserting(regex, Program::new(&hir, assertions).map_err(refused)?)
         };
-        let takes_all = matches!(machine, Machine::Automata(_)) && takes_all(&hir);
+        let takes_all = matches!(machine, Machine::Automata(..)) && takes_all(&hir);
         Ok(Self { number: NEXT.fetch_add(1, Ordering::Relaxed), machine, gate: Gate::of_pattern(&hir), takes_all })
     }
 
@@ -92,7 +112,7 @@ impl Pattern {
     /// The named groups, each with its number; a pattern that looks around has none.
     pub(super) fn names(&self) -> impl Iterator<Item = (&str, usize)> {
         let groups = match &self.machine {
-            Machine::Automata(regex) => Some(regex.group_info()),
+            Machine::Automata(regex, _) => Some(regex.group_info()),
             Machine::Asserting(..) => None,
         };
         let names = groups.into_iter().flat_map(|groups| groups.pattern_names(PatternID::ZERO).enumerate());
@@ -102,7 +122,7 @@ impl Pattern {
     fn is_match(&self, value: &[u8], scratch: &mut Scratch) -> bool {
         match &self.machine {
             _ if self.takes_all => true,
-            Machine::Automata(regex) => {
+            Machine::Automata(regex, _) => {
                 let memory = scratch.of(self.number, regex);
                 regex.search_half_with(&mut memory.cache, &Input::new(value).earliest(true)).is_some()
             }
@@ -116,7 +136,7 @@ impl Pattern {
 
     /// Whether a match may begin with the value.
     pub(super) fn begins(&self, value: &[u8], scratch: &mut Scratch) -> bool {
-        let (Machine::Automata(regex) | Machine::Asserting(regex, _)) = &self.machine;
+        let (Machine::Automata(regex, _) | Machine::Asserting(regex, _)) = &self.machine;
         let input = Input::new(value).anchored(Anchored::Yes).earliest(true);
         regex.search_half_with(&mut scratch.of(self.number, regex).cache, &input).is_some()
     }
@@ -124,13 +144,18 @@ impl Pattern {
     /// The first match that begins at or behind `from`.
     fn find(&self, value: &[u8], from: usize, scratch: &mut Scratch, found: &mut Found) -> bool {
         match &self.machine {
-            Machine::Automata(regex) => {
+            Machine::Automata(regex, long_matches) => {
                 let memory = scratch.of(self.number, regex);
                 let input = Input::new(value).span(from..value.len());
-                regex.search_captures_with(&mut memory.cache, &input, &mut memory.groups);
-                if !memory.groups.is_match() {
-                    return false;
+                let Some(first) = regex.search_with(&mut memory.cache, &input) else { return false };
+                if first.len() >= LONG
+                    && let Some(groups) = long_matches.groups()
+                    && groups.of(value, first.range(), &mut memory.ways, found).is_some()
+                {
+                    return true;
                 }
+                let input = input.span(first.range()).anchored(Anchored::Yes);
+                regex.search_captures_with(&mut memory.cache, &input, &mut memory.groups);
                 found.clear();
                 found.extend(memory.groups.iter().map(|group| group.map(|span| span.range())));
                 true
@@ -144,11 +169,7 @@ impl Pattern {
     }
 
     pub(super) fn matches(&self, value: &[u8], scratch: &mut Scratch, captures: Option<&mut Captures>) -> bool {
-        // Most values do not match, which costs less to find out than where groups are.
-        if !self.is_match(value, scratch) {
-            return false;
-        }
-        let Some(captures) = captures else { return true };
+        let Some(captures) = captures else { return self.is_match(value, scratch) };
         if self.takes_all {
             captures.push(0..value.len());
             return true;
@@ -254,17 +275,18 @@ pub struct Scratch {
 #[derive(Debug)]
 struct Memory {
     cache: Cache,
-    groups: Groups,
+    groups: Slots,
+    ways: Ways,
 }
 
 impl Scratch {
     /// The memory of the automata, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        self.memories.values().map(|memory| memory.cache.memory_usage()).sum()
+        self.memories.values().map(|memory| memory.cache.memory_usage() + memory.ways.memory()).sum()
     }
 
     fn of(&mut self, number: u64, regex: &Regex) -> &mut Memory {
-        let memory = || Memory { cache: regex.create_cache(), groups: regex.create_captures() };
+        let memory = || Memory { cache: regex.create_cache(), groups: regex.create_captures(), ways: Ways::default() };
         self.memories.entry(number).or_insert_with(memory)
     }
 
