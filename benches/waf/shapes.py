@@ -1,4 +1,4 @@
-"""The requests of the bench: twelve shapes, each request of a shape another one, the same ones in every run.
+"""The requests of the bench: fourteen shapes, each request of a shape another one, the same ones in every run.
 
 A request is made from the name of its shape and its number alone, so that one which the engines judge differently can
 be made again: `python -m benches.waf --show "JSON, 300 B" 17`.
