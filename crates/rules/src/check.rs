@@ -10,7 +10,7 @@ use fields::{Available, FieldId, FieldSet, Key, TABLE, Type};
 use memchr::memmem::Finder;
 
 use crate::ast::{Ast, Index, Item, ItemValue, Kind, Literal, Logical, Name, Node, Operator, Set};
-use crate::error::{Fault, nearest};
+use crate::error::Fault;
 use crate::expression::Context;
 use crate::functions::{self, Body, FUNCTIONS, Function, Limits, Parameter, Replacement, Returns};
 use crate::ip_set::{IpRange, IpSetBuilder};
@@ -480,7 +480,7 @@ impl<'a> Checker<'a> {
     fn list(&mut self, name: &Name, kind: Type, left: &Node) -> Result<Arc<List>> {
         let Some(list) = self.context.lists.get(&name.text) else {
             return Err(Fault::new(name.span.clone(), format!("there is no list ${}", name.text))
-                .suggest(nearest(&name.text, self.context.lists.names()).map(|name| format!("${name}"))));
+                .suggest(spelling::nearest(&name.text, self.context.lists.names()).map(|name| format!("${name}"))));
         };
         if list.kind() == ListKind::Redirect && self.context.phase != Phase::RequestRedirect {
             let message = format!("${} is a list of kind redirect", name.text);
@@ -512,7 +512,7 @@ impl<'a> Checker<'a> {
             } else if fields::by_name(&name.text).is_some() {
                 fault.expected("no parentheses: this is a field").suggest(name.text.clone())
             } else {
-                fault.suggest(nearest(&name.text, FUNCTIONS.iter().map(|function| function.name)))
+                fault.suggest(spelling::nearest(&name.text, FUNCTIONS.iter().map(|function| function.name)))
             });
         };
         let most = if function.repeats { usize::MAX } else { function.parameters.len() };
@@ -749,7 +749,7 @@ fn unknown_field(name: &str, node: &Node) -> Fault {
     // Header names are often written as if they were fields.
     match name.strip_prefix("http.request.headers.").or_else(|| name.strip_prefix("http.request.header.")) {
         Some(header) => fault.suggest(format!("http.request.headers[\"{}\"][0]", header.to_lowercase())),
-        None => fault.suggest(nearest(name, TABLE.iter().map(|field| field.name))),
+        None => fault.suggest(spelling::nearest(name, TABLE.iter().map(|field| field.name))),
     }
 }
 

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use crate::ast::{Ast, Index, Item, ItemValue, Kind, Literal, Logical, Name, Node, Operator, Set};
-use crate::error::{Error, Fault, nearest};
+use crate::error::{Error, Fault};
 use crate::ip_set::{IpRange, parse_address, parse_range};
 
 /// An expression may have this many characters, as documented.
@@ -366,7 +366,7 @@ impl<'s> Parser<'s> {
                 let words = words.chain(Logical::ALL.iter().map(|operator| operator.word())).chain(["in"]);
                 fault
                     .expected("eq, ne, lt, le, gt, ge, contains, matches, wildcard, strict wildcard, in, and, or, xor")
-                    .suggest(nearest(word, words))
+                    .suggest(spelling::nearest(word, words))
             }
         }
     }

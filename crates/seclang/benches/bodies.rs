@@ -63,7 +63,12 @@ fn main() {
         let bodies: Vec<String> = (0..BODIES).map(|seed| form(&mut Words(seed as u64 + 1))).collect();
         let mut body = Body::default();
         let read = |body: &mut Body, text: &str| {
-            let source = Source { content_type: content_type.as_bytes(), bytes: text.as_bytes(), is_cut: false };
+            let source = Source {
+                content_type: content_type.as_bytes(),
+                bytes: text.as_bytes(),
+                is_cut: false,
+                separator: b'&',
+            };
             body.read(processor, source, &Limits::default());
         };
         for text in &bodies {

@@ -8,6 +8,7 @@
 use std::fmt;
 
 use crate::names::Name;
+use crate::place::meant;
 use crate::plan::Outcome;
 use crate::rule::{Disruption, Engine, Rule, Skip};
 use crate::ruleset::RuleSet;
@@ -236,7 +237,8 @@ fn threshold_of(rule: &Rule) -> Option<(&'static str, Name)> {
 fn unmet_of_label(rules: &RuleSet, label: &str, choice: Choice, place: usize) -> Option<Unmet> {
     let mut with_label = rules.rules.iter().filter(|rule| has_label(rule, label)).peekable();
     if with_label.peek().is_none() {
-        let message = format!("no rule has the tag \"{label}\"");
+        let known = rules.rules.iter().flat_map(|rule| &rule.tags).filter_map(|tag| std::str::from_utf8(tag).ok());
+        let message = format!("no rule has the tag \"{label}\"{}", meant(label.as_bytes(), known));
         return Some(Unmet { wish: Wish::Label(place), message });
     }
     let with_label: Vec<_> = with_label.collect();
@@ -261,7 +263,10 @@ fn unmet_of_label(rules: &RuleSet, label: &str, choice: Choice, place: usize) ->
 
 fn unmet_of_rule(rules: &RuleSet, id: u64, choice: Choice, threshold: bool, place: usize) -> Option<Unmet> {
     let Some(rule) = rules.rules.iter().find(|rule| rule.id == id) else {
-        return Some(Unmet { wish: Wish::Rule(place), message: format!("there is no rule {id}") });
+        let written = id.to_string();
+        let known: Vec<_> = rules.rules.iter().map(|rule| rule.id.to_string()).collect();
+        let meant = meant(written.as_bytes(), known.iter().map(String::as_str));
+        return Some(Unmet { wish: Wish::Rule(place), message: format!("there is no rule {id}{meant}") });
     };
     if choice.action == Some(Action::Log) && !disrupts(rule) {
         let message = format!("rule {id} refuses nothing by itself, so log {CHANGES_NOTHING}{}", judges(rules));

@@ -23,8 +23,8 @@ pub struct Settings {
     pub response_body_access: bool,
     /// `SecRequestBodyLimit`, bytes.
     pub request_body_limit: usize,
-    /// `SecRequestBodyNoFilesLimit`, bytes.
-    pub request_body_no_files_limit: usize,
+    /// `SecRequestBodyNoFilesLimit`, bytes: of a body without its files. What is longer is an error.
+    pub request_body_no_files_limit: Option<usize>,
     /// `SecRequestBodyLimitAction`.
     pub request_body_limit_action: LimitAction,
     /// `SecResponseBodyLimit`, bytes.
@@ -68,7 +68,7 @@ impl Default for Settings {
             request_body_access: false,
             response_body_access: false,
             request_body_limit: 134_217_728,
-            request_body_no_files_limit: 131_072,
+            request_body_no_files_limit: None,
             request_body_limit_action: LimitAction::Reject,
             response_body_limit: 524_288,
             response_body_limit_action: LimitAction::ProcessPartial,

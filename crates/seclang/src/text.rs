@@ -1,7 +1,7 @@
 //! Texts of rules with macros in them: `%{tx.allowed_methods}`.
 
 use crate::names::{Name, Names};
-use crate::place::shown;
+use crate::place::{no_variable, shown};
 use crate::variable::Variable;
 
 /// A text, and what of the request is put into it.
@@ -92,8 +92,8 @@ impl Text {
 fn value(inside: &[u8], names: &mut Names) -> Result<Part, String> {
     let separator = inside.iter().position(|byte| matches!(byte, b'.' | b':')).unwrap_or(inside.len());
     let written = inside[..separator].trim_ascii();
-    let variable = Variable::named(written)
-        .ok_or_else(|| format!("%{{{}}}: there is no variable {}", shown(inside), shown(written)))?;
+    let variable =
+        Variable::named(written).ok_or_else(|| format!("%{{{}}}: {}", shown(inside), no_variable(written)))?;
     let key = inside.get(separator + 1..).unwrap_or_default().to_ascii_lowercase();
     Ok(Part::Value { variable, name: names.add(&key), key })
 }
@@ -118,6 +118,15 @@ mod tests {
         assert_eq!(text.constant(), None);
         assert_eq!(Text::parse(b"plain", &mut names).unwrap().constant(), Some(&b"plain"[..]));
         assert_eq!(Text::parse(b"", &mut names).unwrap().constant(), Some(&b""[..]));
-        assert_eq!(Text::parse(b"%{nothing.a}", &mut names).unwrap_err(), "%{nothing.a}: there is no variable nothing");
+        for (text, error) in [
+            ("%{nothing.a}", "%{nothing.a}: there is no variable nothing"),
+            ("%{args_nmaes}", "%{args_nmaes}: there is no variable args_nmaes; did you mean ARGS_NAMES?"),
+            (
+                "%{geo.a}",
+                "%{geo.a}: geo is not supported: there is no @geoLookup: use a rule of the edge with ip.src.country",
+            ),
+        ] {
+            assert_eq!(Text::parse(text.as_bytes(), &mut names).unwrap_err(), error);
+        }
     }
 }

@@ -699,7 +699,8 @@ impl<'r> Transaction<'r> {
             let whole = [head, bytes].concat();
             self.set_whole(&whole);
         }
-        if matches!(self.processor, Some(Processor::Urlencoded)) || self.force_body_variable {
+        // What a processor takes apart is looked at in its parts; what none does would be looked at nowhere else.
+        if matches!(self.processor, None | Some(Processor::Urlencoded)) || self.force_body_variable {
             self.set(Variable::RequestBody, bytes);
         }
         let Some(processor) = self.processor else { return };
@@ -712,7 +713,8 @@ impl<'r> Transaction<'r> {
         };
         let content_type = self.work.texts.get(self.content_type).to_vec();
         let mut body = std::mem::take(&mut self.work.body);
-        body.read(processor, body::Source { content_type: &content_type, bytes, is_cut }, &limits);
+        let separator = settings.argument_separator;
+        body.read(processor, body::Source { content_type: &content_type, bytes, is_cut, separator }, &limits);
         self.put_all(Variable::ArgsPost, body.arguments());
         if body.has_invalid_encoding() {
             self.set_flag(Variable::UrlencodedError, true);
@@ -720,15 +722,19 @@ impl<'r> Transaction<'r> {
         if processor == Processor::Multipart {
             self.form(body.form(), bytes);
         }
+        let without_files = bytes.len().saturating_sub(body.form().combined_size() as usize);
+        if let Some(limit) = settings.request_body_no_files_limit.filter(|limit| without_files > *limit) {
+            self.set_flag(Variable::InboundDataError, true);
+            self.body_error(processor, &format!("the body without its files is longer than {limit} bytes"));
+        }
         if let Some(error) = body.error() {
-            self.body_error(processor, error);
+            self.body_error(processor, &error.to_string());
         }
         self.work.body = body;
         self.combined_size();
     }
 
-    pub(crate) fn body_error(&mut self, processor: Processor, error: body::Error) {
-        let message = error.to_string();
+    pub(crate) fn body_error(&mut self, processor: Processor, message: &str) {
         self.set_flag(Variable::ReqbodyError, true);
         self.set_flag(Variable::ReqbodyProcessorError, true);
         self.set(Variable::ReqbodyProcessorErrorMsg, message.as_bytes());

@@ -143,7 +143,7 @@ variables! {
 
 impl Variable {
     /// The manual's variables that are not here, and why.
-    pub(crate) const REFUSED: [(&str, &str); 10] = [
+    pub(crate) const REFUSED: [(&str, &str); 15] = [
         ("FILES_TMPNAMES", "no temporary file is written: FILES_TMP_CONTENT has what a file holds"),
         ("GEO", "there is no @geoLookup: use a rule of the edge with ip.src.country"),
         ("INBOUND_ERROR_DATA", "it is named INBOUND_DATA_ERROR"),
@@ -154,6 +154,11 @@ impl Variable {
         ("JSON", "JSON becomes ARGS_POST, as ModSecurity v3 has it"),
         ("WEBSERVER_ERROR_LOG", "there is no web server whose log could be read"),
         ("REMOTE_IDENT", "nobody speaks identd"),
+        ("MSC_PCRE_ERROR", "matching takes linear time and does not fail"),
+        ("MSC_PCRE_LIMITS_EXCEEDED", "matching takes linear time and needs no limit"),
+        ("STREAM_INPUT_BODY", "bodies are not rewritten: REQUEST_BODY has what there is"),
+        ("STREAM_OUTPUT_BODY", "bodies are not rewritten: RESPONSE_BODY has what there is"),
+        ("USERAGENT_IP", "REMOTE_ADDR is the client's address behind proxies too, where the site file trusts them"),
     ];
 
     /// The variable of that name, in any case.

@@ -38,8 +38,12 @@ pub fn all() -> Vec<Word> {
         |kind, standing| move |&(name, about): &(&'static str, &'static str)| Word { kind, name, about, standing };
     let mut words: Vec<Word> = DIRECTIVES.iter().map(word("directive", Standing::Works)).collect();
     words.extend(load::WITHOUT_BEARING.iter().map(word("directive", Standing::WithoutBearing)));
+    words.extend(load::REFUSED.iter().map(word("directive", Standing::Refused)));
     words.extend(Variable::ALL.iter().map(|variable| {
         let about = match variable.kind() {
+            _ if *variable == Variable::RequestBody => {
+                "one value: of a form, of a body that no processor takes apart, and with ctl:forceRequestBodyVariable of any"
+            }
             Kind::Scalar => "one value",
             Kind::Collection => "values with names",
             Kind::Names(_) => "names of another's values",
@@ -55,12 +59,23 @@ pub fn all() -> Vec<Word> {
     words.extend(operator::REFUSED.iter().map(word("operator", Standing::Refused)));
     words.extend(Transformation::ALL.iter().map(|one| word("transformation", Standing::Works)(&(one.name(), ""))));
     words.extend(ACTIONS.iter().map(word("action", Standing::Works)));
+    words.extend(load::REFUSED_ACTIONS.iter().map(word("action", Standing::Refused)));
     words
 }
 
 /// Whether a directive of that name, in lower case, is read.
 pub(crate) fn is_directive(name: &str) -> bool {
     DIRECTIVES.iter().any(|(one, _)| one.eq_ignore_ascii_case(name))
+}
+
+/// The directives that are read, with or without effect.
+pub(crate) fn directives() -> impl Iterator<Item = &'static str> {
+    DIRECTIVES.iter().chain(&load::WITHOUT_BEARING).map(|(name, _)| *name)
+}
+
+/// The actions.
+pub(crate) fn actions() -> impl Iterator<Item = &'static str> {
+    ACTIONS.iter().map(|(name, _)| *name)
 }
 
 const DIRECTIVES: &[(&str, &str)] = &[
@@ -81,7 +96,7 @@ const DIRECTIVES: &[(&str, &str)] = &[
     ("SecRuleEngine", "On, DetectionOnly or Off; the mode in which a rule set is loaded wins"),
     ("SecRequestBodyAccess", "whether bodies of requests are read"),
     ("SecRequestBodyLimit", "bytes of a body that are read"),
-    ("SecRequestBodyNoFilesLimit", "the same without uploaded files; no effect yet, and noted"),
+    ("SecRequestBodyNoFilesLimit", "bytes of a body without its files, beyond which that is an error"),
     ("SecRequestBodyLimitAction", "Reject or ProcessPartial"),
     ("SecRequestBodyJsonDepthLimit", "how deep JSON may be"),
     ("SecResponseBodyAccess", "whether bodies of responses are read"),

@@ -308,14 +308,14 @@ fn everything_that_is_wrong_is_said_with_its_place() {
 #[test]
 fn what_has_no_bearing_is_noted_and_not_hidden() {
     let rules = rules(
-        "SecPcreMatchLimit 1000\nSecRequestBodyNoFilesLimit 9\nSecAction \"id:1,pass,initcol:ip=%{REMOTE_ADDR}\"\nSecRuleUpdateTargetById 7 !ARGS",
+        "SecPcreMatchLimit 1000\nSecCacheTransformations On\nSecAction \"id:1,pass,initcol:ip=%{REMOTE_ADDR}\"\nSecRuleUpdateTargetById 7 !ARGS",
     );
     let notes: Vec<String> = rules.notes.iter().map(|note| format!("{}: {}", note.place, note.message)).collect();
     assert_eq!(
         notes,
         [
             "test.conf:3: SecPcreMatchLimit has no bearing here: matching takes linear time and needs no limit",
-            "test.conf:4: SecRequestBodyNoFilesLimit has no effect yet: SecRequestBodyLimit counts files too",
+            "test.conf:4: SecCacheTransformations has no bearing here: transformations of a value are always kept for its request",
             "test.conf:6: no loaded rule is meant by this"
         ]
     );

@@ -261,6 +261,7 @@ fn wishes_that_mean_nothing_are_refused_by_name() {
         all: Choice::default(),
         labels: vec![
             ("words".to_owned(), off),
+            ("leters".to_owned(), off),
             ("letters".to_owned(), log),
             ("setup".to_owned(), off),
             ("judges".to_owned(), log),
@@ -273,13 +274,14 @@ fn wishes_that_mean_nothing_are_refused_by_name() {
         said,
         [
             (Wish::Label(0), "no rule has the tag \"words\""),
+            (Wish::Label(1), "no rule has the tag \"leters\"; did you mean letters?"),
             (
-                Wish::ActionOfLabel(1),
+                Wish::ActionOfLabel(2),
                 "no rule with the tag \"letters\" refuses anything by itself, so log changes nothing; take it out with \
                  enabled = false; what is added up is judged by 3"
             ),
             (
-                Wish::Label(2),
+                Wish::Label(3),
                 "the rules with the tag \"setup\" set up or judge what others find; say it of each by its id, as of 1"
             ),
             (Wish::Rule(0), "there is no rule 4"),

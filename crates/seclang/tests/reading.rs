@@ -178,6 +178,119 @@ fn what_a_link_of_a_chain_may_not_say_is_refused() {
     }
 }
 
+fn notes(text: &str) -> Vec<String> {
+    rules(text).notes.iter().map(|note| format!("{}: {}", note.place.line, note.message)).collect()
+}
+
+#[test]
+fn what_takes_nothing_away_is_noted() {
+    let text = "SecRule ARGS a \"id:1,pass,tag:attack-sqli,msg:'An attack'\"\n\
+         SecRuleRemoveById 2 7-9\nSecRuleRemoveByTag attack-.*\nSecRuleRemoveByMsg An\nSecRuleUpdateTargetByTag attack !ARGS:b";
+    assert_eq!(
+        notes(text),
+        [
+            "7: no loaded rule is meant by this",
+            "4: no loaded rule is meant by this",
+            "4: no loaded rule is meant by this",
+            "5: no loaded rule is meant by this: tags are compared as they stand, as ModSecurity v3 does it, and are no patterns",
+            "6: no loaded rule is meant by this",
+        ]
+    );
+    assert_eq!(notes("SecRule ARGS a \"id:1,pass,tag:t\"\nSecRuleRemoveByTag t"), Vec::<String>::new());
+}
+
+#[test]
+fn a_block_that_does_nothing_is_noted_unless_defaults_say_so() {
+    let rule = "SecRule ARGS a \"id:1,block\"\nSecRule ARGS a \"id:2,phase:1,block\"";
+    assert_eq!(
+        notes(rule),
+        [
+            "3: rule 1: block does what SecDefaultAction says, and as none is there, nothing: say deny, or SecDefaultAction \
+          \"phase:2,log,auditlog,deny\" before the rules"
+        ]
+    );
+    assert_eq!(notes(&format!("SecDefaultAction \"phase:1,log,pass\"\n{rule}")), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_not_here_may_be_switched_off() {
+    for directive in ["SecXmlExternalEntity", "SecHashEngine", "SecContentInjection", "SecParseXmlIntoArgs"] {
+        assert_eq!(notes(&format!("{directive} Off")), Vec::<String>::new(), "{directive}");
+        assert!(problem(&format!("{directive} On")).contains("not supported: "), "{directive}");
+    }
+}
+
+#[test]
+fn a_code_page_that_is_not_built_in_is_refused() {
+    assert_eq!(notes("SecUnicodeMapFile unicode.mapping 20127\nSecUnicodeCodePage 20127").len(), 2);
+    let message = "code page 1252: only the mapping of 20127 is built in";
+    assert_eq!(problem("SecUnicodeMapFile unicode.mapping 1252"), format!("test.conf:1: SecUnicodeMapFile: {message}"));
+    assert_eq!(problem("SecUnicodeCodePage 1252"), format!("test.conf:1: SecUnicodeCodePage: {message}"));
+}
+
+#[test]
+fn a_name_that_is_misspelled_is_told_with_the_one_that_was_meant() {
+    for (text, meant) in [
+        ("SecRuleEngin On", "SecRuleEngine"),
+        ("SecDebugLogLevels 3", "SecDebugLogLevel"),
+        ("SecRule REQUEST_HEADER a \"id:1\"", "REQUEST_HEADERS"),
+        ("SecRule ARGS \"@ipMach 10.0.0.1\" \"id:1\"", "@ipMatch"),
+        ("SecAction \"id:1,t:lowercases\"", "lowercase"),
+        ("SecAction \"id:1,setvars:tx.a=1\"", "setvar"),
+        ("SecAction \"id:1,msg:'%{REMOTE_ADR}'\"", "REMOTE_ADDR"),
+        ("SecAction \"id:1,ctl:ruleEngin=On\"", "ruleEngine"),
+    ] {
+        assert!(problem(text).ends_with(&format!("; did you mean {meant}?")), "{}", problem(text));
+    }
+    assert!(problem("Perhaps On").ends_with("there is no such directive"));
+}
+
+#[test]
+fn an_update_of_targets_takes_many_numbers() {
+    let text = "SecRule ARGS . \"id:1,pass\"\nSecRule ARGS . \"id:2,pass\"\nSecRule ARGS . \"id:5,pass\"\n\
+         SecRuleUpdateTargetById 1 4-6 \"!ARGS:a\"";
+    assert_eq!(matched(text, &get("/?a=1")), [2]);
+}
+
+#[test]
+fn a_body_is_too_long_without_its_files() {
+    let text = "SecRequestBodyNoFilesLimit 20\n\
+         SecRule REQBODY_ERROR \"@eq 1\" \"id:1,pass,msg:'%{REQBODY_ERROR_MSG}'\"\n\
+         SecRule INBOUND_DATA_ERROR \"@eq 1\" \"id:2,pass\"\nSecRule ARGS:a|FILES \"@rx .\" \"id:3,pass\"";
+    let form = "application/x-www-form-urlencoded";
+    assert_eq!(matched(text, &post(form, "a=0123456789")), [3]);
+    assert_eq!(matched(text, &post(form, "a=0123456789012345678")), [1, 2, 3], "rules see it all the same");
+    assert_eq!(matched(text, &post("text/plain", "a body that is in none of the forms")), Vec::<u64>::new());
+    let part = |name: &str, content: &str| {
+        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\r\n\r\n{content}\r\n--b--\r\n")
+    };
+    let file = part("f\"; filename=\"g\"", &"x".repeat(500));
+    let with_file = text.replace("Limit 20", &format!("Limit {}", file.len() - 500));
+    assert_eq!(matched(&with_file, &post("multipart/form-data; boundary=b", &file)), [3]);
+    let argument = part("a\"", &"x".repeat(500));
+    assert_eq!(matched(&with_file, &post("multipart/form-data; boundary=b", &argument)), [1, 2, 3]);
+}
+
+#[test]
+fn the_separator_holds_for_query_and_form() {
+    let text = "SecArgumentSeparator ;\nSecRule ARGS_GET:b \"@streq 2\" \"id:1,pass\"\n\
+         SecRule ARGS_POST:b \"@streq 2\" \"id:2,pass\"";
+    assert_eq!(matched(text, &get("/?a=1;b=2")), [1]);
+    assert_eq!(matched(text, &post("application/x-www-form-urlencoded", "a=1;b=2")), [2]);
+}
+
+#[test]
+fn a_body_that_is_not_taken_apart_is_looked_at_whole() {
+    let text = "SecRule REQUEST_HEADERS:Content-Type json \"id:1,phase:1,pass,ctl:requestBodyProcessor=JSON\"\n\
+         SecRule REQUEST_HEADERS:X-Force 1 \"id:2,phase:1,pass,ctl:forceRequestBodyVariable=On\"\n\
+         SecRule REQUEST_BODY \"@contains evil\" \"id:3,pass\"";
+    for kind in ["text/plain", "application/octet-stream", "application/x-www-form-urlencoded"] {
+        assert_eq!(matched(text, &post(kind, "an evil body")), [3], "{kind}");
+    }
+    assert_eq!(matched(text, &post("application/json", "\"an evil body\"")), [1]);
+    assert_eq!(matched(text, &post("application/json\r\nX-Force: 1", "\"an evil body\"")), [1, 2, 3]);
+}
+
 #[test]
 fn nothing_is_refused_in_the_last_phase() {
     let rules = rules("SecAction \"id:1,phase:5,deny\"\nSecAction \"id:2,phase:5,pass\"");

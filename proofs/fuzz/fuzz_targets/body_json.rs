@@ -62,7 +62,7 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn read(body: &mut Body, bytes: &[u8], is_cut: bool) -> Read {
-    body.read(Processor::Json, Source { content_type: b"application/json", bytes, is_cut }, &LIMITS);
+    body.read(Processor::Json, Source { content_type: b"application/json", bytes, is_cut, separator: b'&' }, &LIMITS);
     let arguments = body.arguments().iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
     (arguments, body.error().map(|error| error.to_string()))
 }

@@ -76,7 +76,7 @@ fn quote(text: &[u8], out: &mut Vec<u8>) {
 }
 
 fn read(body: &mut Body, content_type: &[u8], bytes: &[u8], is_cut: bool) -> Read {
-    body.read(Processor::Multipart, Source { content_type, bytes, is_cut }, &Limits::default());
+    body.read(Processor::Multipart, Source { content_type, bytes, is_cut, separator: b'&' }, &Limits::default());
     let owned = |(name, value): (&[u8], &[u8])| (name.to_vec(), value.to_vec());
     let form = body.form();
     Read {

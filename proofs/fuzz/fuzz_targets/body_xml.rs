@@ -44,7 +44,7 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn read(body: &mut Body, bytes: &[u8], is_cut: bool) -> Option<String> {
-    body.read(Processor::Xml, Source { content_type: b"text/xml", bytes, is_cut }, &Limits::default());
+    body.read(Processor::Xml, Source { content_type: b"text/xml", bytes, is_cut, separator: b'&' }, &Limits::default());
     body.error().map(|error| error.to_string())
 }
 

@@ -14,7 +14,8 @@ _INTRODUCTION: Final = """\
 
 Made from the tables of `crates/seclang` by `python -m bartizan.waf.reference`; do not edit it. Names and meanings are
 those of the ModSecurity v3 reference manual; how rule sets are loaded and asked is in [the guide](../guide/waf.md).
-A file that has a word which is refused, or is not here, is not loaded, and the message says where it stands.
+A file that has a word which is refused, or is not here, is not loaded, and the message says where it stands. Directives
+that switch what is refused, such as `SecXmlExternalEntity`, may say `Off`.
 """
 
 _KINDS: Final = {

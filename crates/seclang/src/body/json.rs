@@ -337,7 +337,7 @@ mod tests {
 
     fn read_with(text: &[u8], is_cut: bool, limits: &Limits) -> (Vec<(String, String)>, String) {
         let mut arguments = Pairs::default();
-        let source = Source { content_type: b"application/json", bytes: text, is_cut };
+        let source = Source { content_type: b"application/json", bytes: text, is_cut, separator: b'&' };
         let found = Reader::default().parse(source, limits, &mut arguments);
         let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let arguments = arguments.iter().map(|(name, value)| (shown(name), shown(value))).collect();
@@ -403,7 +403,7 @@ mod tests {
         }
         assert_eq!(read(r#"{"\u0061.b\n":1}"#).0, pairs(&[("json.a.b\n", "1")]), "names, too");
         let mut arguments = Pairs::default();
-        let source = Source { content_type: b"", bytes: b"\"\xff\xc3\"", is_cut: false };
+        let source = Source { content_type: b"", bytes: b"\"\xff\xc3\"", is_cut: false, separator: b'&' };
         assert_eq!(Reader::default().parse(source, &Limits::default(), &mut arguments), Ok(()));
         assert_eq!(arguments.iter().next(), Some((ROOT, &b"\xff\xc3"[..])), "what is no UTF-8 stays");
     }

@@ -82,6 +82,8 @@ pub struct Source<'b> {
     pub bytes: &'b [u8],
     /// Whether more of it was sent than there is here.
     pub is_cut: bool,
+    /// What stands between the arguments of a form (`SecArgumentSeparator`).
+    pub separator: u8,
 }
 
 /// What is wrong with a body: the value of `REQBODY_PROCESSOR_ERROR_MSG`.
@@ -146,7 +148,7 @@ impl Body {
             return;
         }
         let found = match processor {
-            Processor::Urlencoded => self.read_urlencoded(source.bytes, limits),
+            Processor::Urlencoded => self.read_urlencoded(source, limits),
             Processor::Multipart => self.form.parse(source, limits, &mut self.arguments),
             Processor::Json => self.json.parse(source, limits, &mut self.arguments),
             Processor::Xml => self.document.parse(source, limits),
@@ -184,8 +186,9 @@ impl Body {
         self.has_invalid_encoding
     }
 
-    fn read_urlencoded(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), Error> {
-        let outcome = urlencoded::parse(bytes, b'&', limits.arguments, &mut self.arguments);
+    fn read_urlencoded(&mut self, source: Source<'_>, limits: &Limits) -> Result<(), Error> {
+        let Source { bytes, separator, .. } = source;
+        let outcome = urlencoded::parse(bytes, separator, limits.arguments, &mut self.arguments);
         self.has_invalid_encoding = outcome.invalid_encoding;
         if outcome.unread.is_some() { Err(Error::new(TOO_MANY_ARGUMENTS, bytes.len())) } else { Ok(()) }
     }
@@ -198,7 +201,7 @@ mod tests {
     use super::*;
 
     fn read(body: &mut Body, processor: Processor, content_type: &str, bytes: &[u8]) {
-        let source = Source { content_type: content_type.as_bytes(), bytes, is_cut: false };
+        let source = Source { content_type: content_type.as_bytes(), bytes, is_cut: false, separator: b'&' };
         body.read(processor, source, &Limits::default());
     }
 

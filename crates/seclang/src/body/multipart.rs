@@ -766,7 +766,7 @@ mod tests {
 
     fn read_with(content_type: &str, body: &[u8], is_cut: bool, limits: &Limits) -> Read {
         let (mut form, mut arguments) = (Form::default(), Pairs::default());
-        let source = Source { content_type: content_type.as_bytes(), bytes: body, is_cut };
+        let source = Source { content_type: content_type.as_bytes(), bytes: body, is_cut, separator: b'&' };
         let found = form.parse(source, limits, &mut arguments);
         Read {
             arguments: arguments.iter().map(texts).collect(),
@@ -817,7 +817,7 @@ mod tests {
     #[test]
     fn a_form_is_read_again_without_what_it_held() {
         let (mut form, mut arguments) = (Form::default(), Pairs::default());
-        let source = |bytes| Source { content_type: FORM.as_bytes(), bytes, is_cut: false };
+        let source = |bytes| Source { content_type: FORM.as_bytes(), bytes, is_cut: false, separator: b'&' };
         let bad = b"--x\nContent-Disposition: form-data; name=a; filename=b\n\nc";
         assert!(form.parse(source(bad), &Limits::default(), &mut arguments).is_err());
         let good = b"--x\r\nContent-Disposition: form-data; name=d\r\n\r\n\r\n--x--\r\n";

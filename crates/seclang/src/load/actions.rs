@@ -5,11 +5,12 @@ use crate::body::Processor;
 use crate::collections::is_kept_by_the_engine;
 use crate::load::targets;
 use crate::names::Names;
-use crate::place::shown;
+use crate::place::{meant, shown};
 use crate::rule::{Allow, AuditEngine, Change, Control, Disruption, Effect, Engine, Phase, Selector, Skip, Which};
 use crate::text::Text;
 use crate::transform::Transformation;
 use crate::variable::Variable;
+use crate::words;
 
 /// The actions of one directive.
 #[derive(Debug, Clone, Default)]
@@ -194,7 +195,10 @@ impl Actions {
                         self.no_default_transformations = true;
                     }
                     Some(transformation) => self.transformations.push(transformation),
-                    None => return Err(format!("there is no transformation {}", shown(word))),
+                    None => {
+                        let known = Transformation::ALL.iter().map(|one| one.name());
+                        return Err(format!("there is no transformation {}{}", shown(word), meant(word, known)));
+                    }
                 }
             }
             "skip" => {
@@ -232,9 +236,9 @@ impl Actions {
                 self.effects.push(Effect::Control(control(name.trim_ascii(), value.trim_ascii(), names)?));
             }
             _ => {
-                return Err(match refused(&lower) {
+                return Err(match super::reason(REFUSED, name) {
                     Some(why) => format!("not supported: {why}"),
-                    None => "there is no such action".to_owned(),
+                    None => format!("there is no such action{}", meant(name, words::actions())),
                 });
             }
         }
@@ -285,26 +289,28 @@ impl Actions {
     }
 }
 
-fn refused(action: &str) -> Option<&'static str> {
-    Some(match action {
-        "proxy" => "send the request to another origin with a `route` rule of the edge",
-        "exec" => "no program is started for a request",
-        "append" | "prepend" => "the body of a response is not rewritten",
-        "pause" => "a request that waits holds memory: use a rate limit of the edge",
-        "deprecatevar" => "let values expire with expirevar",
-        "sanitisearg"
-        | "sanitisematched"
-        | "sanitisematchedbytes"
-        | "sanitiserequestheader"
-        | "sanitiseresponseheader"
-        | "sanitizearg"
-        | "sanitizematched"
-        | "sanitizematchedbytes"
-        | "sanitizerequestheader"
-        | "sanitizeresponseheader" => "values are redacted in every log unless a setting says otherwise",
-        _ => return None,
-    })
-}
+/// The manual's actions that are not here, and why.
+pub(crate) const REFUSED: &[(&str, &str)] = &[
+    ("append", NOT_REWRITTEN),
+    ("deprecatevar", "let values expire with expirevar"),
+    ("exec", "no program is started for a request"),
+    ("pause", "a request that waits holds memory: use a rate limit of the edge"),
+    ("prepend", NOT_REWRITTEN),
+    ("proxy", "send the request to another origin with a `route` rule of the edge"),
+    ("sanitiseArg", REDACTED),
+    ("sanitiseMatched", REDACTED),
+    ("sanitiseMatchedBytes", REDACTED),
+    ("sanitiseRequestHeader", REDACTED),
+    ("sanitiseResponseHeader", REDACTED),
+    ("sanitizeArg", REDACTED),
+    ("sanitizeMatched", REDACTED),
+    ("sanitizeMatchedBytes", REDACTED),
+    ("sanitizeRequestHeader", REDACTED),
+    ("sanitizeResponseHeader", REDACTED),
+];
+
+const NOT_REWRITTEN: &str = "the body of a response is not rewritten";
+const REDACTED: &str = "values are redacted in every log unless a setting says otherwise";
 
 fn number(text: &[u8]) -> Result<u64, String> {
     std::str::from_utf8(text)
@@ -392,6 +398,23 @@ fn set(text: &[u8], names: &mut Names) -> Result<Effect, String> {
     Ok(Effect::Set { collection, name, known, change })
 }
 
+/// The options of `ctl`, as the manual spells them.
+const OPTIONS: [&str; 13] = [
+    "ruleEngine",
+    "ruleRemoveById",
+    "ruleRemoveByTag",
+    "ruleRemoveByMsg",
+    "ruleRemoveTargetById",
+    "ruleRemoveTargetByTag",
+    "ruleRemoveTargetByMsg",
+    "requestBodyProcessor",
+    "requestBodyAccess",
+    "responseBodyAccess",
+    "forceRequestBodyVariable",
+    "auditEngine",
+    "auditLogParts",
+];
+
 fn control(option: &[u8], value: &[u8], names: &mut Names) -> Result<Control, String> {
     let lower = String::from_utf8_lossy(option).to_ascii_lowercase();
     Ok(match lower.as_str() {
@@ -419,7 +442,9 @@ fn control(option: &[u8], value: &[u8], names: &mut Names) -> Result<Control, St
         "requestbodylimit" | "responsebodylimit" => {
             return Err(format!("{lower}: the limit is that of the zone, or of the directive"));
         }
-        _ => return Err(format!("there is no option {}", shown(option))),
+        _ => {
+            return Err(format!("there is no option {}{}", shown(option), meant(option, OPTIONS.into_iter())));
+        }
     })
 }
 
@@ -516,8 +541,11 @@ mod tests {
             ("msg:'a", "action msg: its quote is not closed"),
             ("msg:'a'b,pass", "action msg: b stands after its closing quote"),
             ("exec:/bin/true", "action exec: not supported: no program is started for a request"),
-            ("deni", "action deni: there is no such action"),
+            ("deni", "action deni: there is no such action; did you mean deny?"),
+            ("teapot", "action teapot: there is no such action"),
             ("t:rot13", "action t: there is no transformation rot13"),
+            ("t:lowercased", "action t: there is no transformation lowercased; did you mean lowercase?"),
+            ("ctl:ruleRemoveId=1", "action ctl: there is no option ruleRemoveId; did you mean ruleRemoveById?"),
             (
                 "setvar:args.a=1",
                 "action setvar: args cannot be written to: TX, IP, GLOBAL, SESSION, USER and RESOURCE can",

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::audit::Parts;
 use crate::names::Names;
 use crate::operator::Operator;
-use crate::place::{Place, Problem, shown};
+use crate::place::{Place, Problem, meant, shown};
 use crate::rule::{Disruption, Link, Phase, Question, Rule, Selector, Skip, Target, Which};
 use crate::ruleset::{LimitAction, Note, RuleSet, Settings};
 use crate::source::Directive;
@@ -27,6 +27,7 @@ use files::{Beside, Disk, Files};
 use question::Asked;
 use walk::Walk;
 
+pub(crate) use actions::REFUSED as REFUSED_ACTIONS;
 pub use files::Held;
 pub use walk::files;
 
@@ -82,7 +83,9 @@ struct Loader {
     marks: Vec<(Vec<u8>, usize)>,
     defaults: HashMap<Phase, Actions>,
     /// What was removed, and by which directive.
-    removals: Vec<Which>,
+    removals: Vec<(Which, Place)>,
+    /// The first rule that says `block` where no defaults say what that does.
+    idle_block: Option<(u64, Phase, Place)>,
     updates: Vec<Update>,
     ids: HashSet<u64>,
     /// Whether the last link said `chain`.
@@ -115,7 +118,22 @@ impl Loader {
         }
         self.update();
         let removals = std::mem::take(&mut self.removals);
-        let kept: Vec<bool> = self.rules.iter().map(|rule| !removals.iter().any(|which| which.means(rule))).collect();
+        let is_kept = |rule: &Rule| !removals.iter().any(|(which, _)| which.means(rule));
+        let kept: Vec<bool> = self.rules.iter().map(is_kept).collect();
+        for (which, place) in &removals {
+            if !self.rules.iter().any(|rule| which.means(rule)) {
+                self.notes.push(Note { place: place.clone(), message: means_nothing(which) });
+            }
+        }
+        // Where there are defaults of any phase somebody has thought of them: a Core Rule Set has none for responses.
+        if let Some((id, phase, place)) = self.idle_block.take_if(|_| self.defaults.is_empty()) {
+            let message = format!(
+                "rule {id}: block does what SecDefaultAction says, and as none is there, nothing: say deny, or \
+                 SecDefaultAction \"phase:{},log,auditlog,deny\" before the rules",
+                phase.index() + 1
+            );
+            self.notes.push(Note { place, message });
+        }
         // A mark stays where it is among those that are left.
         for (_, before) in &mut self.marks {
             *before = kept[..*before].iter().filter(|kept| **kept).count();
@@ -164,7 +182,7 @@ impl Loader {
                 }
             }
             if !found {
-                self.notes.push(Note { place: update.place, message: "no loaded rule is meant by this".to_owned() });
+                self.notes.push(Note { message: means_nothing(&update.which), place: update.place });
             }
         }
     }
@@ -193,21 +211,21 @@ impl Loader {
             ("secruleremovebyid", [_, ..]) => {
                 for id in arguments.iter().flat_map(|text| text.split(|byte| matches!(byte, b',' | b' '))) {
                     if !id.is_empty() {
-                        self.removals.push(actions::ids(id)?);
+                        self.removals.push((actions::ids(id)?, place.clone()));
                     }
                 }
                 Ok(())
             }
             ("secruleremovebytag", [tag]) => {
-                self.removals.push(Which::Tag(unquoted(tag).to_vec()));
+                self.removals.push((Which::Tag(unquoted(tag).to_vec()), place.clone()));
                 Ok(())
             }
             ("secruleremovebymsg", [message]) => {
-                self.removals.push(Which::Message(unquoted(message).to_vec()));
+                self.removals.push((Which::Message(unquoted(message).to_vec()), place.clone()));
                 Ok(())
             }
-            ("secruleupdatetargetbyid", [id, text]) => {
-                self.later(actions::ids(id)?, Change::Targets(text.to_vec()), place)
+            ("secruleupdatetargetbyid", [ids @ .., text]) if !ids.is_empty() => {
+                ids.iter().try_for_each(|id| self.later(actions::ids(id)?, Change::Targets(text.to_vec()), place))
             }
             ("secruleupdatetargetbytag", [tag, text]) => {
                 self.later(Which::Tag(unquoted(tag).to_vec()), Change::Targets(text.to_vec()), place)
@@ -228,13 +246,7 @@ impl Loader {
                 Ok(())
             }
             (name, arguments) => match self.setting(name, arguments)? {
-                Taken::Yes => {
-                    if let Some((_, why)) = NOT_YET.iter().find(|(one, _)| one.eq_ignore_ascii_case(name)) {
-                        let message = format!("{} has no effect yet: {why}", directive.name);
-                        self.notes.push(Note { place: place.clone(), message });
-                    }
-                    Ok(())
-                }
+                Taken::Yes => Ok(()),
                 Taken::WithoutBearing(why) => {
                     self.notes.push(Note {
                         place: place.clone(),
@@ -242,12 +254,15 @@ impl Loader {
                     });
                     Ok(())
                 }
-                Taken::No => Err(match refused(name) {
+                Taken::No => Err(match reason(REFUSED, name.as_bytes()) {
                     Some(why) => format!("not supported: {why}"),
                     None if words::is_directive(name) => {
                         format!("{} arguments are given, which it does not take", arguments.len())
                     }
-                    None => "there is no such directive".to_owned(),
+                    None => {
+                        let known = meant(directive.name.as_bytes(), words::directives());
+                        format!("there is no such directive{known}")
+                    }
                 }),
             },
         }
@@ -346,9 +361,13 @@ impl Loader {
                 format!("rule {id}: another rule has that id")
             });
         }
+        let phase = actions.phase.unwrap_or(Phase::RequestBody);
+        if matches!(actions.disruption, Some(Written::Block)) {
+            self.idle_block.get_or_insert_with(|| (id, phase, place.clone()));
+        }
         Ok(Rule {
             id,
-            phase: actions.phase.unwrap_or(Phase::RequestBody),
+            phase,
             links: vec![link],
             disruption: match actions.disruption {
                 Some(Written::Is(disruption)) => disruption,
@@ -439,7 +458,7 @@ impl Loader {
             ("secrequestbodyaccess", [value]) => settings.request_body_access = actions::on(value)?,
             ("secresponsebodyaccess", [value]) => settings.response_body_access = actions::on(value)?,
             ("secrequestbodylimit", [value]) => settings.request_body_limit = size(value)?,
-            ("secrequestbodynofileslimit", [value]) => settings.request_body_no_files_limit = size(value)?,
+            ("secrequestbodynofileslimit", [value]) => settings.request_body_no_files_limit = Some(size(value)?),
             ("secrequestbodylimitaction", [value]) => settings.request_body_limit_action = limit_action(value)?,
             ("secresponsebodylimit", [value]) => settings.response_body_limit = size(value)?,
             ("secresponsebodylimitaction", [value]) => settings.response_body_limit_action = limit_action(value)?,
@@ -458,6 +477,12 @@ impl Loader {
             },
             ("seccookieformat", [b"0"]) => {}
             ("seccookieformat", [_]) => return Err("only 0, Netscape's cookies, is supported".to_owned()),
+            ("secunicodemapfile", [_]) | ("secunicodemapfile" | "secunicodecodepage", [.., b"20127"]) => {
+                return Ok(Taken::WithoutBearing("the mapping of code page 20127 is built in"));
+            }
+            ("secunicodemapfile" | "secunicodecodepage", [.., page]) => {
+                return Err(format!("code page {}: only the mapping of 20127 is built in", shown(page)));
+            }
             ("secuploadfilelimit", [value]) => settings.upload_file_limit = size(value)?,
             ("secwebappid", [value]) => settings.web_app_id = unquoted(value).to_vec(),
             ("seccomponentsignature", [value]) => settings.components.push(unquoted(value).to_vec()),
@@ -480,11 +505,9 @@ impl Loader {
                 b"native" => settings.audit_json = false,
                 _ => return Err(format!("{} is neither JSON nor Native", shown(value))),
             },
+            (name, [value]) if SWITCHES.contains(&name) && value.eq_ignore_ascii_case(b"off") => {}
             (name, _) => {
-                return Ok(WITHOUT_BEARING
-                    .iter()
-                    .find(|(one, _)| one.eq_ignore_ascii_case(name))
-                    .map_or(Taken::No, |(_, why)| Taken::WithoutBearing(why)));
+                return Ok(reason(&WITHOUT_BEARING, name.as_bytes()).map_or(Taken::No, Taken::WithoutBearing));
             }
         }
         Ok(Taken::Yes)
@@ -512,11 +535,21 @@ enum Taken {
     No,
 }
 
-/// Directives that are read and kept for what is not there yet.
-const NOT_YET: [(&str, &str); 1] = [("SecRequestBodyNoFilesLimit", "SecRequestBodyLimit counts files too")];
+/// Of what is refused the switches, in lower case: that they be off is granted.
+const SWITCHES: [&str; 9] = [
+    "seccontentinjection",
+    "secconnengine",
+    "secdisablebackendcompression",
+    "sechashengine",
+    "secinterceptonerror",
+    "secparsexmlintoargs",
+    "secstreaminbodyinspection",
+    "secstreamoutbodyinspection",
+    "secxmlexternalentity",
+];
 
 /// Directives that say nothing about what is matched, and what stands in their place.
-pub(crate) const WITHOUT_BEARING: [(&str, &str); 18] = [
+pub(crate) const WITHOUT_BEARING: [(&str, &str); 20] = [
     ("SecPcreMatchLimit", "matching takes linear time and needs no limit"),
     ("SecPcreMatchLimitRecursion", "matching takes linear time and needs no limit"),
     ("SecRequestBodyInMemoryLimit", "bodies are held in memory, within the budget of the edge"),
@@ -535,34 +568,70 @@ pub(crate) const WITHOUT_BEARING: [(&str, &str); 18] = [
     ("SecStatusEngine", "nobody is told that this runs"),
     ("SecServerSignature", "a response header rule sets `Server`"),
     ("SecRxPreFilter", "patterns are always gated, and the verdicts are the same"),
+    ("SecCacheTransformations", "transformations of a value are always kept for its request"),
+    ("SecTmpSaveUploadedFiles", "uploads are not kept"),
 ];
 
-fn refused(directive: &str) -> Option<&'static str> {
-    Some(match directive {
-        "secremoterules" | "secremoterulesfailaction" => {
-            "rules are not fetched at start: `bartizan crs install` fetches them"
-        }
-        "secrulescript" => "there is no Lua: write a rule of the edge, or a detection in Python",
-        "secgeolookupdb" => "there is no @geoLookup: use a rule of the edge with ip.src.country",
-        "sechttpblkey" | "secgsblookupdb" => "no address outside is asked for a request",
-        "sechashengine" | "sechashkey" | "sechashparam" | "sechashmethodrx" | "sechashmethodpm" => {
-            "links are not signed here"
-        }
-        "secconnengine" | "secconnreadstatelimit" | "secconnwritestatelimit" => {
-            "connections are limited by [edge] in the site file"
-        }
-        "seccontentinjection" | "secstreaminbodyinspection" | "secstreamoutbodyinspection" => {
-            "bodies are not rewritten"
-        }
-        "secguardianlog" | "secchrootdir" | "secinterceptonerror" | "seccacherransformations" => "it is Apache's",
-        "secauditlog2" => "there is one audit log",
-        "secruleinheritance" | "secruleperftime" | "secdisablebackendcompression" => {
-            "a zone says which rule sets run, and how"
-        }
-        "secxmlexternalentity" => "external entities are never read",
-        _ => return None,
-    })
+/// The manual's directives that are not here, and why.
+pub(crate) const REFUSED: &[(&str, &str)] = &[
+    ("SecAuditLog2", "there is one audit log"),
+    ("SecChrootDir", "it is Apache's"),
+    ("SecConnEngine", CONNECTIONS),
+    ("SecConnReadStateLimit", CONNECTIONS),
+    ("SecConnWriteStateLimit", CONNECTIONS),
+    ("SecContentInjection", NOT_REWRITTEN),
+    ("SecCookieV0Separator", "only cookies of Netscape are read, which end at semicolons"),
+    ("SecDisableBackendCompression", OF_ZONE),
+    ("SecGeoLookupDb", "there is no @geoLookup: use a rule of the edge with ip.src.country"),
+    ("SecGsbLookupDb", ASKS_OUTSIDE),
+    ("SecGuardianLog", "it is Apache's"),
+    ("SecHashEngine", NOT_SIGNED),
+    ("SecHashKey", NOT_SIGNED),
+    ("SecHashMethodPm", NOT_SIGNED),
+    ("SecHashMethodRx", NOT_SIGNED),
+    ("SecHashParam", NOT_SIGNED),
+    ("SecHttpBlKey", ASKS_OUTSIDE),
+    ("SecInterceptOnError", "it is Apache's"),
+    ("SecParseXmlIntoArgs", "say what of a document is looked at with a path, as in XML:/*"),
+    ("SecReadStateLimit", CONNECTIONS),
+    ("SecRemoteRules", FETCHED),
+    ("SecRemoteRulesFailAction", FETCHED),
+    ("SecRuleInheritance", OF_ZONE),
+    ("SecRulePerfTime", "what rules cost is measured by the benchmarks, and not for each request"),
+    ("SecRuleScript", "there is no Lua: write a rule of the edge, or a detection in Python"),
+    ("SecStreamInBodyInspection", NOT_REWRITTEN),
+    ("SecStreamOutBodyInspection", NOT_REWRITTEN),
+    ("SecWriteStateLimit", CONNECTIONS),
+    ("SecXmlExternalEntity", "external entities are never read"),
+];
+
+const ASKS_OUTSIDE: &str = "no address outside is asked for a request";
+const CONNECTIONS: &str = "connections are limited by [edge] in the site file";
+const FETCHED: &str = "rules are not fetched at start: `bartizan crs install` fetches them";
+const NOT_REWRITTEN: &str = "bodies are not rewritten";
+const NOT_SIGNED: &str = "links are not signed here";
+const OF_ZONE: &str = "a zone says which rule sets run, and how";
+
+/// What a table says of a word, in any case of letters.
+fn reason(table: &[(&'static str, &'static str)], word: &[u8]) -> Option<&'static str> {
+    table.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(word)).map(|(_, why)| *why)
 }
+
+/// Why a directive about rules has no effect.
+fn means_nothing(which: &Which) -> String {
+    const OF_PATTERNS: &[u8] = b"*+?[](){}^$|\\";
+    let (what, text) = match which {
+        Which::Ids(..) => return NO_RULE.to_owned(),
+        Which::Tag(tag) => ("tags", tag),
+        Which::Message(message) => ("messages", message),
+    };
+    if text.iter().any(|byte| OF_PATTERNS.contains(byte)) {
+        return format!("{NO_RULE}: {what} are compared as they stand, as ModSecurity v3 does it, and are no patterns");
+    }
+    NO_RULE.to_owned()
+}
+
+const NO_RULE: &str = "no loaded rule is meant by this";
 
 /// What a rule has more of than can be run.
 fn too_much(rule: &Rule) -> impl Iterator<Item = Problem> {

@@ -5,7 +5,7 @@ use regex_automata::util::syntax;
 
 use crate::body::xml::Query;
 use crate::names::Names;
-use crate::place::shown;
+use crate::place::{no_variable, shown};
 use crate::rule::{Selector, Target};
 use crate::variable::Variable;
 
@@ -90,12 +90,7 @@ fn next<'t>(text: &'t [u8], names: &mut Names) -> Result<(Item, &'t [u8]), Strin
     }
     let end = rest.iter().position(|byte| matches!(byte, b'|' | b':' | b',')).unwrap_or(rest.len());
     let name = rest[..end].trim_ascii();
-    let variable = Variable::named(name).ok_or_else(|| match Variable::refused(name) {
-        Some(why) => format!("{} is not supported: {why}", shown(name)),
-        None => {
-            format!("there is no variable {}", if name.is_empty() { "without a name".to_owned() } else { shown(name) })
-        }
-    })?;
+    let variable = Variable::named(name).ok_or_else(|| no_variable(name))?;
     rest = &rest[end..];
     let selector = match rest.split_first() {
         Some((b':', after)) => {
@@ -203,7 +198,8 @@ mod tests {
     fn what_cannot_be_read_says_why() {
         for (text, error) in [
             ("", "no variable is named"),
-            ("ARG", "there is no variable ARG"),
+            ("ARG", "there is no variable ARG; did you mean ARGS?"),
+            ("NOTHING_LIKE_IT_AT_ALL", "there is no variable NOTHING_LIKE_IT_AT_ALL"),
             (
                 "GEO:COUNTRY_CODE",
                 "GEO is not supported: there is no @geoLookup: use a rule of the edge with ip.src.country",

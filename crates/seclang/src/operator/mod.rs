@@ -141,6 +141,7 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
     ("geoLookup", "no database of places is read here; use the field ip.src.country in a custom rule"),
     ("validateDTD", "documents are read without their DTD; refuse what is not wanted with XPath in the variable XML"),
     ("validateSchema", "no schema is read here; use XPath in the variable XML, or the arguments of a JSON body"),
+    ("rsub", "what rules look at is not rewritten; use a transformation"),
     ("validateHash", "no response is rewritten to carry hashes; sign what must not change in the application"),
 ];
 
@@ -156,6 +157,19 @@ pub(crate) fn file_of<'a>(operator: &[u8], argument: &'a [u8]) -> Option<&'a [u8
     Some(argument.trim_ascii()).filter(|name| reads && !is_address(name))
 }
 
+/// Why there is no operator of a name.
+fn unknown(name: &[u8]) -> String {
+    if let Some((known, why)) = REFUSED.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name)) {
+        return format!("operator @{known} is not supported: {why}");
+    }
+    let known = || OPERATORS.iter().map(|(known, ..)| *known);
+    let way_out = spelling::nearest(&String::from_utf8_lossy(name), known()).map_or_else(
+        || format!("known are {}", known().map(|one| format!("@{one}")).collect::<Vec<_>>().join(", ")),
+        |nearest| format!("did you mean @{nearest}?"),
+    );
+    format!("unknown operator @{}; {way_out}", name.escape_ascii())
+}
+
 fn is_address(name: &[u8]) -> bool {
     name.starts_with(b"http://") || name.starts_with(b"https://")
 }
@@ -165,14 +179,7 @@ impl Operator {
     pub fn parse(name: &[u8], argument: &[u8], files: &dyn DataFiles) -> Result<Self, OperatorError> {
         let is = |known: &str| known.as_bytes().eq_ignore_ascii_case(name);
         let Some(&(name, expands, parse)) = OPERATORS.iter().find(|(known, ..)| is(known)) else {
-            return Err(match REFUSED.iter().find(|(known, _)| is(known)) {
-                Some((known, reason)) => OperatorError(format!("operator @{known} is not supported: {reason}")),
-                None => OperatorError(format!(
-                    "unknown operator @{}; known are {}",
-                    name.escape_ascii(),
-                    OPERATORS.iter().map(|(known, ..)| format!("@{known}")).collect::<Vec<_>>().join(", ")
-                )),
-            });
+            return Err(OperatorError(unknown(name)));
         };
         let question =
             parse(argument, files).map_err(|OperatorError(reason)| OperatorError(format!("@{name}: {reason}")))?;

@@ -732,7 +732,7 @@ mod tests {
 
     fn read_with(text: &[u8], is_cut: bool, limits: &Limits) -> (Document, String) {
         let mut document = Document::default();
-        let found = document.parse(Source { content_type: b"text/xml", bytes: text, is_cut }, limits);
+        let found = document.parse(Source { content_type: b"text/xml", bytes: text, is_cut, separator: b'&' }, limits);
         (document, found.map_or_else(|error| error.to_string(), |()| String::new()))
     }
 
@@ -931,7 +931,7 @@ mod tests {
     fn a_document_is_read_again_without_what_it_held() {
         let (mut document, error) = read_with(b"<a xmlns:p='u'><p:b c='d'>e", false, &Limits::default());
         assert_ne!(error, "");
-        let source = Source { content_type: b"", bytes: b"<p:f g='h'>i</p:f>", is_cut: false };
+        let source = Source { content_type: b"", bytes: b"<p:f g='h'>i</p:f>", is_cut: false, separator: b'&' };
         assert_eq!(document.parse(source, &Limits::default()), Ok(()));
         assert_eq!(selected(&document, &Query::parse(b"//*").unwrap()), ["i"]);
         assert_eq!(selected(&document, &Query::parse(b"//@*").unwrap()), ["h"]);
