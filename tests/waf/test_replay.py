@@ -72,6 +72,16 @@ def test_files_of_http_are_replayed(tmp_path: Path, rules: Path, capsys: pytest.
     assert replayed("--http", tmp_path / "requests" / "edited.http", rules, capsys) == {"edited.http": [1]}
 
 
+def test_a_head_that_an_editor_wrote_gets_its_line_ends_whatever_its_body_has(tmp_path: Path) -> None:
+    body = b"--B\r\nContent-Disposition: form-data; name=a\r\n\r\n1\n\n\r\n--B--\r\n"
+    head = b"POST / HTTP/1.1\nHost: a.example\nContent-Type: multipart/form-data; boundary=B"
+    whole = head.replace(b"\n", b"\r\n") + b"\r\n\r\n" + body
+    for number, written in enumerate([head + b"\n\n" + body, whole]):
+        (tmp_path / f"{number}.http").write_bytes(written)
+    found = [each for each in recorded.of_files(tmp_path) if isinstance(each, recorded.Recorded)]
+    assert [each.request for each in found] == [whole, whole]
+
+
 def test_what_a_browser_recorded_is_replayed_with_its_responses(
     tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -176,10 +176,10 @@ def _content(file: Path) -> bytes:
 
 
 def _with_line_ends(message: bytes) -> bytes:
-    """A head that an editor wrote with LF, with the CR LF that it stands for."""
-    if b"\r\n" in message:
-        return message
+    """A head that an editor wrote with LF, with the CR LF that it stands for; the body stays as it is."""
     head, empty, body = message.partition(b"\n\n")
+    if b"\r\n" in head:
+        return message
     return head.rstrip(b"\n").replace(b"\n", b"\r\n") + b"\r\n\r\n" + (body if empty else b"")
 
 
