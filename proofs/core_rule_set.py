@@ -60,20 +60,20 @@ redact = false
 [rulesets.crs]
 phase = "http_request_firewall_managed"
 seclang = {rules}
-paranoia_level = 4
+paranoia_level = {level}
 setup = {setup}
 
 [zones.suite]
 default = true
 origins = [{origin}]
 normalization = {{ incoming = "none" }}
-body = {{ inspection_limit = 1048576, wait_ms = 300 }}
+body = {{ inspection_limit = 1048576, wait_ms = {wait_ms} }}
 
 [[zones.suite.rules]]
 phase = "http_request_firewall_managed"
 expression = "true"
 action = "execute"
-action_parameters = {{ id = "crs" }}
+action_parameters = {{ id = "crs"{overrides} }}
 
 [[zones.suite.rules]]
 phase = "http_response_firewall_managed"
@@ -135,12 +135,24 @@ def _more(connection: socket.socket) -> bytes:
     return data
 
 
-def document(origin: str, rules: Path, folder: Path) -> dict[str, Any]:
-    """The policy that a site file asks for which has the rule set judge requests and responses."""
-    texts = {"rules": str(rules), "setup": regression.SETUP, "origin": origin}
-    site = folder / "site.toml"
+def document(
+    origin: str,
+    rules: Path,
+    folder: Path,
+    *,
+    setup: str = regression.SETUP,
+    level: int = 4,
+    overrides: str = "",
+    wait_ms: int = 300,
+) -> dict[str, Any]:
+    """The policy that a site file asks for which has the rule set judge requests and responses.
+
+    `overrides` stands behind the id of the rule set, in TOML.
+    """
     # A string of JSON is a string of TOML.
-    site.write_text(SITE.format(**{name: json.dumps(text) for name, text in texts.items()}))
+    quoted = {name: json.dumps(text) for name, text in {"rules": str(rules), "setup": setup, "origin": origin}.items()}
+    site = folder / "site.toml"
+    site.write_text(SITE.format(**quoted, level=level, overrides=overrides, wait_ms=wait_ms))
     state = StateDirectory(folder / "state")
     loaded = load(site, state.rule_sets)
     if loaded.site is None or loaded.problems:

@@ -8,7 +8,6 @@ with the directives that ModSecurity has for it. Status, scores and the rules th
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 import tempfile
@@ -22,12 +21,10 @@ from tests.e2e.conftest import RunningEdge
 from tests.e2e.core_rules import module
 from tests.e2e.origin import Origin
 
-from bartizan.config.load import load
 from bartizan.layout import StateDirectory
-from bartizan.policy.build import policy_of
 from bartizan.waf import ftw
 from proofs import tell
-from proofs.core_rule_set import reflect, send_all
+from proofs.core_rule_set import document, reflect, send_all
 
 _LEVEL: Final = 2
 """The paranoia level where nothing else is said: rules of two levels run."""
@@ -35,35 +32,8 @@ _LEVEL: Final = 2
 _AFTER: Final = "RESPONSE-999-EXCLUSION-RULES-AFTER-CRS.conf"
 """Where the Core Rule Set's own documentation has people write such lines."""
 
-SITE: Final = """
-[edge]
-listen = ["127.0.0.1:0"]
-threads = 2
-
-[rulesets.crs]
-phase = "http_request_firewall_managed"
-seclang = {rules}
-paranoia_level = {level}
-setup = {setup}
-
-[zones.suite]
-default = true
-origins = [{origin}]
-normalization = {{ incoming = "none" }}
-body = {{ inspection_limit = 1048576, wait_ms = 2500 }}
-
-[[zones.suite.rules]]
-phase = "http_request_firewall_managed"
-expression = "true"
-action = "execute"
-action_parameters = {{ id = "crs"{overrides} }}
-
-[[zones.suite.rules]]
-phase = "http_response_firewall_managed"
-expression = "true"
-action = "execute"
-action_parameters = {{ id = "crs" }}
-"""
+_WAIT_MS: Final = 2_500
+"""For bodies that some tests never send: a little less than what such a request is waited for."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +69,7 @@ Seen = dict[int, tuple[Any, ...]]
 
 def overridden(case: Case, rules: Path, tests: Sequence[ftw.Test]) -> Seen:
     """What comes of the requests where the zone says it."""
-    return _judged({"rules": str(rules)}, _LEVEL, f", overrides = {{ {case.overrides} }}", tests)
+    return _judged(rules, tests, setup="", level=_LEVEL, overrides=f", overrides = {{ {case.overrides} }}")
 
 
 def edited(case: Case, rules: Path, tests: Sequence[ftw.Test]) -> Seen:
@@ -111,27 +81,25 @@ def edited(case: Case, rules: Path, tests: Sequence[ftw.Test]) -> Seen:
         own = folder / "@owasp_crs"
         own.chmod(0o700)
         (own / _AFTER).write_text(case.after + "\n")
-        return _judged({"rules": str(folder), "setup": case.setup}, case.level, "", tests)
+        return _judged(folder, tests, setup=case.setup, level=case.level, overrides="")
 
 
-def _judged(texts: dict[str, str], level: int, overrides: str, tests: Sequence[ftw.Test]) -> Seen:
+def _judged(rules: Path, tests: Sequence[ftw.Test], *, setup: str, level: int, overrides: str) -> Seen:
     origin = Origin(reflect)
     with tempfile.TemporaryDirectory() as directory:
-        state = StateDirectory(Path(directory) / "state")
-        site = Path(directory) / "site.toml"
-        # A string of JSON is a string of TOML.
-        quoted = {name: json.dumps(text) for name, text in {"setup": "", **texts, "origin": origin.url}.items()}
-        site.write_text(SITE.format(**quoted, level=level, overrides=overrides))
-        loaded = load(site, state.rule_sets)
-        if loaded.site is None or loaded.problems:
-            raise SystemExit("\n".join(map(str, loaded.problems)))
-        edge = RunningEdge(json.loads(policy_of(loaded, loaded.site, state).document(1)))
+        folder = Path(directory)
+        edge = RunningEdge(
+            document(origin.url, rules, folder, setup=setup, level=level, overrides=overrides, wait_ms=_WAIT_MS)
+        )
         try:
             sent = send_all(edge.port, tests)
         finally:
             edge.stop(10.0)
             origin.close()
-        rows = {int(row["ClientSrcPort"]): row for row in spooled.rows(state.spool, "http_requests")}
+        rows = {
+            int(row["ClientSrcPort"]): row
+            for row in spooled.rows(StateDirectory(folder / "state").spool, "http_requests")
+        }
     ports = (stage.port for stages in sent for stage in stages)
     return {number: _said(rows[port]) for number, port in enumerate(ports) if port in rows}
 
