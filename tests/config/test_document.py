@@ -207,7 +207,7 @@ def test_the_shortest_site_gets_every_default_written_out(tmp_path: Path) -> Non
                     "hsts": None,
                 },
                 "normalization": {"incoming": "cloudflare", "to_origin": False},
-                "body": {"inspection_limit": 131072, "wait_ms": 1000, "past_limit": "inspect_prefix"},
+                "body": {"inspection_limit": 131072, "wait_ms": 1000, "past_limit": None},
                 "compression": {"enabled": True, "min_bytes": 1024},
                 "ip_geolocation": True,
                 "error_pages": {},

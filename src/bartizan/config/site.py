@@ -380,12 +380,13 @@ class Body(Settings):
         Meta(ge=0, le=600_000, description="Milliseconds to wait for that much of a body. 0: as long as it takes."),
     ] = 1000
     past_limit: Annotated[
-        Literal["inspect_prefix", "reject"],
+        Literal["inspect_prefix", "reject"] | None,
         Meta(
             description="A body that cannot be held whole: rules see its beginning, or the request is refused with 413 "
-            "(too long), 408 (too slow) or 503 (no memory left for held bodies)."
+            "(too long), 408 (too slow) or 503 (no memory left for held bodies). Unset: they see its beginning, and "
+            "`check` warns of it where a rule set of the WAF looks at bodies."
         ),
-    ] = "inspect_prefix"
+    ] = None
 
 
 class Compression(Settings):

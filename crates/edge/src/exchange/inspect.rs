@@ -308,7 +308,7 @@ impl<'e> Exchange<'e> {
         if outcome.is_err() {
             open.is_broken = true;
             self.worker.recorder.count(Metric::WafFailed);
-            let refuses = served.zone.body().past_limit == PastLimit::Reject;
+            let refuses = served.zone.body().past_limit() == PastLimit::Reject;
             let page = ResponseBody::Page(Reason::Unavailable);
             return refuses.then_some(policy::Response { status: 503, body: page });
         }

@@ -56,7 +56,7 @@ impl Policy {
         let (lists, list_digests) = lists::build(&document, previous, &mut found);
         let by_name = lists::by_name(&lists);
         let mut named = Named::new(list_digests);
-        let compiler = Compiler { lists: &by_name, cache: &cache, rulesets: None, begun: &[] };
+        let compiler = Compiler { lists: &by_name, cache: &cache, rulesets: None, begun: &[], begun_in_part: false };
         // Kept until the zones have theirs: the first plan of a rule set is compiled to find out what is wrong with it.
         let (rulesets, _first_plans) = rulesets(&document, previous, &mut named, compiler, &mut found);
         let by_id = rulesets.iter().map(|(id, (_, ruleset))| (id.clone(), ruleset.clone())).collect();
@@ -94,7 +94,7 @@ impl Policy {
             cache,
         };
         let warnings = warnings.into_iter().chain(constants::readers(&policy)).chain(costs::excesses(&policy));
-        let warnings = warnings.chain(too_early::readers(&policy));
+        let warnings = warnings.chain(too_early::readers(&policy)).chain(inspection::blind_zones(&policy));
         let warnings = warnings.chain(inspection::warnings(&policy.seclang())).collect();
         let report = Report {
             version: policy.version,

@@ -18,7 +18,7 @@ pub struct Config {
     pub inspection_limit: Option<usize>,
     /// In the place of [`BodySettings::wait_ms`].
     pub wait_ms: Option<u64>,
-    /// In the place of [`BodySettings::past_limit`].
+    /// In the place of [`BodySettings::past_limit()`].
     pub past_limit: Option<PastLimit>,
 }
 
@@ -82,7 +82,7 @@ impl Config {
     /// will look at it.
     pub(super) fn body_hold(&self, of_zone: BodySettings, is_read: bool) -> Option<BodyHold> {
         let inspected = self.inspection_limit.unwrap_or(of_zone.inspection_limit);
-        let past_limit = self.past_limit.unwrap_or(of_zone.past_limit);
+        let past_limit = self.past_limit.unwrap_or(of_zone.past_limit());
         let hold = |limit, wait_ms| BodyHold { limit, inspected, wait_ms, past_limit };
         match self.buffering.unwrap_or_default() {
             Buffering::None => None,

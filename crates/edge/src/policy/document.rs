@@ -356,8 +356,15 @@ pub struct BodySettings {
     pub inspection_limit: usize,
     /// Time waited for the body at most.
     pub wait_ms: u64,
+    /// What happens to a body that is longer; nothing where the zone does not say.
+    pub past_limit: Option<PastLimit>,
+}
+
+impl BodySettings {
     /// What happens to a body that is longer.
-    pub past_limit: PastLimit,
+    pub fn past_limit(&self) -> PastLimit {
+        self.past_limit.unwrap_or_default()
+    }
 }
 
 /// What happens to a body past the inspection limit.
@@ -401,7 +408,7 @@ impl Default for NormalizationSettings {
 
 impl Default for BodySettings {
     fn default() -> Self {
-        Self { inspection_limit: 128 << 10, wait_ms: 1_000, past_limit: PastLimit::default() }
+        Self { inspection_limit: 128 << 10, wait_ms: 1_000, past_limit: None }
     }
 }
 

@@ -19,8 +19,9 @@ use seclang::ruleset::{Note, RuleSet};
 use seclang::variable::Variable;
 
 use super::diagnostic::{Diagnostic, Place};
-use super::document;
+use super::document::{self, BodySettings};
 use super::run::{Cursor, RuleName, Stage};
+use super::{Level, Policy};
 
 /// A `SecLang` rule set as a rule with the action `execute` runs it.
 #[derive(Debug)]
@@ -156,6 +157,30 @@ pub(super) fn warnings(sources: &BTreeMap<&str, &Source>) -> Vec<Diagnostic> {
         );
     }
     found
+}
+
+/// Warnings of zones that have rule sets look at bodies and do not say what becomes of those that are not seen whole.
+pub(super) fn blind_zones(policy: &Policy) -> Vec<Diagnostic> {
+    let looks = |level: &Level| {
+        let of_requests = level.phases.iter().filter(|(phase, _)| *phase == Phase::RequestFirewallManaged);
+        of_requests.flat_map(|(_, rules)| rules.inspections()).any(|one| one.rules.settings.request_body_access)
+    };
+    let of_account = looks(&policy.account);
+    let zones = Place::Root.key("zones");
+    policy
+        .zones
+        .iter()
+        .filter(|zone| zone.body().past_limit.is_none() && (of_account || looks(&zone.compiled.level)))
+        .map(|zone| {
+            let BodySettings { inspection_limit, wait_ms, .. } = zone.body();
+            let late = if wait_ms == 0 { String::new() } else { format!(", and none that comes after {wait_ms} ms") };
+            let message = format!(
+                "rule sets see {inspection_limit} bytes of a body and no more{late}: an attack behind that passes. Say \
+                 past_limit = \"reject\" to have such bodies refused, or \"inspect_prefix\" to let them pass"
+            );
+            zones.index(zone.index).key("body").warning(message)
+        })
+        .collect()
 }
 
 fn in_file(mut diagnostic: Diagnostic, file: &str, line: u32) -> Diagnostic {

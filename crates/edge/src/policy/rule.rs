@@ -21,6 +21,8 @@ pub(super) struct Compiler<'a> {
     pub rulesets: Option<&'a HashMap<String, Option<Arc<Ruleset>>>>,
     /// The `SecLang` rule sets that rules on the request run, for those on the response.
     pub begun: &'a [Arc<Inspection>],
+    /// Whether one of those may be missing, because something is wrong with a rule on the request.
+    pub begun_in_part: bool,
 }
 
 impl Compiler<'_> {
@@ -33,13 +35,16 @@ impl Compiler<'_> {
     ) -> Vec<(Phase, Arc<Rules>)> {
         let mut ids = HashSet::new();
         let mut compiled = Vec::with_capacity(phases.len());
-        let mut begun = Vec::new();
+        let (mut begun, mut begun_in_part) = (Vec::new(), false);
         // By their names, in which the phases of the request come before those of the response.
         for (name, rules) in phases {
             let place = place.key(name);
             match actions::phase(name, &place) {
                 Ok(phase) => {
-                    let members = Compiler { begun: &begun, ..self }.rules(rules, phase, &place, &mut ids, wrong);
+                    let before = wrong.len();
+                    let compiler = Compiler { begun: &begun, begun_in_part, ..self };
+                    let members = compiler.rules(rules, phase, &place, &mut ids, wrong);
+                    begun_in_part |= phase == Phase::RequestFirewallManaged && wrong.len() > before;
                     for (index, _) in rules.iter().enumerate().filter(|(_, rule)| !rule.categories.is_empty()) {
                         wrong.push(place.index(index).key("categories").error(NO_CATEGORIES));
                     }

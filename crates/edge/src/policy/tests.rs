@@ -296,7 +296,7 @@ fn settings_are_ready_to_use() {
     assert_eq!(zone.tls().certificates[0].key_file, "/k.pem");
     assert_eq!(
         zone.body(),
-        BodySettings { inspection_limit: 131_072, wait_ms: 1_000, past_limit: PastLimit::InspectPrefix }
+        BodySettings { inspection_limit: 131_072, wait_ms: 1_000, past_limit: None }
     );
     assert_eq!(*zone.compression(), CompressionSettings { enabled: true, min_bytes: 1_024 });
     assert_eq!(zone.origin().servers[0].weight, 1);

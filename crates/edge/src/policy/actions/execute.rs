@@ -120,12 +120,12 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Act> {
         let inspection = match phase {
             Phase::RequestFirewallManaged => inspect::inspection(&given.id, source, given.overrides, place, wrong),
             Phase::ResponseFirewallManaged => {
-                inspect::twin(&given.id, reading.compiler.begun, given.overrides.as_ref(), place, wrong)
+                inspect::twin(&given.id, source, reading.compiler, given.overrides.as_ref(), place, wrong)
             }
             _ => {
                 let message = format!(
                     "ruleset \"{}\" is of SecLang, which runs in {} and {} alone",
-                    given.id,
+                    source.name,
                     Phase::RequestFirewallManaged,
                     Phase::ResponseFirewallManaged
                 );

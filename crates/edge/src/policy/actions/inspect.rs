@@ -11,6 +11,7 @@ use seclang::ruleset::RuleSet;
 use super::execute::{self, CategoryOverride, RuleOverride};
 use crate::policy::diagnostic::{Diagnostic, Place};
 use crate::policy::inspection::{self, Inspection, Source, no_level};
+use crate::policy::rule::Compiler;
 
 /// The rule set as a rule runs it that says this of it.
 pub(super) fn inspection(
@@ -28,8 +29,9 @@ pub(super) fn inspection(
     let overrides = overrides(&given, &rules, &place_of_overrides, wrong)?;
     if rules.settings.engine == Engine::Off && overrides.engine().is_none() {
         let message = format!(
-            "the files of ruleset \"{id}\" say SecRuleEngine Off, so that nothing of it runs; say On or DetectionOnly, or \
-             override \"action\""
+            "the files of ruleset \"{}\" say SecRuleEngine Off, so that nothing of it runs; say On or DetectionOnly, or \
+             override \"action\"",
+            source.name
         );
         wrong.push(place.key("id").error(message));
         return None;
@@ -40,7 +42,8 @@ pub(super) fn inspection(
 /// The response twin of a rule on requests: it goes on with the transaction that one began.
 pub(super) fn twin(
     id: &str,
-    opened: &[Arc<Inspection>],
+    source: &Source,
+    compiler: Compiler<'_>,
     overrides: Option<&execute::Overrides>,
     place: &Place<'_>,
     wrong: &mut Vec<Diagnostic>,
@@ -53,11 +56,13 @@ pub(super) fn twin(
         wrong.push(place.key("overrides").error(message));
         return None;
     }
-    let begun = opened.iter().find(|inspection| *inspection.id == *id);
-    if begun.is_none() {
+    let begun = compiler.begun.iter().find(|inspection| *inspection.id == *id);
+    // Where something is wrong with a rule on the request, that is told, and is why there is none.
+    if begun.is_none() && !compiler.begun_in_part {
         let message = format!(
-            "no rule in {} executes ruleset \"{id}\", so there is no transaction to go on with; add one",
-            Phase::RequestFirewallManaged
+            "no rule in {} executes ruleset \"{}\", so there is no transaction to go on with; add one",
+            Phase::RequestFirewallManaged,
+            source.name
         );
         wrong.push(place.key("id").error(message));
     }

@@ -138,13 +138,21 @@ fn the_response_goes_on_with_what_the_request_began() {
 }
 
 #[test]
+fn what_is_wrong_with_a_rule_on_the_request_is_not_told_of_its_twin_too() {
+    let mut document = shop(json!({"rules": [{"id": "94210", "enabled": false}]}));
+    document["zones"][0]["phases"][RESPONSE] = json!([execute(2, Value::Null)]);
+    let place = format!("zones[0].phases.{MANAGED}[0].action_parameters.overrides.rules[0].id");
+    assert_eq!(refused(&document), [(place, "there is no rule 94210; did you mean 942100?".to_owned())]);
+}
+
+#[test]
 fn what_is_wrong_in_the_files_is_told_once_with_file_and_line() {
     let mut document = shop(Value::Null);
     document["rulesets"]["crs"] = crs("SecRule ARGS \"@rx (\" \"id:1\"\n\nSecRule ARG \"@rx a\" \"id:2\"\n");
     let (places, messages): (Vec<_>, Vec<_>) = refused(&document).into_iter().unzip();
     assert_eq!(places, ["rulesets.crs.seclang: /crs/rules/942.conf:1", "rulesets.crs.seclang: /crs/rules/942.conf:3"]);
     assert!(messages[0].starts_with("SecRule: rule 1: @rx: "), "{messages:?}");
-    assert_eq!(messages[1], "SecRule: rule 2: there is no variable ARG");
+    assert_eq!(messages[1], "SecRule: rule 2: there is no variable ARG; did you mean ARGS?");
 }
 
 #[test]
@@ -162,6 +170,32 @@ fn what_has_no_effect_is_warned_of_also_where_nothing_is_compiled_again() {
     assert!(told.iter().any(|warning| warning.starts_with(limit)), "{told:?}");
     let (_, again) = Policy::compile(document.to_string().as_bytes(), Some(&policy)).unwrap();
     assert_eq!(again.warnings, report.warnings);
+}
+
+#[test]
+fn a_zone_whose_rule_sets_see_part_of_a_body_says_what_becomes_of_it() {
+    let warned = |rules: &str, body: Value| {
+        let mut document = shop(Value::Null);
+        document["rulesets"]["crs"] = crs(rules);
+        document["zones"][0]["body"] = body;
+        let (_, report) = Policy::compile(document.to_string().as_bytes(), None).unwrap();
+        report.warnings.iter().map(ToString::to_string).find(|warning| warning.starts_with("zones[0].body: "))
+    };
+    let reading = format!("SecRequestBodyAccess On\n{RULES}");
+    assert_eq!(
+        warned(&reading, json!({})).as_deref(),
+        Some(
+            "zones[0].body: rule sets see 131072 bytes of a body and no more, and none that comes after 1000 ms: an attack \
+             behind that passes. Say past_limit = \"reject\" to have such bodies refused, or \"inspect_prefix\" to let \
+             them pass"
+        )
+    );
+    let patient = warned(&reading, json!({"wait_ms": 0, "past_limit": null})).unwrap();
+    assert!(patient.contains("and no more: an attack behind"), "{patient}");
+    assert_eq!(warned(RULES, json!({})), None, "a rule set that looks at no body");
+    for said in ["reject", "inspect_prefix"] {
+        assert_eq!(warned(&reading, json!({"past_limit": said})), None);
+    }
 }
 
 #[test]
