@@ -154,6 +154,29 @@ def test_a_body_that_calls_itself_grpc_by_http_2_is_judged_unless_the_origin_spe
     assert (answer.content == b"\0\0\0\0\x09an attack") == (status == 200)
 
 
+@pytest.mark.parametrize("body", [b'{"q": "an attack"}', b"q=an+attack", b"\0\0\0\0\x01a{}"])
+def test_what_calls_itself_grpc_and_is_none_reaches_no_origin(start_edge: StartEdge, body: bytes) -> None:
+    rules = secrule('REQUEST_BODY "@contains attack"', 2, 2, "deny")
+    headers = {"Host": "shop.test", "Content-Type": "application/grpc", "TE": "trailers"}
+    with GrpcApplication() as application, httpx.Client(http1=False, http2=True, timeout=60) as client:
+        served = zone(application.url, phases={REQUEST: [executes()]}, origin={"http_version": "2"})
+        edge = start_edge(served, rulesets={"own": seclang(rules)})
+        answer = client.post(f"http://127.0.0.1:{edge.port}/shop.Echo/Unary", content=body, headers=headers)
+    assert answer.status_code == 400
+    assert b"attack" not in answer.content
+
+
+def test_a_body_that_comes_late_is_refused_where_the_zone_says_so(site: MakeSite) -> None:
+    there = site(
+        secrule('ARGS:q "@contains attack"', 1, 2, "deny"), settings={"body": {"wait_ms": 1, "past_limit": "reject"}}
+    )
+    with socket.create_connection(("127.0.0.1", there.edge.port), timeout=60) as connection:
+        head = b"POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        connection.sendall(head + b"Content-Length: 8\r\n\r\nq=")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 408 ")
+    assert there.origin.visits == []
+
+
 @pytest.mark.parametrize(("past_limit", "status"), [("inspect_prefix", 200), ("reject", 413)])
 def test_a_body_past_the_limit_is_as_the_zone_says(site: MakeSite, past_limit: str, status: int) -> None:
     settings = {"body": {"inspection_limit": 1000, "past_limit": past_limit}}

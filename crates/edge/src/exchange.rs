@@ -13,6 +13,7 @@
 
 mod answer;
 mod forward;
+mod grpc;
 mod hold;
 mod inspect;
 mod judge;
@@ -161,6 +162,8 @@ enum Failed {
     Client(WireError),
     Body(BodyError),
     TooLarge,
+    /// The body calls itself gRPC, was spared rules for that, and is none.
+    NotGrpc,
     Upstream(UpstreamError),
 }
 

@@ -203,6 +203,7 @@ impl Exchange<'_> {
                 self.worker.recorder.count_labelled(Family::Refused, refusal.name());
                 Reason::for_status(refusal.status())
             }
+            Failed::NotGrpc => Reason::BadRequest,
             Failed::TooLarge => Reason::BodyTooLarge,
             Failed::Upstream(error) => {
                 self.worker.recorder.count_labelled(Family::OriginErrors, error.name());

@@ -14,6 +14,7 @@ use std::time::Instant;
 use http1::{Known, Line, Version};
 use smallvec::SmallVec;
 
+use super::grpc::Messages;
 use super::hold::Ahead;
 use super::{Answer, Exchange, Failed, RequestBody, ResponseSink};
 use crate::body::{Held, Then};
@@ -225,6 +226,7 @@ impl<'e> Exchange<'e> {
         let asks_first = self.head.expects_continue() && !body.ended() && bytes.is_empty();
         let whole = body.ended() && rest_at == bytes.len();
         let then = if whole { Then::End } else { Then::Wait };
+        let messages = (served.zone.may_hold_body() && self.may_be_grpc(&served.zone)).then(Messages::default);
         let mut stopped = false;
         {
             let client_ip: Cow<'_, str> = if self.client.trusted {
@@ -301,7 +303,7 @@ impl<'e> Exchange<'e> {
                 let content = content;
                 if progress.uploading.get() {
                     let rest = content.as_deref().map_or(&[][..], |bytes| &bytes[rest_at..]);
-                    upload(timer, rest, body, send, limits, &progress).await?;
+                    upload(timer, rest, body, send, limits, &progress, messages).await?;
                     progress.uploading.set(false);
                     progress.unread.set(false);
                     if progress.answered.get() {
@@ -671,7 +673,8 @@ fn number(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
-/// Passes on what is left of a request body: the rest of what is held, then what the client still sends.
+/// Passes on what is left of a request body: the rest of what is held, then what the client still sends. That is to be
+/// `messages` of gRPC where rules have let it pass as such.
 async fn upload<B: RequestBody, O: OriginSend>(
     timer: &Timer,
     rest: &[u8],
@@ -679,6 +682,7 @@ async fn upload<B: RequestBody, O: OriginSend>(
     send: &mut O,
     limits: &Limits,
     progress: &Progress,
+    mut messages: Option<Messages>,
 ) -> Result<(), Failed> {
     let mut chunks = rest.chunks(FIRST_BYTES).peekable();
     while let Some(chunk) = chunks.next() {
@@ -699,6 +703,9 @@ async fn upload<B: RequestBody, O: OriginSend>(
         total += bytes.len() as u64;
         if limits.body_bytes != 0 && total > limits.body_bytes {
             return Err(Failed::TooLarge);
+        }
+        if messages.as_mut().is_some_and(|messages| !messages.go_on(bytes)) {
+            return Err(Failed::NotGrpc);
         }
         timer.arm(Lane::Origin, Deadline::OriginBody, limits.origin_body_timeout_ms);
         send.piece(timer, bytes, then).await?;

@@ -7,6 +7,7 @@ use std::task::Poll;
 use fields::Body;
 use http1::{Known, Version};
 
+use super::grpc::is_grpc;
 use super::{Exchange, Failed, RequestBody, ResponseSink};
 use crate::body::{Held, Holding, Then};
 use crate::deadlines::{Deadline, Lane};
@@ -41,9 +42,13 @@ impl Exchange<'_> {
     /// Whether the body may be held at all: streams that both sides talk over never are. There is no gRPC where either side
     /// speaks HTTP/1, whatever a body calls itself.
     pub(super) fn may_hold(&self, zone: &Zone) -> bool {
+        !self.may_be_grpc(zone) && self.head.upgrade().is_none()
+    }
+
+    /// Whether the body is gRPC by what it calls itself, and can be.
+    pub(super) fn may_be_grpc(&self, zone: &Zone) -> bool {
         let kind = self.head.headers().known(Known::ContentType).unwrap_or_default();
-        let is_grpc = self.head.version() == Version::Http2 && zone.origin().may_speak_http2() && is_grpc(kind);
-        !is_grpc && self.head.upgrade().is_none()
+        self.head.version() == Version::Http2 && zone.origin().may_speak_http2() && is_grpc(kind)
     }
 
     /// Holds the body as far as it may be, and says why it is not all of it.
@@ -191,26 +196,4 @@ pub(super) fn seen_of<'h, B: RequestBody>(body: &B, bytes: &'h [u8], text_limit:
         _ => body.received(),
     };
     Body { bytes, text_limit, truncated: !body.ended() || kept_back, size }
-}
-
-/// Whether a content type is that of gRPC over HTTP/2 ("Requests"), with whatever codec: that of gRPC-Web is another.
-pub(super) fn is_grpc(kind: &[u8]) -> bool {
-    const NAME: &[u8] = b"application/grpc";
-    let (name, rest) = kind.split_at(kind.len().min(NAME.len()));
-    name.eq_ignore_ascii_case(NAME) && matches!(rest.trim_ascii_start().first(), None | Some(b'+' | b';'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn grpc_is_told_from_what_only_begins_like_it() {
-        for kind in ["application/grpc", "Application/GRPC", "application/grpc+proto", "application/grpc ; a=b"] {
-            assert!(is_grpc(kind.as_bytes()), "{kind}");
-        }
-        for kind in ["", "application/grp", "application/grpc-web", "application/grpc-web+json", "application/grpcx"] {
-            assert!(!is_grpc(kind.as_bytes()), "{kind}");
-        }
-    }
 }

@@ -18,7 +18,7 @@ use seclang::variable::Variable;
 use smallvec::SmallVec;
 
 use super::Exchange;
-use super::hold::is_grpc;
+use super::grpc::is_grpc;
 use crate::audit;
 use crate::events::Record;
 use crate::events::inspected::Inspected;
