@@ -294,10 +294,7 @@ fn settings_are_ready_to_use() {
     assert_eq!(zone.hsts(), Some("max-age=31536000; includeSubDomains; preload"));
     assert_eq!((zone.tls().min_version, zone.tls().https_redirect), (TlsVersion::Tls13, true));
     assert_eq!(zone.tls().certificates[0].key_file, "/k.pem");
-    assert_eq!(
-        zone.body(),
-        BodySettings { inspection_limit: 131_072, wait_ms: 1_000, past_limit: None }
-    );
+    assert_eq!(zone.body(), BodySettings { inspection_limit: 131_072, wait_ms: 1_000, past_limit: None });
     assert_eq!(*zone.compression(), CompressionSettings { enabled: true, min_bytes: 1_024 });
     assert_eq!(zone.origin().servers[0].weight, 1);
     assert_eq!((zone.hosts(), zone.is_default(), zone.index()), (&["shop.example".to_owned()][..], false, 0));
