@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,6 +103,17 @@ def test_requests_and_responses_are_bytes_or_objects(tmp_path: Path) -> None:
     assert ([match.id for match in ended.matches], ended.status) == ([1, 2, 3, 4, 5, 6], 502)
     assert [match.id for match in rules.inspect(CLEAN, answer, client=("2001:db8::1", 9)).matches] == [2, 4, 5]
     assert [match.id for match in rules.inspect(CLEAN, Response(status=500)).matches] == [4]
+
+
+def test_what_is_neither_bytes_nor_an_object_is_refused_by_name() -> None:
+    rules = RuleSet.parse("SecRuleEngine On")
+    wrong: Any = "GET / HTTP/1.1"
+    with pytest.raises(
+        TypeError, match=r"request is of type str; it is bytes of HTTP/1\.1 or a bartizan\.rules\.Request"
+    ):
+        rules.inspect(wrong)
+    with pytest.raises(TypeError, match="response is of type str; it is bytes"):
+        rules.inspect(CLEAN, wrong)
 
 
 def test_what_is_no_text_is_shown_as_escapes(tmp_path: Path) -> None:

@@ -140,8 +140,11 @@ class RuleSet:
         """Runs the rules over a request, and over the response to it where one is given.
 
         Bytes are messages of HTTP/1.1, taken apart as they are: what the edge would refuse is inspected too. Addresses
-        and the request's id are given beside them; a Request has its own.
+        and the request's id are given beside them; a Request has its own. Raises TypeError for what is neither.
         """
+        _check("request", request, Request)
+        if response is not None:
+            _check("response", response, Response)
         protocol = None
         if isinstance(request, Request):
             if response is None or isinstance(response, Response):
@@ -156,6 +159,14 @@ class RuleSet:
             answer = response if response is None or isinstance(response, bytes) else _bytes(response)
         told, entry = self._native.inspect(message, answer, _address(*client), _address(*server), protocol, request_id)
         return verdict.of_native(told, entry, _OWN_IDS)
+
+
+def _check(name: str, message: object, kind: type) -> None:
+    if not isinstance(message, (bytes, kind)):
+        said = (
+            f"{name} is of type {type(message).__name__}; it is bytes of HTTP/1.1 or a bartizan.rules.{kind.__name__}"
+        )
+        raise TypeError(said)
 
 
 def _address(ip: str, port: int) -> str:
