@@ -62,6 +62,30 @@ def test_another_key_signs_from_its_moment_on_and_the_older_stay(parts: Parts, m
     assert len(key_files(parts)) == 2
 
 
+def test_of_keys_rotated_in_one_millisecond_the_last_one_signs(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = now_ms() + 1000
+    monkeypatch.setattr("bartizan.transparency.keys.now_ms", lambda: moment)
+    for _ in range(8):
+        made = parts.keys.rotate()
+        assert made.not_before == moment
+        assert [key.public_key for key in parts.keys.all() if key.signing] == [made.public_key]
+        assert parts.keys.all()[0] == made
+        assert parts.keys.sign(1, LOG, 1, digest(1))[1] == made.public_key
+
+
+def test_of_keys_made_at_once_on_two_nodes_every_node_takes_the_same(engine: Engine, state: StateDirectory) -> None:
+    with engine.begin() as connection:
+        for key_id in (2, 0, 3, 1):
+            row = {"public_key": f"{key_id:064x}", "key_id": key_id, "not_before_ms": 5, "created_ms": 5}
+            connection.execute(insert(PublicKey), row)
+    assert [(key.key_id, key.signing) for key in Keys(engine, state).all()] == [
+        (0, True),
+        (1, False),
+        (2, False),
+        (3, False),
+    ]
+
+
 def test_a_key_does_not_begin_in_the_past(parts: Parts) -> None:
     with pytest.raises(Failure, match="a key cannot begin to sign in the past"):
         parts.keys.rotate(now_ms() - 1000)

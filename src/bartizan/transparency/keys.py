@@ -52,7 +52,12 @@ class Keys:
         now = now_ms()
         with Session(self._engine) as session:
             rows = session.scalars(
-                select(PublicKey).order_by(PublicKey.not_before_ms.desc(), PublicKey.created_ms.desc())
+                select(PublicKey).order_by(
+                    PublicKey.not_before_ms.desc(),
+                    PublicKey.created_ms.desc(),
+                    # Of two that were made at once on two nodes every node must take the same one.
+                    PublicKey.public_key,
+                )
             ).all()
         signing = next((row.public_key for row in rows if row.not_before_ms <= now), None)
         return [
@@ -71,12 +76,15 @@ class Keys:
             raise Failure("a key cannot begin to sign in the past; name a moment that is still to come")
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         while True:
-            made = _with_another_id({key.key_id for key in self.all()})
+            known = self.all()
+            made = _with_another_id({key.key_id for key in known})
             public_key = made.public_key.hex()
             # Before the row: a key in the tables without its file could not sign, and would be the one to.
             file = self._file(public_key)
             replace(file, made.seed().hex().encode() + b"\n")
-            row = PublicKey(public_key=public_key, key_id=made.key_id, not_before_ms=begins, created_ms=now)
+            # Later than every other: of keys that begin in one millisecond the last that was made signs.
+            created = max([now, *(key.created + 1 for key in known)])
+            row = PublicKey(public_key=public_key, key_id=made.key_id, not_before_ms=begins, created_ms=created)
             try:
                 with Session(self._engine) as session, session.begin():
                     session.add(row)
