@@ -14,7 +14,7 @@ use std::cmp::Ordering;
 use crate::Digest;
 use crate::label::Label;
 use crate::refusal::{Fault, Refusal};
-use crate::wire::{Fields, Stop};
+use crate::wire::{Fields, Groups, Stop};
 
 /// The bytes of an element that are read; no element needs more than 80.
 pub const LONGEST: usize = 4096;
@@ -80,6 +80,8 @@ pub struct Decoder {
     unchanged: Vec<Element>,
     /// The beginning of a field that is not whole yet.
     begun: Vec<u8>,
+    /// How far `begun` is read, if it is of unknown groups: any other field is read anew when more of it has come.
+    groups: Groups,
     /// The place of `begun`, or of the next field, in the proof.
     offset: u64,
     /// A proof that was refused is not read on.
@@ -139,7 +141,7 @@ impl Decoder {
     fn field(&mut self, bytes: &[u8]) -> Result<Field, Refusal> {
         let seen = &bytes[..bytes.len().min(LONGEST)];
         let mut fields = Fields::new(seen);
-        let read = match top_field(&mut fields) {
+        let read = match top_field(&mut fields, &mut self.groups) {
             Ok(read) => read,
             Err(Stop::Ends) if seen.len() == LONGEST => {
                 return Err(self.refusal(0, Fault::ElementLength(LONGEST as u64 + 1)));
@@ -153,6 +155,7 @@ impl Decoder {
             Top::Skipped => {}
             Top::Lacks(missing) => return Ok(Field::Lacks(missing)),
         }
+        self.groups = Groups::default();
         self.offset += fields.at() as u64;
         Ok(Field::Whole(fields.at()))
     }
@@ -178,10 +181,14 @@ enum Top {
     Lacks(usize),
 }
 
-fn top_field(fields: &mut Fields<'_>) -> Result<Top, Stop> {
+fn top_field(fields: &mut Fields<'_>, groups: &mut Groups) -> Result<Top, Stop> {
+    if let Some(place) = groups.place() {
+        fields.go_on_at(place);
+        return fields.skip_groups(0, 0, groups).map(|()| Top::Skipped);
+    }
     let tag = fields.number32()?;
     if tag != INSERTED && tag != UNCHANGED {
-        return fields.skip(0, tag, 0).map(|()| Top::Skipped);
+        return fields.skip_noting(0, tag, 0, groups).map(|()| Top::Skipped);
     }
     let at = fields.at();
     let length = fields.number64()?;

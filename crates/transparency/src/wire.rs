@@ -77,41 +77,80 @@ impl<'a> Fields<'a> {
         Ok(taken)
     }
 
+    /// Goes on at a place that was read up to before.
+    pub(crate) fn go_on_at(&mut self, at: usize) {
+        self.at = at.min(self.bytes.len());
+    }
+
     /// Skips the field of a tag that was just read, at `began`, and is none of the message's, in a message that is `depth`
     /// deep.
     pub(crate) fn skip(&mut self, began: usize, tag: u32, depth: usize) -> Result<(), Stop> {
-        let mut kind = kind_of(tag).ok_or(Stop::At(began, Fault::Tag(tag)))?;
-        let mut open = 0;
-        loop {
-            match kind {
-                Kind::Number => {
-                    self.number64()?;
-                }
-                Kind::Eight => {
-                    self.take(8)?;
-                }
-                Kind::Bytes => {
-                    let length = self.number32()?;
-                    self.take(u64::from(length))?;
-                }
-                Kind::GroupBegins => open += 1,
-                Kind::GroupEnds if open == 0 => return Err(Stop::At(began, Fault::Group)),
-                Kind::GroupEnds => open -= 1,
-                Kind::Four => {
-                    self.take(4)?;
-                }
-            }
-            if open == 0 {
-                return Ok(());
-            }
+        self.skip_noting(began, tag, depth, &mut Groups::default())
+    }
+
+    /// As `skip`; where the bytes end in the middle, `groups` is where `skip_groups` goes on with more of them.
+    pub(crate) fn skip_noting(
+        &mut self,
+        began: usize,
+        tag: u32,
+        depth: usize,
+        groups: &mut Groups,
+    ) -> Result<(), Stop> {
+        self.skip_value(began, began, tag, groups)?;
+        self.skip_groups(began, depth, groups)
+    }
+
+    /// Skips all that is in the groups that are open, to the end of the outermost.
+    pub(crate) fn skip_groups(&mut self, began: usize, depth: usize, groups: &mut Groups) -> Result<(), Stop> {
+        while groups.open > 0 {
             // The outermost group is not counted.
-            if open - 1 + depth > DEEPEST {
+            if groups.open - 1 + depth > DEEPEST {
                 return Err(Stop::At(began, Fault::Group));
             }
             let at = self.at;
             let tag = self.number32()?;
-            kind = kind_of(tag).ok_or(Stop::At(at, Fault::Tag(tag)))?;
+            self.skip_value(began, at, tag, groups)?;
         }
+        Ok(())
+    }
+
+    /// Skips the value of a tag that stands at `at`, or opens or closes a group, and notes what is read.
+    fn skip_value(&mut self, began: usize, at: usize, tag: u32, groups: &mut Groups) -> Result<(), Stop> {
+        match kind_of(tag).ok_or(Stop::At(at, Fault::Tag(tag)))? {
+            Kind::Number => {
+                self.number64()?;
+            }
+            Kind::Eight => {
+                self.take(8)?;
+            }
+            Kind::Bytes => {
+                let length = self.number32()?;
+                self.take(u64::from(length))?;
+            }
+            Kind::GroupBegins => groups.open += 1,
+            Kind::GroupEnds if groups.open == 0 => return Err(Stop::At(began, Fault::Group)),
+            Kind::GroupEnds => groups.open -= 1,
+            Kind::Four => {
+                self.take(4)?;
+            }
+        }
+        groups.at = self.at;
+        Ok(())
+    }
+}
+
+/// The groups that are being skipped: how many are open, and the place behind the last field in them that was whole, so
+/// that what comes in many pieces is not read anew with each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Groups {
+    open: usize,
+    at: usize,
+}
+
+impl Groups {
+    /// The place to go on at, if a group is open.
+    pub(crate) fn place(&self) -> Option<usize> {
+        (self.open > 0).then_some(self.at)
     }
 }
 
@@ -175,6 +214,27 @@ mod tests {
         assert_eq!(skips(0x1a, &[2, 7, 7, 7]), Ok(3));
         assert_eq!(skips(0x1d, &[0; 5]), Ok(4));
         assert_eq!(skips(0x1b, &[0x1b, 0x08, 0x01, 0x1c, 0x0c, 9]), Ok(5));
+    }
+
+    #[test]
+    fn what_was_read_of_a_group_is_not_read_again() {
+        let group = [0x1b, 0x08, 0x01, 0x23, 0x1a, 0x02, 7, 7, 0x24, 0x1c];
+        let mut groups = Groups::default();
+        let mut places = Vec::new();
+        for end in 1..=group.len() {
+            let mut fields = Fields::new(&group[..end]);
+            let read = if let Some(place) = groups.place() {
+                fields.go_on_at(place);
+                fields.skip_groups(0, 0, &mut groups)
+            } else {
+                let tag = fields.number32().unwrap();
+                fields.skip_noting(0, tag, 0, &mut groups)
+            };
+            assert_eq!(read, if end == group.len() { Ok(()) } else { Err(Stop::Ends) });
+            places.push(groups.at);
+        }
+        assert_eq!(places, [1, 1, 3, 4, 4, 4, 4, 8, 9, 10]);
+        assert_eq!(groups.place(), None);
     }
 
     #[test]
