@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=1, help="verifications of each kind")
     arguments = parser.parse_args()
     repeats: int = arguments.repeats
-    program = _build()
+    program = build()
     if program is None:
         return 2
     rows = list[dict[str, Any]]()
@@ -58,7 +58,8 @@ def main() -> int:
     return 1 if missed else 0
 
 
-def _build() -> Path | None:
+def build() -> Path | None:
+    """The program that makes and verifies proofs; None where it cannot be built."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT.parent.parent / "target" / "bench-transparency"))
     words = ["cargo", "build", "--quiet", "--release", "--locked", "--target-dir", str(target)]
     built = subprocess.run(words, cwd=ROOT, check=False)

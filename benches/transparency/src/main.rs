@@ -3,6 +3,7 @@
 //!     transparency-beside-akd make ELEMENTS FILE          writes a proof, and prints both root hashes
 //!     transparency-beside-akd ours FILE START END THREADS
 //!     transparency-beside-akd akd FILE START END THREADS
+//!     transparency-beside-akd chain EPOCHS ELEMENTS DIRECTORY   writes the proofs of epochs that follow one another
 //!
 //! A run verifies once, so that its peak of memory is of that. It reads the file, decodes it, rebuilds both roots and compares
 //! them: `seconds` is from the file read to the verdict, `decoding` the first part of it. Each also refuses the same proof
@@ -13,7 +14,7 @@ use std::{env, fs};
 
 use akd::auditor::verify_consecutive_append_only;
 use akd::proto::specs::types;
-use akd::{AzksElement, AzksValue, NodeLabel, SingleAppendOnlyProof, WhatsAppV1Configuration};
+use akd::{AzksElement, AzksValue, Configuration as _, NodeLabel, SingleAppendOnlyProof, WhatsAppV1Configuration};
 use protobuf::Message;
 use transparency::{Configuration, Digest, Progress, Proof, Roots, from_hexadecimal, hexadecimal};
 
@@ -27,6 +28,9 @@ fn main() {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["make", elements, file] => make(elements.parse().expect("a number of elements"), file),
+        ["chain", epochs, elements, directory] => {
+            chain(epochs.parse().expect("a number of epochs"), elements.parse().expect("a number of elements"), directory);
+        }
         [peer, file, start, end, threads, ref wrong @ ..] => {
             let [start, mut end] = [start, end].map(|hash| from_hexadecimal(hash).expect("a hash"));
             if !wrong.is_empty() {
@@ -87,13 +91,9 @@ fn make(elements: u64, file: &str) {
         }
     }
     unchanged.sort_unstable();
-    let mut element = |label_val, label_len| AzksElement {
-        label: NodeLabel { label_val, label_len },
-        value: AzksValue(numbers.digest()),
-    };
     let proof = SingleAppendOnlyProof {
-        inserted: inserted.into_iter().map(|leaf| element(leaf, 256)).collect(),
-        unchanged_nodes: unchanged.into_iter().map(|(label, length)| element(label, length)).collect(),
+        inserted: inserted.into_iter().map(|leaf| element(&mut numbers, leaf, 256)).collect(),
+        unchanged_nodes: unchanged.into_iter().map(|(label, length)| element(&mut numbers, label, length)).collect(),
     };
     let bytes = types::SingleAppendOnlyProof::from(&proof).write_to_bytes().expect("the bytes of a proof");
     fs::write(file, &bytes).expect("a file that can be written");
@@ -107,6 +107,65 @@ fn make(elements: u64, file: &str) {
         hexadecimal(&roots.start),
         hexadecimal(&roots.end)
     );
+}
+
+/// Writes the proofs of epochs that follow one another to files named as an auditor asks for them, and tells the digests of
+/// all epochs, that before the first included. An epoch adds an eighth of `elements`, which is how many a proof has in the
+/// middle of the chain: what an epoch added is left unchanged by the next, beside the siblings of all.
+fn chain(epochs: u64, elements: u64, directory: &str) {
+    let mut numbers = Numbers(elements);
+    let added = elements / 8;
+    let siblings = 7 * added - added * (epochs - 1) / 2;
+    let mut leaves: Vec<Digest> = (0..added * epochs).map(|_| numbers.digest()).collect();
+    leaves.sort_unstable();
+    let each = siblings as f64 / leaves.len() as f64;
+    let mut unchanged = Vec::with_capacity(siblings as usize);
+    for (index, leaf) in leaves.iter().enumerate() {
+        let before = index.checked_sub(1).map_or(0, |before| common_bits(leaf, &leaves[before]));
+        let behind = leaves.get(index + 1).map_or(0, |behind| common_bits(leaf, behind));
+        let own = before.max(behind) + 1;
+        let count = ((index + 1) as f64 * each) as u16 - (index as f64 * each) as u16;
+        for bit in own..own + count {
+            unchanged.push(element(&mut numbers, sibling(leaf, bit), u32::from(bit) + 1));
+        }
+    }
+    // Which leaf comes in which epoch is by chance.
+    let mut leaves: Vec<AzksElement> = leaves.into_iter().map(|leaf| element(&mut numbers, leaf, 256)).collect();
+    for index in (1..leaves.len()).rev() {
+        leaves.swap(index, (numbers.next() % (index as u64 + 1)) as usize);
+    }
+    let mut digests = Vec::new();
+    for (number, added) in leaves.chunks(added as usize).enumerate() {
+        let epoch = EPOCH + number as u64;
+        let in_order = |elements: &mut Vec<AzksElement>| {
+            elements.sort_unstable_by_key(|element| (element.label.label_val, element.label.label_len));
+        };
+        let mut inserted = added.to_vec();
+        in_order(&mut inserted);
+        in_order(&mut unchanged);
+        let proof = SingleAppendOnlyProof { inserted, unchanged_nodes: unchanged.clone() };
+        let bytes = types::SingleAppendOnlyProof::from(&proof).write_to_bytes().expect("the bytes of a proof");
+        let Roots { start, end } = Proof::decode(&bytes)
+            .and_then(|proof| proof.roots(&Configuration::WhatsAppV1, epoch, 1, &Progress::default()))
+            .expect("both roots");
+        if digests.is_empty() {
+            digests.push(hexadecimal(&start));
+        }
+        assert_eq!(digests.last(), Some(&hexadecimal(&start)), "an epoch begins where the one before ends");
+        digests.push(hexadecimal(&end));
+        let folder = format!("{directory}/{epoch}/{}", hexadecimal(&start));
+        fs::create_dir_all(&folder).expect("a directory");
+        fs::write(format!("{folder}/{}", hexadecimal(&end)), &bytes).expect("a file that can be written");
+        unchanged.extend(added.iter().map(|leaf| AzksElement {
+            label: leaf.label,
+            value: AzksValue(WhatsAppV1Configuration::hash_leaf_with_commitment(leaf.value, epoch).0),
+        }));
+    }
+    println!(r#"{{"first": {EPOCH}, "digests": {digests:?}}}"#);
+}
+
+fn element(numbers: &mut Numbers, label_val: Digest, label_len: u32) -> AzksElement {
+    AzksElement { label: NodeLabel { label_val, label_len }, value: AzksValue(numbers.digest()) }
 }
 
 fn common_bits(one: &Digest, other: &Digest) -> u16 {
