@@ -124,7 +124,7 @@ fn chain(epochs: u64, elements: u64, directory: &str) {
         let before = index.checked_sub(1).map_or(0, |before| common_bits(leaf, &leaves[before]));
         let behind = leaves.get(index + 1).map_or(0, |behind| common_bits(leaf, behind));
         let own = before.max(behind) + 1;
-        let count = ((index + 1) as f64 * each) as u16 - (index as f64 * each) as u16;
+        let count = (((index + 1) as f64 * each) as u64 - (index as f64 * each) as u64) as u16;
         for bit in own..own + count {
             unchanged.push(element(&mut numbers, sibling(leaf, bit), u32::from(bit) + 1));
         }
