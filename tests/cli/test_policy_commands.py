@@ -246,3 +246,10 @@ def test_a_store_that_cannot_be_used_is_one_message(shell: Shell, monkeypatch: p
     assert err == (
         'bartizan apply: BARTIZAN_STORE_URL names "mysql"; the store can be sqlite:///FILE or postgresql+psycopg://\n'
     )
+
+
+def test_diff_makes_nothing_by_asking(shell: Shell) -> None:
+    code, out, said = shell("diff")
+    assert (code, out) == (1, "")
+    assert "no version has been applied yet" in said
+    assert not Path(".bartizan").exists()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from difflib import unified_diff
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from bartizan.store.versions import Versions
 
 __all__ = ["Change", "Difference", "diff"]
+
+_NOTHING_APPLIED: Final = "no version has been applied yet, so there is nothing to compare with; run: bartizan apply"
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -51,6 +53,9 @@ def diff(state: StateDirectory, before: int | None, after: int | Path) -> Differ
     `before` is a version, or None for the one in effect; `after` is a version or a site file. Raises Failure where
     there is no such version, SiteError where the site file has mistakes.
     """
+    if not state.path.exists():
+        # It is not made by asking.
+        raise Failure(_NOTHING_APPLIED)
     with open_versions(state) as versions:
         old = _stored(versions, _in_effect(versions) if before is None else before)
         new = _stored(versions, after) if isinstance(after, int) else _written(state, after)
@@ -70,7 +75,7 @@ class _Side(msgspec.Struct, frozen=True):
 def _in_effect(versions: Versions) -> int:
     found = versions.in_effect()
     if found is None:
-        raise Failure("no version has been applied yet, so there is nothing to compare with; run: bartizan apply")
+        raise Failure(_NOTHING_APPLIED)
     return found.id
 
 
