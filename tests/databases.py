@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import URL, make_url
 from tests.ports import reserved_port
 
-__all__ = ["postgresql", "url"]
+__all__ = ["missing_postgresql", "postgresql", "postgresql_server", "url"]
 
 
 def _programs() -> Path | None:
@@ -26,21 +28,36 @@ def _programs() -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
-    """A PostgreSQL server of its own on a free port, run by the user postgres (it refuses to run as root)."""
-    pytest.importorskip("psycopg", reason="psycopg is not installed; pip install 'psycopg[binary]'")
+def postgresql() -> Iterator[URL]:
+    """A PostgreSQL server of its own, for all tests of a session."""
+    why = missing_postgresql()
+    if why is not None:
+        pytest.skip(why)
+    with postgresql_server() as found:
+        yield found
+
+
+def missing_postgresql() -> str | None:
+    """Why no PostgreSQL server can be run here; None where one can."""
+    if importlib.util.find_spec("psycopg") is None:
+        return "psycopg is not installed; pip install 'psycopg[binary]'"
+    if _programs() is None:
+        return "PostgreSQL is not installed; apt-get install postgresql"
+    if os.geteuid() == 0 and "postgres" not in {each.pw_name for each in pwd.getpwall()}:
+        return "there is no user postgres to run the server; apt-get install postgresql"
+    return None
+
+
+@contextmanager
+def postgresql_server() -> Iterator[URL]:
+    """A PostgreSQL server on a free port while the block runs; by the user postgres where we are root, as it must."""
     programs = _programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed; apt-get install postgresql")
+    assert programs is not None
+    directory = Path(tempfile.mkdtemp(prefix="bartizan-postgresql-"))  # pytest's own may be entered by root only
     as_user: list[str] = []
-    directory = tmp_path_factory.mktemp("postgresql")
     if os.geteuid() == 0:
-        try:
-            owner = pwd.getpwnam("postgres")
-        except KeyError:
-            pytest.skip("there is no user postgres to run the server; apt-get install postgresql")
+        owner = pwd.getpwnam("postgres")
         as_user = ["setpriv", f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups", "--"]
-        directory = Path(tempfile.mkdtemp(prefix="bartizan-postgresql-"))  # pytest's own may be entered by root only
         os.chown(directory, owner.pw_uid, owner.pw_gid)
     port = reserved_port()
     data = directory / "data"
