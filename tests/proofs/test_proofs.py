@@ -28,6 +28,8 @@ SHORT: dict[str, list[str]] = {
     "core_rule_set": ["--only", "9421"],
     "crash": ["--trials", "4", "--margin-s", "4"],
     "cut_insert": ["--trials", "2", "--seed", "1"],
+    "epochs": ["--database", "sqlite", "--trials", "4", "--seed", "1"],
+    "epochs postgresql": ["--database", "postgresql", "--trials", "4", "--seed", "1"],
     "fuzz": ["http1_request", "5"],
     "fuzz audit_proof": ["audit_proof", "5"],
     "fuzz rules_evaluator": ["rules_evaluator", "5"],
