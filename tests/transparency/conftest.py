@@ -128,12 +128,16 @@ class Log:
 
 
 class Served(NamedTuple):
-    """Proofs behind HTTP. What `answers` gives for a name goes before them, and a URL of `redirects` before both."""
+    """Proofs behind HTTP. What `answers` gives for a name goes before them, and a URL of `redirects` before both.
+
+    Nobody gets an answer before each of `before` has returned.
+    """
 
     url: str
     asked: list[str]
     answers: dict[str, bytes]
     redirects: dict[str, str]
+    before: list[Callable[[], object]]
 
 
 class _Quiet(http.server.ThreadingHTTPServer):
@@ -156,6 +160,7 @@ def serve() -> Iterator[Callable[[Log], Served]]:
         asked: list[str] = []
         answers: dict[str, bytes] = {}
         redirects: dict[str, str] = {}
+        before: list[Callable[[], object]] = []
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -163,6 +168,8 @@ def serve() -> Iterator[Callable[[Log], Served]]:
             def do_GET(self) -> None:
                 name = self.path.removeprefix("/proofs/")
                 asked.append(name)
+                for each in before:
+                    each()
                 found = answers.get(name, log.proofs.get(name))
                 self.send_response(302 if name in redirects else 404 if found is None else 200)
                 self.send_header("Location", redirects.get(name, ""))
@@ -177,7 +184,7 @@ def serve() -> Iterator[Callable[[Log], Served]]:
         servers.append(server)
         threads.append(threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}))
         threads[-1].start()
-        return Served(f"http://127.0.0.1:{server.server_port}/proofs", asked, answers, redirects)
+        return Served(f"http://127.0.0.1:{server.server_port}/proofs", asked, answers, redirects, before)
 
     yield start
     for server in servers:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import re
+import secrets
+import shutil
 import signal
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -18,12 +22,17 @@ from typing import Any
 
 import pytest
 import trustme
-from tests.transparency.conftest import LOG, PUBLISHER, Log, Served
+from sqlalchemy import update
+from sqlalchemy.engine import URL
+from tests.transparency.conftest import LOG, PUBLISHER, Log, Served, digest
 
 from bartizan.cli import app
 from bartizan.control import ask
 from bartizan.layout import StateDirectory
 from bartizan.lock import owner
+from bartizan.store.database import URL_VARIABLE
+from bartizan.transparency.database import open_tables
+from bartizan.transparency.models import Epoch
 
 PATIENCE_S = 300
 
@@ -45,17 +54,28 @@ class Installation:
             'client_ca_file = "ca.pem"\nworkers = 2\n'
         )
         self.state = StateDirectory(directory / "state")
+        self.log = directory / "log.txt"
         self.process: subprocess.Popen[Any] | None = None
 
     def start(self) -> None:
         command = [sys.executable, "-m", "bartizan.cli", "transparency", "auditor", "serve", str(self.site)]
-        self.process = subprocess.Popen([*command, "--state", str(self.state.path)], stderr=subprocess.DEVNULL)
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen([*command, "--state", str(self.state.path)], stderr=log)
         self.eventually(lambda: self._asked() is not None)
 
     def kill(self) -> None:
         assert self.process is not None
         self.process.kill()
         self.process.wait(PATIENCE_S)
+
+    def workers(self) -> set[int]:
+        assert self.process is not None
+        parent = self.process.pid
+        return {int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()}
+
+    def verified(self) -> list[int]:
+        """The epochs whose proofs its workers found good, as often as they said so."""
+        return [int(epoch) for epoch in re.findall(r"epoch (\d+): verified", self.log.read_text())]
 
     def stop(self) -> int:
         assert self.process is not None
@@ -162,17 +182,11 @@ def test_killed_at_any_point_it_goes_on_where_it_was(installation: Installation,
 
 def test_a_worker_that_is_killed_is_started_again(installation: Installation, log: Log, serve: Serve) -> None:
     installation.start()
-    assert installation.process is not None
-    parent = installation.process.pid
-
-    def workers() -> set[int]:
-        return {int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()}
-
-    installation.eventually(lambda: len(workers()) == 2)
-    before = workers()
+    installation.eventually(lambda: len(installation.workers()) == 2)
+    before = installation.workers()
     for pid in before:
         os.kill(pid, signal.SIGKILL)
-    installation.eventually(lambda: len(workers() - before) == 2)
+    installation.eventually(lambda: len(installation.workers() - before) == 2)
     add(installation, serve(log).url)
     assert [publish(installation, log, epoch) for epoch in (1, 2)] == [201, 201]
     installation.eventually(lambda: installation.status()["namespaces"][0]["verified_to"] == 2)
@@ -201,3 +215,128 @@ def test_its_numbers_are_there_for_who_watches(installation: Installation) -> No
         connection.close()
         assert f'bartizan_transparency_waiting_epochs{{namespace="{LOG}"}} 0' in text
         assert installation.stop() == 0
+
+
+@pytest.fixture
+def nodes(postgresql: URL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Installation]]:
+    """Two auditors on one PostgreSQL database, each with a state directory, workers and an address of its own."""
+    import psycopg
+
+    name = f"nodes_{secrets.token_hex(4)}"
+    with psycopg.connect(postgresql.set(drivername="postgresql").render_as_string(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    monkeypatch.setenv(URL_VARIABLE, postgresql.set(database=name).render_as_string())
+    made = []
+    for number in range(2):
+        directory = tmp_path / f"node {number}"
+        directory.mkdir()
+        made.append(Installation(directory))
+    with ExitStack() as stack:
+        yield made
+        for each in made:
+            if each.process is not None and each.process.poll() is None:
+                stack.callback(each.stop)
+
+
+def start_both(nodes: list[Installation]) -> None:
+    """The first makes the key, and the second is given its file."""
+    one, other = nodes
+    one.start()
+    shutil.copytree(one.state.transparency / "keys", other.state.transparency / "keys")
+    other.start()
+
+
+def test_of_two_publishers_at_two_nodes_one_wins_each_epoch(nodes: list[Installation]) -> None:
+    start_both(nodes)
+    add(nodes[0], "http://127.0.0.1:9")
+    start = threading.Barrier(2)
+    path = f"/namespaces/{LOG}/audits"
+    answered: dict[int, list[int]] = {0: [], 1: []}
+
+    def publish(number: int) -> None:
+        for epoch in range(1, 13):
+            start.wait(PATIENCE_S)
+            body = {"epoch": epoch, "digest": digest(epoch * 10 + number)}
+            answered[number].append(nodes[number].request("POST", path, body)[0])
+
+    threads = [threading.Thread(target=publish, args=(number,)) for number in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    both = list(zip(answered[0], answered[1], strict=True))
+    assert len(both) == 12
+    for epoch, statuses in enumerate(both, start=1):
+        assert sorted(statuses) == [201, 409]
+        winner = statuses.index(201)
+        shown = [node.request("GET", f"{path}/{epoch}", name=None) for node in nodes]
+        assert shown[0] == shown[1]
+        assert shown[0][1]["digest"] == digest(epoch * 10 + winner)
+
+
+def test_the_workers_of_two_nodes_share_what_waits_and_verify_nothing_twice(
+    nodes: list[Installation], serve: Serve
+) -> None:
+    log = Log(16)
+    served = serve(log)
+    # Two workers of each node: each has an epoch in hand before one of them gets its proof.
+    together = threading.Barrier(4)
+    waited: list[int] = []
+
+    def wait_for_all_workers() -> None:
+        if len(waited) < 4:
+            waited.append(1)
+            together.wait(PATIENCE_S)
+
+    served.before.append(wait_for_all_workers)
+    start_both(nodes)
+    add(nodes[0], served.url)
+    for epoch in range(1, 17):
+        assert publish(nodes[epoch % 2], log, epoch) == 201
+    for node in nodes:
+        node.eventually(lambda: node.status()["namespaces"][0]["verified_to"] == 16)  # noqa: B023  called here
+    assert sorted(served.asked) == sorted(log.name(epoch) for epoch in range(2, 17))
+    assert [node.stop() for node in nodes] == [0, 0]
+    assert sorted(nodes[0].verified() + nodes[1].verified()) == list(range(2, 17))
+    assert nodes[0].verified()
+    assert nodes[1].verified()
+
+
+def test_what_a_node_that_died_had_in_hand_is_done_by_the_other(nodes: list[Installation], serve: Serve) -> None:
+    log = Log(3)
+    served = serve(log)
+    may_answer = threading.Event()
+    served.before.append(lambda: may_answer.wait(PATIENCE_S))
+    one, other = nodes
+    one.start()
+    add(one, served.url)
+    assert [publish(one, log, epoch) for epoch in (1, 2, 3)] == [201] * 3
+    one.eventually(lambda: len(served.asked) == 2)
+    workers = one.workers()
+    one.kill()
+    for pid in workers:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    may_answer.set()
+    other.start()
+    # Whether the other node is dead or slow cannot be told before the claim runs out.
+    assert [each["epoch"] for each in other.status()["namespaces"][0]["in_hand"]] == [2, 3]
+    engine = open_tables(other.state)
+    with engine.begin() as connection:
+        assert connection.execute(update(Epoch).where(Epoch.proof == "claimed").values(not_before_ms=0)).rowcount == 2
+    engine.dispose()
+    other.eventually(lambda: other.status()["namespaces"][0]["verified_to"] == 3)
+    assert (one.verified(), sorted(other.verified())) == ([], [2, 3])
+
+
+def test_a_node_without_the_file_of_the_key_says_so_when_it_starts(nodes: list[Installation]) -> None:
+    one, other = nodes
+    one.start()
+    other.start()
+    (key,) = (one.state.transparency / "keys").iterdir()
+    assert f"{other.state.transparency / 'keys' / key.name} cannot be used" in other.log.read_text()
+    add(one, "http://127.0.0.1:9")
+    body = {"epoch": 1, "digest": digest(1)}
+    assert other.request("POST", f"/namespaces/{LOG}/audits", body)[0] == 503
+    shutil.copytree(key.parent, other.state.transparency / "keys")
+    assert other.request("POST", f"/namespaces/{LOG}/audits", body)[0] == 201

@@ -62,6 +62,11 @@ class AuditorProcess:
             namespaces = Namespaces(self._engine)
             keys = Keys(self._engine, state)
             keys.provide()
+            try:
+                keys.check()
+            except Failure as failure:
+                # What is signed can be read, and what waits verified.
+                _log.error("%s", failure)
             self._api = Api(
                 namespaces,
                 Publishing(self._engine, namespaces, keys),

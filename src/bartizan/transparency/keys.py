@@ -99,14 +99,16 @@ class Keys:
         if not any(key.signing for key in self.all()):
             self.rotate()
 
+    def check(self) -> None:
+        """Raises Failure where nothing can be signed now, as `sign` would."""
+        self._secret(self._signing().public_key)
+
     def sign(self, ciphersuite: int, namespace: str, epoch: int, digest: str) -> tuple[Statement, str]:
         """The statement about an epoch as of now, and the public key that signed it.
 
         Raises Failure where the private half cannot be read.
         """
-        key = next((key for key in self.all() if key.signing), None)
-        if key is None:
-            raise Failure("the auditor has no key yet; make one with: bartizan transparency auditor key rotate")
+        key = self._signing()
         timestamp = now_ms()
         secret = self._secret(key.public_key)
         signature = secret.sign(ciphersuite, namespace, timestamp, epoch, bytes.fromhex(digest))
@@ -119,6 +121,12 @@ class Keys:
             signature=signature.hex(),
         )
         return statement, key.public_key
+
+    def _signing(self) -> Key:
+        key = next((key for key in self.all() if key.signing), None)
+        if key is None:
+            raise Failure("the auditor has no key yet; make one with: bartizan transparency auditor key rotate")
+        return key
 
     def _secret(self, public_key: str) -> AuditorKey:
         if public_key not in self._secrets:
