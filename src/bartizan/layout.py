@@ -194,6 +194,16 @@ class StateDirectory:
         return self.run / "monitor.pid"
 
     @property
+    def directory_socket(self) -> Path:
+        """Control socket of a key directory that is served."""
+        return self.run / "directory.sock"
+
+    @property
+    def directory_lock(self) -> Path:
+        """Held by the process that has the key directory; contains its process id."""
+        return self.run / "directory.pid"
+
+    @property
     def supervisor_socket(self) -> Path:
         """Control socket of the supervisor."""
         return self.run / "supervisor.sock"

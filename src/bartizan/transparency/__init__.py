@@ -19,7 +19,7 @@ that the log serves, that nothing was changed or removed since the epoch before.
 `monitoring.py`  the process that watches auditors, and tells whoever should know
 `watching.py`    one look at them: what no honest auditor and log can bring about
 `peer.py`        an auditor as its clients see it
-`directory.py`   a key directory; `directory_api.py` what it answers
+`directory.py`   a key directory; `directory_api.py` what it answers, `directory_control.py` who commands it
 `client.py`      a client of it that believes what is proved
 `models.py`, `database.py`, `migrations`   the tables
 

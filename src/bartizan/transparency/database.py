@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Engine
+from sqlalchemy.engine import URL
 
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 from bartizan.store.database import Schema, open_database, store_url
 
-__all__ = ["SCHEMA", "now_ms", "open_tables", "prepare"]
+__all__ = ["SCHEMA", "now_ms", "open_tables", "open_tables_to_ask", "prepare"]
 
 SCHEMA: Final = Schema(Path(__file__).parent / "migrations", "0002", "transparency_version")
 
@@ -23,7 +24,17 @@ SCHEMA: Final = Schema(Path(__file__).parent / "migrations", "0002", "transparen
 def open_tables(state: StateDirectory) -> Engine:
     """An engine on the tables, in their newest form. Raises Failure where they cannot be used."""
     prepare(state)
-    return open_database(store_url(state.transparency / "tables.sqlite3"), SCHEMA)
+    return open_database(_url(state), SCHEMA)
+
+
+def open_tables_to_ask(state: StateDirectory) -> Engine:
+    """An engine for who asks, or changes what is there: where there are no tables yet, on empty ones in memory.
+
+    Nothing is made by asking. Raises Failure as `open_tables` does.
+    """
+    url = _url(state)
+    is_missing = url.get_backend_name() == "sqlite" and url.database is not None and not Path(url.database).exists()
+    return open_database(URL.create("sqlite") if is_missing else url, SCHEMA)
 
 
 def prepare(state: StateDirectory) -> None:
@@ -35,6 +46,10 @@ def prepare(state: StateDirectory) -> None:
         raise Failure(
             f"cannot use the state directory {state.path}: {error.strerror}; name another one with --state"
         ) from error
+
+
+def _url(state: StateDirectory) -> URL:
+    return store_url(state.transparency / "tables.sqlite3")
 
 
 def now_ms() -> int:

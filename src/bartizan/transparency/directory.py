@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,7 +53,7 @@ class _Line(msgspec.Struct):
 
 
 class Directory:
-    """The directory of a state directory, while the block runs; made by its first use.
+    """The directory of a state directory, while the block runs; made by its first use. For any thread: they take turns.
 
     Raises Failure where another process has it, or its journal is not what it was.
     """
@@ -60,15 +61,15 @@ class Directory:
     def __init__(self, state: StateDirectory) -> None:
         self._state = state
         self._place = state.transparency / "directory"
-        self._lock = sole(state.run / "directory.pid", "a key directory", "stop it, or use another state directory")
+        self._turn = threading.RLock()
+        self._lock = sole(state.directory_lock, "a key directory", "stop it, or use another state directory")
 
     def __enter__(self) -> Self:
         prepare(self._state)
         self._place.mkdir(mode=0o700, exist_ok=True)
         self._lock.__enter__()
         try:
-            self._directory = KeyDirectory(_key(self._place / "key"))
-            self._replay()
+            self._reopen()
         except BaseException:
             self._lock.__exit__(None, None, None)
             raise
@@ -89,39 +90,48 @@ class Directory:
 
     def root(self) -> Root:
         """The newest epoch."""
-        return Root(*self._directory.epoch)
+        with self._turn:
+            return Root(*self._directory.epoch)
+
+    def is_begun(self) -> bool:
+        """Whether anything was ever published here."""
+        return self._journal.exists()
 
     def publish(self, updates: Sequence[tuple[bytes, bytes]]) -> Root:
         """Publishes labels with their values as the next epoch, durably. Raises Failure where they cannot be."""
-        before = self.root()
-        try:
-            epoch, root = self._directory.publish(list(updates))
-        except ValueError as error:
-            raise Failure(f"this cannot be published: {error}") from error
-        if epoch == before.epoch:
-            # Every label had its value already.
-            return before
-        written = [(b64encode(label).decode(), b64encode(value).decode()) for label, value in updates]
-        line = msgspec.json.encode(_Line(epoch, root.hex(), written)) + b"\n"
-        with (self._place / "journal.ndjson").open("ab") as journal:
-            journal.write(line)
-            journal.flush()
-            os.fsync(journal.fileno())
-        sync_directory(self._place)
-        self._write_proof(epoch)
-        return Root(epoch, root)
+        with self._turn:
+            before = self.root()
+            try:
+                epoch, root = self._directory.publish(list(updates))
+            except ValueError as error:
+                raise Failure(f"this cannot be published: {error}") from error
+            if epoch == before.epoch:
+                # Every label had its value already.
+                return before
+            written = [(b64encode(label).decode(), b64encode(value).decode()) for label, value in updates]
+            self._note(msgspec.json.encode(_Line(epoch, root.hex(), written)) + b"\n")
+            try:
+                self._write_proof(epoch)
+            except OSError as error:
+                raise Failure(
+                    f"epoch {epoch} is published with the root {root.hex()}, and its proof cannot be written: "
+                    f"{error.strerror}; it is written when the directory is next opened"
+                ) from error
+            return Root(epoch, root)
 
     def lookup(self, label: bytes) -> Answered:
         """The proof of the value that a label has. Raises Failure where it has none."""
         try:
-            return Answered(*self._directory.lookup(label))
+            with self._turn:
+                return Answered(*self._directory.lookup(label))
         except KeyError as error:
             raise Failure(str(error.args[0])) from error
 
     def history(self, label: bytes) -> Answered:
         """The proof of all values that a label had. Raises Failure where it has none."""
         try:
-            return Answered(*self._directory.history(label))
+            with self._turn:
+                return Answered(*self._directory.history(label))
         except KeyError as error:
             raise Failure(str(error.args[0])) from error
 
@@ -130,12 +140,36 @@ class Directory:
         epoch, _, _ = name.partition("/")
         if not (epoch.isascii() and epoch.isdigit() and len(epoch) < 20 and 0 < int(epoch) <= self.root().epoch):
             return None
-        known, proof = self._directory.audit(int(epoch))
+        with self._turn:
+            known, proof = self._directory.audit(int(epoch))
         return proof if known == name else None
+
+    @property
+    def _journal(self) -> Path:
+        return self._place / "journal.ndjson"
+
+    def _note(self, line: bytes) -> None:
+        """Writes a publish down. Where that fails it was never made, in memory neither."""
+        length = self._journal.stat().st_size if self._journal.exists() else 0
+        try:
+            with self._journal.open("ab") as journal:
+                journal.write(line)
+                journal.flush()
+                os.fsync(journal.fileno())
+            sync_directory(self._place)
+        except OSError as error:
+            if self._journal.exists():
+                os.truncate(self._journal, length)
+            self._reopen()
+            raise Failure(f"{self._journal} cannot be written: {error.strerror}; nothing was published") from error
+
+    def _reopen(self) -> None:
+        self._directory = KeyDirectory(_key(self._place / "key"))
+        self._replay()
 
     def _replay(self) -> None:
         """Publishes again what the journal has. A last line that is cut off was never answered, and goes."""
-        file = self._place / "journal.ndjson"
+        file = self._journal
         content = file.read_bytes() if file.exists() else b""
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):
