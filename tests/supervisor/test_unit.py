@@ -12,8 +12,8 @@ from bartizan.cli import app
 from bartizan.supervisor.unit import unit
 
 
-@pytest.fixture
-def written(tmp_path: Path) -> Path:
+@pytest.fixture(params=[None, "auditor", "monitor"])
+def written(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     # A program that is there, or `verify` complains.
     text = unit(
         program=Path("/bin/true"),
@@ -22,6 +22,7 @@ def written(tmp_path: Path) -> Path:
         user="bartizan",
         monitor="127.0.0.1:9419",
         stop_s=60,
+        alone=request.param,
     )
     file = tmp_path / "bartizan.service"
     file.write_text(text)
@@ -64,7 +65,22 @@ def test_the_command_prints_it(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert "ExecStartPre=/bin/true check /etc/bartizan/bartizan.toml --state /var/lib/bartizan\n" in text
 
 
-@pytest.mark.parametrize("words", [["--user", "Nobody!"], ["--monitor", "localhost"], ["--monitor", "127.0.0.1:99999"]])
+@pytest.mark.parametrize("what", ["auditor", "monitor"])
+def test_what_runs_without_an_edge_has_a_unit_of_its_own(
+    what: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["/bin/true"])
+    assert app.run(["systemd", "/etc/bartizan/kt.toml", "--only", what, "--monitor", "127.0.0.1:9421"]) == 0
+    text = capsys.readouterr().out
+    words = f"transparency {what} serve /etc/bartizan/kt.toml --state /var/lib/bartizan --monitor 127.0.0.1:9421"
+    assert f"\nType=exec\nExecStart=/bin/true {words}\nRestart=on-failure\n" in text
+    assert "ExecReload" not in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--user", "Nobody!"], ["--monitor", "localhost"], ["--monitor", "127.0.0.1:99999"], ["--only", "edge"]],
+)
 def test_what_cannot_be_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         app.run(["systemd", *words])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.transparency.conftest import LOG, PUBLISHER, Parts
@@ -18,6 +21,7 @@ from bartizan.transparency.api import Answer, Request
 from bartizan.transparency.client import AuditedRoots, DirectoryAnswerRefused, DirectoryClient, Version
 from bartizan.transparency.directory import Directory
 from bartizan.transparency.directory_api import DirectoryApi
+from bartizan.transparency.directory_control import serve_commands
 from bartizan.transparency.listener import Listener
 from bartizan.transparency.namespaces import NewNamespace
 
@@ -169,3 +173,50 @@ def test_the_commands_publish_and_show(tmp_path: Path, capsys: pytest.CaptureFix
     assert json.loads(capsys.readouterr().out)["root"] == published[-1]["root"]
     assert app.run(["transparency", "directory", "lookup", "nobody", *state]) == 1
     assert "nobody" in capsys.readouterr().err
+
+
+def test_epochs_are_published_while_the_directory_is_served(
+    state: StateDirectory, listen: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--state", str(state.path), "--json"]
+    with Directory(state) as directory, serve_commands(state, directory):
+        url = listen(DirectoryApi(directory).answer)
+        for value in ("1", "2"):
+            assert app.run(["transparency", "directory", "publish", f"alice={value}", *words]) == 0
+        published = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [each["epoch"] for each in published] == [1, 2]
+        assert app.run(["transparency", "directory", "root", *words]) == 0
+        assert json.loads(capsys.readouterr().out)["root"] == published[-1]["root"]
+        assert app.run(["transparency", "directory", "history", "alice", *words]) == 0
+        assert [each["value"] for each in json.loads(capsys.readouterr().out)] == ["2", "1"]
+        assert app.run(["transparency", "directory", "lookup", "nobody", *words]) == 1
+        assert "nothing was published of label" in capsys.readouterr().err
+        client = DirectoryClient(url, directory.public_key, lambda epoch: published[epoch - 1]["root"])
+        assert client.lookup(ALICE) == Version(2, 2, b"2")
+    with Directory(state) as directory:
+        assert directory.root().root.hex() == published[-1]["root"]
+
+
+def test_a_publish_that_cannot_be_written_down_was_never_made(
+    state: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Directory(state) as directory:
+        first = directory.publish([(ALICE, b"1")])
+        content = journal(state).read_bytes()
+
+        def full(_: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", full)
+            with pytest.raises(Failure, match=r"journal.ndjson cannot be written: No space.*; nothing was published"):
+                directory.publish([(ALICE, b"2")])
+        assert (directory.root(), journal(state).read_bytes()) == (first, content)
+        second = directory.publish([(ALICE, b"3")])
+    with Directory(state) as directory:
+        assert directory.root() == second
+        assert [line.epoch for line in map(decoded, journal(state).read_bytes().splitlines())] == [1, 2]
+
+
+def decoded(line: bytes) -> SimpleNamespace:
+    return SimpleNamespace(**json.loads(line))

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import http.server
 import json
+import re
+import subprocess
+import sys
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -263,3 +267,36 @@ def test_the_command_says_by_its_exit_code_what_it_found(
     found = json.loads(capsys.readouterr().out)
     assert {each["kind"] for each in found} == {"split_view"}
     open_tables(StateDirectory(tmp_path / "state")).dispose()
+
+
+def test_what_it_found_is_a_number_for_watchers(auditors: Callable[[], Auditor], tmp_path: Path) -> None:
+    one, other = auditors(), auditors()
+    begun(one, [digest(1), digest(2)])
+    begun(other, [digest(1), digest(77)])
+    site = tmp_path / "monitor.toml"
+    listed = ", ".join(f'{{ url = "{url}" }}' for url in (one.url, other.url, "http://127.0.0.1:1"))
+    site.write_text(f"[transparency.monitor]\nauditors = [{listed}]\n")
+    words = ["serve", str(site), "--state", str(tmp_path / "state"), "--monitor", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "bartizan.cli", "transparency", "monitor", *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = ""
+        while "gives no answer" not in said:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        address = re.findall(r"http://([0-9.:]+)/metrics", said)[0]
+        while 'timestamp_seconds{process="monitor"} 0\n' in (text := scraped(address)):
+            pass
+        process.terminate()
+        assert process.wait(300) == 0
+    assert f"<3>split_view: {LOG} epoch 2, auditor {other.url}: 2 digests" in said
+    assert 'bartizan_transparency_findings{kind="split_view"} 1\n' in text
+    assert 'bartizan_transparency_findings{kind="gone"} 0\n' in text
+    assert 'bartizan_transparency_monitor_failures{process="monitor"} 1\n' in text
+
+
+def scraped(address: str) -> str:
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=300) as answer:
+        text: str = answer.read().decode()
+    return text

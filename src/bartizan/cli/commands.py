@@ -137,6 +137,13 @@ def an_address(text: str) -> str:
     return text
 
 
+def a_service(text: str) -> str:
+    """What runs without an edge. Raises ArgumentTypeError for what does not."""
+    if text not in ("auditor", "monitor"):
+        raise ArgumentTypeError(f"{text!r} does not run by itself; such as auditor or monitor")
+    return text
+
+
 def a_user(text: str) -> str:
     """The name of a user of this machine. Raises ArgumentTypeError for what cannot be one."""
     import re
@@ -888,10 +895,10 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "auditor at each interval, and tells what it finds in its log and to the webhook.",
         (
             "bartizan transparency monitor serve",
-            "bartizan transparency monitor serve monitor.toml --state /var/lib/monitor",
+            "bartizan transparency monitor serve monitor.toml --state /var/lib/monitor --monitor 127.0.0.1:9422",
         ),
         "transparency:monitor_serve",
-        (_SITE, _STATE),
+        (_SITE, _STATE, _MONITOR),
     ),
     Command(
         "transparency monitor poll",
@@ -950,8 +957,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "transparency directory serve",
         "serve the directory and its audit proofs over HTTP",
-        "For clients and auditors: lookups, histories, and every audit proof at its name, as it was when this began. "
-        "To publish, stop it. Put the edge in front of it for TLS.",
+        "For clients and auditors: lookups, histories, and every audit proof at its name. `publish` adds epochs while "
+        "it serves. Put the edge in front of it for TLS.",
         (
             "bartizan transparency directory serve",
             "bartizan transparency directory serve --listen 0.0.0.0:9430 --state /var/lib/directory",
@@ -972,12 +979,14 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (
             "bartizan systemd /etc/bartizan/bartizan.toml > /etc/systemd/system/bartizan.service",
             "bartizan systemd /etc/bartizan/bartizan.toml --user edge --monitor 127.0.0.1:9419",
+            "bartizan systemd /etc/bartizan/auditor.toml --only auditor > /etc/systemd/system/auditor.service",
         ),
         "systemd:systemd",
         (
             _SITE,
             Option("--state", "state directory (default: /var/lib/bartizan, which systemd makes)", "DIR", Path),
             Option("--user", "user that the service runs as (default: bartizan)", "NAME", a_user, "bartizan"),
+            Option("--only", "the unit of a key transparency auditor or monitor alone", "WHAT", a_service),
             _MONITOR,
             _JSON,
         ),

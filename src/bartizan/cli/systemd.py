@@ -14,9 +14,11 @@ from bartizan.supervisor.supervisor import EVENTS_GRACE_S
 from bartizan.supervisor.unit import unit
 
 _STATE = Path("/var/lib/bartizan")
+_ALONE_STOP_S = 30
+"""An auditor gives its workers ten seconds, and answers what was asked."""
 
 
-def systemd(*, site: Path, state: Path | None, user: str, monitor: str | None, json: bool) -> int:
+def systemd(*, site: Path, state: Path | None, user: str, monitor: str | None, only: str | None, json: bool) -> int:
     """Prints the unit. Raises Failure where the program that it would run is not found, or a name is none."""
     program = shutil.which(sys.argv[0]) or shutil.which("bartizan")
     if program is None:
@@ -33,7 +35,8 @@ def systemd(*, site: Path, state: Path | None, user: str, monitor: str | None, j
         state=directory.path,
         user=user,
         monitor=monitor,
-        stop_s=edge_grace_s(directory) + EVENTS_GRACE_S + 5,
+        stop_s=_ALONE_STOP_S if only is not None else edge_grace_s(directory) + EVENTS_GRACE_S + 5,
+        alone=only,
     )
     sys.stdout.write(jsons.dumps({"unit": text}) + "\n" if json else text)
     return 0

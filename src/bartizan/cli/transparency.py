@@ -6,8 +6,8 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
     from bartizan._native import AuditProof
     from bartizan.config.transparency import Monitor, Transparency
+    from bartizan.supervisor.measures import Sample
     from bartizan.transparency.client import Version
     from bartizan.transparency.directory import Directory
+    from bartizan.transparency.directory_control import ServedDirectory
     from bartizan.transparency.models import Epoch, Finding
     from bartizan.transparency.namespaces import Stated
     from bartizan.transparency.status import NamespaceStatus
@@ -41,7 +43,6 @@ def auditor_serve(*, site: Path, state: Path | None, monitor: str | None) -> int
     """Runs the auditor until it is stopped. Always 0; what keeps it from that is a Failure."""
     from bartizan.log import to_supervisor
     from bartizan.supervisor import measures
-    from bartizan.supervisor.monitor import Health, Monitor, Sources
     from bartizan.transparency.auditor import AuditorProcess
 
     settings = _settings(site).auditor
@@ -50,23 +51,8 @@ def auditor_serve(*, site: Path, state: Path | None, monitor: str | None) -> int
     directory = StateDirectory.locate(state=state, site=site)
     to_supervisor("transparency")
     auditor = AuditorProcess(directory, settings)
-
-    def metrics() -> str:
-        status = msgspec.to_builtins(auditor.status())
-        samples = measures.of_process("transparency", os.getpid(), 0, answers=True)
-        return measures.text([*samples, *measures.of_auditor(status)])
-
-    def health() -> Health:
-        return Health(well=True, problems={})
-
     stop_on_signals(auditor.stop)
-    with ExitStack() as watched:
-        if monitor is not None:
-            listening = watched.enter_context(Monitor(monitor, Sources(metrics, health, health)))
-            host = monitor.rpartition(":")[0]
-            logging.getLogger("bartizan.transparency").info(
-                "watchers may ask http://%s:%d/metrics", host, listening.port
-            )
+    with _watched(monitor, "transparency", lambda: measures.of_auditor(msgspec.to_builtins(auditor.status()))):
         auditor.run()
     return 0
 
@@ -84,7 +70,7 @@ def auditor_status(*, site: Path | None, state: Path | None, json: bool) -> int:
     if told is not None and told["ok"]:
         found = msgspec.convert(told["status"], Status)
     else:
-        with _opened(directory) as engine:
+        with _asked(directory) as engine:
             found = status_of(engine, 0, [], 0, {})
     if json:
         _json(found)
@@ -111,7 +97,7 @@ def auditor_backfill(
     from bartizan.transparency.epochs import Epochs
     from bartizan.transparency.namespaces import Namespaces
 
-    with _opened(StateDirectory.locate(state=state, site=site)) as engine:
+    with _asked(StateDirectory.locate(state=state, site=site)) as engine:
         number = Epochs(engine, Namespaces(engine)).verify_again(namespace, from_, to, refused_only=refused)
     if json:
         _json({"namespace": namespace, "epochs": number})
@@ -128,7 +114,7 @@ def auditor_verify(
     from bartizan.transparency.epochs import Epochs
     from bartizan.transparency.namespaces import Namespaces
 
-    with _opened(StateDirectory.locate(state=state, site=site)) as engine:
+    with _asked(StateDirectory.locate(state=state, site=site)) as engine:
         namespaces = Namespaces(engine)
         stated, row = namespaces.find(namespace), Epochs(engine, namespaces).find(namespace, epoch)
     if row.previous is None:
@@ -202,7 +188,7 @@ def auditor_namespace_list(*, site: Path | None, state: Path | None, json: bool)
     """Lists the namespaces. Always 0."""
     from bartizan.transparency.namespaces import Namespaces
 
-    with _opened(StateDirectory.locate(state=state, site=site)) as engine:
+    with _asked(StateDirectory.locate(state=state, site=site)) as engine:
         found = Namespaces(engine).all()
     if json:
         _json(found)
@@ -218,7 +204,7 @@ def auditor_namespace_show(*, namespace: str, limit: int, site: Path | None, sta
     from bartizan.transparency.epochs import Epochs
     from bartizan.transparency.namespaces import Namespaces
 
-    with _opened(StateDirectory.locate(state=state, site=site)) as engine:
+    with _asked(StateDirectory.locate(state=state, site=site)) as engine:
         namespaces = Namespaces(engine)
         stated = namespaces.find(namespace)
         epochs = Epochs(engine, namespaces).newest(stated, None, limit)
@@ -244,7 +230,7 @@ def auditor_namespace_disable(*, namespace: str, site: Path | None, state: Path 
     """Makes a namespace read-only. Always 0."""
     from bartizan.transparency.namespaces import Namespaces
 
-    with _opened(StateDirectory.locate(state=state, site=site)) as engine:
+    with _asked(StateDirectory.locate(state=state, site=site)) as engine:
         changed = Namespaces(engine).disable(namespace)
     _report(changed, f"{namespace} is disabled: what was signed stays, and nothing is added", json=json)
     return 0
@@ -254,7 +240,7 @@ def auditor_namespace_enable(*, namespace: str, site: Path | None, state: Path |
     """Lets epochs be published again. Always 0."""
     from bartizan.transparency.namespaces import Namespaces
 
-    with _opened(StateDirectory.locate(state=state, site=site)) as engine:
+    with _asked(StateDirectory.locate(state=state, site=site)) as engine:
         changed = Namespaces(engine).enable(namespace)
     _report(changed, f"{namespace} takes epochs again, {_newest(changed)}", json=json)
     return 0
@@ -277,7 +263,7 @@ def auditor_key_list(*, site: Path | None, state: Path | None, json: bool) -> in
     from bartizan.transparency.keys import Keys
 
     directory = StateDirectory.locate(state=state, site=site)
-    with _opened(directory) as engine:
+    with _asked(directory) as engine:
         keys = Keys(engine, directory).all()
     if json:
         _json(keys)
@@ -290,15 +276,17 @@ def auditor_key_list(*, site: Path | None, state: Path | None, json: bool) -> in
     return 0
 
 
-def monitor_serve(*, site: Path, state: Path | None) -> int:
+def monitor_serve(*, site: Path, state: Path | None, monitor: str | None) -> int:
     """Watches auditors until it is stopped. Always 0; what keeps it from that is a Failure."""
     from bartizan.log import to_supervisor
+    from bartizan.supervisor import measures
     from bartizan.transparency.monitoring import MonitorProcess
 
-    monitor = MonitorProcess(StateDirectory.locate(state=state, site=site), _monitor(site))
+    watching = MonitorProcess(StateDirectory.locate(state=state, site=site), _monitor(site))
     to_supervisor("monitor")
-    stop_on_signals(monitor.stop)
-    monitor.run()
+    stop_on_signals(watching.stop)
+    with _watched(monitor, "monitor", lambda: measures.of_monitor(msgspec.to_builtins(watching.status()))):
+        watching.run()
     return 0
 
 
@@ -326,7 +314,7 @@ def monitor_findings(*, site: Path | None, state: Path | None, json: bool) -> in
     from bartizan.transparency.monitoring import said
     from bartizan.transparency.watching import findings
 
-    with _opened(StateDirectory.locate(state=state, site=site)) as engine:
+    with _asked(StateDirectory.locate(state=state, site=site)) as engine:
         found = list(findings(engine))
     if json:
         _json([_finding(finding) for finding in found])
@@ -352,7 +340,7 @@ def directory_lookup(*, label: str, site: Path | None, state: Path | None, json:
     from bartizan._native import verify_lookup
     from bartizan.transparency.client import Version
 
-    with _directory(site, state) as directory:
+    with _begun_directory(site, state) as directory:
         found = directory.lookup(label.encode())
         public_key = directory.public_key
     version = Version(*verify_lookup(public_key, found.epoch, found.root, label.encode(), found.proof))
@@ -365,7 +353,7 @@ def directory_history(*, label: str, site: Path | None, state: Path | None, json
     from bartizan._native import verify_history
     from bartizan.transparency.client import Version
 
-    with _directory(site, state) as directory:
+    with _begun_directory(site, state) as directory:
         found = directory.history(label.encode())
         public_key = directory.public_key
     history = verify_history(public_key, found.epoch, found.root, label.encode(), found.proof)
@@ -376,7 +364,7 @@ def directory_history(*, label: str, site: Path | None, state: Path | None, json
 
 def directory_root(*, site: Path | None, state: Path | None, json: bool) -> int:
     """Shows the newest epoch. Always 0."""
-    with _directory(site, state) as directory:
+    with _begun_directory(site, state) as directory:
         epoch, root = directory.root()
         public_key = directory.public_key.hex()
     said = f"epoch       {epoch}\nroot        {root.hex()}\npublic key  {public_key}"
@@ -386,13 +374,17 @@ def directory_root(*, site: Path | None, state: Path | None, json: bool) -> int:
 
 def directory_serve(*, listen: str, site: Path | None, state: Path | None) -> int:
     """Serves the directory until it is stopped. Always 0."""
+    from bartizan.transparency.directory import Directory
     from bartizan.transparency.directory_api import DirectoryApi
+    from bartizan.transparency.directory_control import serve_commands
     from bartizan.transparency.listener import Listener
 
     stopping = threading.Event()
     stop_on_signals(stopping.set)
+    located = StateDirectory.locate(state=state, site=site)
     with (
-        _directory(site, state) as directory,
+        Directory(located) as directory,
+        serve_commands(located, directory),
         Listener([listen], [], None, DirectoryApi(directory).answer, connections=_CONNECTIONS) as listener,
     ):
         epoch, _ = directory.root()
@@ -402,10 +394,47 @@ def directory_serve(*, listen: str, site: Path | None, state: Path | None) -> in
     return 0
 
 
-def _directory(site: Path | None, state: Path | None) -> Directory:
+@contextmanager
+def _watched(address: str | None, process: str, samples: Callable[[], Iterable[Sample]]) -> Iterator[None]:
+    """What a process that runs alone has for watchers, while the block runs."""
+    from bartizan.supervisor import measures
+    from bartizan.supervisor.monitor import Health, Monitor, Sources
+
+    if address is None:
+        yield
+        return
+
+    def metrics() -> str:
+        return measures.text([*measures.of_process(process, os.getpid(), 0, answers=True), *samples()])
+
+    def health() -> Health:
+        return Health(well=True, problems={})
+
+    with Monitor(address, Sources(metrics, health, health)) as listening:
+        host = address.rpartition(":")[0]
+        logging.getLogger("bartizan.transparency").info("watchers may ask http://%s:%d/metrics", host, listening.port)
+        yield
+
+
+def _directory(site: Path | None, state: Path | None) -> Directory | ServedDirectory:
+    """The directory, by way of the process that serves it where one does."""
+    from bartizan.transparency.directory import Directory
+    from bartizan.transparency.directory_control import ServedDirectory
+
+    located = StateDirectory.locate(state=state, site=site)
+    return ServedDirectory.of(located) or Directory(located)
+
+
+def _begun_directory(site: Path | None, state: Path | None) -> Directory | ServedDirectory:
+    """As `_directory`, for who asks: nothing is made by asking."""
     from bartizan.transparency.directory import Directory
 
-    return Directory(StateDirectory.locate(state=state, site=site))
+    found = _directory(site, state)
+    if isinstance(found, Directory) and not found.is_begun():
+        raise Failure(
+            "nothing was published here yet; `bartizan transparency directory publish LABEL=VALUE` begins a directory"
+        )
+    return found
 
 
 def _version(version: Version) -> dict[str, object]:
@@ -447,15 +476,27 @@ def _settings(site: Path) -> Transparency:
         raise Failure(f"{site} has {total(error.problems)}; nothing was started") from None
 
 
+def _opened(directory: StateDirectory) -> AbstractContextManager[Engine]:
+    """The auditor's tables while the block runs, made if they are not there."""
+    from bartizan.transparency.database import open_tables
+
+    return _said_plainly(open_tables(directory))
+
+
+def _asked(directory: StateDirectory) -> AbstractContextManager[Engine]:
+    """The auditor's tables while the block runs; empty ones where there are none, as nothing is made by asking."""
+    from bartizan.transparency.database import open_tables_to_ask
+
+    return _said_plainly(open_tables_to_ask(directory))
+
+
 @contextmanager
-def _opened(directory: StateDirectory) -> Iterator[Engine]:
-    """The auditor's tables while the block runs; what it refuses is for the person at the keyboard."""
+def _said_plainly(engine: Engine) -> Iterator[Engine]:
+    """What the block is refused is for the person at the keyboard."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from bartizan.transparency.database import open_tables
     from bartizan.transparency.refusal import Refused
 
-    engine = open_tables(directory)
     try:
         yield engine
     except Refused as refused:

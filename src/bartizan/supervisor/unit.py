@@ -15,22 +15,16 @@ START_S: Final = 300
 
 _UNIT: Final = """\
 [Unit]
-Description=Bartizan, application-security edge ({site})
+Description=Bartizan, {description} ({site})
 Wants=network-online.target
 After=network-online.target
 
 [Service]
-Type=notify
-NotifyAccess=main
-WatchdogSec={watchdog}
-ExecStartPre={program} check {site} --state {state}
-ExecStart={program} up {site} --state {state}{monitor}
-ExecReload=/bin/kill -HUP $MAINPID
+{service}
 Restart=on-failure
 RestartSec=1
-TimeoutStartSec={start}
 TimeoutStopSec={stop}
-# The supervisor stops the others in order; what is left after the time above is killed with it.
+# The process stops the others in order; what is left after the time above is killed with it.
 KillMode=mixed
 
 User={user}
@@ -69,16 +63,49 @@ SystemCallErrorNumber=EPERM
 WantedBy=multi-user.target
 """
 
+_UP: Final = """\
+Type=notify
+NotifyAccess=main
+WatchdogSec={watchdog}
+ExecStartPre={program} check {site} --state {state}
+ExecStart={program} up {site} --state {state}{monitor}
+ExecReload=/bin/kill -HUP $MAINPID
+TimeoutStartSec={start}"""
+
+_ALONE: Final = """\
+Type=exec
+ExecStart={program} {words} {site} --state {state}{monitor}"""
+
+ALONE: Final = {
+    "auditor": ("key transparency auditor", "transparency auditor serve"),
+    "monitor": ("monitor of key transparency auditors", "transparency monitor serve"),
+}
+"""What can run without an edge: what it is called, and its command."""
+
 _SYSTEM_STATE: Final = Path("/var/lib/bartizan")
 
 
-def unit(*, program: Path, site: Path, state: Path, user: str, monitor: str | None, stop_s: float) -> str:
-    """The text of the unit; paths are absolute, `stop_s` is how long a stop in order may take, in seconds."""
-    return _UNIT.format(
+def unit(
+    *, program: Path, site: Path, state: Path, user: str, monitor: str | None, stop_s: float, alone: str | None = None
+) -> str:
+    """The text of the unit; paths are absolute, `stop_s` is how long a stop in order may take, in seconds.
+
+    It is of `bartizan up`, or of what `ALONE` has under that name.
+    """
+    description, words = ("application-security edge", "up") if alone is None else ALONE[alone]
+    service = (_UP if alone is None else _ALONE).format(
         program=_word(str(program)),
+        words=words,
         site=_word(str(site)),
         state=_word(str(state)),
         monitor=f" --monitor {monitor}" if monitor is not None else "",
+        watchdog=WATCHDOG_S,
+        start=START_S,
+    )
+    return _UNIT.format(
+        description=description,
+        service=service,
+        site=_word(str(site)),
         user=user,
         # systemd makes the usual directory, with its rights; another one has to be there, and is made writable.
         state_directory=(
@@ -86,8 +113,6 @@ def unit(*, program: Path, site: Path, state: Path, user: str, monitor: str | No
             if state == _SYSTEM_STATE
             else f"ReadWritePaths={_word(str(state))}"
         ),
-        watchdog=WATCHDOG_S,
-        start=START_S,
         stop=round(stop_s),
     )
 
