@@ -12,10 +12,11 @@ from tests.transparency.conftest import LOG, PUBLISHER, Log, Parts, Served
 
 from bartizan.config.transparency import Auditor
 from bartizan.transparency import queue as queues
+from bartizan.transparency import worker as workers
 from bartizan.transparency.database import now_ms
 from bartizan.transparency.download import Unavailable, download
 from bartizan.transparency.namespaces import NewNamespace
-from bartizan.transparency.queue import Queue
+from bartizan.transparency.queue import CLAIM_MS, Queue
 from bartizan.transparency.worker import Worker
 
 Serve = Callable[[Log], Served]
@@ -116,6 +117,57 @@ def test_a_worker_that_is_to_stop_gives_its_epoch_back(parts: Parts, log: Log, s
     assert (row.proof, row.worker, row.attempts) == ("waiting", None, 0)
     work(parts)
     assert parts.epochs.find(LOG, 2).proof == "verified"
+
+
+def test_a_claim_holds_while_the_log_is_silent(
+    parts: Parts, log: Log, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [now_ms()]
+    monkeypatch.setattr(queues, "now_ms", lambda: clock[0])
+    monkeypatch.setattr(workers, "_WORD_S", 0.02)
+    served = serve(log)
+    begun(parts, log, served, 2)
+    may_answer = threading.Event()
+    served.before.append(lambda: may_answer.wait(300))
+    claim = Queue(parts.engine, "node/1-1").claim()
+    assert claim is not None
+    worker = Worker(parts.engine, Auditor(), "node/1-1")
+    working = threading.Thread(target=worker.verify, args=(claim, threading.Event()))
+    working.start()
+    for _ in range(3):
+        clock[0] += CLAIM_MS - 1
+        while parts.epochs.find(LOG, 2).not_before_ms != clock[0] + CLAIM_MS:
+            assert working.is_alive()
+        assert Queue(parts.engine, "node/2-1").claim() is None
+    assert parts.epochs.find(LOG, 2).progress == "asking for the proof"
+    may_answer.set()
+    working.join()
+    assert parts.epochs.find(LOG, 2).proof == "verified"
+
+
+def test_a_worker_whose_claim_is_another_s_comes_to_no_verdict(
+    parts: Parts, log: Log, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_WORD_S", 0.02)
+    served = serve(log)
+    begun(parts, log, served, 2)
+    may_answer = threading.Event()
+    served.before.append(lambda: may_answer.wait(300))
+    claim = Queue(parts.engine, "node/1-1").claim()
+    assert claim is not None
+    working = threading.Thread(
+        target=Worker(parts.engine, Auditor(), "node/1-1").verify, args=(claim, threading.Event())
+    )
+    working.start()
+    while not served.asked:
+        pass
+    assert Queue(parts.engine, "node").release("node/") == 1
+    other = Queue(parts.engine, "node/2-1").claim()
+    assert other is not None
+    may_answer.set()
+    working.join()
+    row = parts.epochs.find(LOG, 2)
+    assert (row.proof, row.job, row.worker) == ("claimed", other.job, "node/2-1")
 
 
 def test_a_log_that_cannot_be_reached_is_named(log: Log, serve: Serve) -> None:

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 from sqlalchemy import Engine
@@ -66,7 +66,10 @@ class Worker:
 
     def verify(self, claim: Claim, stopping: threading.Event) -> None:
         """Comes to a verdict on an epoch, or puts it off."""
-        word = _Word(self._queue, claim, stopping)
+        with _Word(self._queue, claim, stopping) as word:
+            self._judge(claim, word)
+
+    def _judge(self, claim: Claim, word: _Word) -> None:
         try:
             proof = self._fetched(claim, word)
             proof.verify(
@@ -114,14 +117,29 @@ class _Ended(Exception):  # noqa: N818  named for what happened
 
 
 class _Word:
-    """What a worker says of an epoch while it is at it, so that its claim holds and people see how far it is."""
+    """What a worker says of an epoch while it is at it, so that its claim holds and people see how far it is.
+
+    It is said on a thread of its own: a log that is silent for a while must not make it another worker's epoch.
+    """
 
     def __init__(self, queue: Queue, claim: Claim, stopping: threading.Event) -> None:
         self._queue = queue
         self._claim = claim
         self._stopping = stopping
-        self._began = self._said = time.monotonic()
+        self._began = time.monotonic()
+        self._progress = "asking for the proof"
+        self._over = threading.Event()
+        self._lost = threading.Event()
+        self._thread = threading.Thread(target=self._say, name="word", daemon=True)
         self.fetched_bytes = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
 
     @property
     def took_ms(self) -> int:
@@ -131,21 +149,24 @@ class _Word:
     def fetching(self, more_bytes: int) -> None:
         """A piece of the proof has come."""
         self.fetched_bytes += more_bytes
-        self._say("fetching, {:,} bytes", self.fetched_bytes)
+        self._note(f"fetching, {self.fetched_bytes:,} bytes")
 
     def verifying(self, done: int, total: int) -> None:
         """So many of the elements are verified."""
-        self._say("verifying, {:,} of {:,} elements", done, total)
+        self._note(f"verifying, {done:,} of {total:,} elements")
 
-    def _say(self, text: str, *numbers: int) -> None:
-        if self._stopping.is_set():
+    def _note(self, progress: str) -> None:
+        if self._stopping.is_set() or self._lost.is_set():
             raise _Ended
-        now = time.monotonic()
-        if now - self._said < _WORD_S:
-            return
-        self._said = now
-        if not self._queue.keep(self._claim, text.format(*numbers)):
-            raise _Ended
+        self._progress = progress
+
+    def _say(self) -> None:
+        while not self._over.wait(_WORD_S):
+            try:
+                if not self._queue.keep(self._claim, self._progress):
+                    self._lost.set()
+            except SQLAlchemyError as error:
+                _log.error("the database cannot be used: %s; the claim on an epoch may run out", error)
 
 
 def main() -> int:
