@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.ports import reserved_port
 
 REPOSITORY = Path(__file__).parents[2]
@@ -29,6 +30,7 @@ def script() -> str:
     return text.replace("\nplexi ", f"\n{plexi} " if plexi is not None else "\n: ")
 
 
+@pytest.mark.timeout(600)
 def test_the_walkthrough_leads_to_a_split_view_that_is_caught(tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()

@@ -18,7 +18,7 @@ _ALONE_STOP_S = 30
 """An auditor gives its workers ten seconds, and answers what was asked."""
 
 
-def systemd(*, site: Path, state: Path | None, user: str, monitor: str | None, only: str | None, json: bool) -> int:
+def systemd(*, site: Path, state: Path | None, user: str, only: str | None, monitor: str | None, json: bool) -> int:
     """Prints the unit. Raises Failure where the program that it would run is not found, or a name is none."""
     program = shutil.which(sys.argv[0]) or shutil.which("bartizan")
     if program is None:
