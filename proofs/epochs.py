@@ -59,7 +59,7 @@ _SLOWEST_S: Final = 0.3
 """A proof takes up to so long to come."""
 
 _PIECES: Final = 8
-_LABELS: Final = 6
+_LABELS: Final = 2
 _PATIENCE_S: Final = 180.0
 
 _PUBLISHES: Final = """\
