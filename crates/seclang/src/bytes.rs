@@ -125,8 +125,14 @@ impl ByteSet {
             }
         }
         let mut seen = [0_u8; 256];
-        for &byte in value {
-            seen[usize::from(byte)] = 1;
+        for block in value.chunks(2048) {
+            for &byte in block {
+                seen[usize::from(byte)] = 1;
+            }
+            // Of bytes by chance all are soon there.
+            if block.len() == 2048 && !block.is_ascii() && seen.iter().all(|seen| *seen == 1) {
+                return Self::FULL;
+            }
         }
         let mut set = Self::EMPTY;
         for (at, eight) in seen.as_chunks::<8>().0.iter().enumerate() {

@@ -49,16 +49,20 @@ pub(super) fn decode_forgiving(input: &[u8], output: &mut Vec<u8>) -> bool {
 
 fn decode_with(input: &[u8], output: &mut Vec<u8>, table: &[u8; 256]) -> bool {
     let (fours, _) = input.as_chunks::<4>();
+    output.resize(3 * fours.len(), 0);
     let mut whole = 0;
-    for four in fours {
-        let values = four.map(|byte| table[usize::from(byte)]);
-        if values.iter().any(|value| *value >= 64) {
+    for (four, three) in fours.iter().zip(output.as_chunks_mut::<3>().0) {
+        let value = |place: usize| table[usize::from(four[place])];
+        let (a, b, c, d) = (value(0), value(1), value(2), value(3));
+        if a | b | c | d >= 64 {
             break;
         }
-        let bits = values.iter().fold(0, |bits, value| bits << 6 | u32::from(*value));
-        output.extend_from_slice(&bits.to_be_bytes()[1..]);
-        whole += 4;
+        let bits = u32::from(a) << 18 | u32::from(b) << 12 | u32::from(c) << 6 | u32::from(d);
+        *three = [(bits >> 16) as u8, (bits >> 8) as u8, bits as u8];
+        whole += 1;
     }
+    output.truncate(3 * whole);
+    let whole = 4 * whole;
     let (mut bits, mut held) = (0u32, 0);
     for &byte in &input[whole..] {
         match table[usize::from(byte)] {

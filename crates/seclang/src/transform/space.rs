@@ -8,11 +8,11 @@ use crate::bytes::ByteSet;
 
 /// What [`trim`] takes.
 pub(super) const TRIMMED: ByteSet = ByteSet::of(b" \t\n\r\x0b\x0c");
-const IS_TRIMMED: [bool; 256] = TRIMMED.table();
 /// U+0085 and U+00A0 begin with C2, and A0 may stand alone.
 pub(super) const COMPRESSIBLE: ByteSet = TRIMMED.union(ByteSet::of(b"\xc2\xa0"));
 /// U+1680, U+2000 to U+205F and U+3000 begin with E1, E2 and E3.
 pub(super) const REMOVABLE: ByteSet = COMPRESSIBLE.union(ByteSet::of(b"\xe1\xe2\xe3"));
+const IS_TRIMMED: [bool; 256] = TRIMMED.table();
 /// What [`command_line`] changes; `/` and `(` matter only behind a space.
 pub(super) const COMMAND: ByteSet = BETWEEN_WORDS.union(ByteSet::range(b'A', b'Z'));
 const BETWEEN_WORDS: ByteSet = TAKEN_OUT.union(ByteSet::of(b" ,;\t\r\n"));
@@ -26,19 +26,49 @@ pub(super) fn compress(input: &[u8], output: &mut Vec<u8>) -> bool {
 }
 
 pub(super) fn remove(input: &[u8], output: &mut Vec<u8>) -> bool {
-    if input.is_ascii() {
-        // Most values are, and then each byte stands for itself. Written without asking, because words are short.
-        output.resize(input.len(), 0);
-        let mut length = 0;
-        for &byte in input {
-            output[length] = byte;
-            length += usize::from(!IS_TRIMMED[usize::from(byte)]);
+    const AT_ONCE: usize = 64;
+    output.reserve(input.len());
+    let mut at = 0;
+    while at < input.len() {
+        let block = &input[at..input.len().min(at + AT_ONCE)];
+        if block.is_ascii() {
+            // Written without asking, because words are short.
+            let (mut kept, mut length) = ([0; AT_ONCE], 0);
+            for &byte in block {
+                kept[length % AT_ONCE] = byte;
+                length += usize::from(!IS_TRIMMED[usize::from(byte)]);
+            }
+            output.extend_from_slice(&kept[..length]);
+            at += block.len();
+            continue;
         }
-        output.truncate(length);
-        return length < input.len();
+        let end = at + block.len();
+        while at < end {
+            if let Some(length) = white_space(input, at) {
+                at += length;
+            } else {
+                output.push(input[at]);
+                at += 1;
+            }
+        }
     }
-    let is_space = |code| char::from_u32(code).is_some_and(char::is_whitespace);
-    for_each_space(input, output, &REMOVABLE, is_space, |_| Some(b""))
+    output.len() < input.len()
+}
+
+/// How many bytes the white space takes that begins at a place of a text, any that Unicode knows.
+fn white_space(input: &[u8], at: usize) -> Option<usize> {
+    let rest = &input[at..];
+    let may_be = match rest {
+        [byte, ..] if byte.is_ascii() => return IS_TRIMMED[usize::from(*byte)].then_some(1),
+        [0xc2, 0x85 | 0xa0, ..] | [0xe1, 0x9a, ..] | [0xe2, 0x80 | 0x81, ..] | [0xe3, 0x80, ..] => true,
+        // It may be the last byte of another character, whose sequence is to be seen whole.
+        [0xa0, ..] => start_of_sequence(input, at.saturating_sub(3), at) == at,
+        _ => false,
+    };
+    if !may_be {
+        return None;
+    }
+    space(rest, |code| char::from_u32(code).is_some_and(char::is_whitespace))
 }
 
 /// Puts something else in the place of each run of white space, unless `replaced` leaves it. White space has a byte of
@@ -111,9 +141,27 @@ pub(super) fn trim(input: &[u8], output: &mut Vec<u8>, start: bool, end: bool) -
     true
 }
 
+/// Up to this length a text is gone through at once.
+const SHORT: usize = 64;
+
+/// Whether a text has anything that [`command_line`] changes. In blocks without a way out, which the compiler turns into
+/// vector code; of texts of words most are gone through.
+fn changes_command_line(input: &[u8]) -> bool {
+    let changes = |byte: u8, next: u8| {
+        let is_taken = matches!(byte, b'"' | b'\'' | b'\\' | b'^' | b',' | b';' | b'\t' | b'\r' | b'\n' | b'A'..=b'Z');
+        is_taken | ((byte == b' ') & matches!(next, b' ' | b'/' | b'('))
+    };
+    let mut blocks = input.chunks(64).zip(input[1..].chunks(64));
+    blocks.any(|(block, next)| block.iter().zip(next).fold(false, |found, (byte, next)| found | changes(*byte, *next)))
+        || input.last().is_some_and(|byte| changes(*byte, 0))
+}
+
 /// What shells read alike made alike: quotes, backslashes and carets are taken out, so are spaces before `/` and `(`; a run of
 /// white space, commas and semicolons is one space; letters are small.
 pub(super) fn command_line(input: &[u8], output: &mut Vec<u8>) -> bool {
+    if input.len() > SHORT && !changes_command_line(input) {
+        return false;
+    }
     let (mut at, mut from, mut changed) = (0, 0, false);
     while let Some(found) = input[at..].iter().position(|&byte| IS_COMMAND[usize::from(byte)]) {
         let start = at + found;
