@@ -5,9 +5,6 @@
 //! there is asked only where the bit is set. Automata are slower here: they wait for memory at each byte, and the next byte
 //! waits for them.
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-
 use crate::operator::weight;
 
 /// Words that are looked for together.
@@ -22,13 +19,55 @@ pub(crate) struct Finder {
     pairs: Option<Box<[u64; 1 << 10]>>,
 }
 
-type Places = HashMap<u32, Vec<Place>, FixedState>;
+/// What stands for words, by the hashes of windows: those of a hash are in a row.
+#[derive(Debug, Default)]
+struct Places {
+    /// For each hash where its row ends; it begins where that before it ends. Nothing where there are no words.
+    ends: Vec<u32>,
+    places: Vec<Place>,
+}
 
-/// A word, and where in it its window is.
+/// A word, and the window that stands for it.
 #[derive(Debug, Clone, Copy)]
 struct Place {
+    window: Window,
     word: u32,
-    offset: u32,
+}
+
+/// Bytes of a word, and where in it they are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window {
+    /// The first is the lowest, all are made small; noughts stand for those of the four that a short word does not have.
+    pub(crate) bytes: u32,
+    /// How many they are.
+    pub(crate) length: usize,
+    offset: usize,
+}
+
+impl Window {
+    /// Whether four bytes, made small, begin with it.
+    pub(crate) fn is_at_start_of(&self, four: u32) -> bool {
+        (four ^ self.bytes) & first(self.length) == 0
+    }
+
+    /// Where the word begins whose window is at a place of a text, if it is there.
+    #[inline]
+    pub(crate) fn start(&self, text: &[u8], at: usize, word: &[u8]) -> Option<usize> {
+        let start = at.checked_sub(self.offset)?;
+        let part = text.get(start..start + word.len())?;
+        // What differs mostly does so at once.
+        let is_alike =
+            |at: Option<&u8>, of: Option<&u8>| at.zip(of).is_some_and(|(at, of)| at.eq_ignore_ascii_case(of));
+        let is_there = is_alike(part.first(), word.first())
+            && is_alike(part.last(), word.last())
+            && part.eq_ignore_ascii_case(word);
+        is_there.then_some(start)
+    }
+}
+
+/// The bits of so many first bytes of four.
+fn first(length: usize) -> u32 {
+    u32::MAX >> (32 - 8 * length)
 }
 
 /// The bits of the table are two to the power of this.
@@ -47,20 +86,22 @@ impl Finder {
             places: Default::default(),
             pairs: None,
         };
+        let mut places: [Vec<Place>; 3] = Default::default();
         for (number, word) in words.iter().enumerate() {
-            let Some((window, offset)) = rarest(word) else { continue };
-            match word.len() {
+            let Some(window) = rarest(word) else { continue };
+            match window.length {
                 2 => {
                     let pairs = finder.pairs.get_or_insert_with(|| Box::new([0; 1 << 10]));
-                    pairs[window as usize / 64] |= 1 << (window % 64);
+                    pairs[window.bytes as usize / 64] |= 1 << (window.bytes % 64);
                 }
-                3 => (0..=u8::MAX).for_each(|fourth| finder.set(window | u32::from(fourth | SMALL as u8) << 24)),
-                _ => finder.set(window),
+                3 => {
+                    (0..=u8::MAX).for_each(|fourth| finder.set(window.bytes | u32::from(fourth | SMALL as u8) << 24));
+                }
+                _ => finder.set(window.bytes),
             }
-            let places = &mut finder.places[4 - word.len().min(4)];
-            places.entry(window).or_default().push(Place { word: number as u32, offset });
+            places[4 - window.length].push(Place { window, word: number as u32 });
         }
-        Self { words, ..finder }
+        Self { words, places: places.map(Places::new), ..finder }
     }
 
     fn set(&mut self, window: u32) {
@@ -102,15 +143,33 @@ impl Finder {
 
     #[inline(never)]
     fn find_at(&self, text: &[u8], at: usize, window: u32, found: &mut impl FnMut(usize)) {
-        let [four, three, two] = &self.places;
-        let places = [four.get(&window), three.get(&(window & 0x00ff_ffff)), two.get(&(window & 0xffff))];
-        for Place { word, offset } in places.into_iter().flatten().flatten() {
-            let bytes = &self.words[*word as usize];
-            let part = at.checked_sub(*offset as usize).and_then(|start| text.get(start..start + bytes.len()));
-            if part.is_some_and(|part| part.eq_ignore_ascii_case(bytes)) {
-                found(*word as usize);
+        for (places, length) in self.places.iter().zip([4, 3, 2]) {
+            for Place { window, word } in places.of(window & first(length)) {
+                if window.start(text, at, &self.words[*word as usize]).is_some() {
+                    found(*word as usize);
+                }
             }
         }
+    }
+}
+
+impl Places {
+    fn new(mut places: Vec<Place>) -> Self {
+        if places.is_empty() {
+            return Self::default();
+        }
+        places.sort_by_key(|place| row(place.window.bytes));
+        let end = |of: usize| places.partition_point(|place| row(place.window.bytes) <= of) as u32;
+        Self { ends: (0..ROWS).map(end).collect(), places }
+    }
+
+    /// What this window stands for.
+    #[inline]
+    fn of(&self, window: u32) -> impl Iterator<Item = &Place> {
+        let row = row(window);
+        let end = self.ends.get(row).copied().unwrap_or_default() as usize;
+        let start = row.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or_default() as usize;
+        self.places[start..end].iter().filter(move |place| place.window.bytes == window)
     }
 }
 
@@ -125,13 +184,22 @@ fn hash(window: u32) -> usize {
     (window.wrapping_mul(0x9e37_79b1) >> (32 - SIZE)) as usize
 }
 
-/// Those four bytes of a word that are least often seen together, all of a shorter one, and where they are.
-fn rarest(word: &[u8]) -> Option<(u32, u32)> {
+/// How many rows there are.
+const ROWS: usize = 1 << 11;
+
+/// In which row a window is.
+#[inline]
+fn row(window: u32) -> usize {
+    hash(window) % ROWS
+}
+
+/// Those four bytes of a word that are least often seen together, or all of a shorter one.
+pub(crate) fn rarest(word: &[u8]) -> Option<Window> {
     let commonness = |window: &[u8]| window.iter().map(|byte| u64::from(weight(*byte))).product::<u64>();
     let windows = word.windows(word.len().clamp(2, 4)).enumerate();
     let (offset, window) = windows.min_by_key(|(_, window)| commonness(window))?;
-    let folded = window.iter().rev().fold(0, |all, byte| all << 8 | u32::from(byte | SMALL as u8));
-    Some((folded, offset as u32))
+    let bytes = window.iter().rev().fold(0, |all, byte| all << 8 | u32::from(byte | SMALL as u8));
+    Some(Window { bytes, length: window.len(), offset })
 }
 
 #[cfg(test)]

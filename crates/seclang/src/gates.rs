@@ -7,13 +7,15 @@
 //!
 //! What is left is asked of the text as the operator would see it. If that has only bytes of an alphabet, as words, numbers and
 //! addresses have, few patterns can match at all, and those need long words or the very start of the text (see
-//! [`ALPHABETS`]). The words that all questions need are looked for in one pass where that costs less than what is left: in
-//! long texts, and where more than a few questions have been asked.
+//! [`ALPHABETS`]). Of the first questions that are asked of a text each looks for the words that it needs, which few
+//! questions have many of. The words that all questions need are looked for in one pass where that costs less than what is
+//! left: in long texts, and where more than a few questions have been asked.
 
 use crate::bytes::ByteSet;
 use crate::finder::Finder;
 use crate::operator::{ALPHABETS, Elsewhere};
 use crate::rule::{Link, Phase};
+use crate::sieve::Sieve;
 use crate::transform::Growth;
 
 /// The number of a question of a rule set.
@@ -76,6 +78,17 @@ pub(crate) struct Gates {
     needed: [Words; 1 + ALPHABETS.len()],
 }
 
+/// Which words a text must have to match a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NeedsWords {
+    /// None.
+    None,
+    /// One of some.
+    Some,
+    /// One that no such text has.
+    Others,
+}
+
 /// Words of which a question needs one.
 #[derive(Debug, Default)]
 struct Words {
@@ -85,6 +98,8 @@ struct Words {
     unneeding: Vec<u32>,
     starting: Vec<u32>,
     finder: Option<Finder>,
+    /// For each question what finds the words that it needs, where they are few.
+    sieves: Vec<Option<Box<Sieve>>>,
     /// For each word the questions that it is enough for.
     questions: Vec<Vec<QuestionId>>,
     /// The bits of the questions that need no word.
@@ -109,7 +124,13 @@ impl Judge {
         alphabet.map_or(Self::ANY, |at| Self(at as u8 + 1))
     }
 
-    /// Whether it pays to look for the words in a text of so many bytes of which so many questions have been asked.
+    /// The number of the alphabet, from 1 on; 0 for any bytes.
+    pub(crate) fn alphabet(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// Whether it pays to look for the words of all questions in a text of so many bytes of which so many questions have been
+    /// asked that could not be answered otherwise.
     pub(crate) fn is_worth(self, length: usize, asked: u8) -> bool {
         match self {
             Self::ANY => length >= LONG && asked > FEW,
@@ -118,10 +139,30 @@ impl Judge {
     }
 }
 
+/// Whether so many questions are so few that each looks for its own words.
+pub(crate) fn are_few(asked: u8) -> bool {
+    asked <= SIEVED
+}
+
+/// How many of these questions need words in a text that is so judged, up to what is no longer few.
+pub(crate) fn needing_words(gates: &Gates, judge: Judge, questions: impl Iterator<Item = u64>) -> u8 {
+    let words = &gates.needed[usize::from(judge.0)];
+    let needing = words.possible.iter().zip(&words.free).map(|(possible, free)| possible & !free);
+    let count: u32 = needing.zip(questions).map(|(needing, questions)| (needing & questions).count_ones()).sum();
+    u8::try_from(count).unwrap_or(u8::MAX)
+}
+
+/// Whether a text is so long that more is asked about it than which words it has, before a pattern goes through it.
+pub(crate) fn is_long(length: usize) -> bool {
+    length >= LONG
+}
+
 /// Texts shorter than this are given to operators without looking for their words: that costs as much.
 const LONG: usize = 256;
 /// So many operators cost less than looking for the words of all.
 const FEW: u8 = 3;
+/// So many times the words of one question are looked for, where they are few, for less than those of all.
+const SIEVED: u8 = 8;
 
 impl Gates {
     /// The number of a link's question, and with it what it needs.
@@ -208,14 +249,27 @@ impl Gates {
         self.needed[usize::from(judge.0)].of(text, open);
     }
 
-    /// A bit for each question that a text may match for words that it may have.
-    pub(crate) fn possible(&self, judge: Judge) -> &[u64] {
-        &self.needed[usize::from(judge.0)].possible
+    /// Whether a text may match a question for words that it has, as far as that is known without looking for them.
+    pub(crate) fn needs_words(&self, judge: Judge, question: QuestionId) -> NeedsWords {
+        let words = &self.needed[usize::from(judge.0)];
+        if is_open(&words.free, question) {
+            NeedsWords::None
+        } else if is_open(&words.possible, question) {
+            NeedsWords::Some
+        } else {
+            NeedsWords::Others
+        }
     }
 
-    /// A bit for each question that a text may match for what it begins with.
-    pub(crate) fn at_start(&self, judge: Judge) -> &[u64] {
-        &self.needed[usize::from(judge.0)].starts
+    /// Whether a text has one of the words that a question needs, where that alone is to be known and can be told quickly.
+    pub(crate) fn has_words(&self, text: &[u8], judge: Judge, question: QuestionId) -> Option<bool> {
+        let sieve = self.needed[usize::from(judge.0)].sieves.get(question.0 as usize)?.as_ref()?;
+        Some(sieve.is_in(text))
+    }
+
+    /// Whether a text may match a question for what it begins with.
+    pub(crate) fn may_start(&self, judge: Judge, question: QuestionId) -> bool {
+        is_open(&self.needed[usize::from(judge.0)].starts, question)
     }
 
     /// Whether a text with these bytes may match a question: the same as [`Gates::open`] says of all.
@@ -256,9 +310,16 @@ impl Words {
             }
             bits
         };
+        let mut of_each: Vec<Vec<Box<[u8]>>> = Vec::new();
         self.free = bits(std::mem::take(&mut self.unneeding));
         self.starts = bits(std::mem::take(&mut self.starting));
         let mut given = std::mem::take(&mut self.given);
+        for (word, question) in &given {
+            let at = *question as usize;
+            of_each.resize(of_each.len().max(at + 1), Vec::new());
+            of_each[at].push(word.clone());
+        }
+        self.sieves = of_each.iter().map(|words| Sieve::new(words).map(Box::new)).collect();
         given.sort_unstable();
         self.possible = self.free.clone();
         let mut texts: Vec<Box<[u8]>> = Vec::new();

@@ -29,6 +29,7 @@ mod prelude;
 pub mod rule;
 pub mod ruleset;
 mod run;
+mod sieve;
 pub mod source;
 pub mod text;
 pub mod texts;

@@ -184,6 +184,9 @@ impl Want {
             name => self.of_names.iter().find(|(known, _)| *known == name).map(|(_, wanted)| wanted),
         };
         let of_all = Some(&self.of_all).filter(|wanted| !wanted.is_empty());
+        if let Some(wanted) = of_all {
+            texts.expect(value, wanted, gates);
+        }
         for wanted in of_all.into_iter().chain(of_name) {
             for ((open, wanted), possible) in open.iter_mut().zip(wanted).zip(texts.open(value, gates)) {
                 *open |= wanted & possible;

@@ -445,9 +445,13 @@ impl<'r> Transaction<'r> {
             return false;
         }
         let question = asking.planned.question;
-        let words = texts.words(text, &self.rules.plan.gates);
-        gates::is_open(words.anywhere, question)
-            || (gates::is_open(words.at_start, question) && operator.begins(texts.get(text), &mut work.scratch))
+        let gates = &self.rules.plan.gates;
+        (texts.may_have_words(text, question, gates)
+            && (!gates::is_long(texts.get(text).len()) || {
+                let alphabet = texts.judge(text).alphabet();
+                operator.admits(texts.get(text), alphabet)
+            }))
+            || (gates.may_start(texts.judge(text), question) && operator.begins(texts.get(text), &mut work.scratch))
     }
 
     /// Groups become `TX:0` to `TX:9`.

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::bytes::ByteSet;
 use crate::decimal;
-use crate::gates::{self, Gates, Judge, QuestionId};
+use crate::gates::{self, Gates, Judge, NeedsWords, QuestionId};
 use crate::plan::{Chain, PlannedChain};
 use crate::transform::Transformation;
 
@@ -84,15 +84,6 @@ struct Known {
     /// Where in [`Texts::chosen`].
     chosen: u32,
     byte_set: Option<ByteSet>,
-}
-
-/// What a text has of what questions need.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Words<'t> {
-    /// A bit for each question that may match for its words.
-    pub(crate) anywhere: &'t [u64],
-    /// A bit for each that may match for what the text begins with.
-    pub(crate) at_start: &'t [u64],
 }
 
 impl Default for Texts {
@@ -288,29 +279,55 @@ impl Texts {
         &self.bits[place..place + self.words]
     }
 
-    /// What a text has of what questions need.
-    pub(crate) fn words<'t>(&'t mut self, text: TextId, gates: &'t Gates) -> Words<'t> {
+    /// Notes how many of these questions will look for words in a text, if it is long.
+    pub(crate) fn expect(&mut self, text: TextId, questions: &[u64], gates: &Gates) {
+        if !gates::is_long(self.get(text).len()) {
+            return;
+        }
+        let judge = self.judge(text);
+        let open = self.open(text, gates).iter().zip(questions).map(|(open, asked)| open & asked);
+        let count = gates::needing_words(gates, judge, open);
+        let asked = &mut self.known[text.0 as usize].asked;
+        *asked = asked.saturating_add(count);
+    }
+
+    /// By which words a text is judged.
+    pub(crate) fn judge(&mut self, text: TextId) -> Judge {
         let at = text.0 as usize;
         let judge = match self.known[at].judge {
             Some(judge) => judge,
             None => Judge::of(self.byte_set(text)),
         };
-        let known = &mut self.known[at];
-        known.judge = Some(judge);
-        let at_start = gates.at_start(judge);
+        self.known[at].judge = Some(judge);
+        judge
+    }
+
+    /// Whether a text may match a question for the words that it has.
+    pub(crate) fn may_have_words(&mut self, text: TextId, question: QuestionId, gates: &Gates) -> bool {
+        let judge = self.judge(text);
+        match gates.needs_words(judge, question) {
+            NeedsWords::None => return true,
+            NeedsWords::Others => return false,
+            NeedsWords::Some => {}
+        }
+        let known = &mut self.known[text.0 as usize];
         if known.words == UNKNOWN {
-            known.asked = known.asked.saturating_add(1);
             let text = &self.bytes[known.start as usize..known.end as usize];
+            known.asked = known.asked.saturating_add(1);
+            if gates::are_few(known.asked)
+                && let Some(has) = gates.has_words(text, judge, question)
+            {
+                return has;
+            }
             if !judge.is_worth(text.len(), known.asked) {
-                return Words { anywhere: gates.possible(judge), at_start };
+                return true;
             }
             let place = self.bits.len();
             known.words = place as u32;
             self.bits.resize(place + self.words, 0);
             gates.words_of(text, judge, &mut self.bits[place..]);
         }
-        let place = self.known[at].words as usize;
-        Words { anywhere: &self.bits[place..place + self.words], at_start }
+        gates::is_open(&self.bits[known.words as usize..][..self.words], question)
     }
 
     /// Whether the pattern of a selector matches a text; `number` is that of the pattern.

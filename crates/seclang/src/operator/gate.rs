@@ -6,12 +6,14 @@
 
 mod alphabet;
 mod literals;
+mod probe;
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use crate::bytes::ByteSet;
 pub use alphabet::ALPHABETS;
 use literals::Among;
+use probe::Probe;
 
 /// The conditions of an operator. All of them must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -115,6 +117,30 @@ impl Gate {
             && self.bytes.iter().all(|set| set.intersects(&present))
             && (self.literals.is_empty() || self.literals.iter().any(|literal| has(literal)))
             && ALPHABETS.iter().zip(&self.within).all(|(alphabet, of)| !present.is_within(alphabet) || is_left(of))
+    }
+}
+
+/// What more a value must have that has the words which a pattern needs, where long values often do: a value of any bytes,
+/// then one of each of the [`ALPHABETS`].
+#[derive(Debug, Default)]
+pub(super) struct Probes([Option<Box<Probe>>; 1 + ALPHABETS.len()]);
+
+impl Probes {
+    pub(super) fn of_pattern(pattern: &Hir, gate: &Gate) -> Self {
+        let any = Among { alphabet: &ByteSet::FULL, start: true };
+        let of_any = literals::are_common(&gate.literals).then_some(any);
+        let of_alphabets = ALPHABETS.iter().zip(&gate.within).map(|(alphabet, within)| match &within.elsewhere {
+            Elsewhere::Words(words) if literals::are_common(words) => Some(alphabet::elsewhere(pattern, alphabet)),
+            _ => None,
+        });
+        let mut among = std::iter::once(of_any).chain(of_alphabets);
+        let probe = |among: Option<Among<'_>>| Probe::new(pattern, among?).map(Box::new);
+        Self(std::array::from_fn(|_| among.next().and_then(probe)))
+    }
+
+    /// Whether a value may match that has the words; `alphabet` is the number of its alphabet from 1 on.
+    pub(super) fn admit(&self, value: &[u8], alphabet: usize) -> bool {
+        self.0[alphabet].as_ref().is_none_or(|probe| probe.admits(value))
     }
 }
 
@@ -262,6 +288,33 @@ mod tests {
         })
     }
 
+    /// Whether a value that is matched is let in by what the branches of the pattern want, in each alphabet that it is of.
+    fn is_let_in(operator: &Operator, value: &[u8], scratch: &mut Scratch) -> bool {
+        let present = ByteSet::present(value);
+        let mut alphabets = ALPHABETS.iter().zip(&operator.gate().within).zip(1..);
+        operator.admits(value, 0)
+            && alphabets.all(|((alphabet, within), number)| {
+                !present.is_within(alphabet)
+                    || operator.admits(value, number)
+                    || within.starts && operator.begins(value, scratch)
+            })
+    }
+
+    #[test]
+    fn a_branch_wants_all_its_words_and_what_is_behind_them() {
+        let admits = |pattern: &str, value: &str| operator("rx", pattern).admits(value.as_bytes(), 1);
+        let (ordered, aliased) = ("(?i)union.*?select.*?from", r"(?i)\w\s+as\b\s*\w+\s*\bfrom");
+        assert!(admits(ordered, "a UNION of states, select one from it"));
+        assert!(admits(r"(?i)\bcase\s+when.*?then", "the case when it rains, then"));
+        assert!(admits(aliased, "name as label from here"));
+        // Without the instructions that find few words nothing is asked.
+        if !admits(ordered, "select one from it") {
+            assert!(!admits(r"(?i)\bcase\s+when.*?then", "in each case then, and when not"));
+            assert!(!admits(aliased, "as far as the eye can see from here"));
+            assert!(!admits(r"\b(?:equ|neq)\b", "equal and unequal"));
+        }
+    }
+
     #[test]
     fn other_operators_need_what_they_look_for() {
         let words = operator("pm", "document.cookie <script").gate().clone();
@@ -313,7 +366,9 @@ mod tests {
             for value in values {
                 let value = value.as_bytes();
                 prop_assert!(
-                    operator.gate().admits(value) && begins_where_it_may(&operator, value, &mut scratch)
+                    operator.gate().admits(value)
+                        && begins_where_it_may(&operator, value, &mut scratch)
+                        && is_let_in(&operator, value, &mut scratch)
                         || !operator.matches(value, b"", &mut scratch, None),
                     "{pattern} matches {} and {:?} keeps it out", value.escape_ascii(), operator.gate()
                 );

@@ -219,6 +219,18 @@ impl Operator {
         }
     }
 
+    /// Whether the answer may be yes for a value that has the words of the gate, by what more it has; `alphabet` is the number
+    /// of the smallest of the [`ALPHABETS`] that it is of, from 1 on, or 0. To be asked of long values.
+    pub(crate) fn admits(&self, value: &[u8], alphabet: usize) -> bool {
+        match &self.question {
+            Question::Pattern(pattern)
+            | Question::AllOfPattern(pattern)
+            | Question::RestPath(pattern)
+            | Question::Verified(_, pattern) => pattern.admits(value, alphabet),
+            _ => true,
+        }
+    }
+
     /// The names that `@restpath` gives to parts of the path, each with its number among the captures.
     pub fn path_names(&self) -> impl Iterator<Item = (&str, usize)> {
         let pattern = match &self.question {

@@ -25,7 +25,7 @@ use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input, PatternID};
 use regex_syntax::hir::{Hir, HirKind, Look};
 
-use super::gate::members;
+use super::gate::{Probes, members};
 use super::{Captures, Gate, OperatorError};
 use crate::bytes::ByteSet;
 use assertions::Program;
@@ -48,6 +48,7 @@ pub(super) struct Pattern {
     number: u64,
     machine: Machine,
     gate: Gate,
+    probes: Probes,
     /// Whether it matches every value, and all of it: rules that want a value captured write `^.*$`.
     takes_all: bool,
 }
@@ -101,7 +102,14 @@ impl Pattern {
             Machine::Asserting(regex, Program::new(&hir, assertions).map_err(refused)?)
         };
         let takes_all = matches!(machine, Machine::Automata(..)) && takes_all(&hir);
-        Ok(Self { number: NEXT.fetch_add(1, Ordering::Relaxed), machine, gate: Gate::of_pattern(&hir), takes_all })
+        let gate = Gate::of_pattern(&hir);
+        let probes = if limit == LIMIT { Probes::of_pattern(&hir, &gate) } else { Probes::default() };
+        Ok(Self { number: NEXT.fetch_add(1, Ordering::Relaxed), machine, gate, probes, takes_all })
+    }
+
+    /// Whether a value may be matched that has the words of the gate; `alphabet` is the number of its alphabet from 1 on.
+    pub(super) fn admits(&self, value: &[u8], alphabet: usize) -> bool {
+        self.probes.admit(value, alphabet)
     }
 
     /// What a value must have to be matched.

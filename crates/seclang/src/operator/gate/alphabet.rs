@@ -10,13 +10,16 @@ use super::literals::Among;
 use super::{Elsewhere, Within, literals, members};
 use crate::bytes::ByteSet;
 
-const WORDS: ByteSet = ByteSet::range(b'a', b'z')
+const LETTERS: ByteSet = ByteSet::range(b'a', b'z')
     .union(ByteSet::range(b'A', b'Z'))
     .union(ByteSet::range(b'0', b'9'))
-    .union(ByteSet::of(b"_ "));
+    .union(ByteSet::of(b" "));
+const WORDS: ByteSet = LETTERS.union(ByteSet::of(b"_"));
 
-/// The alphabets, the smallest first: of words, of addresses and numbers with them, of headers, of prose.
-pub const ALPHABETS: [ByteSet; 4] = [
+/// The alphabets, the smallest first: of letters and numbers, of words, of addresses and numbers with them, of headers, of
+/// prose.
+pub const ALPHABETS: [ByteSet; 5] = [
+    LETTERS,
     WORDS.union(ByteSet::of(b".,-")),
     WORDS.union(ByteSet::of(b".,-:/@=+?!;*%")),
     WORDS.union(ByteSet::of(b".,-:/@=+?!;*%()")),
@@ -25,14 +28,20 @@ pub const ALPHABETS: [ByteSet; 4] = [
 
 /// What a pattern needs in a value of an alphabet.
 pub(super) fn within(pattern: &Hir, alphabet: &ByteSet) -> Within {
-    // Behind a line end `^` holds too, and says less.
-    let asks_for_start = !alphabet.contains(b'\n') && asks_for_start(pattern, alphabet) == Some(true);
-    let elsewhere = match literals::of_pattern(pattern, Among { alphabet, start: !asks_for_start }) {
+    let among = elsewhere(pattern, alphabet);
+    let elsewhere = match literals::of_pattern(pattern, among) {
         None => Elsewhere::Nowhere,
         Some(words) if words.is_empty() => Elsewhere::Anywhere,
         Some(words) => Elsewhere::Words(words),
     };
-    Within { starts: asks_for_start, elsewhere }
+    Within { starts: !among.start, elsewhere }
+}
+
+/// Among which values of an alphabet a pattern may match without asking where the value begins.
+pub(super) fn elsewhere<'a>(pattern: &Hir, alphabet: &'a ByteSet) -> Among<'a> {
+    // Behind a line end `^` holds too, and says less.
+    let asks_for_start = !alphabet.contains(b'\n') && asks_for_start(pattern, alphabet) == Some(true);
+    Among { alphabet, start: !asks_for_start }
 }
 
 /// Whether a pattern may ask for the start of a value of an alphabet; nothing if it matches none of those.

@@ -17,8 +17,11 @@ const EXACT: usize = 64;
 const REQUIRED: usize = 1_024;
 /// How long words are at most; the start of a longer one is as good.
 const LONGEST: usize = 24;
+/// Words seen more often than at so many places of a value are common; words of a language are seen more often than their
+/// letters say.
+const COMMON: f64 = 1e-9;
 
-type Words = Vec<Vec<u8>>;
+pub(super) type Words = Vec<Vec<u8>>;
 
 struct Part {
     /// The part matches these words and no others, but for case.
@@ -131,6 +134,42 @@ fn repeated(repetition: &Repetition, among: Among<'_>) -> Option<Part> {
     })
 }
 
+/// Whether a part is a few words and nothing else.
+pub(super) fn are_words(pattern: &Hir, among: Among<'_>) -> bool {
+    part(pattern, among).is_some_and(|part| part.exact.is_some())
+}
+
+/// All sets of words of which every match of parts in a row has one each, and with which part the words begin, where they
+/// begin with one; nothing if nothing is matched.
+pub(super) fn in_turn(parts: &[Hir], among: Among<'_>) -> Option<Vec<(Option<usize>, Words)>> {
+    let mut sets = Vec::new();
+    let (mut run, mut start): (Words, usize) = (vec![Vec::new()], 0);
+    for (at, pattern) in parts.iter().enumerate() {
+        let part = part(pattern, among)?;
+        if let Some(longer) = part.exact.as_ref().and_then(|words| joined(&run, words)) {
+            run = longer;
+            continue;
+        }
+        let is_exact = part.exact.is_some();
+        let next = part.exact.unwrap_or_else(|| vec![Vec::new()]);
+        sets.extend(usable(std::mem::replace(&mut run, next)).map(|set| (Some(start), set)));
+        sets.extend(part.required.map(|set| (None, set)));
+        start = if is_exact { at } else { at + 1 };
+    }
+    sets.extend(usable(run).map(|set| (Some(start), set)));
+    Some(sets)
+}
+
+/// Words as they are looked for where it counts with what they begin.
+pub(super) fn beginnings(mut words: Words) -> Vec<Box<[u8]>> {
+    for word in &mut words {
+        word.truncate(LONGEST);
+    }
+    words.sort_unstable();
+    words.dedup();
+    boxed(words)
+}
+
 fn in_a_row(parts: Vec<Part>) -> Part {
     let mut required = None;
     let mut run: Words = vec![Vec::new()];
@@ -211,7 +250,16 @@ fn rarer(first: Option<Words>, second: Option<Words>) -> Option<Words> {
     }
 }
 
+/// Whether long values often have one of these words.
+pub(super) fn are_common(words: &[Box<[u8]>]) -> bool {
+    words.iter().map(|word| seen(word)).sum::<f64>() > COMMON
+}
+
 /// About how often one of the words is seen at a place of a value.
-fn commonness(words: &Words) -> f64 {
-    words.iter().map(|word| word.iter().map(|&byte| f64::from(weight(byte)) / 1000.0).product::<f64>()).sum()
+pub(super) fn commonness(words: &Words) -> f64 {
+    words.iter().map(|word| seen(word)).sum()
+}
+
+fn seen(word: &[u8]) -> f64 {
+    word.iter().map(|&byte| f64::from(weight(byte)) / 1000.0).product()
 }
