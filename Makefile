@@ -73,7 +73,7 @@ fmt: $(STAMPS)/dev ## format everything
 	cargo fmt --all
 
 lock: $(STAMPS)/dev ## resolve requirements/*.in into hashed *.txt, without addresses
-	for set in base build analytics demo sinks dev; do \
+	for set in base build analytics demo sinks dev applications; do \
 		$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 			--no-annotate requirements/$$set.in --output-file requirements/$$set.txt || exit 1; done
 

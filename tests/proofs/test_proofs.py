@@ -30,6 +30,7 @@ SHORT: dict[str, list[str]] = {
     "cut_insert": ["--trials", "2", "--seed", "1"],
     "epochs": ["--database", "sqlite", "--trials", "4", "--seed", "1"],
     "epochs postgresql": ["--database", "postgresql", "--trials", "4", "--seed", "1"],
+    "false_positives": ["--only", "datasette", "--step", "narrow to name", "--step", "ask: select sql"],
     "fuzz": ["http1_request", "5"],
     "fuzz audit_proof": ["audit_proof", "5"],
     "fuzz rules_evaluator": ["rules_evaluator", "5"],
@@ -72,7 +73,7 @@ def test_a_short_run_prints_one_line(run: str) -> None:
         pytest.skip(
             "go is not installed; it builds the HTTP/2 tester and fetches the Core Rule Set; https://go.dev/dl has it"
         )
-    if name in {"core_rule_set", "overrides"}:
+    if name in {"core_rule_set", "false_positives", "overrides"}:
         core_rules.module()
     if name == "autobahn" and python2() is None:
         pytest.skip("there is no Python 2.7, which the WebSocket tester needs; pyenv install 2.7")
