@@ -184,7 +184,7 @@ def test_a_merge_whose_write_fails_keeps_the_rows(tmp_path: Path) -> None:
     subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", shim, SHIM, "-ldl"], check=True)
     plan.write_bytes(bytes(16))
     layer = {"LD_PRELOAD": str(shim), "CUT_AT": str(plan), "CUT_ONLY": "write *tmp_merge_*"}
-    command = [sys.executable, "-c", MERGES, store, plan, *spools]
+    command: list[str | Path] = [sys.executable, "-c", MERGES, store, plan, *spools]
     merged = subprocess.run(command, env=os.environ | layer, capture_output=True, text=True, check=False)
     assert "the disk refused what the event store wrote" in merged.stdout, merged.stderr
     counted = "SELECT (SELECT count() FROM http_requests), (SELECT sum(Requests) FROM requests_per_minute)"
