@@ -92,7 +92,10 @@ impl Pattern {
         };
         let Spelled { pattern: spelled, assertions } = spelling::of(pattern)?;
         let hir = syntax::parse_with(&spelled, &flags()).map_err(|error| refused(error.to_string()))?;
-        let config = Config::new().utf8_empty(false).nfa_size_limit(Some(limit));
+        // A value that begins like a match again and again would be searched for that each time, at a multiple of what it
+        // takes to read it; where only lines can begin with it there is little to be gained.
+        let begins = hir.properties().look_set_prefix().contains_anchor();
+        let config = Config::new().utf8_empty(false).nfa_size_limit(Some(limit)).auto_prefilter(!begins);
         let regex =
             Regex::builder().configure(config).build_from_hir(&hir).map_err(|error| refused(error.to_string()))?;
         let machine = if assertions.is_empty() {
