@@ -236,10 +236,15 @@ class Auditor:
                 self._process = subprocess.Popen(
                     [*command, "--state", str(self.state.path)], env=self._environment, stderr=log
                 )
-        until(lambda: self.status() is not None and len(self.workers()) == 2, "an auditor with its workers")
-        status = self.status()
-        assert status is not None
-        self._address = status["listening"][0][0]
+        found: list[dict[str, Any]] = []
+
+        def answers() -> bool:
+            status = self.status()
+            found.extend([status] if status is not None else [])
+            return bool(found) and len(self.workers()) == 2
+
+        until(answers, "an auditor with its workers")
+        self._address = found[-1]["listening"][0][0]
 
     def kill(self, what: str, chance: random.Random) -> None:
         """Kills it, one of its workers or both, with SIGKILL."""
