@@ -51,6 +51,13 @@ impl ByteSet {
         Self([a[0] | b[0], a[1] | b[1], a[2] | b[2], a[3] | b[3]])
     }
 
+    /// What is in both.
+    #[must_use]
+    pub const fn intersection(self, other: &Self) -> Self {
+        let (a, b) = (self.0, &other.0);
+        Self([a[0] & b[0], a[1] & b[1], a[2] & b[2], a[3] & b[3]])
+    }
+
     /// What is not in this one.
     #[must_use]
     pub const fn complement(self) -> Self {

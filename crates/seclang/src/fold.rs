@@ -177,12 +177,13 @@ impl Folding<'_> {
         for (at, link) in rule.links.iter().enumerate() {
             let says_what_matched = [&link.message, &link.logdata].into_iter().flatten().any(Text::names_matches);
             let acts_too_soon = at + 1 < rule.links.len() && !link.effects.is_empty();
-            if link.capture || link.multi_match || says_what_matched || acts_too_soon {
+            if link.multi_match {
                 return Fate::Depends;
             }
             match self.matches(link) {
                 None => return Fate::Depends,
                 Some(0) => return Fate::Never,
+                Some(_) if link.capture || says_what_matched || acts_too_soon => return Fate::Depends,
                 Some(matched) => hits = matched,
             }
         }

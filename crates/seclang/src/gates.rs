@@ -3,20 +3,30 @@
 //! Most texts of most requests lack a byte that most operators need. For each byte there is a row with a bit for each
 //! question that this byte is enough for; the rows of the bytes that a text has, taken together, say which questions are
 //! left. Transformations come between, so a row has the bit too if a transformation can make of its byte one that is
-//! enough, and a text with a byte from which transformations can make any other leaves all questions open.
+//! enough, and a text with a byte from which transformations can make any other leaves all questions open whose own act on one of
+//! its bytes.
 //!
-//! What is left is asked of the text as the operator would see it. If that has only bytes of an alphabet, as words, numbers and
+//! The words that questions need are looked for in one pass. If a text has only bytes of an alphabet, as words, numbers and
 //! addresses have, few patterns can match at all, and those need long words or the very start of the text (see
-//! [`ALPHABETS`]). Of the first questions that are asked of a text each looks for the words that it needs, which few
-//! questions have many of. The words that all questions need are looked for in one pass where that costs less than what is
-//! left: in long texts, and where more than a few questions have been asked.
+//! [`ALPHABETS`]). Words are looked for in any case of letters, so what the text as it came has closes every question whose
+//! transformations could do no more to it than change that. So do its length, and its first three bytes where only the start
+//! of a text is left. A question that decodes base64 is closed by what the text decodes to, without keeping that.
+//!
+//! What is left is asked of the text as the operator would see it, and of the first questions each looks for the
+//! words that it needs, which few questions have many of. The words that all questions need are looked for where that costs
+//! less than what is left: in long texts, and where more than a few questions have been asked.
+
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
 use crate::bytes::ByteSet;
 use crate::finder::Finder;
-use crate::operator::{ALPHABETS, Elsewhere};
+use crate::operator::{ALPHABETS, Elsewhere, Gate, Openings};
 use crate::rule::{Link, Phase};
 use crate::sieve::Sieve;
-use crate::transform::Growth;
+use crate::transform::{Growth, Transformation};
 
 /// The number of a question of a rule set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +63,17 @@ pub(crate) fn places(bits: &[u64]) -> impl Iterator<Item = usize> {
     })
 }
 
+/// Letters and digits, of which nearly every text has some: that a text must have one of them says little.
+const COMMON: ByteSet = ByteSet::range(b'a', b'z').union(ByteSet::range(b'A', b'Z')).union(ByteSet::range(b'0', b'9'));
+
 /// How many of the sets of bytes that an operator needs are asked for here; the first say most.
 const TABLES: usize = 3;
+
+/// What transformations put a space in the place of, or take out.
+const BLANKS: &[u8] = b" +,;\t\r\n";
+
+/// Lengths up to here are told apart.
+const LENGTHS: usize = 32;
 
 /// Bits are taken so many words at a time, which is what a processor takes at once.
 const WORDS: usize = 8;
@@ -74,6 +93,26 @@ pub(crate) struct Gates {
     free: Vec<[Bank; TABLES]>,
     /// With one of these, transformations can make any byte of a text.
     growing: ByteSet,
+    /// Of each question what its transformations act on.
+    touches: Vec<Touches>,
+    /// Of each question how long a text must be, until all are there.
+    leasts: Vec<usize>,
+    /// Those of all questions whose transformations leave some texts alone.
+    touching: ByteSet,
+    /// For each byte the bits of the questions on whose texts it is acted, by banks.
+    touched: Vec<Bank>,
+    /// The bits of the questions whose transformations act on any text, by banks.
+    always_touched: Vec<Bank>,
+    /// The bits of the questions whose transformations act on what a text ends with, by banks.
+    ending: Vec<Bank>,
+    /// For each length the bits of the questions that a text so long is long enough for, by banks.
+    long_enough: [Vec<Bank>; LENGTHS],
+    /// Of each question that may begin with a text what that must begin with, as far as known.
+    openings: Vec<Option<Arc<Openings>>>,
+    /// The bits of the questions whose transformations decode base64 once, by banks.
+    decoding: Vec<Bank>,
+    /// Of each of those what decoded bytes must have.
+    decoded: HashMap<u32, Needed, FixedState>,
     /// Words of a text of any bytes, then those of a text of each of the [`ALPHABETS`].
     needed: [Words; 1 + ALPHABETS.len()],
 }
@@ -87,6 +126,53 @@ pub(crate) enum NeedsWords {
     Some,
     /// One that no such text has.
     Others,
+}
+
+/// What a text must have to match a question.
+#[derive(Debug, Clone)]
+struct Needed {
+    least: usize,
+    sets: Vec<ByteSet>,
+}
+
+/// The transformations of a question, as far as gates look at them.
+#[derive(Debug, Clone, Copy)]
+struct Touches {
+    /// The bytes on which they act, but for the case of letters.
+    bytes: ByteSet,
+    /// Whether they act on any text.
+    any: bool,
+    /// Whether they act on a text that ends with a dot or a space.
+    ending: bool,
+    /// Whether they decode base64 once, apart from what else they do.
+    decoding: bool,
+}
+
+impl Touches {
+    fn of(link: &Link, gate: &Gate) -> Self {
+        let chain = &link.transformations;
+        let any = Self { bytes: ByteSet::FULL, any: true, ending: false, decoding: false };
+        let decodes = |one: &Transformation| *one == Transformation::Base64Decode;
+        let decoding = chain.iter().filter(|one| decodes(one)).count() == 1;
+        let mut bytes = ByteSet::EMPTY;
+        let mut is_exact = decoding;
+        for one in chain {
+            if decoding && decodes(one) {
+                is_exact = false;
+                continue;
+            }
+            // What is decoded is not the same in another case.
+            let Some(of_one) = (if is_exact { one.triggers() } else { one.touches() }) else { return any };
+            // Where it puts a space, or takes blanks out before these signs, it makes no word that has none of them.
+            let blanks = one.blanks().filter(|_| !decoding && !gate.needs_any_of(&ByteSet::of(b" /(")));
+            let blanks =
+                blanks.filter(|_| chain.iter().all(|other| other.blanks().is_some() || !other.touches_any_of(BLANKS)));
+            bytes = bytes.union(blanks.map_or(*of_one, |blanks| of_one.intersection(&blanks.complement())));
+        }
+        // What one makes small or large may be acted on by the next.
+        let bytes = ByteSet::from_fn(|byte| others(byte).intersects(&bytes));
+        Self { bytes, any: false, ending: chain.iter().any(|one| one.acts_on_end()), decoding }
+    }
 }
 
 /// Words of which a question needs one.
@@ -171,15 +257,18 @@ impl Gates {
             return QuestionId::ALWAYS;
         };
         let gate = question.operator.gate();
+        let touches = Touches::of(link, gate);
+        let others_than_decoding =
+            link.transformations.iter().filter(|one| !(touches.decoding && **one == Transformation::Base64Decode));
         // A transformation before another may have put there what that grows from.
-        let grows_from_any = link.transformations.iter().any(|one| match one.growth() {
+        let grows_from_any = others_than_decoding.clone().any(|one| match one.growth() {
             Growth::Any => true,
             Growth::From(bytes) => bytes.contains(b' ') || bytes.contains(b'/'),
             Growth::Little => false,
         });
         let mut needs = [ByteSet::FULL; TABLES];
         if !grows_from_any && !gate.bytes.is_empty() {
-            for transformation in &link.transformations {
+            for transformation in others_than_decoding {
                 if let Growth::From(bytes) = transformation.growth() {
                     let from = (0..=u8::MAX).filter(|byte| others(*byte).intersects(bytes));
                     self.growing = from.fold(self.growing, ByteSet::with);
@@ -189,7 +278,18 @@ impl Gates {
                 *to = *set;
             }
         }
+        let shrinks = link.transformations.iter().all(|one| one.never_lengthens());
+        if touches.decoding {
+            let sets = gate.bytes.iter().filter(|set| !grows_from_any && !set.contains(b' ') && !set.contains(b'/'));
+            let sets = sets.map(|set| ByteSet::from_fn(|byte| others(byte).intersects(set))).collect();
+            let least = if shrinks { gate.least } else { 0 };
+            self.decoded.insert(self.needs.len() as u32, Needed { least, sets });
+            needs = [ByteSet::FULL; TABLES];
+        }
         self.needs.push(needs);
+        self.touches.push(touches);
+        self.leasts.push(gate.least);
+        self.openings.push(question.operator.openings());
         let id = self.needs.len() as u32 - 1;
         let [any, alphabets @ ..] = &mut self.needed;
         if gate.literals.is_empty() {
@@ -224,18 +324,42 @@ impl Gates {
             let (bank, word, bit) = (question / BITS, question % BITS / 64, 1 << (question % 64));
             let mut sets = Vec::new();
             for (table, need) in needs.into_iter().enumerate() {
-                let enough = ByteSet::from_fn(|byte| need.intersects(&others(byte)));
-                // What transformations may put there whatever the text is.
-                if need.contains(b' ') || need.contains(b'/') {
+                // What transformations may put there whatever the text is, and what most texts have.
+                if need.contains(b' ') || need.contains(b'/') || need.intersects(&COMMON) {
                     self.free[bank][table][word] |= bit;
-                } else {
-                    sets.push(enough);
+                    continue;
                 }
-                for byte in enough.iter() {
+                sets.push(need);
+                for byte in need.iter() {
                     self.rows[bank * 256 + usize::from(byte)][table][word] |= bit;
                 }
             }
             self.sets.push(sets);
+        }
+        self.touched = vec![[0; WORDS]; 256 * banks];
+        for bits in [&mut self.always_touched, &mut self.ending, &mut self.decoding] {
+            *bits = vec![[0; WORDS]; banks];
+        }
+        self.long_enough = std::array::from_fn(|_| vec![[0; WORDS]; banks]);
+        for (question, (touches, least)) in self.touches.iter().zip(std::mem::take(&mut self.leasts)).enumerate() {
+            let (bank, word, bit) = (question / BITS, question % BITS / 64, 1 << (question % 64));
+            for long_enough in &mut self.long_enough[least.min(LENGTHS - 1)..] {
+                long_enough[bank][word] |= bit;
+            }
+            for (is_so, bits) in [
+                (touches.any, &mut self.always_touched),
+                (touches.ending, &mut self.ending),
+                (touches.decoding, &mut self.decoding),
+            ] {
+                bits[bank][word] |= u64::from(is_so) * bit;
+            }
+            if touches.any {
+                continue;
+            }
+            self.touching = self.touching.union(touches.bytes);
+            for byte in touches.bytes.iter() {
+                self.touched[bank * 256 + usize::from(byte)][word] |= bit;
+            }
         }
     }
 
@@ -267,6 +391,11 @@ impl Gates {
         Some(sieve.is_in(text))
     }
 
+    /// A bit for each question that a text may match for what it begins with.
+    fn at_start(&self, judge: Judge) -> &[u64] {
+        &self.needed[usize::from(judge.0)].starts
+    }
+
     /// Whether a text may match a question for what it begins with.
     pub(crate) fn may_start(&self, judge: Judge, question: QuestionId) -> bool {
         is_open(&self.needed[usize::from(judge.0)].starts, question)
@@ -274,21 +403,19 @@ impl Gates {
 
     /// Whether a text with these bytes may match a question: the same as [`Gates::open`] says of all.
     pub(crate) fn may_match(&self, bytes: &ByteSet, question: QuestionId) -> bool {
-        let sets = self.sets.get(question.0 as usize);
-        sets.is_none_or(|sets| sets.iter().all(|set| set.intersects(bytes))) || bytes.intersects(&self.growing)
+        let at = question.0 as usize;
+        self.sets.get(at).is_none_or(|sets| sets.iter().all(|set| set.intersects(bytes)))
+            || (bytes.intersects(&self.growing) && self.touches[at].bytes.intersects(bytes))
     }
 
     /// A bit for each question that a text with these bytes may match, over what `open` holds.
     pub(crate) fn open(&self, bytes: &ByteSet, open: &mut [u64]) {
-        if bytes.intersects(&self.growing) {
-            open.fill(u64::MAX);
-            return;
-        }
-        for ((open, free), rows) in
-            open.as_chunks_mut::<WORDS>().0.iter_mut().zip(&self.free).zip(self.rows.chunks_exact(256))
+        let (grows, rare) = (bytes.intersects(&self.growing), bytes.intersection(&COMMON.complement()));
+        for (at, (open, rows)) in
+            open.as_chunks_mut::<WORDS>().0.iter_mut().zip(self.rows.chunks_exact(256)).enumerate()
         {
-            let mut left = *free;
-            for byte in bytes.iter() {
+            let mut left = self.free[at];
+            for byte in rare.iter() {
                 for (left, row) in left.iter_mut().zip(&rows[usize::from(byte)]) {
                     for (left, row) in left.iter_mut().zip(row) {
                         *left |= row;
@@ -297,8 +424,93 @@ impl Gates {
             }
             *open =
                 left.into_iter().fold([u64::MAX; WORDS], |all, one| std::array::from_fn(|word| all[word] & one[word]));
+            if grows {
+                let touched = self.touched(bytes, at);
+                *open = std::array::from_fn(|word| open[word] | touched[word]);
+            }
         }
     }
+
+    /// Of a bank, a bit for each question whose transformations may do more to a text with these bytes than change the case
+    /// of letters, but for what it ends with.
+    fn touched(&self, bytes: &ByteSet, bank: usize) -> Bank {
+        let mut touched = self.always_touched[bank];
+        for byte in bytes.intersection(&self.touching).iter() {
+            let row = &self.touched[bank * 256 + usize::from(byte)];
+            touched = std::array::from_fn(|word| touched[word] | row[word]);
+        }
+        touched
+    }
+
+    /// Whether in these bits a question is open that a text with these bytes comes to as it is.
+    pub(crate) fn has_untouched(&self, bytes: &ByteSet, open: &[u64]) -> bool {
+        open.as_chunks::<WORDS>().0.iter().enumerate().any(|(at, open)| {
+            let touched = self.touched(bytes, at);
+            open.iter().zip(touched).any(|(open, touched)| open & !touched != 0)
+        })
+    }
+
+    /// Closes the questions that a text comes to as it is, if it has nothing of what they need: `anywhere` are those whose words
+    /// it has.
+    pub(crate) fn close(&self, text: Judged<'_>, anywhere: &[u64], open: &mut [u64], buffer: &mut Vec<u8>) {
+        let Judged { text, bytes, judge } = text;
+        let ends = text.last().is_some_and(|last| *last == b'.' || BLANKS.contains(last));
+        let long_enough = &self.long_enough[text.len().min(LENGTHS - 1)];
+        let at_start = self.at_start(judge).as_chunks::<WORDS>().0;
+        let mut decoded: Option<ByteSet> = None;
+        for (bank, open) in open.as_chunks_mut::<WORDS>().0.iter_mut().enumerate() {
+            let touched = self.touched(bytes, bank);
+            for (word, open) in open.iter_mut().enumerate() {
+                let touched = touched[word] | if ends { self.ending[bank][word] } else { 0 };
+                let anywhere = anywhere[bank * WORDS + word];
+                let is_enough = (anywhere | at_start[bank][word]) & long_enough[bank][word];
+                let decoding = *open & self.decoding[bank][word] & !touched;
+                *open &= touched | is_enough;
+                let first = (bank * BITS + word * 64) as u32;
+                for question in ones(*open & !touched & !anywhere) {
+                    let opening = &self.openings[(first + question) as usize];
+                    if opening.as_ref().is_some_and(|opening| !opening.admit(text)) {
+                        *open &= !(1 << question);
+                    }
+                }
+                for question in ones(decoding) {
+                    let Some(needed) = self.decoded.get(&(first + question)) else { continue };
+                    let of_decoded = *decoded.get_or_insert_with(|| {
+                        if !Transformation::Base64Decode.apply(text, buffer) {
+                            buffer.clear();
+                        }
+                        ByteSet::present(buffer)
+                    });
+                    let has = |bytes: &ByteSet| needed.sets.iter().all(|set| set.intersects(bytes));
+                    let grows = of_decoded.intersects(&self.growing)
+                        && self.touches[(first + question) as usize].bytes.intersects(&of_decoded);
+                    let may_be_decoded = buffer.len() >= needed.least && (has(&of_decoded) || grows);
+                    if !may_be_decoded && !has(bytes) {
+                        *open &= !(1 << question);
+                    } else if may_be_decoded {
+                        *open |= 1 << question;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A text, and by which words it is judged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Judged<'t> {
+    pub(crate) text: &'t [u8],
+    pub(crate) bytes: &'t ByteSet,
+    pub(crate) judge: Judge,
+}
+
+/// The places of the bits of a word that are set.
+fn ones(mut left: u64) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let lowest = (left != 0).then(|| left.trailing_zeros())?;
+        left &= left - 1;
+        Some(lowest)
+    })
 }
 
 impl Words {
@@ -366,11 +578,9 @@ mod tests {
     use std::path::Path;
     use std::sync::LazyLock;
 
+    use super::*;
     use crate::load;
     use crate::ruleset::RuleSet;
-    use crate::transform::Transformation;
-
-    use super::*;
 
     fn rules() -> RuleSet {
         let rules = [

@@ -10,7 +10,7 @@ use crate::collections::{Place, Write, is_kept_by_the_engine};
 use crate::gates::{self, QuestionId};
 use crate::names::Name;
 use crate::overrides::Overrides;
-use crate::plan::{Chosen, Look, Outcome, PlannedLink, Step};
+use crate::plan::{Chain, Chosen, Look, Outcome, PlannedLink, Step};
 use crate::rule::{
     Allow, Change, Control, Disruption, Effect, Engine, Link, Phase, Question, Rule, Selector, Skip, Target,
 };
@@ -140,6 +140,17 @@ impl<'r> Transaction<'r> {
             return false;
         }
         self.speaking = rule.links.last().map(|link| (rule, link));
+        if first == end && self.overrides.is_none() && rule.severity.is_none() && !rule.says_something() {
+            let (said, hits) = (self.work.said.len() as u32, self.work.hits.len() as u32);
+            self.work.matches.push(Match {
+                rule: step.rule as usize,
+                message: said..said,
+                logdata: said..said,
+                hits: hits..hits,
+            });
+            self.audit_wanted |= rule.audit_log;
+            return true;
+        }
         for one in &self.rules.plan.assignments[first as usize..end as usize] {
             self.change_named(Variable::Tx, (&one.key[..], Some(one.key_text)), one.name, Some(one.value_text));
         }
@@ -218,6 +229,10 @@ impl<'r> Transaction<'r> {
     /// Asks a question of how many values there are.
     fn number_of(&mut self, asking: &Asking<'r>, target: &'r Target) -> bool {
         let count = self.count(asking.rule, target, target.variable);
+        let asks_of_all = self.gates && asking.planned.chain == Chain::NONE;
+        if asks_of_all && asking.question.operator.compares(count) == Some(asking.question.negated) {
+            return false;
+        }
         let text = self.work.texts.add_number(count);
         let key = match &target.selector {
             Selector::Name(_, name) => self.work.texts.add(name),

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::bytes::ByteSet;
 use crate::decimal;
-use crate::gates::{self, Gates, Judge, NeedsWords, QuestionId};
+use crate::gates::{self, Gates, Judge, Judged, NeedsWords, QuestionId};
 use crate::plan::{Chain, PlannedChain};
 use crate::transform::Transformation;
 
@@ -274,6 +274,16 @@ impl Texts {
             self.known[at].open = place as u32;
             self.bits.resize(place + self.words, 0);
             gates.open(&bytes, &mut self.bits[place..]);
+            if gates.has_untouched(&bytes, &self.bits[place..]) {
+                let judge = self.judge(text);
+                let words = self.look_for_words(text, judge, gates);
+                let ranges = [place..place + self.words, words..words + self.words];
+                let Known { start, end, .. } = self.known[at];
+                let judged = Judged { text: &self.bytes[start as usize..end as usize], bytes: &bytes, judge };
+                if let Ok([open, words]) = self.bits.get_disjoint_mut(ranges) {
+                    gates.close(judged, words, open, &mut self.buffer);
+                }
+            }
         }
         let place = self.known[at].open as usize;
         &self.bits[place..place + self.words]
@@ -302,6 +312,18 @@ impl Texts {
         judge
     }
 
+    /// Where the bits are of the questions whose words a text has.
+    fn look_for_words(&mut self, text: TextId, judge: Judge, gates: &Gates) -> usize {
+        let known = &mut self.known[text.0 as usize];
+        if known.words == UNKNOWN {
+            let place = self.bits.len();
+            known.words = place as u32;
+            self.bits.resize(place + self.words, 0);
+            gates.words_of(&self.bytes[known.start as usize..known.end as usize], judge, &mut self.bits[place..]);
+        }
+        known.words as usize
+    }
+
     /// Whether a text may match a question for the words that it has.
     pub(crate) fn may_have_words(&mut self, text: TextId, question: QuestionId, gates: &Gates) -> bool {
         let judge = self.judge(text);
@@ -312,22 +334,19 @@ impl Texts {
         }
         let known = &mut self.known[text.0 as usize];
         if known.words == UNKNOWN {
-            let text = &self.bytes[known.start as usize..known.end as usize];
+            let bytes = &self.bytes[known.start as usize..known.end as usize];
             known.asked = known.asked.saturating_add(1);
             if gates::are_few(known.asked)
-                && let Some(has) = gates.has_words(text, judge, question)
+                && let Some(has) = gates.has_words(bytes, judge, question)
             {
                 return has;
             }
-            if !judge.is_worth(text.len(), known.asked) {
+            if !judge.is_worth(bytes.len(), known.asked) {
                 return true;
             }
-            let place = self.bits.len();
-            known.words = place as u32;
-            self.bits.resize(place + self.words, 0);
-            gates.words_of(text, judge, &mut self.bits[place..]);
         }
-        gates::is_open(&self.bits[known.words as usize..][..self.words], question)
+        let place = self.look_for_words(text, judge, gates);
+        gates::is_open(&self.bits[place..place + self.words], question)
     }
 
     /// Whether the pattern of a selector matches a text; `number` is that of the pattern.
@@ -386,6 +405,15 @@ impl Texts {
         let changed = transformation.apply(self.get(text), &mut buffer);
         let made = if changed { self.add(&buffer) } else { text };
         self.buffer = buffer;
+        if transformation.touches().is_some_and(|touches| !self.byte_set(text).intersects(touches)) {
+            // Words are looked for in any case of letters.
+            let Known { words, judge, .. } = self.known[text.0 as usize];
+            let made = &mut self.known[made.0 as usize];
+            made.judge = made.judge.or(judge);
+            if made.words == UNKNOWN {
+                made.words = words;
+            }
+        }
         made
     }
 }

@@ -104,6 +104,15 @@ impl Gate {
         }
     }
 
+    /// Whether a word that it needs has one of these bytes.
+    pub(crate) fn needs_any_of(&self, bytes: &ByteSet) -> bool {
+        let of_alphabets = self.within.iter().filter_map(|within| match &within.elsewhere {
+            Elsewhere::Words(words) => Some(words),
+            Elsewhere::Anywhere | Elsewhere::Nowhere => None,
+        });
+        of_alphabets.chain([&self.literals]).flatten().any(|word| bytes.find(word).is_some())
+    }
+
     /// Whether `value` may match.
     pub fn admits(&self, value: &[u8]) -> bool {
         let present = ByteSet::present(value);

@@ -11,6 +11,7 @@ mod capture;
 mod gate;
 mod injection;
 mod number;
+mod opening;
 pub mod pattern;
 mod phrase;
 mod text;
@@ -19,7 +20,10 @@ mod verify;
 pub use capture::Captures;
 pub(crate) use gate::weight;
 pub use gate::{ALPHABETS, Elsewhere, Gate, Within};
+pub(crate) use opening::Openings;
 pub use pattern::Scratch;
+
+use std::sync::Arc;
 
 use crate::bytes::ByteSet;
 use address::Addresses;
@@ -206,6 +210,25 @@ impl Operator {
     /// What a value must have for the answer to be yes.
     pub fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// Whether the answer for a number is yes, where it is compared with another and the argument has no macros.
+    pub(crate) fn compares(&self, value: i64) -> Option<bool> {
+        match &self.question {
+            Question::Compares(comparison) if !self.macros => Some(comparison.holds_of(value, &self.argument)),
+            _ => None,
+        }
+    }
+
+    /// What a value begins with for which the answer is yes for reasons of that, where that is known.
+    pub(crate) fn openings(&self) -> Option<Arc<Openings>> {
+        match &self.question {
+            Question::Pattern(pattern)
+            | Question::AllOfPattern(pattern)
+            | Question::RestPath(pattern)
+            | Question::Verified(_, pattern) => pattern.openings(),
+            _ => None,
+        }
     }
 
     /// Whether the answer may be yes for what `value` begins with; of a pattern this is cheaper to say than the answer.

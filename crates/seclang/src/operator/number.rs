@@ -12,7 +12,11 @@ pub(super) enum Comparison {
 
 impl Comparison {
     pub(super) fn holds(self, value: &[u8], argument: &[u8]) -> bool {
-        let order = number(value).cmp(&number(argument));
+        self.holds_of(number(value), argument)
+    }
+
+    pub(super) fn holds_of(self, value: i64, argument: &[u8]) -> bool {
+        let order = value.cmp(&number(argument));
         match self {
             Self::Equal => order.is_eq(),
             Self::Less => order.is_lt(),

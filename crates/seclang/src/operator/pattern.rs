@@ -26,7 +26,7 @@ use regex_automata::{Anchored, Input, PatternID};
 use regex_syntax::hir::{Hir, HirKind, Look};
 
 use super::gate::{Probes, members};
-use super::{Captures, Gate, OperatorError};
+use super::{Captures, Gate, Openings, OperatorError};
 use crate::bytes::ByteSet;
 use assertions::Program;
 use groups::{Groups, Ways};
@@ -49,6 +49,8 @@ pub(super) struct Pattern {
     machine: Machine,
     gate: Gate,
     probes: Probes,
+    /// Where a match may begin with a value for reasons of that, what such a value begins with.
+    openings: Option<Arc<Openings>>,
     /// Whether it matches every value, and all of it: rules that want a value captured write `^.*$`.
     takes_all: bool,
 }
@@ -107,7 +109,9 @@ impl Pattern {
         let takes_all = matches!(machine, Machine::Automata(..)) && takes_all(&hir);
         let gate = Gate::of_pattern(&hir);
         let probes = if limit == LIMIT { Probes::of_pattern(&hir, &gate) } else { Probes::default() };
-        Ok(Self { number: NEXT.fetch_add(1, Ordering::Relaxed), machine, gate, probes, takes_all })
+        let starts = limit == LIMIT && gate.within.iter().any(|within| within.starts);
+        let openings = if starts { Openings::of(&hir).map(Arc::new) } else { None };
+        Ok(Self { number: NEXT.fetch_add(1, Ordering::Relaxed), machine, gate, probes, openings, takes_all })
     }
 
     /// Whether a value may be matched that has the words of the gate; `alphabet` is the number of its alphabet from 1 on.
@@ -118,6 +122,10 @@ impl Pattern {
     /// What a value must have to be matched.
     pub(super) fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    pub(super) fn openings(&self) -> Option<Arc<Openings>> {
+        self.openings.clone()
     }
 
     /// The named groups, each with its number; a pattern that looks around has none.
@@ -147,6 +155,9 @@ impl Pattern {
 
     /// Whether a match may begin with the value.
     pub(super) fn begins(&self, value: &[u8], scratch: &mut Scratch) -> bool {
+        if self.openings.as_ref().is_some_and(|openings| !openings.admit(value)) {
+            return false;
+        }
         let (Machine::Automata(regex, _) | Machine::Asserting(regex, _)) = &self.machine;
         let input = Input::new(value).anchored(Anchored::Yes).earliest(true);
         regex.search_half_with(&mut scratch.of(self.number, regex).cache, &input).is_some()

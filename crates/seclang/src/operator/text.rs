@@ -2,6 +2,7 @@
 
 use memchr::{memchr_iter, memmem};
 
+use super::weight;
 use crate::bytes::ByteSet;
 use crate::transform::hex_pair;
 
@@ -15,8 +16,20 @@ pub(super) const NOT_OF_A_NAME: ByteSet = ByteSet::range(b'a', b'z')
 
 /// Whether `part` is in `text`; an empty one is in every text.
 pub(super) fn contains(text: &[u8], part: &[u8]) -> bool {
-    memmem::find(text, part).is_some()
+    // Lists of words have the signs that stand between them more often than any letter.
+    let rarest = part.iter().enumerate().min_by_key(|(_, byte)| (!byte.is_ascii_alphanumeric(), weight(**byte)));
+    match rarest {
+        None => true,
+        // What makes a search quick is not made for less than it saves.
+        Some((at, byte)) if part.len() <= SHORT_PART && text.len() <= SHORT_TEXT => memchr_iter(*byte, text)
+            .filter_map(|found| found.checked_sub(at))
+            .any(|start| text[start..].starts_with(part)),
+        Some(_) => memmem::find(text, part).is_some(),
+    }
 }
+
+const SHORT_PART: usize = 32;
+const SHORT_TEXT: usize = 1_024;
 
 /// Whether `word` is in `text` with no letter, digit or underscore on either side.
 pub(super) fn contains_word(text: &[u8], word: &[u8]) -> bool {

@@ -178,6 +178,65 @@ impl Transformation {
         }
     }
 
+    /// Without one of these bytes it changes nothing but the case of letters, and what [`Transformation::acts_on_end`] says;
+    /// nothing where that cannot be said.
+    pub(crate) fn touches(self) -> Option<&'static ByteSet> {
+        match self {
+            T::CmdLine => Some(&space::BETWEEN_WORDS),
+            T::Lowercase | T::Uppercase => Some(&ByteSet::EMPTY),
+            T::NormalizePath => Some(&path::SLASH),
+            T::NormalizePathWin => Some(&path::BETWEEN_PARTS),
+            _ => self.triggers(),
+        }
+    }
+
+    /// Whether it acts on a dot or a space that a text ends with, beside the bytes on which it acts anywhere.
+    pub(crate) fn acts_on_end(self) -> bool {
+        matches!(self, T::NormalizePath | T::NormalizePathWin)
+    }
+
+    /// The bytes of which it makes a space at most, for one that does; before a slash and a parenthesis it may take them out.
+    pub(crate) fn blanks(self) -> Option<ByteSet> {
+        match self {
+            T::CmdLine => Some(space::BLANKS),
+            T::UrlDecode | T::UrlDecodeUni => Some(ByteSet::of(b"+")),
+            _ => None,
+        }
+    }
+
+    /// Whether it may act on one of these bytes.
+    pub(crate) fn touches_any_of(self, bytes: &[u8]) -> bool {
+        self.touches().is_none_or(|touches| touches.intersects(&ByteSet::of(bytes)))
+    }
+
+    /// Whether what it makes of a text is never longer than that.
+    pub(crate) fn never_lengthens(self) -> bool {
+        matches!(
+            self,
+            T::Base64Decode
+                | T::CmdLine
+                | T::CompressWhitespace
+                | T::HexDecode
+                | T::JsDecode
+                | T::Lowercase
+                | T::None
+                | T::NormalizePath
+                | T::NormalizePathWin
+                | T::RemoveComments
+                | T::RemoveCommentsChar
+                | T::RemoveNulls
+                | T::RemoveWhitespace
+                | T::ReplaceComments
+                | T::ReplaceNulls
+                | T::Trim
+                | T::TrimLeft
+                | T::TrimRight
+                | T::Uppercase
+                | T::UrlDecode
+                | T::UrlDecodeUni
+        )
+    }
+
     /// Which bytes it can bring into a value that were not there.
     pub fn growth(self) -> Growth {
         match self {

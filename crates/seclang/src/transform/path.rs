@@ -9,6 +9,11 @@ pub(super) const UNIX: ByteSet = ByteSet::of(b"/.");
 /// The same for [`normalize_windows`].
 pub(super) const WINDOWS: ByteSet = ByteSet::of(b"/.\\: ");
 
+/// A path without is one part, which [`normalize`] leaves alone unless it is a dot.
+pub(super) const SLASH: ByteSet = ByteSet::of(b"/");
+/// The same for [`normalize_windows`], unless it ends with a dot or a space.
+pub(super) const BETWEEN_PARTS: ByteSet = ByteSet::of(b"/\\:");
+
 /// `.` and empty parts go, `..` takes the part before it along. What leads out of a relative path stays, what leads out of the
 /// root goes. A slash at the end stays.
 pub(super) fn normalize(input: &[u8], output: &mut Vec<u8>) -> bool {

@@ -15,7 +15,10 @@ pub(super) const REMOVABLE: ByteSet = COMPRESSIBLE.union(ByteSet::of(b"\xe1\xe2\
 const IS_TRIMMED: [bool; 256] = TRIMMED.table();
 /// What [`command_line`] changes; `/` and `(` matter only behind a space.
 pub(super) const COMMAND: ByteSet = BETWEEN_WORDS.union(ByteSet::range(b'A', b'Z'));
-const BETWEEN_WORDS: ByteSet = TAKEN_OUT.union(ByteSet::of(b" ,;\t\r\n"));
+/// What of that is more than a capital, which becomes small.
+pub(super) const BETWEEN_WORDS: ByteSet = TAKEN_OUT.union(BLANKS);
+/// What becomes a space there, unless nothing does.
+pub(super) const BLANKS: ByteSet = ByteSet::of(b" ,;\t\r\n");
 const TAKEN_OUT: ByteSet = ByteSet::of(b"\"'\\^");
 const IS_COMMAND: [bool; 256] = COMMAND.table();
 

@@ -351,4 +351,40 @@ proptest::proptest! {
             .collect();
         proptest::prop_assert_eq!(applied(T::Base64Decode, &value), decoded);
     }
+
+    /// The promises by which gates close questions for a text before it is transformed.
+    #[test]
+    fn without_what_a_transformation_acts_on_a_text_is_the_same_but_for_case(
+        value in proptest::collection::vec(
+            proptest::prop_oneof![proptest::sample::select(&b"aZ .+,;/\\:%&x*#-\t(\"'"[..]), proptest::prelude::any::<u8>()], 0..12),
+    ) {
+        let present = ByteSet::present(&value);
+        let ends = value.last().is_some_and(|last| matches!(last, b'.' | b' '));
+        for transformation in Transformation::ALL {
+            let made = applied(transformation, &value);
+            if transformation.never_lengthens() {
+                proptest::prop_assert!(made.len() <= value.len(), "{} makes {}", transformation.name(), made.escape_ascii());
+            }
+            let touches = transformation.touches();
+            if touches.is_some_and(|touches| !present.intersects(touches)) && !(transformation.acts_on_end() && ends) {
+                proptest::prop_assert!(made.eq_ignore_ascii_case(&value), "{} of {}", transformation.name(), value.escape_ascii());
+            }
+            let blanks = transformation.blanks().zip(touches);
+            if blanks.is_some_and(|(blanks, touches)| !present.intersects(&touches.intersection(&blanks.complement()))) {
+                // Words between blanks stay whole, and follow one another without a space only before these signs.
+                let is_blank = |byte: &u8| b" +,;\t\r\n".contains(byte);
+                let words = |text: &[u8]| text.split(is_blank).collect::<Vec<_>>().concat().to_ascii_lowercase();
+                proptest::prop_assert_eq!(words(&made), words(&value));
+                let pieces = |text: &[u8]| {
+                    let spaced: Vec<u8> = text.iter().flat_map(|byte| match byte {
+                        b'/' | b'(' => vec![b' ', *byte],
+                        byte if is_blank(byte) => vec![b' '],
+                        byte => vec![byte.to_ascii_lowercase()],
+                    }).collect();
+                    spaced.split(is_blank).filter(|piece| !piece.is_empty()).map(<[u8]>::to_vec).collect::<Vec<_>>()
+                };
+                proptest::prop_assert_eq!(pieces(&made), pieces(&value));
+            }
+        }
+    }
 }

@@ -21,8 +21,8 @@ const WORDS: ByteSet = LETTERS.union(ByteSet::of(b"_"));
 pub const ALPHABETS: [ByteSet; 5] = [
     LETTERS,
     WORDS.union(ByteSet::of(b".,-")),
-    WORDS.union(ByteSet::of(b".,-:/@=+?!;*%")),
-    WORDS.union(ByteSet::of(b".,-:/@=+?!;*%()")),
+    WORDS.union(ByteSet::of(b".,-:/@=+?!;*")),
+    WORDS.union(ByteSet::of(b".,-:/@=+?!;*()")),
     WORDS.union(ByteSet::of(b".,-:/@=+?!;*%()'\"#\t\r\n")),
 ];
 
