@@ -297,7 +297,7 @@ impl Gates {
         }
         any.given.extend(gate.literals.iter().map(|word| (word.clone(), id)));
         for (words, within) in alphabets.iter_mut().zip(&gate.within) {
-            if within.starts && phase <= Phase::RequestBody {
+            if within.starts {
                 words.starting.push(id);
             }
             match &within.elsewhere {

@@ -231,6 +231,29 @@ fn a_response_is_looked_at_where_its_type_is_named() {
 }
 
 #[test]
+fn what_a_long_text_begins_with_is_looked_at_in_every_phase() {
+    let text = "SecResponseBodyAccess On\nSecResponseBodyMimeType text/plain\n\
+         SecRule ARGS \"@rx ^secret|case.*from\" \"id:1,phase:2,pass\"\n\
+         SecRule ARGS \"@rx ^secret|case.*from\" \"id:2,phase:3,pass\"\n\
+         SecRule RESPONSE_BODY \"@rx ^secret|case.*from\" \"id:3,phase:4,pass\"\n\
+         SecRule ARGS \"@rx ^secret|case.*from\" \"id:4,phase:5,pass\"";
+    let rules = rules(text);
+    let matched = |value: &str| {
+        let mut transaction = run(&rules, &format!("GET /?a={value} HTTP/1.1\r\n\r\n"));
+        let headers = [(&b"Content-Type"[..], &b"text/plain"[..])];
+        transaction.response_head(&Response { status: 200, protocol: b"HTTP/1.1", headers: &headers });
+        transaction.response_body(value.as_bytes(), false);
+        transaction.log();
+        ids(&transaction, &rules)
+    };
+    for filler in ["a".repeat(300), "aB3".repeat(100), "a-b.".repeat(100)] {
+        assert_eq!(matched(&format!("secret{filler}")), [1, 2, 3, 4]);
+        assert_eq!(matched(&format!("{filler}case{filler}from")), [1, 2, 3, 4]);
+        assert_eq!(matched(&filler), [0; 0]);
+    }
+}
+
+#[test]
 fn a_match_says_what_it_saw() {
     let rules = rules(
         "SecRule ARGS \"@rx e(v)il\" \"id:1,pass,capture,t:lowercase,msg:'in %{MATCHED_VAR_NAME}',logdata:'%{TX.0} of %{ARGS.a}',severity:ERROR\"",

@@ -1,8 +1,8 @@
 //! gRPC, which no rule set looks into: both sides talk at once, so a body that is held could wait for ever.
 //!
 //! What is spared so must be gRPC. A body that only calls itself that would pass rules unseen to an origin that does not look
-//! at its type, and JSON, XML and forms do not begin as messages of gRPC do ("Length-Prefixed-Message": a byte that is 0 or 1,
-//! and four with the length).
+//! at its type, and JSON and XML do not begin as messages of gRPC do ("Length-Prefixed-Message": a byte that is 0 or 1, and four
+//! with the length). A form can be put into such a message; the guide of the WAF says what to do about that.
 
 /// Whether a content type is that of gRPC over HTTP/2 ("Requests"), with whatever codec: that of gRPC-Web is another.
 pub(super) fn is_grpc(kind: &[u8]) -> bool {
