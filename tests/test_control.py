@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import socket
 import threading
 from pathlib import Path
@@ -128,3 +129,14 @@ def test_nonsense_is_answered_and_the_next_question_too(sent: bytes, error: str,
         peer.sendall(b'{"command": "next"}\n')
         assert b'"ok": true' in incoming.readline()
         incoming.close()
+
+
+def test_a_request_that_is_too_long_is_refused_by_its_length(tmp_path: Path) -> None:
+    with ControlServer(tmp_path / "x.sock", echo, request_bytes=100):
+        assert ask(tmp_path / "x.sock", {"command": "x" * 60}) is not None
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.connect(str(tmp_path / "x.sock"))
+            peer.sendall(b"x" * 100)
+            with peer.makefile("rb") as incoming:
+                assert json.loads(incoming.readline())["error"] == "a request has at most 100 bytes"
+                assert incoming.read() == b""

@@ -118,12 +118,22 @@ class ControlServer:
     """Answers requests on a control socket, one thread for each connection, until it is closed.
 
     `handle` gets each request and returns its reply; a connection stays open for further ones. What `handle` raises
-    becomes `{"ok": false, "error": ...}`: a control command cannot end the process that it controls.
+    becomes `{"ok": false, "error": ...}`: a control command cannot end the process that it controls. A request has at
+    most `request_bytes`; whoever closes waits at most `last_reply_s` seconds for replies that are being made.
     """
 
-    def __init__(self, path: Path, handle: Handler) -> None:
+    def __init__(
+        self,
+        path: Path,
+        handle: Handler,
+        *,
+        request_bytes: int = REQUEST_BYTES_MAX,
+        last_reply_s: float = _LAST_REPLY_S,
+    ) -> None:
         self._path = path
         self._handle = handle
+        self._request_bytes = request_bytes
+        self._last_reply_s = last_reply_s
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         # Under another name until it listens: who finds the socket is answered, and one that the dead left is replaced
         # without a moment in which there is none. Whoever may bind holds the lock file.
@@ -155,7 +165,7 @@ class ControlServer:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         with self._answered:
-            self._answered.wait_for(lambda: self._answering == 0, _LAST_REPLY_S)
+            self._answered.wait_for(lambda: self._answering == 0, self._last_reply_s)
         # A process that took the place of this one listens under the same name.
         if self.is_reachable:
             self._path.unlink(missing_ok=True)
@@ -185,7 +195,11 @@ class ControlServer:
     def _converse(self, connection: socket.socket) -> None:
         connection.settimeout(_IDLE_S)
         with connection, contextlib.suppress(OSError), connection.makefile("rb") as incoming:
-            while line := incoming.readline(REQUEST_BYTES_MAX):
+            while line := incoming.readline(self._request_bytes):
+                if len(line) == self._request_bytes and not line.endswith(b"\n"):
+                    why = f"a request has at most {self._request_bytes:,} bytes"
+                    _send(connection, ({"ok": False, "error": why}, b""))
+                    return
                 with self._counted():
                     _send(connection, self._reply(line))
 
