@@ -71,7 +71,7 @@ from bartizan.transparency.directory import Directory
 with Directory(StateDirectory(Path(sys.argv[1]))) as directory:
     print(flush=True)
     for line in sys.stdin:
-        epoch, root = directory.publish([(label.encode(), value.encode()) for label, value in json.loads(line)])
+        epoch, root = directory.publish([(label.encode(), value.encode()) for label, value in json.loads(line)]).root
         print(json.dumps([epoch, root.hex()]), flush=True)
 """
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,11 +19,12 @@ from bartizan._native import AuditProof
 from bartizan.cli import app
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
+from bartizan.transparency import directory_control
 from bartizan.transparency.api import Answer, Request
 from bartizan.transparency.client import AuditedRoots, DirectoryAnswerRefused, DirectoryClient, Version
-from bartizan.transparency.directory import Directory
+from bartizan.transparency.directory import Directory, DirectoryUnusable
 from bartizan.transparency.directory_api import DirectoryApi
-from bartizan.transparency.directory_control import serve_commands
+from bartizan.transparency.directory_control import ServedDirectory, key_directory, serve_commands
 from bartizan.transparency.listener import Listener
 from bartizan.transparency.namespaces import NewNamespace
 
@@ -47,12 +50,12 @@ def journal(state: StateDirectory) -> Path:
 def test_what_was_published_is_there_after_a_restart(state: StateDirectory) -> None:
     with Directory(state) as directory:
         directory.publish([(ALICE, b"1"), (BOB, b"1")])
-        root = directory.publish([(ALICE, b"2")])
+        root = directory.publish([(ALICE, b"2")]).root
         public_key = directory.public_key
     with Directory(state) as directory:
         assert (directory.root(), directory.public_key) == (root, public_key)
         assert root.epoch == 2
-        assert directory.publish([(ALICE, b"2")]) == root
+        assert directory.publish([(ALICE, b"2")]) == (root, False)
         assert len(journal(state).read_bytes().splitlines()) == 2
 
 
@@ -77,12 +80,12 @@ def test_every_epoch_has_its_proof_as_a_file_and_one_that_is_lost_is_made_again(
 
 def test_a_publish_that_was_cut_off_was_never_made(state: StateDirectory) -> None:
     with Directory(state) as directory:
-        root = directory.publish([(ALICE, b"1")])
+        root = directory.publish([(ALICE, b"1")]).root
     with journal(state).open("ab") as file:
         file.write(b'{"epoch":2,"root":"')
     with Directory(state) as directory:
         assert directory.root() == root
-        assert directory.publish([(ALICE, b"2")]).epoch == 2
+        assert directory.publish([(ALICE, b"2")]).root.epoch == 2
 
 
 def test_a_journal_that_is_not_what_it_was_is_refused(state: StateDirectory) -> None:
@@ -112,7 +115,7 @@ def test_a_client_believes_what_an_auditor_has_signed(
     with Directory(state) as directory:
         parts.namespaces.add(NewNamespace(name=LOG, ciphersuite=1, publishers=(PUBLISHER,)))
         for number in (1, 2):
-            epoch, root = directory.publish([(ALICE, b"key %d" % number), (b"%d" % number, b"x")])
+            epoch, root = directory.publish([(ALICE, b"key %d" % number), (b"%d" % number, b"x")]).root
             parts.publishing.publish(LOG, epoch, root.hex())
         keys = [key.public_key for key in parts.keys.all()]
         audited = AuditedRoots(listen(parts.api.answer), LOG, keys)
@@ -132,7 +135,7 @@ def test_a_client_finds_out_that_it_is_shown_another_directory(
     other_state = StateDirectory(tmp_path / "other")
     other_state.create()
     with Directory(state) as directory:
-        epoch, root = directory.publish([(ALICE, b"her key")])
+        epoch, root = directory.publish([(ALICE, b"her key")]).root
         parts.namespaces.add(NewNamespace(name=LOG, ciphersuite=1, publishers=(PUBLISHER,)))
         parts.publishing.publish(LOG, epoch, root.hex())
         (other_state.transparency / "directory").mkdir(parents=True)
@@ -152,7 +155,7 @@ def test_a_key_that_is_not_the_auditors_signs_nothing(
     state: StateDirectory, parts: Parts, listen: Callable[..., str]
 ) -> None:
     with Directory(state) as directory:
-        epoch, root = directory.publish([(ALICE, b"1")])
+        epoch, root = directory.publish([(ALICE, b"1")]).root
         parts.namespaces.add(NewNamespace(name=LOG, ciphersuite=1, publishers=(PUBLISHER,)))
         parts.publishing.publish(LOG, epoch, root.hex())
         with pytest.raises(DirectoryAnswerRefused, match="is signed by no key of the auditor"):
@@ -201,21 +204,140 @@ def test_a_publish_that_cannot_be_written_down_was_never_made(
     state: StateDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Directory(state) as directory:
-        first = directory.publish([(ALICE, b"1")])
+        first = directory.publish([(ALICE, b"1")]).root
         content = journal(state).read_bytes()
-
-        def full(_: int) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
         with monkeypatch.context() as patched:
-            patched.setattr(os, "fsync", full)
+            patched.setattr(os, "fsync", full_once())
             with pytest.raises(Failure, match=r"journal.ndjson cannot be written: No space.*; nothing was published"):
                 directory.publish([(ALICE, b"2")])
         assert (directory.root(), journal(state).read_bytes()) == (first, content)
-        second = directory.publish([(ALICE, b"3")])
+        second = directory.publish([(ALICE, b"3")]).root
     with Directory(state) as directory:
         assert directory.root() == second
         assert [line.epoch for line in map(decoded, journal(state).read_bytes().splitlines())] == [1, 2]
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def full_once() -> Callable[[int], None]:
+    """`os.fsync` on a disk that has room again at the second time."""
+    fsync, calls = os.fsync, itertools.count()
+    return lambda file: fsync(file) if next(calls) else full()
+
+
+def test_a_directory_that_cannot_take_back_what_it_could_not_write_answers_nothing_until_it_is_opened_anew(
+    state: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Directory(state) as directory:
+        first = directory.publish([(ALICE, b"1")]).root
+        answers = DirectoryApi(directory).answer
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", full)
+            patched.setattr(Directory, "_replayed", full)
+            with pytest.raises(
+                DirectoryUnusable, match=r"cannot be written: No space.*, nor can it be made what it was"
+            ):
+                directory.publish([(ALICE, b"2")])
+        for ask in (directory.root, lambda: directory.publish([(ALICE, b"3")]), lambda: directory.lookup(ALICE)):
+            with pytest.raises(DirectoryUnusable):
+                ask()
+        asked = ["/root", f"/lookup/{ALICE.hex()}", f"/1/{bytes(32).hex()}/{first.root.hex()}"]
+        assert [answers(Request("GET", target)).status for target in asked] == [503, 503, 503]
+    with Directory(state) as directory:
+        assert directory.publish([(ALICE, b"4")]).root.epoch == directory.root().epoch
+        root = directory.root()
+    with Directory(state) as directory:
+        assert directory.root() == root
+
+
+def test_a_proof_that_cannot_be_written_comes_when_the_directory_is_next_opened(
+    state: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Directory(state) as directory:
+        with monkeypatch.context() as patched:
+            patched.setattr(Directory, "_write_proof", full)
+            with pytest.raises(Failure, match=r"epoch 1 is published with the root .* its proof cannot be written"):
+                directory.publish([(ALICE, b"1")])
+            patched.setattr(os, "fsync", full_once())
+            with pytest.raises(Failure, match="nothing was published"):
+                directory.publish([(ALICE, b"2")])
+        assert directory.root().epoch == 1
+        with monkeypatch.context() as patched:
+            patched.setattr(Directory, "_write_proof", full)
+            with pytest.raises(Failure, match="a key directory runs here already"), Directory(state):
+                pass
+    with monkeypatch.context() as patched:
+        patched.setattr(Directory, "_write_proof", full)
+        with pytest.raises(Failure, match="the proof of epoch 1 is missing"), Directory(state):
+            pass
+    with Directory(state) as directory:
+        assert directory.root().epoch == 1
+        assert sum(file.is_file() for file in directory.proofs.rglob("*")) == 1
+
+
+def test_a_directory_is_not_given_up_while_somebody_publishes_in_it(
+    state: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    note = Directory._note
+
+    def slow(self: Directory, line: bytes) -> None:
+        begun.set()
+        assert go_on.wait(60)
+        note(self, line)
+
+    monkeypatch.setattr(Directory, "_note", slow)
+    directory = Directory(state).__enter__()
+    publisher = threading.Thread(target=directory.publish, args=([(ALICE, b"1")],))
+    publisher.start()
+    assert begun.wait(60)
+    closer = threading.Thread(target=directory.__exit__, args=(None, None, None))
+    closer.start()
+    with pytest.raises(Failure, match="a key directory runs here already"), Directory(state):
+        pass
+    go_on.set()
+    publisher.join(60)
+    closer.join(60)
+    with pytest.raises(DirectoryUnusable, match="is closed"):
+        directory.publish([(ALICE, b"2")])
+    with Directory(state) as again:
+        assert again.root().epoch == 1
+
+
+def test_a_command_waits_for_who_opens_the_directory_or_is_at_work_in_it(state: StateDirectory) -> None:
+    found: list[tuple[type, int]] = []
+
+    def ask() -> None:
+        with key_directory(state) as directory:
+            found.append((type(directory), directory.root().epoch))
+
+    with Directory(state) as directory:
+        asker = threading.Thread(target=ask)
+        asker.start()
+        directory.publish([(ALICE, b"1")])
+        assert found == []
+        with serve_commands(state, directory):
+            asker.join(60)
+        assert found == [(ServedDirectory, 1)]
+        asker = threading.Thread(target=ask)
+        asker.start()
+    asker.join(60)
+    assert found[1:] == [(Directory, 1)]
+
+
+def test_a_large_epoch_is_published_while_the_directory_is_served_and_a_larger_one_is_refused(
+    state: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Directory(state) as directory, serve_commands(state, directory), key_directory(state) as served:
+        assert isinstance(served, ServedDirectory)
+        updates = [(b"%d" % number, bytes(100_000)) for number in range(20)]
+        assert served.publish(updates) == (directory.root(), True)
+        assert served.publish(updates) == (directory.root(), False)
+        monkeypatch.setattr(directory_control, "_REQUEST_BYTES", 2_000_000)
+        with pytest.raises(Failure, match="more than the 2,000,000 that a directory takes while it is served"):
+            served.publish(updates)
 
 
 def decoded(line: bytes) -> SimpleNamespace:

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,6 +20,7 @@ from bartizan.cli.waiting import progressing, waiting
 from bartizan.config.problem import SiteError
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
+from bartizan.lock import owner
 from bartizan.service import stop_on_signals
 
 if TYPE_CHECKING:
@@ -327,11 +328,11 @@ def monitor_findings(*, site: Path | None, state: Path | None, json: bool) -> in
 def directory_publish(*, updates: list[tuple[bytes, bytes]], site: Path | None, state: Path | None, json: bool) -> int:
     """Publishes an epoch. Always 0."""
     with _directory(site, state) as directory:
-        before, (epoch, root) = directory.root(), directory.publish(updates)
+        (epoch, root), is_new = directory.publish(updates)
     said = f"epoch {epoch} has the root {root.hex()}"
-    if epoch == before.epoch:
+    if not is_new:
         said = f"every label has its value already; epoch {epoch} stays, with the root {root.hex()}"
-    _report({"epoch": epoch, "root": root.hex(), "published": epoch != before.epoch}, said, json=json)
+    _report({"epoch": epoch, "root": root.hex(), "published": is_new}, said, json=json)
     return 0
 
 
@@ -374,19 +375,21 @@ def directory_root(*, site: Path | None, state: Path | None, json: bool) -> int:
 
 def directory_serve(*, listen: str, site: Path | None, state: Path | None) -> int:
     """Serves the directory until it is stopped. Always 0."""
-    from bartizan.transparency.directory import Directory
     from bartizan.transparency.directory_api import DirectoryApi
-    from bartizan.transparency.directory_control import serve_commands
+    from bartizan.transparency.directory_control import ServedDirectory, key_directory, serve_commands
     from bartizan.transparency.listener import Listener
 
     stopping = threading.Event()
     stop_on_signals(stopping.set)
     located = StateDirectory.locate(state=state, site=site)
-    with (
-        Directory(located) as directory,
-        serve_commands(located, directory),
-        Listener([listen], [], None, DirectoryApi(directory).answer, connections=_CONNECTIONS) as listener,
-    ):
+    with ExitStack() as opened:
+        directory = opened.enter_context(key_directory(located))
+        if isinstance(directory, ServedDirectory):
+            pid = owner(located.directory_lock)
+            raise Failure(f"process {pid} serves this key directory already; stop it, or use another state directory")
+        opened.enter_context(serve_commands(located, directory))
+        answer = DirectoryApi(directory).answer
+        listener = opened.enter_context(Listener([listen], [], None, answer, connections=_CONNECTIONS))
         epoch, _ = directory.root()
         sys.stdout.write(f"serving epoch {epoch} on http://{listener.listening[0][0]}\n")
         sys.stdout.flush()
@@ -416,25 +419,22 @@ def _watched(address: str | None, process: str, samples: Callable[[], Iterable[S
         yield
 
 
-def _directory(site: Path | None, state: Path | None) -> Directory | ServedDirectory:
+def _directory(site: Path | None, state: Path | None) -> AbstractContextManager[Directory | ServedDirectory]:
     """The directory, by way of the process that serves it where one does."""
-    from bartizan.transparency.directory import Directory
-    from bartizan.transparency.directory_control import ServedDirectory
+    from bartizan.transparency.directory_control import key_directory
 
-    located = StateDirectory.locate(state=state, site=site)
-    return ServedDirectory.of(located) or Directory(located)
+    return key_directory(StateDirectory.locate(state=state, site=site))
 
 
-def _begun_directory(site: Path | None, state: Path | None) -> Directory | ServedDirectory:
+def _begun_directory(site: Path | None, state: Path | None) -> AbstractContextManager[Directory | ServedDirectory]:
     """As `_directory`, for who asks: nothing is made by asking."""
     from bartizan.transparency.directory import Directory
 
-    found = _directory(site, state)
-    if isinstance(found, Directory) and not found.is_begun():
+    if not Directory(StateDirectory.locate(state=state, site=site)).is_begun():
         raise Failure(
             "nothing was published here yet; `bartizan transparency directory publish LABEL=VALUE` begins a directory"
         )
-    return found
+    return _directory(site, state)
 
 
 def _version(version: Version) -> dict[str, object]:

@@ -11,7 +11,8 @@ import os
 import secrets
 import threading
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -24,7 +25,7 @@ from bartizan.layout import StateDirectory
 from bartizan.lock import sole
 from bartizan.transparency.database import prepare
 
-__all__ = ["Answered", "Directory", "Root"]
+__all__ = ["Answered", "Directory", "DirectoryUnusable", "Published", "Root"]
 
 _KEY_BYTES: Final = 32
 
@@ -34,6 +35,13 @@ class Root(NamedTuple):
 
     epoch: int
     root: bytes
+
+
+class Published(NamedTuple):
+    """What became of a publish: the newest epoch, and whether it is a new one."""
+
+    root: Root
+    is_new: bool
 
 
 class Answered(NamedTuple):
@@ -52,16 +60,22 @@ class _Line(msgspec.Struct):
     updates: list[tuple[str, str]]
 
 
+class DirectoryUnusable(Failure):
+    """The directory answers nothing any more; the message says why."""
+
+
 class Directory:
     """The directory of a state directory, while the block runs; made by its first use. For any thread: they take turns.
 
-    Raises Failure where another process has it, or its journal is not what it was.
+    Raises Failure where another process has it, its journal is not what it was, or a proof that is missing cannot be
+    written. Everything that it is asked raises DirectoryUnusable once it is closed, or `publish` has said so.
     """
 
     def __init__(self, state: StateDirectory) -> None:
         self._state = state
         self._place = state.transparency / "directory"
         self._turn = threading.RLock()
+        self._unusable = ""
         self._lock = sole(state.directory_lock, "a key directory", "stop it, or use another state directory")
 
     def __enter__(self) -> Self:
@@ -69,14 +83,18 @@ class Directory:
         self._place.mkdir(mode=0o700, exist_ok=True)
         self._lock.__enter__()
         try:
-            self._reopen()
+            self._directory = self._replayed()
+            self._write_missing_proofs()
         except BaseException:
             self._lock.__exit__(None, None, None)
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._lock.__exit__(None, None, None)
+        with self._turn:
+            # Whoever publishes has ended, and nobody begins: the next process may write the journal.
+            self._unusable = "the key directory is closed"
+            self._lock.__exit__(None, None, None)
 
     @property
     def public_key(self) -> bytes:
@@ -90,48 +108,52 @@ class Directory:
 
     def root(self) -> Root:
         """The newest epoch."""
-        with self._turn:
-            return Root(*self._directory.epoch)
+        with self._opened() as directory:
+            return Root(*directory.epoch)
 
     def is_begun(self) -> bool:
-        """Whether anything was ever published here."""
-        return self._journal.exists()
+        """Whether anything was ever published here; also of one that is not open."""
+        return self._journal.exists() and self._journal.stat().st_size > 0
 
-    def publish(self, updates: Sequence[tuple[bytes, bytes]]) -> Root:
-        """Publishes labels with their values as the next epoch, durably. Raises Failure where they cannot be."""
-        with self._turn:
-            before = self.root()
+    def publish(self, updates: Sequence[tuple[bytes, bytes]]) -> Published:
+        """Publishes labels with their values as the next epoch, durably. Raises Failure where they cannot be.
+
+        One that cannot be written down was never made. Where the journal cannot be made what it was either, it raises
+        DirectoryUnusable, and the directory must be opened anew.
+        """
+        with self._opened() as directory:
+            before, _ = directory.epoch
             try:
-                epoch, root = self._directory.publish(list(updates))
+                newest = Root(*directory.publish(list(updates)))
             except ValueError as error:
                 raise Failure(f"this cannot be published: {error}") from error
-            if epoch == before.epoch:
+            if newest.epoch == before:
                 # Every label had its value already.
-                return before
+                return Published(newest, is_new=False)
             written = [(b64encode(label).decode(), b64encode(value).decode()) for label, value in updates]
-            self._note(msgspec.json.encode(_Line(epoch, root.hex(), written)) + b"\n")
+            self._note(msgspec.json.encode(_Line(newest.epoch, newest.root.hex(), written)) + b"\n")
             try:
-                self._write_proof(epoch)
+                self._write_proof(newest.epoch)
             except OSError as error:
                 raise Failure(
-                    f"epoch {epoch} is published with the root {root.hex()}, and its proof cannot be written: "
-                    f"{error.strerror}; it is written when the directory is next opened"
+                    f"epoch {newest.epoch} is published with the root {newest.root.hex()}, and its proof cannot be "
+                    f"written: {error.strerror}; it is written when the directory is next opened"
                 ) from error
-            return Root(epoch, root)
+            return Published(newest, is_new=True)
 
     def lookup(self, label: bytes) -> Answered:
         """The proof of the value that a label has. Raises Failure where it has none."""
         try:
-            with self._turn:
-                return Answered(*self._directory.lookup(label))
+            with self._opened() as directory:
+                return Answered(*directory.lookup(label))
         except KeyError as error:
             raise Failure(str(error.args[0])) from error
 
     def history(self, label: bytes) -> Answered:
         """The proof of all values that a label had. Raises Failure where it has none."""
         try:
-            with self._turn:
-                return Answered(*self._directory.history(label))
+            with self._opened() as directory:
+                return Answered(*directory.history(label))
         except KeyError as error:
             raise Failure(str(error.args[0])) from error
 
@@ -140,9 +162,16 @@ class Directory:
         epoch, _, _ = name.partition("/")
         if not (epoch.isascii() and epoch.isdigit() and len(epoch) < 20 and 0 < int(epoch) <= self.root().epoch):
             return None
-        with self._turn:
-            known, proof = self._directory.audit(int(epoch))
+        with self._opened() as directory:
+            known, proof = directory.audit(int(epoch))
         return proof if known == name else None
+
+    @contextmanager
+    def _opened(self) -> Iterator[KeyDirectory]:
+        with self._turn:
+            if self._unusable:
+                raise DirectoryUnusable(self._unusable)
+            yield self._directory
 
     @property
     def _journal(self) -> Path:
@@ -158,17 +187,26 @@ class Directory:
                 os.fsync(journal.fileno())
             sync_directory(self._place)
         except OSError as error:
+            why = f"{self._journal} cannot be written: {error.strerror}"
+            self._take_back(length, why)
+            raise Failure(f"{why}; nothing was published") from error
+
+    def _take_back(self, length: int, why: str) -> None:
+        """Makes journal and directory what they were before a publish of which something may be in either."""
+        self._unusable = f"{why}, nor can it be made what it was; make room on the disk, and start the directory anew"
+        try:
             if self._journal.exists():
-                os.truncate(self._journal, length)
-            self._reopen()
-            raise Failure(f"{self._journal} cannot be written: {error.strerror}; nothing was published") from error
+                with self._journal.open("r+b") as journal:
+                    journal.truncate(length)
+                    os.fsync(journal.fileno())
+            self._directory = self._replayed()
+        except OSError as error:
+            raise DirectoryUnusable(self._unusable) from error
+        self._unusable = ""
 
-    def _reopen(self) -> None:
-        self._directory = KeyDirectory(_key(self._place / "key"))
-        self._replay()
-
-    def _replay(self) -> None:
-        """Publishes again what the journal has. A last line that is cut off was never answered, and goes."""
+    def _replayed(self) -> KeyDirectory:
+        """What the journal comes to. A last line that is cut off was never answered, and goes."""
+        directory = KeyDirectory(_key(self._place / "key"))
         file = self._journal
         content = file.read_bytes() if file.exists() else b""
         whole = content[: content.rfind(b"\n") + 1]
@@ -178,7 +216,7 @@ class Directory:
             try:
                 line = msgspec.json.decode(text, type=_Line)
                 updates = [(b64decode(label), b64decode(value)) for label, value in line.updates]
-                found = Root(*self._directory.publish(updates))
+                found = Root(*directory.publish(updates))
             except ValueError as error:
                 raise Failure(f"{file}:{number}: {error}; bring back a copy of the journal") from error
             if found != (line.epoch, bytes.fromhex(line.root)):
@@ -186,8 +224,19 @@ class Directory:
                     f"{file}:{number}: epoch {found.epoch} comes to the root {found.root.hex()}, and was published as "
                     f"{line.root}; bring back a copy of the journal and of the key beside it"
                 )
-            if not self._proof_file(found.epoch).exists():
-                self._write_proof(found.epoch)
+        return directory
+
+    def _write_missing_proofs(self) -> None:
+        newest, _ = self._directory.epoch
+        for epoch in range(1, newest + 1):
+            if self._proof_file(epoch).exists():
+                continue
+            try:
+                self._write_proof(epoch)
+            except OSError as error:
+                raise Failure(
+                    f"the proof of epoch {epoch} is missing below {self.proofs} and cannot be written: {error.strerror}"
+                ) from error
 
     def _proof_file(self, epoch: int) -> Path:
         return self.proofs / self._directory.audit(epoch)[0]

@@ -13,7 +13,7 @@ import msgspec
 
 from bartizan.failure import Failure
 from bartizan.transparency.api import Answer, Request
-from bartizan.transparency.directory import Answered, Directory
+from bartizan.transparency.directory import Answered, Directory, DirectoryUnusable
 
 __all__ = ["DirectoryApi"]
 
@@ -30,6 +30,12 @@ class DirectoryApi:
 
     def answer(self, request: Request) -> Answer:
         """The answer to a request, whatever it is."""
+        try:
+            return self._answer(request)
+        except DirectoryUnusable as unusable:
+            return Answer(503, _TEXT, f"{unusable}\n".encode())
+
+    def _answer(self, request: Request) -> Answer:
         path = request.target.partition("?")[0].strip("/")
         if request.method not in ("GET", "HEAD"):
             return Answer(405, _TEXT, b"a directory is only read over HTTP\n")
@@ -53,6 +59,8 @@ class DirectoryApi:
             return Answer(400, _TEXT, b"a label is written in hexadecimal digits\n")
         try:
             found: Answered = self._directory.lookup(name) if kind == "lookup" else self._directory.history(name)
+        except DirectoryUnusable:
+            raise
         except Failure as failure:
             return Answer(404, _TEXT, f"{failure}\n".encode())
         return _json({"epoch": found.epoch, "root": found.root.hex(), "proof": b64encode(found.proof).decode()})
