@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -32,6 +33,8 @@ from bartizan.transparency.monitoring import monitor_status, tell, watch
 from bartizan.transparency.namespaces import Namespaces, NewNamespace
 from bartizan.transparency.publishing import Publishing
 from bartizan.transparency.reports import Reports
+
+PATIENCE_S = 200
 
 Serve = Callable[[Log], Served]
 Found = list[tuple[str, str, int]]
@@ -279,17 +282,22 @@ def test_what_it_found_is_a_number_for_watchers(auditors: Callable[[], Auditor],
     words = ["serve", str(site), "--state", str(tmp_path / "state"), "--monitor", "127.0.0.1:0"]
     command = [sys.executable, "-m", "bartizan.cli", "transparency", "monitor", *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        said = ""
-        while "gives no answer" not in said:
-            line = process.stderr.readline()
-            assert line, said
-            said += line
-        address = re.findall(r"http://([0-9.:]+)/metrics", said)[0]
-        while 'timestamp_seconds{process="monitor"} 0\n' in (text := scraped(address)):
-            pass
-        process.terminate()
-        assert process.wait(300) == 0
+        try:
+            assert process.stderr is not None
+            said = ""
+            while "gives no answer" not in said:
+                line = process.stderr.readline()
+                assert line, said
+                said += line
+            address = re.findall(r"http://([0-9.:]+)/metrics", said)[0]
+            end = time.monotonic() + PATIENCE_S
+            while 'timestamp_seconds{process="monitor"} 0\n' in (text := scraped(address)):
+                assert time.monotonic() < end, text
+                time.sleep(0.05)
+            process.terminate()
+            assert process.wait(PATIENCE_S) == 0
+        finally:
+            process.kill()
     assert f"<3>split_view: {LOG} epoch 2, auditor {other.url}: 2 digests" in said
     assert 'bartizan_transparency_findings{kind="split_view"} 1\n' in text
     assert 'bartizan_transparency_findings{kind="gone"} 0\n' in text
@@ -297,6 +305,6 @@ def test_what_it_found_is_a_number_for_watchers(auditors: Callable[[], Auditor],
 
 
 def scraped(address: str) -> str:
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=300) as answer:
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=PATIENCE_S) as answer:
         text: str = answer.read().decode()
     return text
