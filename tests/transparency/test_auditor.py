@@ -302,6 +302,15 @@ def test_the_workers_of_two_nodes_share_what_waits_and_verify_nothing_twice(
     assert nodes[1].verified()
 
 
+def claims_end(node: Installation, moment_ms: int) -> None:
+    """Both claims end at that moment."""
+    engine = open_tables(node.state)
+    claimed = update(Epoch).where(Epoch.proof == "claimed")
+    with engine.begin() as connection:
+        assert connection.execute(claimed.values(not_before_ms=moment_ms)).rowcount == 2
+    engine.dispose()
+
+
 def test_what_a_node_that_died_had_in_hand_is_done_by_the_other(nodes: list[Installation], serve: Serve) -> None:
     log = Log(3)
     served = serve(log)
@@ -317,14 +326,13 @@ def test_what_a_node_that_died_had_in_hand_is_done_by_the_other(nodes: list[Inst
     for pid in workers:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    # The claims run out when this test says so.
+    claims_end(one, 2**62)
     may_answer.set()
     other.start()
     # Whether the other node is dead or slow cannot be told before the claim runs out.
     assert [each["epoch"] for each in other.status()["namespaces"][0]["in_hand"]] == [2, 3]
-    engine = open_tables(other.state)
-    with engine.begin() as connection:
-        assert connection.execute(update(Epoch).where(Epoch.proof == "claimed").values(not_before_ms=0)).rowcount == 2
-    engine.dispose()
+    claims_end(one, 0)
     other.eventually(lambda: other.status()["namespaces"][0]["verified_to"] == 3)
     assert (one.verified(), sorted(other.verified())) == ([], [2, 3])
 
