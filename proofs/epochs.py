@@ -55,6 +55,12 @@ MOMENTS: Final = {
 }
 """What is killed, after the beginning of what, and within how many seconds of it."""
 
+_CUT_SHORT: Final = ("signing", "publishing", "fetching")
+"""What may be cut short."""
+
+_MANY: Final = 20
+"""Of so many trials, some are in the middle of each of these."""
+
 _SLOWEST_S: Final = 0.3
 """A proof takes up to so long to come."""
 
@@ -83,6 +89,7 @@ class Begun:
         self._changed = threading.Condition()
         self._times: Counter[str] = Counter()
         self._open: Counter[str] = Counter()
+        self._over = False
 
     @contextlib.contextmanager
     def within(self, what: str) -> Iterator[None]:
@@ -102,12 +109,19 @@ class Begun:
             self._times[what] += 1
             self._changed.notify_all()
 
-    def wait(self, what: str) -> None:
-        """Waits until it begins the next time."""
+    def end(self) -> None:
+        """Nothing begins any more."""
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+
+    def wait(self, what: str) -> bool:
+        """Waits until it begins the next time; whether it did, and not all is over."""
         with self._changed:
             before = self._times[what]
-            if not self._changed.wait_for(lambda: self._times[what] > before, _PATIENCE_S):
+            if not self._changed.wait_for(lambda: self._over or self._times[what] > before, _PATIENCE_S):
                 raise AssertionError(f"waited {_PATIENCE_S:.0f} s for {what}")
+            return not self._over
 
     def now(self) -> list[str]:
         """What is not over at this moment."""
@@ -116,9 +130,9 @@ class Begun:
 
 
 class Proofs:
-    """A web server on the proofs of a directory, which are long in coming."""
+    """A web server on the proofs of a directory, which are long in coming: each as long whenever it is asked for."""
 
-    def __init__(self, proofs: Path, begun: Begun, chance: random.Random) -> None:
+    def __init__(self, proofs: Path, begun: Begun, seed: str) -> None:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 file = proofs / self.path.lstrip("/")
@@ -132,6 +146,7 @@ class Proofs:
                     begun.tell("fetched")
 
             def _slowly(self, content: bytes) -> None:
+                chance = random.Random(f"{seed} {self.path.split('/')[1]}")
                 pause_s = chance.uniform(0, _SLOWEST_S) / _PIECES
                 size = -(-len(content) // _PIECES)
                 for at in range(0, len(content), size):
@@ -294,15 +309,18 @@ class Auditor:
 
     def answer(self, path: str) -> Any:
         """What it answers, when it does: a machine that is busy with others is no finding."""
-        found: list[Any] = []
+        found: list[tuple[int, Any]] = []
 
         def answered() -> bool:
             with contextlib.suppress(OSError, http.client.HTTPException):
-                found.append(self.asked("GET", path)[1])
+                found.append(self.asked("GET", path))
             return bool(found)
 
         until(answered, f"an answer to {path}")
-        return found[0]
+        status, content = found[0]
+        if status != 200:
+            raise AssertionError(f"{path} is answered with {status}: {content}")
+        return content
 
     def history(self) -> list[dict[str, Any]]:
         """Every epoch with the state of its proof, the newest first."""
@@ -336,6 +354,7 @@ class Publisher(Beside):
                 self._next()
         except Exception as error:
             self.wrong.append(f"the log stopped: {error!r}")
+            self._begun.end()
             raise
 
     def _next(self) -> None:
@@ -362,7 +381,8 @@ class Publisher(Beside):
                 continue
             if status not in (200, 201):
                 self.wrong.append(f"epoch {epoch} is answered with {status}")
-            self.answered[epoch] = statement
+            else:
+                self.answered[epoch] = statement
             return
 
 
@@ -372,6 +392,7 @@ class Verdicts(Beside):
     def __init__(self, auditor: Auditor) -> None:
         self.first: dict[int, tuple[object, ...]] = {}
         self.changed: set[int] = set()
+        self.wrong: list[str] = []
         self._auditor = auditor
         super().__init__(self._run)
 
@@ -384,8 +405,12 @@ class Verdicts(Beside):
                     self.changed.add(epoch["epoch"])
 
     def _run(self) -> None:
-        while not self._over.wait(0.5):
-            self.look()
+        try:
+            while not self._over.wait(0.5):
+                self.look()
+        except Exception as error:
+            self.wrong.append(f"nobody looks at verdicts any more: {error!r}")
+            raise
 
 
 def trials(database: str, count: int, seed: int) -> dict[str, Any]:
@@ -399,7 +424,7 @@ def trials(database: str, count: int, seed: int) -> dict[str, Any]:
         begun = Begun()
         published = Published(directory / "log", begun)
         stack.callback(published.kill)
-        proofs = Proofs(published.state.transparency / "directory" / "proofs", begun, chance)
+        proofs = Proofs(published.state.transparency / "directory" / "proofs", begun, f"{database} {seed}")
         stack.callback(proofs.close)
         auditor = Auditor(directory, environment)
         stack.callback(auditor.stop)
@@ -411,7 +436,8 @@ def trials(database: str, count: int, seed: int) -> dict[str, Any]:
         for trial in range(count):
             target = tuple(MOMENTS)[trial % len(MOMENTS)]
             moment = chance.choice(sorted(MOMENTS[target]))
-            begun.wait(moment)
+            if not begun.wait(moment):
+                break
             time.sleep(chance.uniform(0, MOMENTS[target][moment]))
             cut.update(begun.now())
             if target in ("log", "all"):
@@ -420,11 +446,12 @@ def trials(database: str, count: int, seed: int) -> dict[str, Any]:
                 auditor.kill(target, chance)
             kills[target] += 1
             auditor.start()
-            if publisher.wrong:
+            if publisher.wrong or verdicts.wrong:
                 break
             sys.stderr.write(f"{database} {trial + 1}/{count}: {target}, {moment}, {len(publisher.answered)} epochs\n")
         publisher.stop()
-        until(lambda: all_judged(auditor, len(publisher.roots)), "a verdict on every epoch")
+        if not publisher.wrong:
+            until(lambda: all_judged(auditor, len(publisher.roots)), "a verdict on every epoch")
         verdicts.stop()
         verdicts.look()
         judged = judge(auditor, publisher, verdicts)
@@ -464,8 +491,13 @@ def judge(auditor: Auditor, publisher: Publisher, verdicts: Verdicts) -> dict[st
         "not_verified": len(publisher.roots) - states["verified"] - states["root"] + abs(states["root"] - 1),
         "verdicts_written_twice": sum(number > 1 for number in said.values()),
         "verdicts_changed": len(verdicts.changed),
-        "wrong": publisher.wrong,
+        "wrong": publisher.wrong + verdicts.wrong,
     }
+
+
+def in_the_middle(cut: dict[str, int], trials: int) -> bool:
+    """Whether the kills were in the middle of something; where there were many, of everything that can be cut short."""
+    return all(cut.get(what, 0) for what in _CUT_SHORT) if trials >= _MANY else any(cut.values())
 
 
 def judge_directory(state: StateDirectory, publisher: Publisher) -> dict[str, int]:
@@ -511,7 +543,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--database", choices=DATABASES, action="append", help="where its tables are (default: both)")
     parser.add_argument("--trials", type=int, default=100, help="kills on each database (default: 100)")
-    parser.add_argument("--seed", type=int, default=1, help="of the moments (default: 1)")
+    parser.add_argument("--seed", type=int, default=1, help="of the moments and of how long proofs take (default: 1)")
     arguments = parser.parse_args()
     databases: list[str] = arguments.database or list(DATABASES)
     why = missing_postgresql() if "postgresql" in databases else None
@@ -524,6 +556,7 @@ def main() -> int:
     told = {"kills", "in_the_middle", "epochs", "answered_twice_asked"}
     passed = all(not value for each in found.values() for name, value in each.items() if name not in told)
     passed = passed and all(each["epochs"] > arguments.trials / 2 for each in found.values())
+    passed = passed and all(in_the_middle(each["in_the_middle"], arguments.trials) for each in found.values())
     seconds = round(time.monotonic() - started)
     tell({"proof": "epochs", "trials": arguments.trials, **found, "seconds": seconds, "passed": passed})
     return 0 if passed else 1
