@@ -111,7 +111,9 @@ def test_a_stored_version_judges_with_all_that_it_read_then(tmp_path: Path, stat
     with pytest.raises(Failure, match="version 7"):
         of_version(7, state)
     missing = StateDirectory(tmp_path / "missing")
-    with pytest.raises(Failure, match=r"no state directory .*missing, so no version 1; name it with --state"):
+    with pytest.raises(
+        Failure, match=r"nothing was applied in .*missing, so there is no version 1; name it with --state"
+    ):
         of_version(1, missing)
     assert not missing.path.exists()
 

@@ -17,7 +17,7 @@ from bartizan.config.problem import SiteError
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 from bartizan.policy.build import policy_of
-from bartizan.policy.effect import open_versions
+from bartizan.policy.effect import has_versions, open_versions
 from bartizan.policy.skeleton import Skeleton, take_apart
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ def diff(state: StateDirectory, before: int | None, after: int | Path) -> Differ
     `before` is a version, or None for the one in effect; `after` is a version or a site file. Raises Failure where
     there is no such version, SiteError where the site file has mistakes.
     """
-    if not state.path.exists():
-        # It is not made by asking.
+    if not has_versions(state):
         raise Failure(_NOTHING_APPLIED)
     with open_versions(state) as versions:
         old = _stored(versions, _in_effect(versions) if before is None else before)

@@ -27,6 +27,7 @@ __all__ = [
     "Effect",
     "create",
     "current_version",
+    "has_versions",
     "import_store",
     "lock",
     "open_versions",
@@ -74,14 +75,25 @@ def import_store() -> None:
     import bartizan.store.versions  # noqa: F401
 
 
+def has_versions(state: StateDirectory) -> bool:
+    """Whether there is a store to ask, so that asking makes none; one in PostgreSQL may have versions of other nodes.
+
+    Raises Failure where `BARTIZAN_STORE_URL` names none that can be used.
+    """
+    from bartizan.store.database import has_store, store_url
+
+    return has_store(store_url(state.store))
+
+
 @contextmanager
 def open_versions(state: StateDirectory) -> Iterator[Versions]:
-    """The versions in the store of a state directory. Raises Failure where the store cannot be used."""
+    """The versions in the store. Makes the state directory where that is in it; raises Failure where it is unusable."""
     from bartizan.store.database import open_database, store_failures, store_url
     from bartizan.store.versions import Versions
 
-    create(state)
     url = store_url(state.store)
+    if url.database == str(state.store):
+        create(state)
     engine = open_database(url)
     try:
         with store_failures(url):

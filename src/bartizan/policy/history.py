@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from bartizan.layout import StateDirectory
-from bartizan.policy.effect import open_versions
+from bartizan.policy.effect import has_versions, open_versions
 
 __all__ = ["Entry", "history"]
 
@@ -26,8 +26,8 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 def history(state: StateDirectory) -> list[Entry]:
-    """Every version, newest first. A state directory that is not there has none, and is not made by asking."""
-    if not state.path.exists():
+    """Every version, newest first. A store that is not there has none, and is not made by asking."""
+    if not has_versions(state):
         return []
     with open_versions(state) as versions:
         return [

@@ -21,7 +21,7 @@ from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 from bartizan.policy import diagnostics
 from bartizan.policy.build import policy_of
-from bartizan.policy.effect import open_versions
+from bartizan.policy.effect import has_versions, open_versions
 from bartizan.policy.skeleton import Skeleton, restore
 
 __all__ = ["OfflinePolicy", "Recording", "RuleActed", "RuleUndecided", "Unreadable", "Verdict", "of_site", "of_version"]
@@ -183,9 +183,8 @@ def of_site(site: Path, state: StateDirectory) -> OfflinePolicy:
 
 def of_version(version: int, state: StateDirectory) -> OfflinePolicy:
     """The policy of a stored version. Raises Failure where there is none, or this release would refuse it."""
-    if not state.path.exists():
-        # It is not made by asking.
-        raise Failure(f"there is no state directory {state.path}, so no version {version}; name it with --state")
+    if not has_versions(state):
+        raise Failure(f"nothing was applied in {state.path}, so there is no version {version}; name it with --state")
     with open_versions(state) as versions:
         document, acme = versions.document(version)
         skeleton = msgspec.json.decode(document, type=Skeleton)

@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, Programm
 from bartizan.failure import Failure
 from bartizan.lock import in_turn
 
-__all__ = ["HEAD", "POLICY", "URL_VARIABLE", "Schema", "open_database", "store_failures", "store_url"]
+__all__ = ["HEAD", "POLICY", "URL_VARIABLE", "Schema", "has_store", "open_database", "store_failures", "store_url"]
 
 URL_VARIABLE: Final = "BARTIZAN_STORE_URL"
 """Environment variable with the URL of the store, as in `postgresql+psycopg://user@host/database`.
@@ -76,6 +76,23 @@ def store_url(sqlite_file: Path) -> URL:
             f'{URL_VARIABLE} names "{url.drivername}"; the store can be sqlite:///FILE or postgresql+psycopg://'
         )
     return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+
+
+def has_store(url: URL) -> bool:
+    """Whether there is something to open: for SQLite a file; a PostgreSQL database is taken to be there.
+
+    For who asks, since opening makes what is missing.
+    """
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return True
+    try:
+        Path(url.database).stat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        # In a directory that is none, or may not be entered: opening it says so.
+        return True
+    return True
 
 
 def open_database(url: URL, schema: Schema = POLICY) -> Engine:
