@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
-from bartizan.store.database import Schema, open_database, store_url
+from bartizan.store.database import Schema, has_store, open_database, store_url
 
 __all__ = ["SCHEMA", "now_ms", "open_tables", "open_tables_to_ask", "prepare"]
 
@@ -30,11 +30,11 @@ def open_tables(state: StateDirectory) -> Engine:
 def open_tables_to_ask(state: StateDirectory) -> Engine:
     """An engine for who asks, or changes what is there: where there are no tables yet, on empty ones in memory.
 
-    Nothing is made by asking. Raises Failure as `open_tables` does.
+    Of SQLite nothing is made by asking. A PostgreSQL database that `BARTIZAN_STORE_URL` names gets the tables, or their
+    newest form, from whoever is first, as it is there already. Raises Failure as `open_tables` does.
     """
     url = _url(state)
-    is_missing = url.get_backend_name() == "sqlite" and url.database is not None and not Path(url.database).exists()
-    return open_database(URL.create("sqlite") if is_missing else url, SCHEMA)
+    return open_database(url if has_store(url) else URL.create("sqlite"), SCHEMA)
 
 
 def prepare(state: StateDirectory) -> None:
