@@ -139,8 +139,10 @@ def an_address(text: str) -> str:
 
 def a_service(text: str) -> str:
     """What runs without an edge. Raises ArgumentTypeError for what does not."""
-    if text not in ("auditor", "monitor"):
-        raise ArgumentTypeError(f"{text!r} does not run by itself; such as auditor or monitor")
+    from bartizan.supervisor.unit import ALONE
+
+    if text not in ALONE:
+        raise ArgumentTypeError(f"{text!r} does not run by itself; such as {' or '.join(ALONE)}")
     return text
 
 
