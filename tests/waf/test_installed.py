@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import shutil
 import ssl
 import stat
 import tarfile
@@ -214,6 +215,23 @@ def test_what_of_a_folder_cannot_be_copied_is_named(tmp_path: Path) -> None:
     core_rule_set(source, "")
     (source / "gone.conf").symlink_to("nowhere")
     with pytest.raises(Failure, match=r"gone\.conf: .*No such file.*; nothing was installed"):
+        installed.install_folder(tmp_path / "state", source)
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+@pytest.mark.parametrize("of", ["file", "folder"])
+def test_a_copy_to_itself_is_told_as_shutil_tells_it(of: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "module"
+    rule_file(source, "# setup\n", "setup.conf")
+    copytree = shutil.copytree
+
+    def to_itself(folder: Path, new: Path, **_: object) -> None:
+        if of == "file":
+            shutil.copy(folder / "setup.conf", folder / "setup.conf")
+        copytree(folder, new, dirs_exist_ok=True, copy_function=lambda file, _: shutil.copy(file, file))
+
+    monkeypatch.setattr(shutil, "copytree", to_itself)
+    with pytest.raises(Failure, match=r"setup\.conf.* are the same file; nothing was installed"):
         installed.install_folder(tmp_path / "state", source)
     assert list((tmp_path / "state").iterdir()) == []
 

@@ -70,8 +70,10 @@ def install_folder(directory: Path, source: Path) -> Installed:
         try:
             _copy(source.absolute(), new)
         except shutil.Error as error:
-            first, _, why = error.args[0][0]
-            raise Failure(f"{first}: {why}; nothing was installed") from error
+            # Of a folder each file with its reason, of one file a sentence, which a folder around it has by letters.
+            told = error.args[0]
+            files = [f"{each[0]}: {each[2]}" for each in told if isinstance(each, tuple)]
+            raise Failure(f"{files[0] if files else ''.join(told)}; nothing was installed") from error
         except OSError as error:
             raise Failure(f"{error.filename or source}: {error.strerror}; nothing was installed") from error
 
