@@ -18,6 +18,7 @@ that the log serves, that nothing was changed or removed since the epoch before.
 `auditor.py`     the process that listens and keeps the workers running
 `monitoring.py`  the process that watches auditors, and tells whoever should know
 `watching.py`    one look at them: what no honest auditor and log can bring about
+`control.py`     what auditor and monitor have in common as processes
 `peer.py`        an auditor as its clients see it
 `directory.py`   a key directory; `directory_api.py` what it answers, `directory_control.py` who commands it
 `client.py`      a client of it that believes what is proved
