@@ -21,7 +21,6 @@ import os
 import random
 import re
 import signal
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -32,8 +31,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import trustme
 from tests.databases import missing_postgresql, postgresql_server
+from tests.transparency.auditors import auditor_site, publisher_context
 
 from bartizan._native import AuditProof
 from bartizan.control import ask
@@ -220,17 +219,8 @@ class Auditor:
         self.state = StateDirectory(directory / "auditor")
         self.log = directory / "log.txt"
         self._environment = {**os.environ, **environment}
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(directory / "ca.pem")
-        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(directory / "own.pem")
-        self._site = directory / "auditor.toml"
-        self._site.write_text(
-            '[transparency.auditor]\nlisten_tls = ["127.0.0.1:0"]\ncertificate_file = "own.pem"\nkey_file = "own.pem"\n'
-            'client_ca_file = "ca.pem"\nworkers = 2\n'
-        )
-        self._context = ssl.create_default_context()
-        authority.configure_trust(self._context)
-        authority.issue_cert(PUBLISHER).configure_cert(self._context)
+        self._site, authority = auditor_site(directory, workers=2)
+        self._context = publisher_context(authority, PUBLISHER)
         self._process: subprocess.Popen[bytes] | None = None
         self._address: str | None = None
 

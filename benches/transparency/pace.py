@@ -18,7 +18,6 @@ import contextlib
 import http.client
 import json
 import os
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -27,9 +26,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import trustme
 from benches.transparency.__main__ import PACE_S, build
 from tests.ports import reserved_port
+from tests.transparency.auditors import auditor_site, publisher_context
 
 from bartizan.control import ask
 from bartizan.layout import StateDirectory
@@ -48,18 +47,8 @@ class Auditor:
 
     def __init__(self, directory: Path) -> None:
         self._state = StateDirectory(directory / "auditor")
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(directory / "ca.pem")
-        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(directory / "own.pem")
-        self._site = directory / "auditor.toml"
-        self._site.write_text(
-            '[transparency.auditor]\nlisten_tls = ["127.0.0.1:0"]\ncertificate_file = "own.pem"\nkey_file = "own.pem"\n'
-            'client_ca_file = "ca.pem"\nworkers = 1\n'
-        )
-        context = ssl.create_default_context()
-        authority.configure_trust(context)
-        authority.issue_cert(PUBLISHER).configure_cert(context)
-        self._context = context
+        self._site, authority = auditor_site(directory, workers=1)
+        self._context = publisher_context(authority, PUBLISHER)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[int]:

@@ -10,7 +10,6 @@ import re
 import secrets
 import shutil
 import signal
-import ssl
 import subprocess
 import sys
 import threading
@@ -21,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 from sqlalchemy import update
 from sqlalchemy.engine import URL
+from tests.transparency.auditors import auditor_site, publisher_context
 from tests.transparency.conftest import LOG, PUBLISHER, Log, Served, digest
 
 from bartizan.cli import app
@@ -44,15 +43,7 @@ class Installation:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.authority = trustme.CA()
-        self.authority.cert_pem.write_to_path(directory / "ca.pem")
-        own = self.authority.issue_cert("127.0.0.1")
-        own.private_key_and_cert_chain_pem.write_to_path(directory / "own.pem")
-        self.site = directory / "auditor.toml"
-        self.site.write_text(
-            '[transparency.auditor]\nlisten_tls = ["127.0.0.1:0"]\ncertificate_file = "own.pem"\nkey_file = "own.pem"\n'
-            'client_ca_file = "ca.pem"\nworkers = 2\n'
-        )
+        self.site, self.authority = auditor_site(directory, workers=2)
         self.state = StateDirectory(directory / "state")
         self.log = directory / "log.txt"
         self.process: subprocess.Popen[Any] | None = None
@@ -103,10 +94,7 @@ class Installation:
         return status
 
     def request(self, method: str, path: str, body: object = None, name: str | None = PUBLISHER) -> tuple[int, Any]:
-        client = ssl.create_default_context()
-        self.authority.configure_trust(client)
-        if name is not None:
-            self.authority.issue_cert(name).configure_cert(client)
+        client = publisher_context(self.authority, name)
         address = self.status()["listening"][0][0]
         connection = http.client.HTTPSConnection(address, timeout=PATIENCE_S, context=client)
         try:

@@ -484,7 +484,7 @@ def _opened(directory: StateDirectory) -> AbstractContextManager[Engine]:
 
 
 def _asked(directory: StateDirectory) -> AbstractContextManager[Engine]:
-    """The auditor's tables while the block runs; empty ones where there are none, as nothing is made by asking."""
+    """The auditor's tables while the block runs; empty ones where there is no SQLite file yet."""
     from bartizan.transparency.database import open_tables_to_ask
 
     return _said_plainly(open_tables_to_ask(directory))
