@@ -1,23 +1,24 @@
 //! Whether rules do the same with gates, folding and all that spares work as without: `gates RULES REQUESTS SEED`.
 //!
 //! Standard input has requests, each behind its length (four bytes, the lowest first). Of these others are made by chance:
-//! spliced, encoded, with what the rules look for put in. Each is judged both ways: the rules that match and what they say,
-//! what is done with the request, and all values of `TX` must be equal. One JSON line says how many there were and
-//! where they differ; `proofs/gates.py` runs it.
+//! spliced, encoded, with what the rules look for put in. Each is judged both ways, and all that can be told of it must be
+//! equal. One JSON line says how many there were and where they differ; `proofs/gates.py` runs it.
 
 mod made;
+#[path = "../tests/support/outcome.rs"]
+mod outcome;
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::path::Path;
 
 use made::{Chance, Sought};
+use outcome::Outcome;
 use seclang::load;
 use seclang::message::Message;
 use seclang::rule::Engine;
 use seclang::ruleset::RuleSet;
-use seclang::transaction::{Interruption, Request, Response, Transaction, Workspace};
-use seclang::variable::Variable;
+use seclang::transaction::{Request, Response, Transaction, Workspace};
 
 /// How many differences are shown.
 const SHOWN: usize = 3;
@@ -57,7 +58,7 @@ fn main() -> Result<(), Failure> {
         if first != second {
             different.push(made.shown(&first, &second));
         }
-        matched.extend(first.matches.into_iter().map(|(id, ..)| id));
+        matched.extend(first.matches.into_iter().map(|told| told.id));
     }
     let line = serde_json::json!({
         "requests": count,
@@ -85,18 +86,7 @@ fn seeds() -> Result<Vec<Vec<u8>>, Failure> {
     if seeds.is_empty() { Err("standard input has no requests".into()) } else { Ok(seeds) }
 }
 
-/// What comes of a request.
-#[derive(Debug, PartialEq)]
-struct Judged {
-    /// Each rule with its message and what it tells.
-    matches: Vec<(u64, Vec<u8>, Vec<u8>)>,
-    interruption: Option<Interruption>,
-    would: Option<Interruption>,
-    score: Option<Vec<u8>>,
-    matched_value: Option<Vec<u8>>,
-}
-
-fn judged(rules: &RuleSet, work: Workspace, made: &Made, gates: bool) -> (Judged, Workspace) {
+fn judged(rules: &RuleSet, work: Workspace, made: &Made, gates: bool) -> (Outcome, Workspace) {
     let mut transaction = Transaction::new(rules, work).with_engine(made.engine);
     if !gates {
         transaction = transaction.without_gates();
@@ -116,19 +106,7 @@ fn judged(rules: &RuleSet, work: Workspace, made: &Made, gates: bool) -> (Judged
     transaction.response_head(&Response { status: made.status, protocol: b"HTTP/1.1", headers: &[kind] });
     transaction.response_body(&made.response, false);
     transaction.log();
-    let text = |variable, key: &[u8]| transaction.value(variable, key).map(<[u8]>::to_vec);
-    let matches = transaction
-        .matches()
-        .iter()
-        .map(|one| (rules.rules[one.rule].id, transaction.message(one).to_vec(), transaction.logdata(one).to_vec()));
-    let judged = Judged {
-        matches: matches.collect(),
-        interruption: transaction.interruption().cloned(),
-        would: transaction.would_interrupt().cloned(),
-        score: text(Variable::Tx, b"blocking_inbound_anomaly_score"),
-        matched_value: text(Variable::HighestSeverity, b""),
-    };
-    (judged, *transaction.into_workspace())
+    (Outcome::of(&transaction, &["blocking_inbound_anomaly_score"]), *transaction.into_workspace())
 }
 
 /// A request and its response, made by chance.
@@ -248,7 +226,7 @@ impl Made {
         self.body = body;
     }
 
-    fn shown(&self, first: &Judged, second: &Judged) -> serde_json::Value {
+    fn shown(&self, first: &Outcome, second: &Outcome) -> serde_json::Value {
         let shown = |text: &[u8]| text.escape_ascii().to_string();
         let headers: Vec<_> = self.headers.iter().map(|(name, value)| [shown(name), shown(value)]).collect();
         serde_json::json!({
