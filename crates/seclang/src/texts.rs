@@ -405,7 +405,9 @@ impl Texts {
         let changed = transformation.apply(self.get(text), &mut buffer);
         let made = if changed { self.add(&buffer) } else { text };
         self.buffer = buffer;
-        if transformation.touches().is_some_and(|touches| !self.byte_set(text).intersects(touches)) {
+        // Where there is no room for what is made, it is not the empty text that is judged as that would be.
+        let is_kept = made != TextId::EMPTY;
+        if is_kept && transformation.touches().is_some_and(|touches| !self.byte_set(text).intersects(touches)) {
             // Words are looked for in any case of letters.
             let Known { words, judge, .. } = self.known[text.0 as usize];
             let made = &mut self.known[made.0 as usize];
@@ -443,6 +445,23 @@ mod tests {
         assert_eq!(texts.add_number(7), texts.add(b"7"));
         assert_eq!([0, 1].map(|number| texts.add_number(number)), [b"0", b"1"].map(|text| texts.add(text)));
         assert_eq!(texts.add_number(i64::MIN), texts.add(i64::MIN.to_string().as_bytes()));
+    }
+
+    #[test]
+    fn the_empty_text_is_judged_by_itself() {
+        let gates = Gates::default();
+        let mut texts = Texts::new(1, 0, 0);
+        let (upper, dot) = (texts.add(b"(A)"), texts.add(b"."));
+        for text in [upper, dot] {
+            let judge = texts.judge(text);
+            texts.look_for_words(text, judge, &gates);
+        }
+        texts.room = texts.used;
+        assert_eq!(texts.once(upper, Transformation::Lowercase), TextId::EMPTY, "there is no room");
+        assert!(texts.is_full());
+        assert_eq!(texts.once(dot, Transformation::NormalizePath), TextId::EMPTY);
+        assert_eq!((texts.known[0].judge, texts.known[0].words), (None, UNKNOWN));
+        assert_eq!(texts.judge(TextId::EMPTY), Judge::of(&ByteSet::EMPTY));
     }
 
     #[test]
