@@ -316,7 +316,7 @@ impl<'r> Transaction<'r> {
     /// A document of which a path takes more than it holds is an error of the body.
     fn heavy(&mut self, outcome: Result<(), crate::body::Error>) {
         if let Err(error) = outcome {
-            self.body_error(crate::body::Processor::Xml, &error.to_string());
+            self.body_error(&error.to_string());
         }
     }
 

@@ -703,7 +703,7 @@ impl<'r> Transaction<'r> {
         if matches!(self.processor, None | Some(Processor::Urlencoded)) || self.force_body_variable {
             self.set(Variable::RequestBody, bytes);
         }
-        let Some(processor) = self.processor else { return };
+        let Some(processor) = self.processor else { return self.without_files(bytes.len()) };
         let settings = &self.rules.settings;
         let limits = body::Limits {
             arguments: settings.arguments_limit,
@@ -722,23 +722,31 @@ impl<'r> Transaction<'r> {
         if processor == Processor::Multipart {
             self.form(body.form(), bytes);
         }
-        let without_files = bytes.len().saturating_sub(body.form().combined_size() as usize);
-        if let Some(limit) = settings.request_body_no_files_limit.filter(|limit| without_files > *limit) {
-            self.set_flag(Variable::InboundDataError, true);
-            self.body_error(processor, &format!("the body without its files is longer than {limit} bytes"));
-        }
+        self.without_files(bytes.len().saturating_sub(body.form().combined_size() as usize));
         if let Some(error) = body.error() {
-            self.body_error(processor, &error.to_string());
+            self.body_error(&error.to_string());
         }
         self.work.body = body;
         self.combined_size();
     }
 
-    pub(crate) fn body_error(&mut self, processor: Processor, message: &str) {
+    /// Takes it for an error where the body without its files is longer than `SecRequestBodyNoFilesLimit` says, whoever reads it:
+    /// what no processor takes apart is looked at whole, and is not less to look at.
+    fn without_files(&mut self, length: usize) {
+        if let Some(limit) = self.rules.settings.request_body_no_files_limit.filter(|limit| length > *limit) {
+            self.set_flag(Variable::InboundDataError, true);
+            self.body_error(&format!("the body without its files is longer than {limit} bytes"));
+        }
+    }
+
+    pub(crate) fn body_error(&mut self, message: &str) {
         self.set_flag(Variable::ReqbodyError, true);
         self.set_flag(Variable::ReqbodyProcessorError, true);
         self.set(Variable::ReqbodyProcessorErrorMsg, message.as_bytes());
-        let whole = format!("{}: {message}", processor.name());
+        let whole = match self.processor {
+            Some(processor) => format!("{}: {message}", processor.name()),
+            None => message.to_owned(),
+        };
         self.set(Variable::ReqbodyErrorMsg, whole.as_bytes());
     }
 

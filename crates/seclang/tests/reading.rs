@@ -260,7 +260,10 @@ fn a_body_is_too_long_without_its_files() {
     let form = "application/x-www-form-urlencoded";
     assert_eq!(matched(text, &post(form, "a=0123456789")), [3]);
     assert_eq!(matched(text, &post(form, "a=0123456789012345678")), [1, 2, 3], "rules see it all the same");
-    assert_eq!(matched(text, &post("text/plain", "a body that is in none of the forms")), Vec::<u64>::new());
+    assert_eq!(matched(text, &post("text/plain", "a body in no form")), Vec::<u64>::new());
+    assert_eq!(matched(text, &post("text/plain", "a body that is in none of the forms")), [1, 2]);
+    let force = "SecAction \"id:9,phase:1,pass,ctl:forceRequestBodyVariable=On\"\n";
+    assert_eq!(matched(&format!("{force}{text}"), &post("application/octet-stream", &"x".repeat(21))), [9, 1, 2]);
     let part = |name: &str, content: &str| {
         format!("--b\r\nContent-Disposition: form-data; name=\"{name}\r\n\r\n{content}\r\n--b--\r\n")
     };
