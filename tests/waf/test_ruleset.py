@@ -195,6 +195,27 @@ def test_json_becomes_arguments_in_a_core_rule_set(tmp_path: Path) -> None:
     assert [(match.id, match.variable) for match in seen.matches if match.logged] == [(1, "ARGS:json.a.b")]
 
 
+@pytest.mark.parametrize(
+    ("named", "invalid"),
+    [('"it\'s.txt"', None), ("'it.txt'", "1"), ("it's.txt", "1"), ('"a\\"; filename=\'b.php"', "1")],
+)
+def test_an_apostrophe_in_a_file_name_is_refused_where_it_may_be_a_quote(
+    tmp_path: Path, named: str, invalid: str | None
+) -> None:
+    core_rule_set(tmp_path, "")
+    part = f'--b\r\nContent-Disposition: form-data; name="f"; filename={named}\r\n\r\nok\r\n--b--\r\n'
+    head = f"POST / HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: {len(part)}\r\n\r\n"
+    seen = RuleSet.load(tmp_path).inspect((head + part).encode())
+    told = {match.id: match for match in seen.matches if match.logged}
+    if invalid is None:
+        assert (seen.blocked, told) == (False, {})
+        return
+    assert (seen.status, seen.rule) == (400, 77000004)
+    assert told[77000004].message == "Readers may take the multipart body of the request for different ones"
+    flags = dict(flag.rsplit(" ", 1) for flag in told[77000004].logdata.split(", "))
+    assert {name for name, value in flags.items() if value != "0"} == {"invalid quoting"}
+
+
 def test_plugins_are_read_before_and_after_the_rules(tmp_path: Path) -> None:
     core_rule_set(tmp_path, "")
     for number, name in ((11, "shop-config"), (12, "shop-before"), (13, "shop-after")):

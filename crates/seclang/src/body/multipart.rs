@@ -43,7 +43,7 @@ pub struct Flags {
     pub crlf_line: bool,
     /// No semicolon is between the media type and the boundary.
     pub missing_semicolon: bool,
-    /// A value is in single quotes, has one, or a quote is where none may be.
+    /// A value is in single quotes, has one that double quotes do not enclose for every reader, or a quote is where none may be.
     pub invalid_quoting: bool,
     /// A part has no name, or no end to its headers.
     pub invalid_part: bool,
@@ -446,69 +446,74 @@ impl Form {
         let name = text[..equals].trim_ascii();
         let value = text[equals + 1..].trim_ascii_start();
         let start = self.bytes.len();
-        let (rest, is_quoted) = match value.first() {
+        let (rest, quotes) = match value.first() {
             Some(quote @ (b'"' | b'\'')) if !(*quote == b'\'' && name.ends_with(b"*")) => {
                 self.flags.invalid_quoting |= *quote == b'\'';
-                (self.unquote(&value[1..], *quote, at), true)
+                self.unquote(&value[1..], *quote, at)
             }
             _ => {
                 let token = value.iter().position(|byte| !is_token(*byte)).unwrap_or(value.len());
                 self.bytes.extend_from_slice(&value[..token]);
-                (&value[token..], false)
+                (&value[token..], Quotes::None)
             }
         };
-        self.take_parameter(name, start, is_quoted, part, at, said);
+        self.take_parameter(name, start, quotes, part, at, said);
         let after = rest.trim_ascii_start();
         if !after.is_empty() && after[0] != b';' {
-            self.flags.invalid_quoting |= is_quoted || matches!(after[0], b'"' | b'\'');
+            self.flags.invalid_quoting |= quotes != Quotes::None || matches!(after[0], b'"' | b'\'');
             self.wrong("something follows the value of a parameter", at);
             return from_semicolon(after);
         }
         after
     }
 
-    /// Writes a value up to its closing quote. Returns what follows that.
-    fn unquote<'t>(&mut self, text: &'t [u8], quote: u8, at: usize) -> &'t [u8] {
+    /// Writes a value up to its closing quote. Returns what follows that, and what the quotes are.
+    fn unquote<'t>(&mut self, text: &'t [u8], quote: u8, at: usize) -> (&'t [u8], Quotes) {
         let mut rest = text;
+        let mut quotes = if quote == b'"' { Quotes::Double } else { Quotes::Others };
         loop {
             match rest {
                 // Only a quote and a backslash can be escaped: clients write paths of Windows as they are.
                 [b'\\', escaped, after @ ..] if *escaped == quote || *escaped == b'\\' => {
                     self.bytes.push(*escaped);
+                    // Who knows no escapes takes this quote for the closing one.
+                    quotes = Quotes::Others;
                     rest = after;
                 }
-                [byte, after @ ..] if *byte == quote => return after,
+                [byte, after @ ..] if *byte == quote => return (after, quotes),
                 [byte, after @ ..] => {
                     self.bytes.push(*byte);
                     rest = after;
                 }
                 [] => {
                     self.wrong("the value of a parameter has no closing quote", at);
-                    return rest;
+                    return (rest, quotes);
                 }
             }
         }
     }
 
     /// Takes the parameter whose value is what was written last.
-    fn take_parameter(&mut self, name: &[u8], start: usize, is_quoted: bool, part: u32, at: usize, said: &mut Said) {
+    fn take_parameter(&mut self, name: &[u8], start: usize, quotes: Quotes, part: u32, at: usize, said: &mut Said) {
         let place = (start as u32, self.bytes.len() as u32);
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        // Some readers take it for a quote, but none where it stands between two others.
+        let has_single_quote = quotes != Quotes::Double && memchr(b'\'', self.text(place)).is_some();
         if is(b"name") {
-            self.flags.invalid_quoting |= memchr(b'\'', self.text(place)).is_some();
+            self.flags.invalid_quoting |= has_single_quote;
             if said.name.is_some() {
                 self.wrong("a part has two names", at);
             }
             said.name.get_or_insert(place);
         } else if is(b"filename") {
-            self.flags.invalid_quoting |= memchr(b'\'', self.text(place)).is_some();
+            self.flags.invalid_quoting |= has_single_quote;
             if said.has_filename {
                 self.wrong("a part has two file names", at);
             }
             said.has_filename = true;
             self.push_filename(part, place);
         } else if is(b"filename*") {
-            self.flags.invalid_quoting |= is_quoted;
+            self.flags.invalid_quoting |= quotes != Quotes::None;
             if said.has_extended_filename {
                 self.wrong("a part has two file names", at);
             }
@@ -686,6 +691,17 @@ enum Stop {
     Data(usize),
     Delimiter(Delimiter),
     End,
+}
+
+/// What a value is between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quotes {
+    /// Nothing.
+    None,
+    /// Double quotes, with no escape in it: all readers agree on where it ends.
+    Double,
+    /// Double quotes with an escape, or single ones.
+    Others,
 }
 
 /// What a part was called so far.
@@ -1070,14 +1086,30 @@ mod tests {
     }
 
     #[test]
-    fn single_quotes_are_flagged() {
-        for (written, name) in
-            [("form-data; name='a'", "a"), ("form-data; name=\"a'b\"", "a'b"), ("form-data; name=\"a\"b\"", "a")]
-        {
+    fn single_quotes_are_flagged_where_a_reader_may_take_them_for_quotes() {
+        for (written, name) in [
+            ("form-data; name='a'", "a"),
+            ("form-data; name=a'b", "a'b"),
+            ("form-data; name='a\"b'", "a\"b"),
+            ("form-data; name=\"a\"b\"", "a"),
+            ("form-data; name=\"a\\\"; filename='b.php\"", "a\"; filename='b.php"),
+            ("form-data; name=\"a\\\\'b\"", "a\\'b"),
+            ("form-data; name=a; filename='b.txt'", "a"),
+            ("form-data; name=a; filename=it's.txt", "a"),
+            ("form-data; name=a; filename=\"b\"'c'", "a"),
+            ("form-data; name=a; filename=\"\\\"'b.txt\"", "a"),
+        ] {
             let read = disposition(written);
             assert_eq!((read.names, read.flags.invalid_quoting), (vec![name.to_owned()], true), "{written}");
-            assert!(read.is_strict);
+            assert!(read.is_strict, "{written}");
         }
+    }
+
+    #[test]
+    fn an_apostrophe_between_double_quotes_is_one() {
+        let read = disposition("form-data; name=\"o'clock\"; filename=\"it's Anne's; 'really'.txt\"");
+        assert_eq!(read.filenames, [pair("o'clock", "it's Anne's; 'really'.txt")]);
+        assert_eq!((read.flags.invalid_quoting, read.is_strict, &*read.error), (false, false, ""));
     }
 
     #[test]
