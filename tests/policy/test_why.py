@@ -4,13 +4,17 @@ from hashlib import sha256
 
 import msgspec
 import pytest
+from sqlalchemy.engine import URL
+from tests.databases import postgresql, url
 
 from bartizan.layout import StateDirectory
 from bartizan.policy.skeleton import Skeleton
-from bartizan.policy.why import client_addresses, expressions
+from bartizan.policy.why import Considered, Rules, client_addresses, considered, expressions
 from bartizan.store.database import open_database, store_url
 from bartizan.store.packed import pack
 from bartizan.store.versions import NewVersion, Versions
+
+__all__ = ["postgresql", "url"]
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +61,22 @@ def test_an_earlier_version_is_read_from_the_store(state: StateDirectory) -> Non
         f"{1:032x}": 'http.request.uri.path eq "/old"',
         f"{2:032x}": 'http.request.uri.path eq "/account"',
     }
+
+
+def test_an_earlier_version_is_read_where_the_store_is(
+    url: URL, state: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BARTIZAN_STORE_URL", url.render_as_string(hide_password=False))
+    earlier = keep(state, [rule(1, "/old")], [], "truncated")
+    put_in_effect(state, earlier + 1, rule(1, "/new"))
+    expression = 'http.request.uri.path eq "/old"'
+    assert expressions(state, earlier, [f"{1:032x}"]) == {f"{1:032x}": expression}
+    phase = "http_request_firewall_custom"
+    assert considered(state, earlier, "shop") == Rules(
+        [Considered(phase, "shop", f"{1:032x}", "block", "", expression)], {}
+    )
+    assert client_addresses(state, earlier) == "truncated"
+    assert not state.store.exists()
 
 
 @pytest.mark.parametrize("has_store", [False, True])

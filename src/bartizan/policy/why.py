@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from typing import Any, NamedTuple
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from bartizan.failure import Failure
 from bartizan.layout import StateDirectory
 from bartizan.policy.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    from bartizan.store.versions import Versions
 
 
 def expressions(state: StateDirectory, version: int, rules: Collection[str]) -> dict[str, str]:
@@ -67,12 +71,10 @@ def client_addresses(state: StateDirectory, version: int) -> str:
     current = _current(state)
     if current.get("version") == version:
         return _addresses(current.get("edge"))
-    if not state.store.is_file():
-        return "full"
-    from bartizan.policy.effect import open_versions
-
     try:
-        with open_versions(state) as versions:
+        with _versions(state) as versions:
+            if versions is None:
+                return "full"
             skeleton = msgspec.json.decode(versions.document(version)[0], type=Skeleton)
             edge = versions.parts([skeleton.edge])[skeleton.edge]
     except Failure:
@@ -89,12 +91,10 @@ def _addresses(edge: object) -> str:
 
 
 def _considered_in_store(state: StateDirectory, version: int, zone: str) -> Rules | None:
-    if not state.store.is_file():
-        return None
-    from bartizan.policy.effect import open_versions
-
     try:
-        with open_versions(state) as versions:
+        with _versions(state) as versions:
+            if versions is None:
+                return None
             skeleton = msgspec.json.decode(versions.document(version)[0], type=Skeleton)
             if zone not in skeleton.zones:
                 return None
@@ -138,14 +138,24 @@ def _current(state: StateDirectory) -> dict[str, Any]:
         return {}
 
 
-def _stored(state: StateDirectory, version: int) -> list[Any]:
-    if not state.store.is_file():
-        return []
+@contextmanager
+def _versions(state: StateDirectory) -> Iterator[Versions | None]:
+    """The versions in the store, in PostgreSQL too; none where there is no store, and asking makes none."""
     # Only here: it takes longer to import than all the rest of `bartizan ray` takes to run.
-    from bartizan.policy.effect import open_versions
+    from bartizan.policy.effect import has_versions, open_versions
 
+    if not has_versions(state):
+        yield None
+        return
+    with open_versions(state) as versions:
+        yield versions
+
+
+def _stored(state: StateDirectory, version: int) -> list[Any]:
     try:
-        with open_versions(state) as versions:
+        with _versions(state) as versions:
+            if versions is None:
+                return []
             document, _ = versions.document(version)
             skeleton = msgspec.json.decode(document, type=Skeleton)
             # Without the lists, which may be large and hold no rules.
