@@ -159,6 +159,21 @@ def test_a_body_that_calls_itself_grpc_by_http_2_is_judged_unless_the_origin_spe
     assert (answer.content == b"\0\0\0\0\x09an attack") == (status == 200)
 
 
+@pytest.mark.parametrize("other", ["application/octet-stream", "application/json", ""])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_body_that_calls_itself_grpc_and_something_else_is_judged(
+    start_edge: StartEdge, other: str, *, is_first: bool
+) -> None:
+    rules = ALWAYS_A_BODY + secrule('REQUEST_BODY "@contains attack"', 2, 2, "deny")
+    types = [("Content-Type", "application/grpc"), ("Content-Type", other)]
+    headers = [("Host", "shop.test"), ("TE", "trailers"), *(types if is_first else types[::-1])]
+    with GrpcApplication() as application, httpx.Client(http1=False, http2=True, timeout=60) as client:
+        served = zone(application.url, phases={REQUEST: [executes()]}, origin={"http_version": "2"})
+        edge = start_edge(served, rulesets={"own": seclang(rules)})
+        url = f"http://127.0.0.1:{edge.port}/shop.Echo/Unary"
+        assert client.post(url, content=b"\0\0\0\0\x09an attack", headers=headers).status_code == 403
+
+
 @pytest.mark.parametrize("body", [b'{"q": "an attack"}', b"q=an+attack", b"\0\0\0\0\x01a{}"])
 def test_what_calls_itself_grpc_and_is_none_reaches_no_origin(start_edge: StartEdge, body: bytes) -> None:
     rules = secrule('REQUEST_BODY "@contains attack"', 2, 2, "deny")

@@ -4,11 +4,21 @@
 //! at its type, and JSON and XML do not begin as messages of gRPC do ("Length-Prefixed-Message": a byte that is 0 or 1, and four
 //! with the length). A form can be put into such a message; the guide of the WAF says what to do about that.
 
-/// Whether a content type is that of gRPC over HTTP/2 ("Requests"), with whatever codec: that of gRPC-Web is another.
-pub(super) fn is_grpc(kind: &[u8]) -> bool {
+use http1::{Headers, Known};
+
+/// Whether a message calls its body gRPC and nothing else: who sends the type twice may mean that some reader takes the other.
+pub(super) fn is_grpc(headers: &Headers) -> bool {
+    headers.contains(Known::ContentType) && headers.known_all(Known::ContentType).all(is_type_of_grpc)
+}
+
+/// Whether a content type is that of gRPC over HTTP/2 ("Requests"), with whatever codec: that of gRPC-Web is another. What has
+/// a comma may be read as several.
+fn is_type_of_grpc(kind: &[u8]) -> bool {
     const NAME: &[u8] = b"application/grpc";
     let (name, rest) = kind.split_at(kind.len().min(NAME.len()));
-    name.eq_ignore_ascii_case(NAME) && matches!(rest.trim_ascii_start().first(), None | Some(b'+' | b';'))
+    name.eq_ignore_ascii_case(NAME)
+        && matches!(rest.trim_ascii_start().first(), None | Some(b'+' | b';'))
+        && !rest.contains(&b',')
 }
 
 /// The messages of a body, as far as it has come.
@@ -55,10 +65,18 @@ mod tests {
     #[test]
     fn grpc_is_told_from_what_only_begins_like_it() {
         for kind in ["application/grpc", "Application/GRPC", "application/grpc+proto", "application/grpc ; a=b"] {
-            assert!(is_grpc(kind.as_bytes()), "{kind}");
+            assert!(is_type_of_grpc(kind.as_bytes()), "{kind}");
         }
-        for kind in ["", "application/grp", "application/grpc-web", "application/grpc-web+json", "application/grpcx"] {
-            assert!(!is_grpc(kind.as_bytes()), "{kind}");
+        for kind in [
+            "",
+            "application/grp",
+            "application/grpc-web",
+            "application/grpc-web+json",
+            "application/grpcx",
+            "application/grpc, application/json",
+            "application/grpc;a=b, application/json",
+        ] {
+            assert!(!is_type_of_grpc(kind.as_bytes()), "{kind}");
         }
     }
 

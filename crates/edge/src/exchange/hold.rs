@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use fields::Body;
-use http1::{Known, Version};
+use http1::Version;
 
 use super::grpc::is_grpc;
 use super::{Exchange, Failed, RequestBody, ResponseSink};
@@ -47,8 +47,7 @@ impl Exchange<'_> {
 
     /// Whether the body is gRPC by what it calls itself, and can be.
     pub(super) fn may_be_grpc(&self, zone: &Zone) -> bool {
-        let kind = self.head.headers().known(Known::ContentType).unwrap_or_default();
-        self.head.version() == Version::Http2 && zone.origin().may_speak_http2() && is_grpc(kind)
+        self.head.version() == Version::Http2 && zone.origin().may_speak_http2() && is_grpc(self.head.headers())
     }
 
     /// Holds the body as far as it may be, and says why it is not all of it.

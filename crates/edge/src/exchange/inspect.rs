@@ -212,7 +212,7 @@ impl<'e> Exchange<'e> {
     ) -> Option<BodyHold> {
         let kind = head.headers().known(Known::ContentType).unwrap_or_default();
         let is_events = kind.get(..EVENTS.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS));
-        if is_events || is_grpc(kind) || self.has_no_body(head.status()) {
+        if is_events || is_grpc(head.headers()) || self.has_no_body(head.status()) {
             return None;
         }
         let mut inspections = self.inspections.borrow_mut();
