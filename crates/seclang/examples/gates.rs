@@ -106,7 +106,10 @@ fn judged(rules: &RuleSet, work: Workspace, made: &Made, gates: bool) -> (Outcom
     transaction.response_head(&Response { status: made.status, protocol: b"HTTP/1.1", headers: &[kind] });
     transaction.response_body(&made.response, false);
     transaction.log();
-    (Outcome::of(&transaction, &["blocking_inbound_anomaly_score"]), *transaction.into_workspace())
+    let mut outcome = Outcome::of(&transaction, &["blocking_inbound_anomaly_score"]);
+    // A rule that is done when the files are loaded, whatever the request is, has matched in nothing of it.
+    outcome.matches.iter_mut().for_each(|told| told.hits.clear());
+    (outcome, *transaction.into_workspace())
 }
 
 /// A request and its response, made by chance.

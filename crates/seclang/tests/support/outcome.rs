@@ -21,7 +21,7 @@ pub struct Told {
     pub id: u64,
     message: String,
     logdata: String,
-    hits: Vec<Saw>,
+    pub hits: Vec<Saw>,
 }
 
 /// What a rule matched in: its link, the variable with its key, the value as it came and as the operator saw it, and where in
