@@ -161,6 +161,49 @@ impl std::fmt::Debug for ByteSet {
     }
 }
 
+/// Where in `text` the first byte is of which `wanted` holds; soon told where that is near, and in vector code where not.
+#[inline]
+pub(crate) fn find_near(text: &[u8], wanted: impl Fn(u8) -> bool) -> Option<usize> {
+    const NEAR: usize = 8;
+    const BLOCK: usize = 32;
+    let mut at = text.len().min(NEAR);
+    let near = text[..at].iter().position(|&byte| wanted(byte));
+    if near.is_some() {
+        return near;
+    }
+    while let Some(block) = text[at..].first_chunk::<BLOCK>() {
+        if block.iter().fold(false, |found, &byte| found | wanted(byte)) {
+            break;
+        }
+        at += BLOCK;
+    }
+    text[at..].iter().position(|&byte| wanted(byte)).map(|place| at + place)
+}
+
+/// Where in `text` two bytes follow one another first.
+pub(crate) fn find_pair(text: &[u8], [first, second]: [u8; 2]) -> Option<usize> {
+    find_pairs(text, |one, next| one == first && next == second)
+}
+
+/// Where in `text` two bytes follow one another first of which `wanted` holds.
+#[inline]
+pub(crate) fn find_pairs(text: &[u8], wanted: impl Fn(u8, u8) -> bool) -> Option<usize> {
+    const BLOCK: usize = 32;
+    let mut at = 0;
+    // In blocks without a way out, which the compiler turns into vector code.
+    while let Some(block) = text[at..].first_chunk::<{ BLOCK + 1 }>() {
+        let mut is_here = false;
+        for place in 0..BLOCK {
+            is_here |= wanted(block[place], block[place + 1]);
+        }
+        if is_here {
+            break;
+        }
+        at += BLOCK;
+    }
+    text[at..].windows(2).position(|pair| wanted(pair[0], pair[1])).map(|place| at + place)
+}
+
 /// Bytes as text: what is no UTF-8 as `\xNN`.
 pub fn escaped(bytes: &[u8]) -> String {
     use std::fmt::Write;
@@ -178,6 +221,19 @@ pub fn escaped(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_bytes_are_found_where_they_follow_one_another_first() {
+        for length in 0..100 {
+            for place in 0..length {
+                let mut text = vec![b'*'; length];
+                assert_eq!(find_pair(&text, *b"*/"), None);
+                text[place] = b'/';
+                assert_eq!(find_pair(&text, *b"*/"), place.checked_sub(1));
+                assert_eq!(find_pair(&text, *b"/*"), Some(place).filter(|place| place + 1 < length));
+            }
+        }
+    }
 
     #[test]
     fn what_is_no_text_is_escaped_byte_by_byte() {

@@ -1,8 +1,6 @@
 //! Comments of SQL, C and HTML.
 
-use memchr::{memchr2_iter, memchr3, memmem};
-
-use crate::bytes::ByteSet;
+use crate::bytes::{ByteSet, find_near, find_pair, find_pairs};
 
 /// `/*`, `*/`, `<!--`, `-->`, `--` and `#` all have one of these.
 pub(super) const ANY: ByteSet = ByteSet::of(b"*-#");
@@ -19,16 +17,16 @@ pub(super) fn remove(input: &[u8], output: &mut Vec<u8>) -> bool {
     output.extend_from_slice(&input[..at]);
     while at < input.len() {
         let rest = &input[at..];
-        let opening = if rest.starts_with(b"/*") {
-            2
-        } else if rest.starts_with(b"<!--") {
-            4
-        } else if rest.starts_with(b"--") || rest[0] == b'#' {
-            return true;
-        } else {
-            output.push(rest[0]);
-            at += 1;
-            continue;
+        let opening = match rest {
+            [b'/', b'*', ..] => 2,
+            [b'<', b'!', b'-', b'-', ..] => 4,
+            [b'-', b'-', ..] | [b'#', ..] => return true,
+            [byte, ..] => {
+                output.push(*byte);
+                at += 1;
+                continue;
+            }
+            [] => break,
         };
         at += opening;
         let Some(length) = end_of_comment(&input[at..]) else {
@@ -44,16 +42,21 @@ pub(super) fn remove(input: &[u8], output: &mut Vec<u8>) -> bool {
 
 /// Behind the first `*/` or `-->`.
 fn end_of_comment(text: &[u8]) -> Option<usize> {
-    memchr2_iter(b'/', b'>', text).map(|at| at + 1).find(|&end| {
-        let before = &text[..end];
-        before.ends_with(b"*/") || before.ends_with(b"-->")
-    })
+    let mut from = 0;
+    while let Some(found) = find_pairs(&text[from..], |one, next| matches!((one, next), (b'*', b'/') | (b'-', b'>'))) {
+        let end = from + found + 2;
+        if text[..end].ends_with(b"/") || text[..end].ends_with(b"-->") {
+            return Some(end);
+        }
+        from = end - 1;
+    }
+    None
 }
 
 /// Takes the marks of comments out and leaves what is between them.
 pub(super) fn remove_marks(input: &[u8], output: &mut Vec<u8>) -> bool {
     let (mut at, mut from) = (0, 0);
-    while let Some(found) = memchr3(b'*', b'-', b'#', &input[at..]) {
+    while let Some(found) = find_near(&input[at..], |byte| matches!(byte, b'*' | b'-' | b'#')) {
         let here = at + found;
         // What was taken for the end of a mark begins no other.
         let (before, after) = (&input[from..here], &input[here..]);
@@ -83,11 +86,11 @@ pub(super) fn remove_marks(input: &[u8], output: &mut Vec<u8>) -> bool {
 /// Puts a space in the place of each `/* … */`; one without an end reaches to the end.
 pub(super) fn replace(input: &[u8], output: &mut Vec<u8>) -> bool {
     let mut at = 0;
-    while let Some(length) = memmem::find(&input[at..], b"/*") {
+    while let Some(length) = find_pair(&input[at..], *b"/*") {
         output.extend_from_slice(&input[at..at + length]);
         output.push(b' ');
         let inside = at + length + 2;
-        at = memmem::find(&input[inside..], b"*/").map_or(input.len(), |length| inside + length + 2);
+        at = find_pair(&input[inside..], *b"*/").map_or(input.len(), |length| inside + length + 2);
     }
     if at == 0 {
         return false;

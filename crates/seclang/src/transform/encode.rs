@@ -1,10 +1,10 @@
 //! What treats each byte alike: letters, zeros, parity, digits of base 16, digests.
 
 use md5::{Digest, Md5};
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 
 use super::{hex_digit, hex_pair};
-use crate::bytes::ByteSet;
+use crate::bytes::{ByteSet, find_near};
 
 pub(super) const UPPER: ByteSet = ByteSet::range(b'A', b'Z');
 pub(super) const LOWER: ByteSet = ByteSet::range(b'a', b'z');
@@ -75,8 +75,14 @@ fn any(input: &[u8], wanted: impl Fn(&u8) -> bool) -> bool {
 
 pub(super) fn remove_nulls(input: &[u8], output: &mut Vec<u8>) -> bool {
     let Some(first) = memchr(0, input) else { return false };
-    output.extend_from_slice(&input[..first]);
-    output.extend(input[first..].iter().filter(|&&byte| byte != 0));
+    output.extend_from_slice(input);
+    let mut end = first;
+    for &byte in &input[first..] {
+        // Written without asking; a zero is written over.
+        output[end] = byte;
+        end += usize::from(byte != 0);
+    }
+    output.truncate(end);
     true
 }
 
@@ -119,7 +125,7 @@ pub(super) fn from_hex(input: &[u8], output: &mut Vec<u8>) -> bool {
 /// `0x414243`, wherever it stands, becomes `ABC`; a digit without a partner is left as it is.
 pub(super) fn sql_hex(input: &[u8], output: &mut Vec<u8>) -> bool {
     let (mut at, mut from) = (0, 0);
-    while let Some(found) = memchr2(b'x', b'X', &input[at..]) {
+    while let Some(found) = find_near(&input[at..], |byte| byte | 0x20 == b'x') {
         let letter = at + found;
         at = letter + 1;
         if letter == from || input[letter - 1] != b'0' || hex_pair(&input[at..]).is_none() {

@@ -4,9 +4,8 @@ use std::sync::LazyLock;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use memchr::memchr;
 
-use crate::bytes::ByteSet;
+use crate::bytes::{ByteSet, find_near};
 
 pub(super) const AMPERSAND: ByteSet = ByteSet::of(b"&");
 
@@ -16,16 +15,35 @@ const TABLE: &str = include_str!("entities.txt");
 const LONGEST: usize = 32;
 const LONGEST_BARE: usize = 6;
 
-static NAMED: LazyLock<HashMap<&'static [u8], String, FixedState>> = LazyLock::new(|| {
-    TABLE
-        .lines()
-        .filter_map(|line| {
+static NAMED: LazyLock<Named> = LazyLock::new(Named::new);
+
+/// What each name stands for. Most that looks like a name is none, and is told from one by its first two bytes.
+struct Named {
+    characters: HashMap<&'static [u8], String, FixedState>,
+    /// For each place of two bytes a bit for each length that a name has which begins so.
+    lengths: [u64; 1 << 11],
+}
+
+impl Named {
+    fn new() -> Self {
+        let named = |line: &'static str| {
             let (name, codes) = line.split_once(' ')?;
             let characters = codes.split(' ').filter_map(|code| char::from_u32(u32::from_str_radix(code, 16).ok()?));
             Some((name.as_bytes(), characters.collect()))
-        })
-        .collect()
-});
+        };
+        let characters: HashMap<&[u8], String, FixedState> = TABLE.lines().filter_map(named).collect();
+        let mut lengths = [0; 1 << 11];
+        for name in characters.keys() {
+            lengths[Self::place(name)] |= 1 << name.len();
+        }
+        Self { characters, lengths }
+    }
+
+    fn place(name: &[u8]) -> usize {
+        let byte = |at: usize| usize::from(name.get(at).copied().unwrap_or(0));
+        (byte(0) & 63) << 5 | byte(1) & 31
+    }
+}
 
 /// What a reference stands for.
 enum Meaning {
@@ -35,7 +53,7 @@ enum Meaning {
 
 pub(super) fn decode(input: &[u8], output: &mut Vec<u8>) -> bool {
     let (mut at, mut from) = (0, 0);
-    while let Some(found) = memchr(b'&', &input[at..]) {
+    while let Some(found) = find_near(&input[at..], |byte| byte == b'&') {
         at += found;
         let Some((meaning, length)) = reference(&input[at + 1..]) else {
             at += 1;
@@ -61,11 +79,22 @@ fn reference(text: &[u8]) -> Option<(Meaning, usize)> {
     if text.first() == Some(&b'#') {
         return numeric(&text[1..]).map(|(character, length)| (Meaning::Numbered(character), length + 1));
     }
+    if !text.first()?.is_ascii_alphabetic() {
+        return None;
+    }
     let letters = text.iter().take(LONGEST).take_while(|byte| byte.is_ascii_alphanumeric()).count();
-    let terminated = text.get(letters) == Some(&b';');
-    let whole = terminated.then_some(letters + 1);
-    let bare = (2..=letters.min(LONGEST_BARE)).rev();
-    whole.into_iter().chain(bare).find_map(|length| Some((Meaning::Named(NAMED.get(&text[..length])?), length)))
+    let lengths = NAMED.lengths[Named::place(text)];
+    let bare = lengths & ((2 << letters.min(LONGEST_BARE)) - 1);
+    let whole = lengths & u64::from(text.get(letters) == Some(&b';')) << (letters + 1);
+    let mut lengths = bare | whole;
+    while lengths != 0 {
+        let length = lengths.ilog2() as usize;
+        if let Some(characters) = NAMED.characters.get(&text[..length]) {
+            return Some((Meaning::Named(characters), length));
+        }
+        lengths ^= 1 << length;
+    }
+    None
 }
 
 /// The same, behind `&#`.

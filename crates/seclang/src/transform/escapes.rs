@@ -4,26 +4,28 @@ use memchr::memchr;
 
 use super::encode::hex_run;
 use super::{hex_pair, unicode};
-use crate::bytes::ByteSet;
+use crate::bytes::{ByteSet, find_near};
 
 pub(super) const BACKSLASH: ByteSet = ByteSet::of(b"\\");
 
-/// Writes what an escape stands for, and answers how many bytes it takes behind the backslash.
-type Escape = fn(&[u8], &mut Vec<u8>) -> usize;
-
-fn decode(input: &[u8], output: &mut Vec<u8>, escape: Escape) -> bool {
-    let (mut at, mut from) = (0, 0);
-    while let Some(found) = memchr(b'\\', &input[at..]) {
-        at += found;
-        output.extend_from_slice(&input[from..at]);
-        at += 1;
-        at += escape(&input[at..], output);
-        from = at;
+/// `escape` writes what an escape stands for, and answers how many bytes it takes behind the backslash.
+fn decode(input: &[u8], output: &mut Vec<u8>, escape: impl Fn(&[u8], &mut Vec<u8>) -> usize) -> bool {
+    let Some(first) = memchr(b'\\', input) else { return false };
+    output.reserve(input.len());
+    output.extend_from_slice(&input[..first]);
+    let mut at = first;
+    while at < input.len() {
+        // Escapes often follow one another.
+        if input[at] == b'\\' {
+            at += 1;
+            at += escape(&input[at..], output);
+            continue;
+        }
+        let rest = &input[at..];
+        let plain = find_near(rest, |byte| byte == b'\\').unwrap_or(rest.len());
+        output.extend_from_slice(&rest[..plain]);
+        at += plain;
     }
-    if from == 0 {
-        return false;
-    }
-    output.extend_from_slice(&input[from..]);
     output != input
 }
 

@@ -2,7 +2,7 @@
 
 use memchr::memchr3;
 
-use crate::bytes::ByteSet;
+use crate::bytes::{ByteSet, find_near, find_pairs};
 
 /// What a path must have to be changed by [`normalize`].
 pub(super) const UNIX: ByteSet = ByteSet::of(b"/.");
@@ -104,22 +104,28 @@ fn cut_stream(path: &mut Vec<u8>) {
 
 /// Takes dots and spaces from the end of each part that is not dots alone; a part that had nothing else goes.
 fn trim_parts(path: &mut Vec<u8>) {
-    let kept_of = |part: &[u8]| if part.iter().all(|&byte| byte == b'.') { part.len() } else { trimmed(part) };
-    if path.split(|&byte| byte == b'/').all(|part| kept_of(part) == part.len()) {
+    let ends = find_pairs(path, |one, next| matches!(one, b'.' | b' ') && next == b'/');
+    if ends.is_none() && !matches!(path.last(), Some(b'.' | b' ')) {
         return;
     }
-    let mut kept = Vec::with_capacity(path.len());
-    let mut first = true;
-    for part in path.split(|&byte| byte == b'/') {
-        let end = kept_of(part);
-        if end == 0 && !part.is_empty() {
-            continue;
+    let (mut start, mut end, mut is_first) = (0, 0, true);
+    while start <= path.len() {
+        let length = find_near(&path[start..], |byte| byte == b'/').unwrap_or(path.len() - start);
+        let part = &path[start..start + length];
+        let kept = match part.last() {
+            Some(b'.' | b' ') if part.iter().any(|&byte| byte != b'.') => trimmed(part),
+            _ => length,
+        };
+        if kept > 0 || length == 0 {
+            if !is_first {
+                path[end] = b'/';
+                end += 1;
+            }
+            path.copy_within(start..start + kept, end);
+            end += kept;
+            is_first = false;
         }
-        if !first {
-            kept.push(b'/');
-        }
-        kept.extend_from_slice(&part[..end]);
-        first = false;
+        start += length + 1;
     }
-    *path = kept;
+    path.truncate(end);
 }

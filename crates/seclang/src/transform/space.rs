@@ -21,21 +21,62 @@ pub(super) const BETWEEN_WORDS: ByteSet = TAKEN_OUT.union(BLANKS);
 pub(super) const BLANKS: ByteSet = ByteSet::of(b" ,;\t\r\n");
 const TAKEN_OUT: ByteSet = ByteSet::of(b"\"'\\^");
 const IS_COMMAND: [bool; 256] = COMMAND.table();
+const IS_BETWEEN: [bool; 256] = BETWEEN_WORDS.table();
+const IS_BLANK: [bool; 256] = BLANKS.table();
+
+/// How many bytes are gone through at once where all are of ASCII. They are written without asking, because words are short.
+const AT_ONCE: usize = 64;
 
 /// Each run of white space of Latin 1 as one space.
 pub(super) fn compress(input: &[u8], output: &mut Vec<u8>) -> bool {
-    let is_space = |code| matches!(code, 0x09..=0x0d | 0x20 | 0x85 | 0xa0);
-    for_each_space(input, output, &COMPRESSIBLE, is_space, |run| (run != b" ").then_some(b" "))
-}
-
-pub(super) fn remove(input: &[u8], output: &mut Vec<u8>) -> bool {
-    const AT_ONCE: usize = 64;
+    let Some(first) = COMPRESSIBLE.find(input) else { return false };
     output.reserve(input.len());
-    let mut at = 0;
+    output.extend_from_slice(&input[..first]);
+    let (mut at, mut was_space, mut is_other) = (first, false, false);
+    let mut lead = (first.saturating_sub(3)..first).rev().find(|&at| input[at] >= 0xc0);
     while at < input.len() {
         let block = &input[at..input.len().min(at + AT_ONCE)];
         if block.is_ascii() {
-            // Written without asking, because words are short.
+            let (mut kept, mut length) = ([0; AT_ONCE], 0);
+            for &byte in block {
+                let is_space = IS_TRIMMED[usize::from(byte)];
+                is_other |= is_space && byte != b' ';
+                kept[length % AT_ONCE] = if is_space { b' ' } else { byte };
+                length += usize::from(!(is_space & was_space));
+                was_space = is_space;
+            }
+            output.extend_from_slice(&kept[..length]);
+            at += block.len();
+            continue;
+        }
+        let end = at + block.len();
+        while at < end {
+            let (length, is_space) = match input[at] {
+                byte @ (..=0x7f) => (1, IS_TRIMMED[usize::from(byte)]),
+                0xa0 => (1, !is_within_sequence(input, lead, at)),
+                0xc2 if matches!(input.get(at + 1), Some(0x85 | 0xa0)) => (2, true),
+                _ => (1, false),
+            };
+            lead = if input[at] < 0xc0 { lead } else { Some(at) };
+            if is_space {
+                is_other |= input[at] != b' ';
+                output.extend((!was_space).then_some(b' '));
+            } else {
+                output.push(input[at]);
+            }
+            was_space = is_space;
+            at += length;
+        }
+    }
+    is_other || output.len() < input.len()
+}
+
+pub(super) fn remove(input: &[u8], output: &mut Vec<u8>) -> bool {
+    output.reserve(input.len());
+    let (mut at, mut lead) = (0, None);
+    while at < input.len() {
+        let block = &input[at..input.len().min(at + AT_ONCE)];
+        if block.is_ascii() {
             let (mut kept, mut length) = ([0; AT_ONCE], 0);
             for &byte in block {
                 kept[length % AT_ONCE] = byte;
@@ -47,88 +88,29 @@ pub(super) fn remove(input: &[u8], output: &mut Vec<u8>) -> bool {
         }
         let end = at + block.len();
         while at < end {
-            if let Some(length) = white_space(input, at) {
-                at += length;
-            } else {
+            let (length, is_space) = match input[at] {
+                byte @ (..=0x7f) => (1, IS_TRIMMED[usize::from(byte)]),
+                0xa0 => (1, !is_within_sequence(input, lead, at)),
+                0xc2 | 0xe1..=0xe3 => match unicode::sequence(&input[at..]) {
+                    Some((code, length)) if char::from_u32(code).is_some_and(char::is_whitespace) => (length, true),
+                    _ => (1, false),
+                },
+                _ => (1, false),
+            };
+            lead = if input[at] < 0xc0 { lead } else { Some(at) };
+            if !is_space {
                 output.push(input[at]);
-                at += 1;
             }
+            at += length;
         }
     }
     output.len() < input.len()
 }
 
-/// How many bytes the white space takes that begins at a place of a text, any that Unicode knows.
-fn white_space(input: &[u8], at: usize) -> Option<usize> {
-    let rest = &input[at..];
-    let may_be = match rest {
-        [byte, ..] if byte.is_ascii() => return IS_TRIMMED[usize::from(*byte)].then_some(1),
-        [0xc2, 0x85 | 0xa0, ..] | [0xe1, 0x9a, ..] | [0xe2, 0x80 | 0x81, ..] | [0xe3, 0x80, ..] => true,
-        // It may be the last byte of another character, whose sequence is to be seen whole.
-        [0xa0, ..] => start_of_sequence(input, at.saturating_sub(3), at) == at,
-        _ => false,
-    };
-    if !may_be {
-        return None;
-    }
-    space(rest, |code| char::from_u32(code).is_some_and(char::is_whitespace))
-}
-
-/// Puts something else in the place of each run of white space, unless `replaced` leaves it. White space has a byte of
-/// `marks`.
-fn for_each_space(
-    input: &[u8],
-    output: &mut Vec<u8>,
-    marks: &ByteSet,
-    is_space: impl Fn(u32) -> bool,
-    replaced: impl Fn(&[u8]) -> Option<&'static [u8]>,
-) -> bool {
-    let (mut at, mut from, mut changed) = (0, 0, false);
-    while let Some(found) = marks.find(&input[at..]) {
-        let start = at + found;
-        // A mark may be the last byte of another character, whose sequence is to be seen whole.
-        let start = match input[start] {
-            0x80..=0xbf => start_of_sequence(input, at, start),
-            _ => start,
-        };
-        let mut end = start;
-        while let Some(length) = space(&input[end..], &is_space) {
-            end += length;
-        }
-        if end == start {
-            at = start + unicode::sequence(&input[start..]).map_or(1, |(_, length)| length);
-            continue;
-        }
-        if let Some(instead) = replaced(&input[start..end]) {
-            output.extend_from_slice(&input[from..start]);
-            output.extend_from_slice(instead);
-            from = end;
-            changed = true;
-        }
-        at = end;
-    }
-    if changed {
-        output.extend_from_slice(&input[from..]);
-    }
-    changed
-}
-
-/// Where the sequence of which `at` is a part begins, but not before `least`; `at` where it is of none.
-fn start_of_sequence(input: &[u8], least: usize, at: usize) -> usize {
-    let first = at.saturating_sub(3).max(least);
-    let whole = |&start: &usize| unicode::sequence(&input[start..]).is_some_and(|(_, length)| start + length > at);
-    (first..at).find(whole).unwrap_or(at)
-}
-
-/// How many bytes the white space takes that `text` begins with.
-fn space(text: &[u8], is_space: impl Fn(u32) -> bool) -> Option<usize> {
-    match *text.first()? {
-        byte @ 0..=0x7f => is_space(u32::from(byte)).then_some(1),
-        byte => match unicode::sequence(text) {
-            Some((code, length)) => is_space(code).then_some(length),
-            None => (byte == 0xa0).then_some(1),
-        },
-    }
+/// Whether the byte at a place is of a sequence that may begin at `lead`, the last place before it where one may begin.
+fn is_within_sequence(input: &[u8], lead: Option<usize>, at: usize) -> bool {
+    let begins = lead.filter(|&lead| at - lead < 4);
+    begins.is_some_and(|lead| unicode::sequence(&input[lead..]).is_some_and(|(_, length)| lead + length > at))
 }
 
 /// Takes white space away at the start, the end or both.
@@ -165,34 +147,23 @@ pub(super) fn command_line(input: &[u8], output: &mut Vec<u8>) -> bool {
     if input.len() > SHORT && !changes_command_line(input) {
         return false;
     }
-    let (mut at, mut from, mut changed) = (0, 0, false);
-    while let Some(found) = input[at..].iter().position(|&byte| IS_COMMAND[usize::from(byte)]) {
-        let start = at + found;
-        if let [b' ', next, ..] = &input[start..]
-            && !IS_COMMAND[usize::from(*next)]
-            && !matches!(next, b'/' | b'(')
-        {
-            at = start + 2;
-            continue;
-        }
-        let rest = &input[start..];
-        let letters = rest.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
-        let length = letters.max(rest.iter().take_while(|&&byte| BETWEEN_WORDS.contains(byte)).count());
-        at = start + length;
-        let run = &rest[..length];
-        let has_space = letters == 0 && run.iter().any(|byte| !TAKEN_OUT.contains(*byte));
-        let space = has_space && !matches!(input.get(at), Some(b'/' | b'('));
-        if run == b" " && space {
-            continue;
-        }
-        output.extend_from_slice(&input[from..start]);
-        output.extend(run[..letters].iter().map(u8::to_ascii_lowercase));
-        output.extend(space.then_some(b' '));
-        from = at;
-        changed = true;
+    let Some(first) = input.iter().position(|&byte| IS_COMMAND[usize::from(byte)]) else { return false };
+    output.extend_from_slice(input);
+    let (mut end, mut has_blank, mut is_changed) = (first, false, false);
+    for &byte in &input[first..] {
+        // Both bytes are written without asking; what is taken out is written over.
+        let is_between = IS_BETWEEN[usize::from(byte)];
+        output[end] = b' ';
+        end += usize::from(has_blank && !is_between && !matches!(byte, b'/' | b'('));
+        output[end] = byte.to_ascii_lowercase();
+        end += usize::from(!is_between);
+        is_changed |= is_between && byte != b' ' || byte.is_ascii_uppercase();
+        has_blank = is_between && (has_blank | IS_BLANK[usize::from(byte)]);
     }
-    if changed {
-        output.extend_from_slice(&input[from..]);
+    if has_blank {
+        output[end] = b' ';
+        end += 1;
     }
-    changed
+    output.truncate(end);
+    is_changed || end < input.len()
 }

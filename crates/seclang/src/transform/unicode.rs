@@ -4,57 +4,121 @@ use super::hex_pair;
 
 /// Each code point beyond ASCII as `%u` and its digits, at least four. A byte that is of no UTF-8 sequence stays as it is.
 pub(super) fn to_percent_u(input: &[u8], output: &mut Vec<u8>) -> bool {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let (mut at, mut from) = (0, 0);
-    while let Some(found) = input[at..].iter().position(|byte| !byte.is_ascii()) {
-        at += found;
-        let Some((code, length)) = sequence(&input[at..]) else {
-            at += 1;
-            continue;
-        };
-        output.extend_from_slice(&input[from..at]);
-        output.extend_from_slice(b"%u");
-        let digits = (8 - code.leading_zeros() / 4).max(4);
-        output.extend((0..digits).rev().map(|place| DIGITS[(code >> (4 * place)) as usize & 15]));
-        at += length;
-        from = at;
+    /// How many bytes of ASCII are copied at once.
+    const AT_ONCE: usize = 32;
+    let Some(first) = input.iter().position(|byte| !byte.is_ascii()) else { return false };
+    output.extend_from_slice(&input[..first]);
+    // At most two bytes become six; of the last more are written than count.
+    output.resize(first + 3 * (input.len() - first) + 8, 0);
+    let (mut at, mut end) = (first, first);
+    while at < input.len() {
+        let rest = &input[at..];
+        match sequence(rest) {
+            Some((_, 1)) => {
+                if let Some(block) = rest.first_chunk::<AT_ONCE>().filter(|block| block.is_ascii()) {
+                    output[end..end + AT_ONCE].copy_from_slice(block);
+                    (at, end) = (at + AT_ONCE, end + AT_ONCE);
+                    continue;
+                }
+                output[end] = rest[0];
+                (at, end) = (at + 1, end + 1);
+            }
+            None => {
+                output[end] = rest[0];
+                (at, end) = (at + 1, end + 1);
+            }
+            Some((code, length)) => {
+                let [high, low] = [code >> 16, code & 0xffff].map(|half| four_digits(half as u16));
+                let more = usize::from(code > 0xffff) + usize::from(code > 0xf_ffff);
+                let mut digits = [b'%', b'u', high[3], 0, 0, 0, 0, 0];
+                if more == 2 {
+                    digits[2..4].copy_from_slice(&high[2..]);
+                }
+                digits[2 + more..][..4].copy_from_slice(&low);
+                output[end..end + 8].copy_from_slice(&digits);
+                (at, end) = (at + length, end + 6 + more);
+            }
+        }
     }
-    if from == 0 {
-        return false;
-    }
-    output.extend_from_slice(&input[from..]);
-    true
+    output.truncate(end);
+    output != input
+}
+
+/// The hexadecimal digits of a number, all of them at once.
+fn four_digits(number: u16) -> [u8; 4] {
+    let number = u32::from(number);
+    let halves = (number >> 12) | (number >> 8 & 0xf) << 8 | (number >> 4 & 0xf) << 16 | (number & 0xf) << 24;
+    let is_letter = (halves + 0x0606_0606) >> 4 & 0x0101_0101;
+    (halves + 0x3030_3030 + is_letter * u32::from(b'a' - b'9' - 1)).to_le_bytes()
 }
 
 /// The code point that `text` begins with, and how many bytes it takes; nothing where they are not well-formed UTF-8.
 pub(super) fn sequence(text: &[u8]) -> Option<(u32, usize)> {
-    let length = match text.first()? {
-        0..=0x7f => 1,
-        0xc2..=0xdf => 2,
-        0xe0..=0xef => 3,
-        0xf0..=0xf4 => 4,
-        _ => return None,
-    };
-    let character = std::str::from_utf8(text.get(..length)?).ok()?.chars().next()?;
-    Some((u32::from(character), length))
+    let more = |byte: u8| u32::from(byte & 0x3f);
+    match *text {
+        [a @ 0..=0x7f, ..] => Some((u32::from(a), 1)),
+        [a @ 0xc2..=0xdf, b @ 0x80..=0xbf, ..] => Some((u32::from(a & 0x1f) << 6 | more(b), 2)),
+        [a @ 0xe0, b @ 0xa0..=0xbf, c @ 0x80..=0xbf, ..]
+        | [a @ (0xe1..=0xec | 0xee..=0xef), b @ 0x80..=0xbf, c @ 0x80..=0xbf, ..]
+        | [a @ 0xed, b @ 0x80..=0x9f, c @ 0x80..=0xbf, ..] => {
+            Some((u32::from(a & 0xf) << 12 | more(b) << 6 | more(c), 3))
+        }
+        [a @ 0xf0, b @ 0x90..=0xbf, c @ 0x80..=0xbf, d @ 0x80..=0xbf, ..]
+        | [a @ 0xf1..=0xf3, b @ 0x80..=0xbf, c @ 0x80..=0xbf, d @ 0x80..=0xbf, ..]
+        | [a @ 0xf4, b @ 0x80..=0x8f, c @ 0x80..=0xbf, d @ 0x80..=0xbf, ..] => {
+            Some((u32::from(a & 7) << 18 | more(b) << 12 | more(c) << 6 | more(d), 4))
+        }
+        _ => None,
+    }
 }
 
 /// The byte that stands for the code point of four hexadecimal digits at the start of `digits`: as the table of code page
 /// 20127 (US-ASCII) has it, for the full-width forms their ASCII, for any other the low byte.
 pub(super) fn best_fit(digits: &[u8]) -> Option<u8> {
     let (high, low) = (hex_pair(digits)?, hex_pair(&digits[2..])?);
-    let code = u16::from_be_bytes([high, low]);
-    let run = BEST_FIT.partition_point(|&(first, _)| first <= code);
-    let fitting = run.checked_sub(1).and_then(|run| {
-        let (first, letters) = BEST_FIT[run];
-        letters.get(usize::from(code - first)).copied()
-    });
-    Some(fitting.unwrap_or_else(|| full_width(high, low)))
+    Some(match PAGES[usize::from(high)] {
+        0 => full_width(high, low),
+        page => FITTING[usize::from(page) - 1][usize::from(low)],
+    })
 }
 
 /// The low byte of a code point; U+FF01 to U+FF5E are the full-width forms of `!` to `~`.
 pub(super) fn full_width(high: u8, low: u8) -> u8 {
     if high == 0xff && (0x01..=0x5e).contains(&low) { low + 0x20 } else { low }
+}
+
+/// How many high bytes the code points of [`BEST_FIT`] have.
+const FITTED: usize = 6;
+/// For each high byte which row of [`FITTING`] is that of its code points, from 1 on, or 0.
+static PAGES: [u8; 256] = fitting().0;
+/// The byte of each code point, by its low byte.
+static FITTING: [[u8; 256]; FITTED] = fitting().1;
+
+const fn fitting() -> ([u8; 256], [[u8; 256]; FITTED]) {
+    let (mut pages, mut rows, mut count) = ([0; 256], [[0; 256]; FITTED], 0);
+    let mut run = 0;
+    while run < BEST_FIT.len() {
+        let (first, letters) = BEST_FIT[run];
+        let mut place = 0;
+        while place < letters.len() {
+            let [high, low] = (first + place as u16).to_be_bytes();
+            if pages[high as usize] == 0 {
+                // Any other has its low byte.
+                let mut byte = 0;
+                while byte < 256 {
+                    rows[count][byte] = byte as u8;
+                    byte += 1;
+                }
+                count += 1;
+                pages[high as usize] = count as u8;
+            }
+            rows[pages[high as usize] as usize - 1][low as usize] = letters[place];
+            place += 1;
+        }
+        run += 1;
+    }
+    assert!(count == FITTED);
+    (pages, rows)
 }
 
 /// Runs of code points, each with the bytes of its code points in their order.
