@@ -11,4 +11,4 @@ mod script;
 mod sql;
 
 pub(super) use script::is_script;
-pub(super) use sql::fingerprint;
+pub(super) use sql::{Folds, fingerprint};

@@ -300,7 +300,7 @@ impl Operator {
             Question::Verified(verifier, pattern) => {
                 pattern.any(value, scratch, captures, |found| verifier.holds(found))
             }
-            Question::SqlInjection => is_sql_injection(value, captures),
+            Question::SqlInjection => is_sql_injection(value, scratch, captures),
             Question::CrossSiteScripting => injection::is_script(value),
             Question::Always => true,
             Question::Never => false,
@@ -335,8 +335,8 @@ impl Question {
 }
 
 /// libinjection's verdict; its fingerprint is the capture.
-fn is_sql_injection(value: &[u8], captures: Option<&mut Captures>) -> bool {
-    let found = injection::fingerprint(value);
+fn is_sql_injection(value: &[u8], scratch: &mut Scratch, captures: Option<&mut Captures>) -> bool {
+    let found = injection::fingerprint(value, &mut scratch.folds);
     if let (Some(captures), Some(found)) = (captures, &found) {
         captures.say(found.as_bytes());
     }

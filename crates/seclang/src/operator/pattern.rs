@@ -26,6 +26,7 @@ use regex_automata::{Anchored, Input, PatternID};
 use regex_syntax::hir::{Hir, HirKind, Look};
 
 use super::gate::{Probes, members};
+use super::injection::Folds;
 use super::{Captures, Gate, Openings, OperatorError};
 use crate::bytes::ByteSet;
 use assertions::Program;
@@ -286,12 +287,13 @@ fn push(found: &Found, captures: &mut Captures) -> bool {
     found.iter().all(|group| captures.push(group.clone().unwrap_or(0..0)))
 }
 
-/// What the patterns of one rule set write to while they search, for one thread. Memory is taken for a pattern when it is
+/// What the operators of one rule set write to while they search, for one thread. Memory is taken for a pattern when it is
 /// first searched for. Another rule set wants another of these.
 #[derive(Debug, Default)]
 pub struct Scratch {
     memories: HashMap<u64, Memory, FixedState>,
     expanded: HashMap<Box<[u8]>, Option<Arc<Pattern>>, FixedState>,
+    pub(super) folds: Folds,
 }
 
 #[derive(Debug)]
@@ -302,9 +304,10 @@ struct Memory {
 }
 
 impl Scratch {
-    /// The memory of the automata, in bytes.
+    /// What it takes, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        self.memories.values().map(|memory| memory.cache.memory_usage() + memory.ways.memory()).sum()
+        let automata = self.memories.values().map(|memory| memory.cache.memory_usage() + memory.ways.memory());
+        automata.sum::<usize>() + self.folds.size()
     }
 
     fn of(&mut self, number: u64, regex: &Regex) -> &mut Memory {

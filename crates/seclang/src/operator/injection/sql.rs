@@ -3,18 +3,22 @@
 //! A value is read as if it stood outside of quotes, inside single and inside double ones. Its tokens are folded, as `1+1`
 //! is a number and `a.b` a name, until five are left. Their kinds are the fingerprint, and a table says which of these are
 //! injections.
+//!
+//! So a value may be read five times, and all of it where much is folded. Values of which that is true are read in all these
+//! ways at once ([`together`]): where two of them stand at the same place they read the same token, and what that is folded
+//! to is remembered.
 
 mod fold;
+mod memory;
 mod token;
+mod words;
 
-use std::sync::LazyLock;
-
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-use libinjectionrs::sqli::sqli_data::SQL_KEYWORDS;
 use memchr::{memchr, memmem};
+use smallvec::SmallVec;
 
-use token::{Dialect, Quotes, Token, Tokens};
+use fold::Fold;
+use memory::{Folded, Memory};
+use token::{Dialect, Marks, Read, Text, Token};
 
 /// Kinds of tokens, by the letters that libinjection gives them.
 mod kind {
@@ -43,19 +47,6 @@ mod kind {
 /// How many tokens a fingerprint has at most.
 const MOST: usize = 5;
 
-/// What words, operators of two bytes and fingerprints (behind a `0`) are.
-static WORDS: LazyLock<HashMap<&'static [u8], u8, FixedState>> =
-    LazyLock::new(|| SQL_KEYWORDS.iter().map(|word| (word.word.as_bytes(), word.token_type)).collect());
-
-/// What `word` is, in any case of letters.
-fn lookup(word: &[u8]) -> Option<u8> {
-    let mut upper = [0; token::LONGEST];
-    let upper = upper.get_mut(..word.len())?;
-    upper.copy_from_slice(word);
-    upper.make_ascii_uppercase();
-    WORDS.get(&*upper).copied()
-}
-
 /// The kinds of the tokens of an injection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::operator) struct Fingerprint {
@@ -69,37 +60,212 @@ impl Fingerprint {
     }
 
     fn is_listed(&self) -> bool {
-        let mut word = [b'0'; MOST + 1];
-        word[1..=self.length].copy_from_slice(self.as_bytes());
-        self.length > 0 && lookup(&word[..=self.length]) == Some(kind::FINGERPRINT)
+        let upper = self.kinds.map(|kind| kind.to_ascii_uppercase());
+        words::is_fingerprint(&upper[..self.length])
     }
 }
 
+/// What is remembered of what tokens are folded to, from one value to the next, for one thread.
+#[derive(Debug, Default)]
+pub(in crate::operator) struct Folds(Option<Box<Memory>>);
+
+impl Folds {
+    /// How many bytes it takes.
+    pub(in crate::operator) fn size(&self) -> usize {
+        self.0.as_ref().map_or(0, |memory| memory.size())
+    }
+}
+
+/// A way to read a value: as if it stood inside such quotes, by the tokens of a dialect.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    quote: Option<u8>,
+    dialect: Dialect,
+}
+
+/// In their order: what is found in one counts, whatever is found in those behind it. Behind a way of ANSI stands that of
+/// `MySQL`, which is wanted only where the other came upon `--` or `#`, which it reads otherwise.
+const WAYS: [Way; 5] = [
+    Way { quote: None, dialect: Dialect::Ansi },
+    Way { quote: None, dialect: Dialect::MySql },
+    Way { quote: Some(b'\''), dialect: Dialect::Ansi },
+    Way { quote: Some(b'\''), dialect: Dialect::MySql },
+    Way { quote: Some(b'"'), dialect: Dialect::MySql },
+];
+
+impl Way {
+    /// Whether a value is to be read so, where the way before this has read what this one reads otherwise, or not.
+    fn is_wanted(self, value: &[u8], is_of_dialect: bool) -> bool {
+        match (self.quote, self.dialect) {
+            (None | Some(b'\''), Dialect::MySql) => is_of_dialect,
+            (None, Dialect::Ansi) => true,
+            (Some(quote), _) => memchr(quote, value).is_some(),
+        }
+    }
+}
+
+/// So many tokens of a value are read in each way alone, before what is folded is remembered.
+const ALONE: usize = 32;
+
 /// The fingerprint of `value` where it is an injection.
-pub(in crate::operator) fn fingerprint(value: &[u8]) -> Option<Fingerprint> {
+pub(in crate::operator) fn fingerprint(value: &[u8], folds: &mut Folds) -> Option<Fingerprint> {
     if value.is_empty() {
         return None;
     }
-    let in_both = |quotes| {
-        let (found, has_comments) = read(value, quotes, Dialect::Ansi);
-        // What `--` and `#` begin depends on the dialect.
-        if found.is_none() && has_comments { read(value, quotes, Dialect::MySql).0 } else { found }
-    };
-    in_both(Quotes::None)
-        .or_else(|| memchr(b'\'', value).and_then(|_| in_both(Quotes::Single)))
-        .or_else(|| memchr(b'"', value).and_then(|_| read(value, Quotes::Double, Dialect::MySql).0))
+    let mut is_of_dialect = false;
+    for (rank, way) in WAYS.iter().enumerate() {
+        if !way.is_wanted(value, is_of_dialect) {
+            is_of_dialect = false;
+            continue;
+        }
+        let Some((found, differs)) = alone(value, *way, ALONE) else { return together(value, rank, folds) };
+        if found.is_some() {
+            return found;
+        }
+        is_of_dialect = differs;
+    }
+    None
 }
 
-/// The fingerprint where it is one of an injection, and whether there were comments that another dialect reads otherwise.
-fn read(value: &[u8], quotes: Quotes, dialect: Dialect) -> (Option<Fingerprint>, bool) {
-    let mut tokens = Tokens::new(value, quotes, dialect);
-    let mut folded = fold::fold(&mut tokens);
+/// What is found in one way, and whether there was anything that another dialect reads otherwise; nothing where that takes
+/// more tokens than `most`.
+fn alone(value: &[u8], way: Way, most: usize) -> Option<(Option<Fingerprint>, bool)> {
+    let text = Text(value);
+    let (mut fold, mut count, mut is_of_dialect) = (Fold::NONE, 0, false);
+    let mut next = way.quote.map(|quote| text.first_in(quote)).or_else(|| text.next(0, way.dialect));
+    while let Some(read) = next {
+        if count == most {
+            return None;
+        }
+        count += 1;
+        is_of_dialect |= read.is_of_dialect;
+        fold.push(Some(read.token));
+        if fold.is_done() {
+            break;
+        }
+        next = text.next(read.end, way.dialect);
+    }
+    fold.push(None);
+    Some((judged(value, &fold, count), is_of_dialect))
+}
+
+/// A value that is being read in one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reading {
+    /// Which of the [`WAYS`] it is.
+    rank: usize,
+    at: usize,
+    /// How many tokens were read, up to [`COUNTED`].
+    count: usize,
+    folded: Folded,
+    /// Whether it is read in `MySQL` too from where that differed first, or is so itself.
+    is_parted: bool,
+}
+
+/// What is to be read in `MySQL` as well, with what was folded before.
+type Parted = SmallVec<[(Reading, Fold); 2]>;
+
+/// Nobody asks whether more tokens than this were read.
+const COUNTED: usize = 4;
+/// So many bytes are read before it is seen again who reads the same.
+const AT_ONCE: usize = 256;
+
+/// What is found in the way with this number and those behind it. All of a dialect are gone together.
+fn together(value: &[u8], first: usize, folds: &mut Folds) -> Option<Fingerprint> {
+    let text = Text(value);
+    let memory = folds.0.get_or_insert_default();
+    let mut found: Option<(usize, Fingerprint)> = None;
+    let mut parted = Parted::new();
+    for dialect in [Dialect::Ansi, Dialect::MySql] {
+        let ways = WAYS.iter().enumerate().skip(first);
+        let ways = ways.filter(|(rank, way)| way.dialect == dialect && way.is_wanted(value, *rank == first));
+        let mut readings: SmallVec<[Reading; 3]> =
+            ways.map(|(rank, way)| Reading::new(text, rank, *way, memory)).collect();
+        readings.extend(parted.drain(..).map(|(reading, fold)| Reading { folded: memory.number(&fold), ..reading }));
+        let counts = |reading: &Reading, found: Option<(usize, _)>| found.is_none_or(|(rank, _)| reading.rank < rank);
+        readings.retain(|reading| counts(reading, found));
+        while !readings.is_empty() {
+            if memory.is_full(readings.len() * AT_ONCE) {
+                memory.begin_anew(readings.iter_mut().map(|reading| &mut reading.folded).collect());
+            }
+            // Who stands at the same place and has folded the same will find the same.
+            readings.sort_unstable_by_key(|reading| (reading.at, reading.rank));
+            readings.dedup_by(|later, earlier| Reading { rank: earlier.rank, ..*later } == *earlier);
+            let place = readings[0].at;
+            let here = readings.iter().take_while(|reading| reading.at == place).count();
+            let until = (place / AT_ONCE + 1) * AT_ONCE;
+            read_on(text, dialect, &mut readings[..here], until, memory, &mut parted);
+            for reading in readings.iter().filter(|reading| reading.folded.is_done()) {
+                if let Some(fingerprint) = judged(value, memory.fold(reading.folded), reading.count)
+                    && counts(reading, found)
+                {
+                    found = Some((reading.rank, fingerprint));
+                }
+            }
+            readings.retain(|reading| !reading.folded.is_done() && counts(reading, found));
+        }
+    }
+    found.map(|(_, fingerprint)| fingerprint)
+}
+
+impl Reading {
+    fn new(text: Text<'_>, rank: usize, way: Way, memory: &mut Memory) -> Self {
+        let (mut fold, mut count, mut at) = (Fold::NONE, 0, 0);
+        if let Some(quote) = way.quote {
+            let string = text.first_in(quote);
+            fold.push(Some(string.token));
+            (count, at) = (1, string.end);
+        }
+        Self { rank, at, count, folded: memory.number(&fold), is_parted: way.dialect == Dialect::MySql }
+    }
+}
+
+/// Reads all tokens that begin before `until`, for those who stand at the same place.
+fn read_on(
+    text: Text<'_>,
+    dialect: Dialect,
+    here: &mut [Reading],
+    until: usize,
+    memory: &mut Memory,
+    parted: &mut Parted,
+) {
+    let mut at = here[0].at;
+    while at < until {
+        let Some(Read { token, start, end, is_of_dialect }) = text.next(at, dialect) else {
+            for reading in &mut *here {
+                reading.folded = memory.end(reading.folded);
+            }
+            break;
+        };
+        if is_of_dialect {
+            for reading in here.iter_mut().filter(|reading| !reading.is_parted) {
+                reading.is_parted = true;
+                parted.push((Reading { rank: reading.rank + 1, at: start, ..*reading }, *memory.fold(reading.folded)));
+            }
+        }
+        let mut is_done = false;
+        for reading in &mut *here {
+            reading.folded = memory.push(reading.folded, token);
+            reading.count = (reading.count + 1).min(COUNTED);
+            is_done |= reading.folded.is_done();
+        }
+        at = end;
+        if is_done {
+            break;
+        }
+    }
+    for reading in here {
+        reading.at = at;
+    }
+}
+
+/// The fingerprint of what was folded, where it is one of an injection.
+fn judged(value: &[u8], fold: &Fold, count: usize) -> Option<Fingerprint> {
+    let mut folded: SmallVec<[Token; MOST + 1]> = SmallVec::from_slice(fold.tokens());
     // PHP's users comment with a backtick that has no end.
     if let [_, _, .., last] = &mut folded[..]
-        && last.kind == kind::NAME
-        && last.open == b'`'
-        && last.text().is_empty()
-        && last.close == 0
+        && (last.kind, last.open, last.close) == (kind::NAME, b'`', 0)
+        && last.is(Marks::EMPTY)
     {
         last.kind = kind::COMMENT;
     }
@@ -111,56 +277,136 @@ fn read(value: &[u8], quotes: Quotes, dialect: Dialect) -> (Option<Fingerprint>,
     if folded.iter().any(|token| token.kind == kind::EVIL) {
         fingerprint = Fingerprint { kinds: [kind::EVIL, 0, 0, 0, 0], length: 1 };
     }
-    let is_injection = fingerprint.is_listed() && !is_harmless(&fingerprint, &folded, &tokens);
-    (is_injection.then_some(fingerprint), tokens.has_comments())
+    (fingerprint.is_listed() && !is_harmless(&fingerprint, &folded, value, count)).then_some(fingerprint)
 }
 
 /// Whether a listed fingerprint is one of ordinary text here.
-fn is_harmless(fingerprint: &Fingerprint, folded: &[Token], tokens: &Tokens<'_>) -> bool {
+fn is_harmless(fingerprint: &Fingerprint, folded: &[Token], value: &[u8], count: usize) -> bool {
     let kinds = fingerprint.as_bytes();
     // What ends in a comment with this word is kept out of the audit log of SQL Server.
-    if kinds.len() > 1 && kinds.ends_with(b"c") && memmem::find(tokens.value(), b"sp_password").is_some() {
+    if kinds.len() > 1 && kinds.ends_with(b"c") && memmem::find(value, b"sp_password").is_some() {
         return false;
     }
     match kinds {
-        [_, kind::UNION] => tokens.count() == 2,
-        [_, _] => is_harmless_pair(&folded[0], &folded[1], tokens),
+        [_, kind::UNION] => count == 2,
+        [_, _] => is_harmless_pair(folded[0], folded[1], value, count),
         b"sos" | b"s&s" => {
             // `…foo" + "bar…` is none of ordinary text.
             let (first, last) = (&folded[0], &folded[2]);
             !(first.open == 0 && last.close == 0 && first.close == last.open)
         }
-        b"s&n" | b"n&1" | b"1&1" | b"1&v" | b"1&s" => tokens.count() == 3,
-        [_, kind::KEYWORD, _] => {
-            // INTO OUTFILE and INTO DUMPFILE are not.
-            let word = folded[1].text();
-            word.len() < 5 || !word[..4].eq_ignore_ascii_case(b"INTO")
-        }
+        b"s&n" | b"n&1" | b"1&1" | b"1&v" | b"1&s" => count == 3,
+        // INTO OUTFILE and INTO DUMPFILE are not.
+        [_, kind::KEYWORD, _] => !folded[1].is(Marks::INTO),
         _ => false,
     }
 }
 
 /// The same of two tokens, which much of ordinary text has.
-fn is_harmless_pair(first: &Token, second: &Token, tokens: &Tokens<'_>) -> bool {
-    let mark = second.text().first().copied().unwrap_or(0);
-    if mark == b'#' {
+fn is_harmless_pair(first: Token, second: Token, value: &[u8], count: usize) -> bool {
+    if second.is(Marks::HASH) {
         return true;
     }
     let comment = second.kind == kind::COMMENT;
-    if first.kind == kind::NAME && comment && mark != b'/' {
+    if first.kind == kind::NAME && comment && !second.is(Marks::SLASH) {
         return true;
     }
     if first.kind == kind::NUMBER && comment {
-        if mark == b'/' || tokens.count() > 2 {
+        if second.is(Marks::SLASH) || count > 2 {
             return false;
         }
-        // `1234-ABCD--` is an identifier of some kind, `1234--` is none. As in C, a byte from 80 on is below the space.
-        let at = first.text().len();
-        let byte = |at: usize| tokens.value().get(at).copied().unwrap_or(0);
+        // `1234-ABCD--` is an identifier of some kind, `1234--` is none. Looked at is what stands behind as many bytes as the
+        // number has, wherever that begins. As in C, a byte from 80 on is below the space.
+        let number = Text(value).next(0, Dialect::Ansi);
+        let at = number.map_or(0, |number| (number.end - number.start).min(token::LONGEST - 1));
+        let byte = |at: usize| value.get(at).copied().unwrap_or(0);
         return !(byte(at) <= 32
             || byte(at) >= 0x80
             || byte(at) == b'/' && byte(at + 1) == b'*'
             || byte(at) == b'-' && byte(at + 1) == b'-');
     }
-    second.text().len() > 2 && mark == b'-'
+    second.is(Marks::HYPHEN)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[rustfmt::skip]
+    const PARTS: [&[u8]; 62] = [
+        b"1", b"+", b"-", b"--", b"-- ", b"#", b"\n", b"'", b"\"", b"`", b"``", b"a", b" ", b",", b"(", b")", b";", b"{",
+        b"}", b"\\", b"/*", b"*/", b"/**/", b"/*!", b"!", b"=", b"<=>", b"||", b"::", b"or", b" and ", b" div.", b".",
+        b"select ", b"union ", b"all ", b"distinct ", b"@", b"@@", b"$", b"$$", b"$a$", b"q'(", b")'", b"x'1", b"u&'",
+        b"[a_b]", b" in ", b"not ", b" like ", b"user", b"int ", b"collate ", b"a_b", b"is ", b"if", b"into ", b"outfile ",
+        b"sp_password", b"0x", b"\0", b"\xa0",
+    ];
+
+    /// What each way alone finds, one after the other.
+    fn plainly(value: &[u8]) -> Option<Fingerprint> {
+        let mut is_of_dialect = false;
+        for way in WAYS {
+            let wanted = !value.is_empty() && way.is_wanted(value, is_of_dialect);
+            let found = if wanted { alone(value, way, usize::MAX) } else { None };
+            let (found, differs) = found.unwrap_or((None, false));
+            if found.is_some() {
+                return found;
+            }
+            is_of_dialect = differs;
+        }
+        None
+    }
+
+    /// Some of the parts: a beginning, and more that come again and again, in turn or not.
+    fn values() -> impl Strategy<Value = Vec<u8>> {
+        let some = |most| prop::collection::vec(prop::sample::select(&PARTS[..]), 0..most);
+        (some(6), some(6), some(6), prop::collection::vec(0..6_usize, 0..400), any::<bool>()).prop_map(
+            |(head, again, tail, order, in_turn)| {
+                let place = |(at, by_chance): (usize, &usize)| if in_turn { at } else { *by_chance };
+                let of = |place: usize| again.get(place % again.len().max(1)).copied().unwrap_or_default();
+                let middle = order.iter().enumerate().map(|each| of(place(each)));
+                head.iter().copied().chain(middle).chain(tail.iter().copied()).collect::<Vec<_>>().concat()
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn all_ways_at_once_find_what_each_alone_finds(values in prop::collection::vec(values(), 1..8)) {
+            let mut folds = Folds::default();
+            for value in &values {
+                prop_assert_eq!(fingerprint(value, &mut folds), plainly(value), "{}", value.escape_ascii());
+                if !value.is_empty() {
+                    prop_assert_eq!(together(value, 0, &mut folds), plainly(value), "{}", value.escape_ascii());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_long_value_is_bounded_and_changes_nothing() {
+        let mut folds = Folds::default();
+        let words: [&[u8]; 16] = [
+            b"in", b"is", b"if", b"user", b"natural", b"left", b"group", b"for", b"create", b"lock", b"a_b", b"begin",
+            b"next", b"load", b"cross", b"x",
+        ];
+        let operators: [&[u8]; 6] = [b"like", b"=", b"::", b"!!", b"not like", b"+"];
+        let mut chance = 7_usize;
+        let mut one = |of: usize| {
+            chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (chance >> 33) % of
+        };
+        let mut value = b"x'1' \"2\" #\n".to_vec();
+        for _ in 0..20_000 {
+            // Five tokens that are forgotten, each time others.
+            let (name, operator, inside) = (words[one(16)], operators[one(6)], words[one(16)]);
+            value.extend([b"`", name, b"` ", operator, b"(`", inside, b"`)"].concat());
+        }
+        for tail in [&b""[..], b" union select 1", b"' union select 1 --x", b"\" or 1=1 #"] {
+            let value = [&value[..], tail].concat();
+            assert_eq!(fingerprint(&value, &mut folds), plainly(&value));
+        }
+        assert!(folds.size() < 1 << 20, "{}", folds.size());
+    }
 }

@@ -1,46 +1,35 @@
 //! Tokens that say no more together than one of them, made one.
 
-use smallvec::SmallVec;
+use super::token::{Marks, Token};
+use super::{MOST, kind, words};
 
-use super::token::{Token, Tokens};
-use super::{MOST, kind, lookup};
-
-/// Names that are functions if a parenthesis follows.
-const CALLED: [&[u8]; 11] = [
-    b"USER_ID",
-    b"USER_NAME",
-    b"DATABASE",
-    b"PASSWORD",
-    b"USER",
-    b"CURRENT_USER",
-    b"CURRENT_DATE",
-    b"CURRENT_TIME",
-    b"CURRENT_TIMESTAMP",
-    b"LOCALTIME",
-    b"LOCALTIMESTAMP",
-];
-
-/// The tokens of a value, folded, at most five.
-pub(super) fn fold(tokens: &mut Tokens<'_>) -> SmallVec<[Token; MOST]> {
-    let mut folder = Folder { tokens, row: [Token::NONE; MOST + 3], count: 0, left: 0, more: true, comment: None };
-    folder.skip_start();
-    if !folder.more {
-        return SmallVec::new();
-    }
-    let length = folder.run();
-    SmallVec::from_slice(&folder.row[..length])
-}
-
-struct Folder<'a, 'b> {
-    tokens: &'a mut Tokens<'b>,
+/// What the tokens that were read are folded to, and what is done with the next.
+///
+/// What becomes of it depends on nothing else, so that [`super::memory::Memory`] can remember it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Fold {
     row: [Token; MOST + 3],
-    /// How many tokens of the row are in use.
+    /// How many tokens of the row are in use; behind them are none.
     count: usize,
     /// How many of those are folded.
     left: usize,
+    /// A comment behind which nothing came yet, or none.
+    comment: Token,
+    stage: Stage,
     more: bool,
-    /// A comment behind which nothing came yet.
-    comment: Option<Token>,
+}
+
+/// What is done when there is a token more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Stage {
+    /// It is left out if it says nothing at the start.
+    Start,
+    /// Two are looked at, once there are two.
+    Pair,
+    /// Three are.
+    Triple,
+    /// Nothing: this is the result.
+    End,
 }
 
 /// What to do behind a rule.
@@ -53,70 +42,102 @@ enum Next {
     End(usize),
 }
 
-impl Folder<'_, '_> {
-    /// Comments, opening parentheses, types and signs at the start say nothing.
-    fn skip_start(&mut self) {
-        while let Some(token) = self.tokens.next() {
-            if !(matches!(token.kind, kind::COMMENT | b'(' | kind::SQL_TYPE) || token.is_unary()) {
-                self.row[0] = token;
-                self.count = 1;
-                return;
-            }
-        }
-        self.more = false;
+impl Fold {
+    pub(super) const NONE: Self =
+        Self { row: [Token::NONE; MOST + 3], count: 0, left: 0, comment: Token::NONE, stage: Stage::Start, more: true };
+
+    /// Whether no further token is wanted.
+    pub(super) fn is_done(&self) -> bool {
+        self.stage == Stage::End
     }
 
-    fn run(&mut self) -> usize {
+    /// The tokens that are left, of one that is done: at most five, and one behind these that cannot be read surely.
+    pub(super) fn tokens(&self) -> &[Token] {
+        &self.row[..self.count]
+    }
+
+    /// Takes the next token; nothing is the end of them.
+    pub(super) fn push(&mut self, token: Option<Token>) {
+        match (self.stage, token) {
+            (Stage::End, _) => {}
+            (Stage::Start, None) => self.stage = Stage::End,
+            // Comments, opening parentheses, types and signs at the start say nothing.
+            (Stage::Start, Some(token)) => {
+                if !(matches!(token.kind, kind::COMMENT | b'(' | kind::SQL_TYPE) || token.is_sign()) {
+                    self.row[0] = token;
+                    self.count = 1;
+                    self.stage = Stage::Pair;
+                }
+            }
+            (_, Some(token)) if token.kind == kind::COMMENT => self.comment = token,
+            (_, Some(token)) => {
+                self.row[self.count] = token;
+                self.count += 1;
+                self.comment = Token::NONE;
+                self.run();
+            }
+            (_, None) => {
+                self.more = false;
+                self.run();
+            }
+        }
+    }
+
+    /// Folds until a token more is wanted.
+    fn run(&mut self) {
         loop {
-            if self.count >= MOST {
-                self.forget_arithmetic();
-            }
-            if !self.more || self.left >= MOST {
-                self.left = self.count;
-                break;
-            }
-            self.fill(2);
-            if self.count - self.left < 2 {
-                self.left = self.count;
-                continue;
-            }
-            match self.pair() {
-                Next::Again => continue,
-                Next::End(length) => return length,
-                Next::Further => {}
-            }
-            self.fill(3);
-            if self.count - self.left < 3 {
-                self.left = self.count;
-                continue;
-            }
-            if !self.triple() {
-                self.left += 1;
+            match self.stage {
+                Stage::Start | Stage::End => return,
+                Stage::Pair if self.wants(2) => return,
+                Stage::Triple if self.wants(3) => return,
+                Stage::Pair if self.count - self.left < 2 => self.begin_behind_all(),
+                Stage::Triple if self.count - self.left < 3 => self.begin_behind_all(),
+                Stage::Pair => match self.pair() {
+                    Next::Again => self.begin(),
+                    Next::Further => self.stage = Stage::Triple,
+                    Next::End(count) => {
+                        self.cut(count);
+                        self.stage = Stage::End;
+                    }
+                },
+                Stage::Triple => {
+                    self.left += usize::from(!self.triple());
+                    self.begin();
+                }
             }
         }
-        if let Some(comment) = self.comment.filter(|_| self.left < MOST) {
-            self.row[self.left] = comment;
-            self.left += 1;
-        }
-        self.left.min(MOST)
     }
 
-    /// Reads on until that many tokens are not folded. Comments are left out.
-    fn fill(&mut self, wanted: usize) {
-        while self.more && self.count <= MOST && self.count - self.left < wanted {
-            match self.tokens.next() {
-                None => {
-                    self.row[self.count] = Token::NONE;
-                    self.more = false;
-                }
-                Some(token) if token.kind == kind::COMMENT => self.comment = Some(token),
-                Some(token) => {
-                    self.row[self.count] = token;
-                    self.comment = None;
-                    self.count += 1;
-                }
-            }
+    /// Whether a token more is to be read before so many are looked at that are not folded.
+    fn wants(&self, wanted: usize) -> bool {
+        self.more && self.count <= MOST && self.count - self.left < wanted
+    }
+
+    fn begin_behind_all(&mut self) {
+        self.left = self.count;
+        self.begin();
+    }
+
+    fn begin(&mut self) {
+        self.stage = Stage::Pair;
+        if self.count >= MOST {
+            self.forget_arithmetic();
         }
+        if self.more && self.left < MOST {
+            return;
+        }
+        if self.count < MOST && self.comment != Token::NONE {
+            self.row[self.count] = self.comment;
+            self.count += 1;
+        }
+        self.cut(self.count.min(MOST));
+        self.stage = Stage::End;
+    }
+
+    /// Leaves so many tokens.
+    fn cut(&mut self, count: usize) {
+        self.row[count..].fill(Token::NONE);
+        self.count = count;
     }
 
     /// Five tokens that only compute something are forgotten, so that what follows is seen.
@@ -128,19 +149,16 @@ impl Folder<'_, '_> {
             || row([b"1", b")", b",", b"(", b"1"])
             || row([b"n", b")", b"o", b"(", b"n"])
         {
-            if self.count > MOST {
-                self.row[1] = self.row[MOST];
-                self.count = 2;
-            } else {
-                self.count = 1;
-            }
+            let kept = if self.count > MOST { 2 } else { 1 };
+            self.row[1] = self.row[MOST];
+            self.cut(kept);
             self.left = 0;
         }
     }
 
-    /// Takes away the last token, and begins at the front.
+    /// Takes away the last tokens, and begins at the front.
     fn drop(&mut self, tokens: usize) -> Next {
-        self.count -= tokens;
+        self.cut(self.count - tokens);
         self.left = 0;
         Next::Again
     }
@@ -150,32 +168,32 @@ impl Folder<'_, '_> {
         let (a, b) = (self.row[self.left], self.row[self.left + 1]);
         match (a.kind, b.kind) {
             (kind::STRING, kind::STRING) | (b';', b';') => {
-                self.count -= 1;
+                self.cut(self.count - 1);
                 return Next::Again;
             }
-            (kind::OPERATOR | kind::LOGIC, _) if b.is_unary() || b.kind == kind::SQL_TYPE => return self.drop(1),
-            (b'(', _) if b.is_unary() => return self.drop_and_step_back(),
+            (kind::OPERATOR | kind::LOGIC, _) if b.is_sign() || b.kind == kind::SQL_TYPE => return self.drop(1),
+            (b'(', _) if b.is_sign() => return self.drop_and_step_back(),
             _ => {}
         }
-        if let Some(merged) = merged(&a, &b) {
+        if let Some(merged) = merged(a, b) {
             self.row[self.left] = merged;
             return self.drop_and_step_back();
         }
         let here = self.left;
         match (a.kind, b.kind) {
-            (b';', kind::FUNCTION) if b.text().len() >= 2 && b.text()[..2].eq_ignore_ascii_case(b"IF") => {
+            (b';', kind::FUNCTION) if b.is(Marks::IF) => {
                 self.row[here + 1].kind = kind::TSQL;
                 Next::Again
             }
-            (kind::NAME | kind::VARIABLE, b'(') if CALLED.iter().any(|name| a.is(name)) => {
+            (kind::NAME | kind::VARIABLE, b'(') if a.is(Marks::CALLED) => {
                 self.row[here].kind = kind::FUNCTION;
                 Next::Again
             }
-            (kind::KEYWORD, _) if a.is(b"IN") || a.is(b"NOT IN") => {
+            (kind::KEYWORD, _) if a.is(Marks::IN) => {
                 self.row[here].kind = if b.kind == b'(' { kind::OPERATOR } else { kind::NAME };
                 Next::Again
             }
-            (kind::OPERATOR, _) if a.is(b"LIKE") || a.is(b"NOT LIKE") => {
+            (kind::OPERATOR, _) if a.is(Marks::LIKE) => {
                 if b.kind == b'(' {
                     self.row[here].kind = kind::FUNCTION;
                 }
@@ -190,8 +208,7 @@ impl Folder<'_, '_> {
             }
             (kind::COLLATION, kind::NAME) => {
                 // There are too many collations to list; they have an underscore.
-                let text = b.text().split(|&byte| byte == 0).next().unwrap_or_default();
-                if text.contains(&b'_') {
+                if b.is(Marks::UNDERSCORE) {
                     self.row[here + 1].kind = kind::SQL_TYPE;
                     self.left = 0;
                 }
@@ -207,7 +224,7 @@ impl Folder<'_, '_> {
             }
             (b'(', b'(') | (b')', b')') => self.drop(1),
             (b'{', kind::NAME) => {
-                if b.text().is_empty() {
+                if b.is(Marks::EMPTY) {
                     self.row[here + 1].kind = kind::EVIL;
                     return Next::End(here + 2);
                 }
@@ -219,7 +236,7 @@ impl Folder<'_, '_> {
     }
 
     fn drop_and_step_back(&mut self) -> Next {
-        self.count -= 1;
+        self.cut(self.count - 1);
         self.left = self.left.saturating_sub(1);
         Next::Again
     }
@@ -237,7 +254,7 @@ impl Folder<'_, '_> {
             (LOGIC, _, LOGIC) => true,
             (VARIABLE, OPERATOR, VARIABLE | NUMBER | NAME) => true,
             (NAME | NUMBER, OPERATOR, NUMBER | NAME) => true,
-            (first, OPERATOR, SQL_TYPE) if value(first) && b.text() == b"::" => true,
+            (first, OPERATOR, SQL_TYPE) if value(first) && b.is(Marks::CAST) => true,
             (first, b',', third) => value(first) && value(third),
             (NAME, b'.', NAME) => true,
             _ => false,
@@ -246,7 +263,7 @@ impl Folder<'_, '_> {
             self.drop(2);
             return true;
         }
-        let sign = b.is_unary();
+        let sign = b.is_sign();
         // A sign before a value says nothing. Behind a comma what stands before that is looked at again.
         if a.kind == b',' && sign && value(c.kind) {
             self.row[here + 1] = c;
@@ -265,7 +282,7 @@ impl Folder<'_, '_> {
             return true;
         }
         // `USER()` is a function, `USER(x)` is not.
-        if (a.kind, b.kind) == (FUNCTION, b'(') && c.kind != b')' && a.is(b"USER") {
+        if (a.kind, b.kind) == (FUNCTION, b'(') && c.kind != b')' && a.is(Marks::USER) {
             self.row[here].kind = NAME;
         }
         false
@@ -273,7 +290,7 @@ impl Folder<'_, '_> {
 }
 
 /// Two words that are known as one, as `UNION ALL`.
-fn merged(a: &Token, b: &Token) -> Option<Token> {
+fn merged(a: Token, b: Token) -> Option<Token> {
     let word = |kind: u8| {
         matches!(
             kind,
@@ -287,15 +304,8 @@ fn merged(a: &Token, b: &Token) -> Option<Token> {
                 | kind::SQL_TYPE
         )
     };
-    let length = a.text().len() + 1 + b.text().len();
-    if !word(a.kind) || !(word(b.kind) || b.kind == kind::LOGIC) || length >= super::token::LONGEST {
+    if a.part == 0 || b.part == 0 || !word(a.kind) || !(word(b.kind) || b.kind == kind::LOGIC) {
         return None;
     }
-    let mut both = [b' '; super::token::LONGEST];
-    both[..a.text().len()].copy_from_slice(a.text());
-    both[a.text().len() + 1..length].copy_from_slice(b.text());
-    let found = lookup(&both[..length])?;
-    let mut merged = *a;
-    merged.set(found, &both[..length]);
-    Some(merged)
+    words::merged(a, b).map(|found| Token { open: a.open, close: a.close, ..found })
 }

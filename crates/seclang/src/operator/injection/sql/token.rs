@@ -2,8 +2,8 @@
 
 use memchr::{memchr, memmem};
 
-use super::{kind, lookup};
-use crate::bytes::ByteSet;
+use super::{kind, words};
+use crate::bytes::{ByteSet, find_pair};
 
 /// How much of a token is kept, and a zero byte.
 pub(super) const LONGEST: usize = 32;
@@ -12,18 +12,14 @@ pub(super) const LONGEST: usize = 32;
 const AFTER_WORD: ByteSet = ByteSet::of(b" []{}<>:\\?=@!#~+-*/&|^%(),';\t\n\x0b\x0c\r\"\xa0\0");
 const AFTER_VARIABLE: ByteSet = ByteSet::of(b" <>:\\?=@!#~+-*/&|^%(),';\t\n\x0b\x0c\r'`\"\0");
 const SPACE: ByteSet = ByteSet::of(b" \t\n\x0b\x0c\r\xa0\0");
-const BINARY: ByteSet = ByteSet::of(b"01\0");
-const HEX: ByteSet = ByteSet::of(b"0123456789ABCDEFabcdef\0");
-const MONEY: ByteSet = ByteSet::of(b"0123456789.,\0");
-const LETTERS: ByteSet = ByteSet::range(b'a', b'z').union(ByteSet::range(b'A', b'Z')).with(0);
 
-/// Inside which quotes a value begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Quotes {
-    None,
-    Single,
-    Double,
-}
+const OF_WORD: [bool; 256] = AFTER_WORD.complement().table();
+const OF_VARIABLE: [bool; 256] = AFTER_VARIABLE.complement().table();
+const BINARY: [bool; 256] = ByteSet::of(b"01\0").table();
+const DECIMAL: [bool; 256] = ByteSet::range(b'0', b'9').table();
+const HEX: [bool; 256] = ByteSet::of(b"0123456789ABCDEFabcdef\0").table();
+const MONEY: [bool; 256] = ByteSet::of(b"0123456789.,\0").table();
+const LETTERS: [bool; 256] = ByteSet::range(b'a', b'z').union(ByteSet::range(b'A', b'Z')).with(0).table();
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
@@ -31,395 +27,465 @@ pub(super) enum Dialect {
     MySql,
 }
 
-/// A token.
-#[derive(Debug, Clone, Copy)]
+/// What is asked about the text of a token, a bit each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Marks(u16);
+
+impl Marks {
+    pub(super) const NONE: Self = Self(0);
+    /// `+`, `-`, `!`, `~`, `!!` or `NOT`.
+    pub(super) const SIGN: Self = Self(1);
+    /// `*`, `/`, `-`, `+` or `%`.
+    pub(super) const ARITHMETIC: Self = Self(1 << 1);
+    /// `::`.
+    pub(super) const CAST: Self = Self(1 << 2);
+    /// `IN` or `NOT IN`.
+    pub(super) const IN: Self = Self(1 << 3);
+    /// `LIKE` or `NOT LIKE`.
+    pub(super) const LIKE: Self = Self(1 << 4);
+    /// A name that is a function if a parenthesis follows.
+    pub(super) const CALLED: Self = Self(1 << 5);
+    pub(super) const USER: Self = Self(1 << 6);
+    /// It begins with `IF`.
+    pub(super) const IF: Self = Self(1 << 7);
+    /// It begins with `INTO` and goes on.
+    pub(super) const INTO: Self = Self(1 << 8);
+    /// It has an underscore, and no zero byte before that.
+    pub(super) const UNDERSCORE: Self = Self(1 << 9);
+    pub(super) const EMPTY: Self = Self(1 << 10);
+    /// It begins with `#`.
+    pub(super) const HASH: Self = Self(1 << 11);
+    /// It begins with `/`.
+    pub(super) const SLASH: Self = Self(1 << 12);
+    /// It begins with `-` and has more than two bytes.
+    pub(super) const HYPHEN: Self = Self(1 << 13);
+
+    const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    fn only_if(self, wanted: bool) -> Self {
+        if wanted { self } else { Self::NONE }
+    }
+
+    /// Of a word in capitals, or of an operator.
+    pub(super) fn of(word: &[u8]) -> Self {
+        let sign = matches!(word, b"+" | b"-" | b"!" | b"~" | b"!!" | b"NOT");
+        let arithmetic = matches!(word, b"*" | b"/" | b"-" | b"+" | b"%");
+        Self::of_start(word)
+            .with(Self::of_name(word))
+            .with(Self::SIGN.only_if(sign))
+            .with(Self::ARITHMETIC.only_if(arithmetic))
+            .with(Self::CAST.only_if(word == b"::"))
+            .with(Self::IN.only_if(matches!(word, b"IN" | b"NOT IN")))
+            .with(Self::LIKE.only_if(matches!(word, b"LIKE" | b"NOT LIKE")))
+            .with(Self::CALLED.only_if(words::CALLED.contains(&word)))
+            .with(Self::USER.only_if(word == b"USER"))
+            .with(Self::IF.only_if(word.starts_with(b"IF")))
+            .with(Self::INTO.only_if(word.len() > 4 && word.starts_with(b"INTO")))
+    }
+
+    /// What is asked about a text of any kind.
+    fn of_start(text: &[u8]) -> Self {
+        match text {
+            [b'#', ..] => Self::HASH,
+            [b'/', ..] => Self::SLASH,
+            [b'-', _, _, ..] => Self::HYPHEN,
+            _ => Self::NONE,
+        }
+    }
+
+    /// What is asked about a name.
+    fn of_name(text: &[u8]) -> Self {
+        let mut before_zero = text.iter().take_while(|&&byte| byte != 0);
+        let has_underscore = before_zero.any(|&byte| byte == b'_');
+        Self::EMPTY.only_if(text.is_empty()).with(Self::UNDERSCORE.only_if(has_underscore))
+    }
+}
+
+/// A token, as far as anything is asked about it. Its text is not kept, so that there are few that differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Token {
     pub(super) kind: u8,
-    length: u8,
-    text: [u8; LONGEST],
     /// With which quote a string begins and ends; 0 where it does not.
     pub(super) open: u8,
     pub(super) close: u8,
+    pub(super) marks: Marks,
+    /// Which part it is of words that are known as one, or 0.
+    pub(super) part: u16,
 }
 
 impl Token {
-    pub(super) const NONE: Self = Self { kind: kind::NONE, length: 0, text: [0; LONGEST], open: 0, close: 0 };
+    pub(super) const NONE: Self = Self::new(kind::NONE, Marks::NONE);
 
-    /// The start of what it stands for.
-    pub(super) fn text(&self) -> &[u8] {
-        &self.text[..usize::from(self.length)]
+    pub(super) const fn new(kind: u8, marks: Marks) -> Self {
+        Self { kind, open: 0, close: 0, marks, part: 0 }
     }
 
-    pub(super) fn set(&mut self, kind: u8, text: &[u8]) {
-        let kept = &text[..text.len().min(LONGEST - 1)];
-        self.text[..kept.len()].copy_from_slice(kept);
-        (self.kind, self.length) = (kind, kept.len() as u8);
+    /// What is no word, whatever its text.
+    fn of(kind: u8, text: &[u8]) -> Self {
+        Self::new(kind, Marks::of_start(text))
     }
 
-    /// Whether it is `word`, which is in capitals.
-    pub(super) fn is(&self, word: &[u8]) -> bool {
-        self.text().eq_ignore_ascii_case(word)
-    }
-
-    pub(super) fn is_unary(&self) -> bool {
-        self.kind == kind::OPERATOR && (matches!(self.text(), b"+" | b"-" | b"!" | b"~" | b"!!") || self.is(b"NOT"))
-    }
-
-    pub(super) fn is_arithmetic(&self) -> bool {
-        self.kind == kind::OPERATOR && matches!(self.text(), b"*" | b"/" | b"-" | b"+" | b"%")
-    }
-}
-
-/// Reads a value token by token.
-pub(super) struct Tokens<'a> {
-    value: &'a [u8],
-    at: usize,
-    quotes: Quotes,
-    dialect: Dialect,
-    count: usize,
-    comments: bool,
-}
-
-impl<'a> Tokens<'a> {
-    pub(super) fn new(value: &'a [u8], quotes: Quotes, dialect: Dialect) -> Self {
-        Self { value, at: 0, quotes, dialect, count: 0, comments: false }
-    }
-
-    pub(super) fn value(&self) -> &'a [u8] {
-        self.value
-    }
-
-    /// How many were read.
-    pub(super) fn count(&self) -> usize {
-        self.count
-    }
-
-    /// Whether there were comments that the other dialect reads otherwise.
-    pub(super) fn has_comments(&self) -> bool {
-        self.comments
-    }
-
-    /// The next one.
-    pub(super) fn next(&mut self) -> Option<Token> {
-        let mut token = Token::NONE;
-        let quote = match self.quotes {
-            Quotes::None => None,
-            Quotes::Single => Some(b'\''),
-            Quotes::Double => Some(b'"'),
-        };
-        if let Some(quote) = quote.filter(|_| self.at == 0) {
-            self.at = self.string(&mut token, 0, quote, 0);
-        } else {
-            while token.kind == kind::NONE {
-                let &byte = self.value.get(self.at)?;
-                self.at = self.read(byte, &mut token);
-            }
+    /// A name or a variable, which may be a word as well.
+    fn of_name(kind: u8, text: &[u8]) -> Self {
+        let text = kept(text);
+        match words::known(text) {
+            Some(known) => Self { kind, ..known },
+            None => Self::new(kind, Marks::of_start(text).with(Marks::of_name(text))),
         }
-        self.count += 1;
-        Some(token)
     }
 
-    fn byte(&self, at: usize) -> Option<u8> {
-        self.value.get(at).copied()
+    fn in_quotes(self, open: u8, close: Option<u8>) -> Self {
+        Self { open, close: close.unwrap_or(0), ..self }
     }
 
-    /// How many bytes from `at` on are of `set`.
-    fn span(&self, at: usize, set: &ByteSet) -> usize {
-        self.value[at..].iter().take_while(|&&byte| set.contains(byte)).count()
+    pub(super) fn is(self, marks: Marks) -> bool {
+        self.marks.0 & marks.0 != 0
     }
 
-    /// Makes the token of the bytes from here to `end`.
-    fn set(&self, token: &mut Token, kind: u8, end: usize) -> usize {
-        token.set(kind, &self.value[self.at..end]);
-        end
+    pub(super) fn is_sign(self) -> bool {
+        self.kind == kind::OPERATOR && self.is(Marks::SIGN)
     }
 
-    /// Reads what begins with `byte` and answers where it ends. Nothing is made of white space.
-    fn read(&mut self, byte: u8, token: &mut Token) -> usize {
+    pub(super) fn is_arithmetic(self) -> bool {
+        self.kind == kind::OPERATOR && self.is(Marks::ARITHMETIC)
+    }
+
+    /// All of it as a number.
+    pub(super) fn bits(self) -> u64 {
+        let ([a, b], [c, d]) = (self.marks.0.to_le_bytes(), self.part.to_le_bytes());
+        u64::from_le_bytes([self.kind, self.open, self.close, 0, a, b, c, d])
+    }
+}
+
+/// As much of a text as is kept.
+fn kept(text: &[u8]) -> &[u8] {
+    &text[..text.len().min(LONGEST - 1)]
+}
+
+/// A token that was read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Read {
+    pub(super) token: Token,
+    pub(super) start: usize,
+    /// Where the next is looked for.
+    pub(super) end: usize,
+    /// Whether another dialect may read something else here.
+    pub(super) is_of_dialect: bool,
+}
+
+/// A value of which tokens are read. What a token is depends on where it begins, and on nothing before that.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Text<'a>(pub(super) &'a [u8]);
+
+impl<'a> Text<'a> {
+    /// What a value begins with that stands inside such quotes.
+    pub(super) fn first_in(self, quote: u8) -> Read {
+        let (token, end) = self.string(0, quote, 0);
+        Read { token, start: 0, end, is_of_dialect: false }
+    }
+
+    /// The next token from `at` on. Nothing is made of white space.
+    #[inline]
+    pub(super) fn next(self, mut at: usize, dialect: Dialect) -> Option<Read> {
+        let mut byte = *self.0.get(at)?;
+        while matches!(byte, 0..=32 | 127 | 0xa0) {
+            at += 1;
+            byte = *self.0.get(at)?;
+        }
+        let is_of_dialect = byte == b'#' || byte == b'-' && self.begins_comment_of_ansi(at);
+        let (token, end) = self.read(byte, at, dialect);
+        Some(Read { token, start: at, end, is_of_dialect })
+    }
+
+    fn byte(self, at: usize) -> Option<u8> {
+        self.0.get(at).copied()
+    }
+
+    fn rest(self, at: usize) -> &'a [u8] {
+        self.0.get(at..).unwrap_or_default()
+    }
+
+    /// How many bytes from `at` on are of a set.
+    fn span(self, at: usize, set: &[bool; 256]) -> usize {
+        self.rest(at).iter().take_while(|&&byte| set[usize::from(byte)]).count()
+    }
+
+    /// Reads what begins with `byte` at `at`, and answers where it ends.
+    #[inline]
+    fn read(self, byte: u8, at: usize, dialect: Dialect) -> (Token, usize) {
+        const fn operator(marks: Marks) -> Token {
+            Token::new(kind::OPERATOR, marks)
+        }
         match byte {
-            0..=32 | 127 | 0xa0 => self.at + 1,
-            b'!' | b'&' | b'*' | b':' | b'<' | b'=' | b'>' | b'|' => self.operator(token),
-            b'"' | b'\'' => self.string(token, self.at, byte, 1),
-            b'#' => self.hash(token),
-            b'$' => self.money(token),
-            b'%' | b'+' | b'^' | b'~' => self.set(token, kind::OPERATOR, self.at + 1),
-            b'(' | b')' | b',' | b';' | b'{' | b'}' => self.set(token, byte, self.at + 1),
-            b'-' => self.hyphen(token),
-            b'.' | b'0'..=b'9' => self.number(token),
-            b'/' => self.slash(token),
-            b'?' | b']' => self.set(token, kind::UNKNOWN, self.at + 1),
-            b'@' => self.variable(token),
-            b'[' => self.bracketed(token),
-            b'\\' => self.backslash(token),
-            b'`' => self.backtick(token),
-            b'B' | b'b' => self.digits_in_quotes(token, &BINARY),
-            b'X' | b'x' => self.digits_in_quotes(token, &HEX),
-            b'E' | b'e' => self.escaped_string(token),
-            b'N' | b'n' => self.national_string(token),
-            b'Q' | b'q' => self.oracle_string(token, 0),
-            b'U' | b'u' => self.unicode_string(token),
-            _ => self.word(token),
+            b'!' | b'&' | b'*' | b':' | b'<' | b'=' | b'>' | b'|' => self.operator(at),
+            b'"' | b'\'' => self.string(at, byte, 1),
+            b'#' => match dialect {
+                Dialect::MySql => self.line_comment(at),
+                Dialect::Ansi => (operator(Marks::HASH), at + 1),
+            },
+            b'$' => self.money(at),
+            b'%' => (operator(Marks::ARITHMETIC), at + 1),
+            b'+' => (operator(Marks::SIGN.with(Marks::ARITHMETIC)), at + 1),
+            b'^' => (operator(Marks::NONE), at + 1),
+            b'~' => (operator(Marks::SIGN), at + 1),
+            b'(' | b')' | b',' | b';' | b'{' | b'}' => (Token::new(byte, Marks::NONE), at + 1),
+            b'-' => self.hyphen(at, dialect),
+            b'.' | b'0'..=b'9' => self.number(at),
+            b'/' => self.slash(at),
+            b'?' | b']' => (Token::new(kind::UNKNOWN, Marks::NONE), at + 1),
+            b'@' => self.variable(at),
+            b'[' => self.bracketed(at),
+            b'\\' => self.backslash(at),
+            b'`' => self.backtick(at),
+            b'B' | b'b' => self.digits_in_quotes(at, &BINARY).unwrap_or_else(|| self.word(at)),
+            b'X' | b'x' => self.digits_in_quotes(at, &HEX).unwrap_or_else(|| self.word(at)),
+            b'E' | b'e' => self.escaped_string(at).unwrap_or_else(|| self.word(at)),
+            b'N' | b'n' => {
+                let string = self.escaped_string(at).or_else(|| self.oracle_string(at + 1));
+                string.unwrap_or_else(|| self.word(at))
+            }
+            b'Q' | b'q' => self.oracle_string(at).unwrap_or_else(|| self.word(at)),
+            b'U' | b'u' => self.unicode_string(at).unwrap_or_else(|| self.word(at)),
+            _ => self.word(at),
         }
     }
 
-    fn operator(&self, token: &mut Token) -> usize {
-        let rest = &self.value[self.at..];
+    fn operator(self, at: usize) -> (Token, usize) {
+        let rest = &self.0[at..];
         if rest.starts_with(b"<=>") {
-            return self.set(token, kind::OPERATOR, self.at + 3);
+            return (Token::new(kind::OPERATOR, Marks::NONE), at + 3);
         }
-        if let Some(found) = rest.get(..2).and_then(lookup) {
-            return self.set(token, found, self.at + 2);
+        if let [first, second, ..] = rest
+            && let Some(found) = words::operator([*first, *second])
+        {
+            return (found, at + 2);
         }
-        // As the last byte a colon is taken for an operator.
-        let kind = if rest[0] == b':' && rest.len() > 1 { b':' } else { kind::OPERATOR };
-        self.set(token, kind, self.at + 1)
+        let token = match rest {
+            // As the last byte a colon is taken for an operator.
+            [b':', _, ..] => Token::new(b':', Marks::NONE),
+            [b'!', ..] => Token::new(kind::OPERATOR, Marks::SIGN),
+            [b'*', ..] => Token::new(kind::OPERATOR, Marks::ARITHMETIC),
+            _ => Token::new(kind::OPERATOR, Marks::NONE),
+        };
+        (token, at + 1)
     }
 
     /// To the end of the line.
-    fn line_comment(&self, token: &mut Token) -> usize {
-        match memchr(b'\n', &self.value[self.at..]) {
-            None => self.set(token, kind::COMMENT, self.value.len()),
-            Some(length) => self.set(token, kind::COMMENT, self.at + length) + 1,
+    fn line_comment(self, at: usize) -> (Token, usize) {
+        let rest = &self.0[at..];
+        match memchr(b'\n', rest) {
+            None => (Token::of(kind::COMMENT, rest), self.0.len()),
+            Some(length) => (Token::of(kind::COMMENT, &rest[..length]), at + length + 1),
         }
     }
 
-    /// A comment in `MySQL`, an operator elsewhere.
-    fn hash(&mut self, token: &mut Token) -> usize {
-        self.comments = true;
-        match self.dialect {
-            Dialect::MySql => self.line_comment(token),
-            Dialect::Ansi => self.set(token, kind::OPERATOR, self.at + 1),
-        }
+    /// Whether hyphens begin a comment, but none of `MySQL`.
+    fn begins_comment_of_ansi(self, at: usize) -> bool {
+        matches!(self.0[at..], [_, b'-', next, ..] if !SPACE.contains(next))
     }
 
     /// Two hyphens begin a comment; in `MySQL` only if white space follows.
-    fn hyphen(&mut self, token: &mut Token) -> usize {
-        if self.byte(self.at + 1) != Some(b'-') {
-            return self.set(token, kind::OPERATOR, self.at + 1);
+    fn hyphen(self, at: usize, dialect: Dialect) -> (Token, usize) {
+        let is_comment =
+            self.byte(at + 1) == Some(b'-') && (dialect == Dialect::Ansi || !self.begins_comment_of_ansi(at));
+        if is_comment {
+            return self.line_comment(at);
         }
-        if self.byte(self.at + 2).is_none_or(|byte| SPACE.contains(byte)) {
-            return self.line_comment(token);
-        }
-        if self.dialect == Dialect::Ansi {
-            self.comments = true;
-            return self.line_comment(token);
-        }
-        self.set(token, kind::OPERATOR, self.at + 1)
+        (Token::new(kind::OPERATOR, Marks::SIGN.with(Marks::ARITHMETIC)), at + 1)
     }
 
     /// A comment with another inside or with a condition of `MySQL` cannot be read surely.
-    fn slash(&self, token: &mut Token) -> usize {
-        if self.byte(self.at + 1) != Some(b'*') {
-            return self.set(token, kind::OPERATOR, self.at + 1);
+    fn slash(self, at: usize) -> (Token, usize) {
+        if self.byte(at + 1) != Some(b'*') {
+            return (Token::new(kind::OPERATOR, Marks::ARITHMETIC), at + 1);
         }
-        let inside = &self.value[self.at + 2..];
-        let length = memmem::find(inside, b"*/");
-        let nested = length.is_some_and(|length| memmem::find(&inside[..=length], b"/*").is_some());
+        let inside = &self.0[at + 2..];
+        let length = find_pair(inside, *b"*/");
+        let nested = length.is_some_and(|length| find_pair(&inside[..=length], *b"/*").is_some());
         let kind = if nested || inside.starts_with(b"!") { kind::EVIL } else { kind::COMMENT };
-        self.set(token, kind, length.map_or(self.value.len(), |length| self.at + 2 + length + 2))
+        (Token::new(kind, Marks::SLASH), length.map_or(self.0.len(), |length| at + 2 + length + 2))
     }
 
     /// `\N` is NULL in `MySQL`.
-    fn backslash(&self, token: &mut Token) -> usize {
-        match self.byte(self.at + 1) {
-            Some(b'N') => self.set(token, kind::NUMBER, self.at + 2),
-            _ => self.set(token, b'\\', self.at + 1),
+    fn backslash(self, at: usize) -> (Token, usize) {
+        match self.byte(at + 1) {
+            Some(b'N') => (Token::new(kind::NUMBER, Marks::NONE), at + 2),
+            _ => (Token::new(b'\\', Marks::NONE), at + 1),
         }
     }
 
-    /// A string that begins `offset` bytes behind `at`; 0 if its quote stands before the value. A quote behind an odd number
-    /// of backslashes or before another does not end it.
-    fn string(&self, token: &mut Token, at: usize, quote: u8, offset: usize) -> usize {
-        let start = at + offset;
-        token.open = if offset > 0 { quote } else { 0 };
+    /// What stands between quotes, from behind the first; the last, if there is one, and where what follows begins. A quote
+    /// behind an odd number of backslashes or before another does not end it.
+    fn quoted(self, start: usize, quote: u8) -> (&'a [u8], Option<u8>, usize) {
         let mut from = start;
-        while let Some(found) = memchr(quote, self.value.get(from..).unwrap_or_default()) {
+        while let Some(found) = memchr(quote, self.rest(from)) {
             let end = from + found;
-            let backslashes = self.value[start..end].iter().rev().take_while(|&&byte| byte == b'\\').count();
+            let backslashes = self.0[start..end].iter().rev().take_while(|&&byte| byte == b'\\').count();
             if backslashes % 2 == 1 {
                 from = end + 1;
             } else if self.byte(end + 1) == Some(quote) {
                 from = end + 2;
             } else {
-                token.set(kind::STRING, &self.value[start..end]);
-                token.close = quote;
-                return end + 1;
+                return (&self.0[start..end], Some(quote), end + 1);
             }
         }
-        token.set(kind::STRING, &self.value[start..]);
-        self.value.len()
+        (&self.0[start..], None, self.0.len())
     }
 
-    /// `E'…'`.
-    fn escaped_string(&self, token: &mut Token) -> usize {
-        match self.value[self.at..] {
-            [_, b'\'', _, ..] => self.string(token, self.at, b'\'', 2),
-            _ => self.word(token),
-        }
+    /// A string that begins `offset` bytes behind `at`; 0 if its quote stands before the value.
+    fn string(self, at: usize, quote: u8, offset: usize) -> (Token, usize) {
+        let (text, close, next) = self.quoted(at + offset, quote);
+        let open = if offset > 0 { quote } else { 0 };
+        (Token::of(kind::STRING, text).in_quotes(open, close), next)
     }
 
-    /// `N'…'` and `NQ'…'`.
-    fn national_string(&self, token: &mut Token) -> usize {
-        match self.value[self.at..] {
-            [_, b'\'', _, ..] => self.escaped_string(token),
-            _ => self.oracle_string(token, 1),
-        }
+    /// `E'…'` and `N'…'`.
+    fn escaped_string(self, at: usize) -> Option<(Token, usize)> {
+        matches!(self.0[at..], [_, b'\'', _, ..]).then(|| self.string(at, b'\'', 2))
     }
 
     /// `U&'…'`.
-    fn unicode_string(&self, token: &mut Token) -> usize {
-        if !self.value[self.at + 1..].starts_with(b"&'") {
-            return self.word(token);
-        }
-        let end = self.string(token, self.at + 2, b'\'', 1);
-        token.open = b'u';
-        if token.close == b'\'' {
-            token.close = b'u';
-        }
-        end
+    fn unicode_string(self, at: usize) -> Option<(Token, usize)> {
+        self.0[at + 1..].starts_with(b"&'").then(|| {
+            let (text, close, next) = self.quoted(at + 3, b'\'');
+            (Token::of(kind::STRING, text).in_quotes(b'u', close.map(|_| b'u')), next)
+        })
     }
 
     /// `Q'(…)'`, with any mark for the parentheses.
-    fn oracle_string(&self, token: &mut Token, offset: usize) -> usize {
-        let start = self.at + offset;
-        let mark = match self.value.get(start..) {
-            Some([b'q' | b'Q', b'\'', mark @ 33..=127, ..]) => *mark,
-            _ => return self.word(token),
-        };
-        let end = match mark {
+    fn oracle_string(self, at: usize) -> Option<(Token, usize)> {
+        let [b'q' | b'Q', b'\'', mark @ 33..=127, inside @ ..] = self.rest(at) else { return None };
+        let end = match *mark {
             b'(' => b')',
             b'[' => b']',
             b'{' => b'}',
             b'<' => b'>',
             other => other,
         };
-        let inside = &self.value[start + 3..];
-        token.open = b'q';
-        let Some(length) = memmem::find(inside, &[end, b'\'']) else {
-            token.set(kind::STRING, inside);
-            return self.value.len();
-        };
-        token.set(kind::STRING, &inside[..length]);
-        token.close = b'q';
-        start + 3 + length + 2
+        Some(match find_pair(inside, [end, b'\'']) {
+            None => (Token::of(kind::STRING, inside).in_quotes(b'q', None), self.0.len()),
+            Some(length) => {
+                (Token::of(kind::STRING, &inside[..length]).in_quotes(b'q', Some(b'q')), at + 3 + length + 2)
+            }
+        })
     }
 
     /// `B'01'` and `X'1F'`.
-    fn digits_in_quotes(&self, token: &mut Token, digits: &ByteSet) -> usize {
-        if self.byte(self.at + 1) != Some(b'\'') || self.at + 2 >= self.value.len() {
-            return self.word(token);
+    fn digits_in_quotes(self, at: usize, digits: &[bool; 256]) -> Option<(Token, usize)> {
+        if self.byte(at + 1) != Some(b'\'') {
+            return None;
         }
-        let end = self.at + 2 + self.span(self.at + 2, digits);
-        if self.byte(end) == Some(b'\'') { self.set(token, kind::NUMBER, end + 1) } else { self.word(token) }
+        let end = at + 2 + self.span(at + 2, digits);
+        (self.byte(end) == Some(b'\'')).then(|| (Token::new(kind::NUMBER, Marks::NONE), end + 1))
     }
 
     /// `[a name]`, as SQL Server has it.
-    fn bracketed(&self, token: &mut Token) -> usize {
-        let end = memchr(b']', &self.value[self.at..]).map_or(self.value.len(), |length| self.at + length + 1);
-        self.set(token, kind::NAME, end)
+    fn bracketed(self, at: usize) -> (Token, usize) {
+        let end = memchr(b']', &self.0[at..]).map_or(self.0.len(), |length| at + length + 1);
+        (Token::of_name(kind::NAME, &self.0[at..end]), end)
     }
 
-    fn word(&self, token: &mut Token) -> usize {
-        let length = self.span(self.at, &AFTER_WORD.complement());
-        let end = self.set(token, kind::NAME, self.at + length);
-        // `SELECT.1` and ``SELECT`a` `` are two tokens.
-        for (at, &byte) in token.text().iter().enumerate() {
-            let divides = byte == b'.' || byte == b'`';
-            let before = divides.then(|| lookup(&token.text()[..at])).flatten();
-            if let Some(found) = before.filter(|&found| found != kind::NAME) {
-                *token = Token::NONE;
-                return self.set(token, found, self.at + at);
+    fn word(self, at: usize) -> (Token, usize) {
+        let start = kept(&self.0[at..]);
+        let (mut length, mut has_underscore) = (0, false);
+        while let Some(&byte) = start.get(length).filter(|&&byte| OF_WORD[usize::from(byte)]) {
+            // `SELECT.1` and ``SELECT`a` `` are two tokens. The end of the word is not looked for before that is known, or a
+            // long one would be gone through for each of its dots.
+            if matches!(byte, b'.' | b'`')
+                && let Some(before) = words::known(&start[..length])
+                && !matches!(before.kind, kind::NONE | kind::NAME)
+            {
+                return (before, at + length);
+            }
+            has_underscore |= byte == b'_';
+            length += 1;
+        }
+        let name = Token::new(kind::NAME, Marks::UNDERSCORE.only_if(has_underscore));
+        if length == LONGEST - 1 {
+            let more = self.span(at + length, &OF_WORD);
+            if more > 0 {
+                return (name, at + length + more);
             }
         }
-        if length < LONGEST {
-            token.kind = lookup(token.text()).unwrap_or(kind::NAME);
-        }
-        end
+        let token = match words::known(&start[..length]) {
+            Some(part) if part.kind == kind::NONE => Token { kind: kind::NAME, ..part },
+            Some(word) => word,
+            None => name,
+        };
+        (token, at + length)
     }
 
     /// A name in backticks, or a function.
-    fn backtick(&self, token: &mut Token) -> usize {
-        let end = self.string(token, self.at, b'`', 1);
-        token.kind = match lookup(token.text()) {
-            Some(kind::FUNCTION) => kind::FUNCTION,
-            _ => kind::NAME,
-        };
-        end
+    fn backtick(self, at: usize) -> (Token, usize) {
+        let (text, close, next) = self.quoted(at + 1, b'`');
+        let is_function = words::known(kept(text)).is_some_and(|known| known.kind == kind::FUNCTION);
+        let kind = if is_function { kind::FUNCTION } else { kind::NAME };
+        (Token::of_name(kind, text).in_quotes(b'`', close), next)
     }
 
     /// `@a`, `@@a`, and both with the name in quotes or backticks.
-    fn variable(&mut self, token: &mut Token) -> usize {
-        self.at += 1 + usize::from(self.byte(self.at + 1) == Some(b'@'));
-        let end = match self.byte(self.at) {
-            Some(b'`') => self.backtick(token),
-            Some(quote @ (b'\'' | b'"')) => self.string(token, self.at, quote, 1),
-            _ => self.set(token, kind::VARIABLE, self.at + self.span(self.at, &AFTER_VARIABLE.complement())),
-        };
-        token.kind = kind::VARIABLE;
-        end
+    fn variable(self, at: usize) -> (Token, usize) {
+        let name = at + 1 + usize::from(self.byte(at + 1) == Some(b'@'));
+        if let Some(quote @ (b'`' | b'\'' | b'"')) = self.byte(name) {
+            let (text, close, next) = self.quoted(name + 1, quote);
+            return (Token::of_name(kind::VARIABLE, text).in_quotes(quote, close), next);
+        }
+        let end = name + self.span(name, &OF_VARIABLE);
+        (Token::of_name(kind::VARIABLE, &self.0[name..end]), end)
     }
 
     /// `$1,000.00`, `$$…$$`, `$tag$…$tag$`.
-    fn money(&self, token: &mut Token) -> usize {
-        let after = self.at + 1;
+    fn money(self, at: usize) -> (Token, usize) {
+        let after = at + 1;
         let amount = self.span(after, &MONEY);
         if amount == 1 && self.byte(after) == Some(b'.') {
-            return self.word(token);
+            return self.word(at);
         }
         if amount > 0 {
-            return self.set(token, kind::NUMBER, after + amount);
-        }
-        if self.byte(after) == Some(b'$') {
-            let inside = &self.value[after + 1..];
-            return self.dollar_string(token, after + 1, memmem::find(inside, b"$$"), 2);
+            return (Token::new(kind::NUMBER, Marks::NONE), after + amount);
         }
         let letters = self.span(after, &LETTERS);
-        if letters == 0 || self.byte(after + letters) != Some(b'$') {
-            return self.set(token, kind::NAME, after);
+        if self.byte(after + letters) != Some(b'$') {
+            return (Token::new(kind::NAME, Marks::NONE), after);
         }
-        let (tag, start) = (&self.value[self.at..=after + letters], after + letters + 1);
-        let found = memmem::find(&self.value[start..], tag);
-        self.dollar_string(token, start, found, tag.len())
+        let (mark, inside) = (&self.0[at..=after + letters], self.rest(after + letters + 1));
+        let end = self.0.len() - inside.len();
+        match find(inside, mark) {
+            None => (Token::of(kind::STRING, inside).in_quotes(b'$', None), self.0.len()),
+            Some(length) => {
+                let string = Token::of(kind::STRING, &inside[..length]).in_quotes(b'$', Some(b'$'));
+                (string, end + length + mark.len())
+            }
+        }
     }
 
-    /// A string from `start`, which has `length` bytes before a mark of `mark` bytes; without one it is all that is left.
-    fn dollar_string(&self, token: &mut Token, start: usize, length: Option<usize>, mark: usize) -> usize {
-        token.open = b'$';
-        let Some(length) = length else {
-            token.set(kind::STRING, &self.value[start..]);
-            return self.value.len();
-        };
-        token.set(kind::STRING, &self.value[start..start + length]);
-        token.close = b'$';
-        start + length + mark
-    }
-
-    fn number(&self, token: &mut Token) -> usize {
-        let digits = match self.value[self.at..] {
+    fn number(self, at: usize) -> (Token, usize) {
+        let digits = match self.0[at..] {
             [b'0', b'x' | b'X', ..] => Some(&HEX),
             [b'0', b'b' | b'B', ..] => Some(&BINARY),
             _ => None,
         };
         if let Some(digits) = digits {
-            let start = self.at + 2;
+            let start = at + 2;
             let length = self.span(start, digits);
             let kind = if length == 0 { kind::NAME } else { kind::NUMBER };
-            return self.set(token, kind, start + length);
+            return (Token::new(kind, Marks::NONE), start + length);
         }
-        let decimal = ByteSet::range(b'0', b'9');
-        let mut end = self.at + self.span(self.at, &decimal);
+        let mut end = at + self.span(at, &DECIMAL);
         if self.byte(end) == Some(b'.') {
             end += 1;
-            end += self.span(end, &decimal);
-            if end - self.at == 1 {
-                return self.set(token, b'.', end);
+            end += self.span(end, &DECIMAL);
+            if end - at == 1 {
+                return (Token::new(b'.', Marks::NONE), end);
             }
         }
         let mut bare_exponent = false;
         if matches!(self.byte(end), Some(b'e' | b'E')) {
             end += 1;
             end += usize::from(matches!(self.byte(end), Some(b'+' | b'-')));
-            let exponent = if end < self.value.len() { self.span(end, &decimal) } else { 0 };
+            let exponent = if end < self.0.len() { self.span(end, &DECIMAL) } else { 0 };
             bare_exponent = exponent == 0;
             end += exponent;
         }
@@ -428,6 +494,13 @@ impl<'a> Tokens<'a> {
             let next = self.byte(end + 1);
             end += usize::from(next.is_none_or(|next| SPACE.contains(next) || matches!(next, b';' | b'u' | b'U')));
         }
-        self.set(token, if bare_exponent { kind::NAME } else { kind::NUMBER }, end)
+        (Token::new(if bare_exponent { kind::NAME } else { kind::NUMBER }, Marks::NONE), end)
     }
+}
+
+/// Where a mark of some bytes is. Most are near, and a search of all of a long text must be prepared.
+fn find(text: &[u8], mark: &[u8]) -> Option<usize> {
+    const NEAR: usize = 32;
+    let near = text.windows(mark.len()).take(NEAR).position(|window| window == mark);
+    near.or_else(|| memmem::find(text, mark))
 }
