@@ -1,6 +1,15 @@
 //! HTML read as its tokenizer reads it (HTML Standard §13.2.5, as of 2012), with the ways of old browsers.
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
+
+use crate::bytes::{ByteSet, find_near, find_pair};
+
+const SPACE: ByteSet = ByteSet::of(b"\0 \t\n\x0b\x0c\r");
+const IS_SPACE: [bool; 256] = SPACE.table();
+/// What ends the name of a tag. Zero bytes are of it, as some browsers had it.
+const AFTER_TAG: [bool; 256] = ByteSet::of(b" \t\n\x0b\x0c\r/>").table();
+const AFTER_NAME: [bool; 256] = SPACE.union(ByteSet::of(b"/=>")).table();
+const AFTER_VALUE: [bool; 256] = SPACE.with(b'>').table();
 
 /// What a token is; text and the ends of tags matter to nobody here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +48,6 @@ impl Context {
 enum State {
     End,
     Text,
-    TagOpen,
     TagEnd,
     BeforeName,
     AfterName,
@@ -47,7 +55,7 @@ enum State {
     Quoted(u8),
 }
 
-/// The tokens of a value, one after the other.
+/// The tokens of a value, one after the other, without those of text.
 pub(super) struct Reader<'a> {
     value: &'a [u8],
     at: usize,
@@ -67,12 +75,26 @@ impl<'a> Reader<'a> {
         Self { value, at: 0, closing: false, state }
     }
 
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Whether another that reads the same value will find the same tokens.
+    pub(super) fn reads_as(&self, other: &Self) -> bool {
+        (self.at, self.closing, self.state) == (other.at, other.closing, other.state)
+    }
+
     fn peek(&self) -> Option<u8> {
         self.value.get(self.at).copied()
     }
 
     fn rest(&self) -> &'a [u8] {
         &self.value[self.at..]
+    }
+
+    /// Where the first byte of a set is, from `at` on.
+    fn first_of(&self, set: &[bool; 256], at: usize) -> Option<usize> {
+        self.value[at..].iter().position(|&byte| set[usize::from(byte)]).map(|length| at + length)
     }
 
     /// The token from here to `end`, behind which the next begins at `next`.
@@ -89,18 +111,19 @@ impl<'a> Reader<'a> {
     }
 
     fn text(&mut self) -> Option<Token> {
-        match memchr(b'<', self.rest()) {
-            None if self.rest().is_empty() => None,
-            None => self.last(Kind::Other),
-            Some(0) => {
-                self.at += 1;
-                self.tag_open()
-            }
-            Some(length) => {
-                let open = self.at + length;
-                self.token(Kind::Other, open, open + 1, State::TagOpen)
+        while let Some(length) = find_near(self.rest(), |byte| byte == b'<') {
+            self.at += length + 1;
+            match self.rest() {
+                [b'/', b'>', ..] => {
+                    self.at += 1;
+                    self.closing = true;
+                }
+                // Before any other byte a bracket is text too.
+                [b'!' | b'/' | b'?' | b'%' | b'a'..=b'z' | b'A'..=b'Z' | 0, ..] => return self.tag_open(),
+                _ => {}
             }
         }
+        None
     }
 
     fn tag_open(&mut self) -> Option<Token> {
@@ -122,18 +145,12 @@ impl<'a> Reader<'a> {
                 self.at += 1;
                 self.percent_comment()
             }
-            byte if byte.is_ascii_alphabetic() || byte == 0 => self.tag_name(),
-            _ => {
-                // The bracket was text.
-                self.state = State::Text;
-                Some(Token { kind: Kind::Other, start: self.at - 1, length: 1 })
-            }
+            _ => self.tag_name(),
         }
     }
 
     fn end_tag(&mut self) -> Option<Token> {
         match self.peek()? {
-            b'>' => self.text(),
             byte if byte.is_ascii_alphabetic() => self.tag_name(),
             _ => {
                 self.closing = false;
@@ -142,11 +159,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Zero bytes are of the name, as some browsers had it.
     fn tag_name(&mut self) -> Option<Token> {
-        let ends = |&byte: &u8| byte != 0 && is_space(byte) || byte == b'/' || byte == b'>';
-        let Some(length) = self.rest().iter().position(ends) else { return self.last(Kind::TagOpen) };
-        let end = self.at + length;
+        let Some(end) = self.first_of(&AFTER_TAG, self.at) else { return self.last(Kind::TagOpen) };
         match self.value[end] {
             b'>' if self.closing => {
                 self.closing = false;
@@ -165,7 +179,7 @@ impl<'a> Reader<'a> {
 
     /// Steps over white space. The byte FF ends the value: it is -1, libinjection's mark of the end.
     fn after_space(&mut self) -> Option<u8> {
-        self.at += self.rest().iter().take_while(|&&byte| is_space(byte)).count();
+        self.at += self.rest().iter().take_while(|&&byte| IS_SPACE[usize::from(byte)]).count();
         self.peek().filter(|&byte| byte != 0xff)
     }
 
@@ -182,9 +196,7 @@ impl<'a> Reader<'a> {
 
     /// The first byte is of the name whatever it is.
     fn name(&mut self) -> Option<Token> {
-        let ends = |&byte: &u8| is_space(byte) || matches!(byte, b'/' | b'=' | b'>');
-        let Some(length) = self.rest()[1..].iter().position(ends) else { return self.last(Kind::AttributeName) };
-        let end = self.at + 1 + length;
+        let Some(end) = self.first_of(&AFTER_NAME, self.at + 1) else { return self.last(Kind::AttributeName) };
         let (next, state) = match self.value[end] {
             b'/' => (end + 1, State::BeforeName),
             b'=' => (end + 1, State::BeforeValue),
@@ -229,9 +241,7 @@ impl<'a> Reader<'a> {
     }
 
     fn unquoted(&mut self) -> Option<Token> {
-        let ends = |&byte: &u8| is_space(byte) || byte == b'>';
-        let Some(length) = self.rest().iter().position(ends) else { return self.last(Kind::AttributeValue) };
-        let end = self.at + length;
+        let Some(end) = self.first_of(&AFTER_VALUE, self.at) else { return self.last(Kind::AttributeValue) };
         match self.value[end] {
             b'>' => self.token(Kind::AttributeValue, end, end, State::TagEnd),
             _ => self.token(Kind::AttributeValue, end, end + 1, State::BeforeName),
@@ -263,7 +273,7 @@ impl<'a> Reader<'a> {
 
     /// `<% … %>`, a comment to old browsers.
     fn percent_comment(&mut self) -> Option<Token> {
-        match memmem::find(self.rest(), b"%>") {
+        match find_pair(self.rest(), *b"%>") {
             None => self.last(Kind::Comment),
             Some(length) => self.token(Kind::Comment, self.at + length, self.at + length + 2, State::Text),
         }
@@ -291,10 +301,15 @@ impl<'a> Reader<'a> {
     }
 
     fn character_data(&mut self) -> Option<Token> {
-        match memmem::find(self.rest(), b"]]>") {
-            None => self.last(Kind::Other),
-            Some(length) => self.token(Kind::Other, self.at + length, self.at + length + 3, State::Text),
+        let mut from = self.at;
+        while let Some(found) = find_pair(&self.value[from..], *b"]>") {
+            let end = from + found;
+            if end > self.at && self.value[end - 1] == b']' {
+                return self.token(Kind::Other, end - 1, end + 2, State::Text);
+            }
+            from = end + 2;
         }
+        self.last(Kind::Other)
     }
 }
 
@@ -305,7 +320,6 @@ impl Iterator for Reader<'_> {
         match self.state {
             State::End => None,
             State::Text => self.text(),
-            State::TagOpen => self.tag_open(),
             State::TagEnd => self.tag_end(),
             State::BeforeName => self.before_name(),
             State::AfterName => self.after_name(),
@@ -313,8 +327,4 @@ impl Iterator for Reader<'_> {
             State::Quoted(quote) => self.quoted(quote),
         }
     }
-}
-
-fn is_space(byte: u8) -> bool {
-    matches!(byte, 0 | b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r')
 }

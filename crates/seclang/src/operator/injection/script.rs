@@ -1,6 +1,7 @@
 //! Whether a browser would find something to run in a value, wherever in a page it stood.
 
 use memchr::memchr;
+use smallvec::SmallVec;
 
 use super::markup::{Context, Kind, Reader, Token};
 use crate::transform::hex_digit;
@@ -15,29 +16,6 @@ enum Danger {
     /// If its value is the name of an attribute that is dangerous.
     Name,
 }
-
-const ATTRIBUTES: &[(&[u8], Danger)] = &[
-    (b"ACTION", Danger::Address),
-    (b"ATTRIBUTENAME", Danger::Name),
-    (b"BY", Danger::Address),
-    (b"BACKGROUND", Danger::Address),
-    (b"DATAFORMATAS", Danger::Always),
-    (b"DATASRC", Danger::Always),
-    (b"DYNSRC", Danger::Address),
-    (b"FILTER", Danger::Always),
-    (b"FORMACTION", Danger::Address),
-    (b"FOLDER", Danger::Address),
-    (b"FROM", Danger::Address),
-    (b"HANDLER", Danger::Address),
-    (b"HREF", Danger::Address),
-    (b"LOWSRC", Danger::Address),
-    (b"POSTER", Danger::Address),
-    (b"SRC", Danger::Address),
-    (b"STYLE", Danger::Always),
-    (b"TO", Danger::Address),
-    (b"VALUES", Danger::Address),
-    (b"XLINK:HREF", Danger::Address),
-];
 
 const TAGS: &[&[u8]] = &[
     b"APPLET",
@@ -62,23 +40,60 @@ const TAGS: &[&[u8]] = &[
     b"XSS",
 ];
 
-const SCHEMES: &[&[u8]] = &[b"DATA", b"VIEW-SOURCE", b"JAVA", b"VBSCRIPT"];
+const SCHEMES: [&[u8]; 4] = [b"DATA", b"VIEW-SOURCE", b"JAVA", b"VBSCRIPT"];
 
-/// Whether `value` is dangerous in any context.
+/// The longest name of a tag or an attribute that is known.
+const LONGEST: usize = b"ATTRIBUTENAME".len();
+
+/// So many bytes are read in one context before it is seen who reads the same.
+const AT_ONCE: usize = 256;
+
+/// Whether `value` is dangerous in any context. It is read in all of them at once, because most soon read the same.
 pub(in crate::operator) fn is_script(value: &[u8]) -> bool {
-    Context::ALL.into_iter().any(|context| is_dangerous(value, context))
+    let mut readings: SmallVec<[Reading<'_>; Context::ALL.len()]> =
+        Context::ALL.map(|context| Reading { reader: Reader::new(value, context), danger: Danger::None }).into();
+    while let Some(behind) = (0..readings.len()).min_by_key(|&at| readings[at].reader.at()) {
+        let mut reading = readings.swap_remove(behind);
+        let until = (reading.reader.at() / AT_ONCE + 1) * AT_ONCE;
+        let until = if readings.is_empty() { usize::MAX } else { until };
+        let goes_on = loop {
+            match reading.next(value) {
+                None => break false,
+                Some(true) => return true,
+                Some(false) if reading.reader.at() >= until => break true,
+                Some(false) => {}
+            }
+        };
+        // Who has come to the same place in the same way will find the same.
+        if goes_on && !readings.iter().any(|other| other.reads_as(&reading)) {
+            readings.push(reading);
+        }
+    }
+    false
 }
 
-fn is_dangerous(value: &[u8], context: Context) -> bool {
-    let mut danger = Danger::None;
-    for Token { kind, start, length } in Reader::new(value, context) {
+/// A value that is being read in one context.
+struct Reading<'a> {
+    reader: Reader<'a>,
+    /// What the attribute can do whose value comes next.
+    danger: Danger,
+}
+
+impl Reading<'_> {
+    fn reads_as(&self, other: &Self) -> bool {
+        self.reader.reads_as(&other.reader) && self.danger == other.danger
+    }
+
+    /// Whether the next token of the value is dangerous, where there is one.
+    fn next(&mut self, value: &[u8]) -> Option<bool> {
+        let Token { kind, start, length } = self.reader.next()?;
         let text = &value[start..start + length];
-        let before = std::mem::replace(&mut danger, Danger::None);
-        let found = match kind {
+        let before = std::mem::replace(&mut self.danger, Danger::None);
+        Some(match kind {
             Kind::Doctype => true,
             Kind::TagOpen => is_tag(text),
             Kind::AttributeName => {
-                danger = of_attribute(text);
+                self.danger = of_attribute(text);
                 false
             }
             Kind::AttributeValue => match before {
@@ -89,19 +104,15 @@ fn is_dangerous(value: &[u8], context: Context) -> bool {
             },
             Kind::Comment => is_comment(text),
             Kind::Other => false,
-        };
-        if found {
-            return true;
-        }
+        })
     }
-    false
 }
 
 fn is_tag(name: &[u8]) -> bool {
     name.len() >= 3
-        && (TAGS.iter().any(|tag| is_name(name, tag))
-            || name[..3].eq_ignore_ascii_case(b"SVG")
-            || name[..3].eq_ignore_ascii_case(b"XSL"))
+        && (name[..3].eq_ignore_ascii_case(b"SVG")
+            || name[..3].eq_ignore_ascii_case(b"XSL")
+            || TAGS.contains(&in_capitals(name, &mut [0; LONGEST])))
 }
 
 fn of_attribute(name: &[u8]) -> Danger {
@@ -109,12 +120,29 @@ fn of_attribute(name: &[u8]) -> Danger {
         return Danger::None;
     }
     if name.len() >= 5 {
-        let event = name[..2].eq_ignore_ascii_case(b"ON");
-        if event || is_name(&name[..5], b"XMLNS") || is_name(&name[..5], b"XLINK") {
+        let begins = |known: &[u8]| name[..known.len()].eq_ignore_ascii_case(known);
+        if begins(b"ON") || begins(b"XMLNS") || begins(b"XLINK") {
             return Danger::Always;
         }
     }
-    ATTRIBUTES.iter().find(|(known, _)| is_name(name, known)).map_or(Danger::None, |&(_, danger)| danger)
+    match in_capitals(name, &mut [0; LONGEST]) {
+        b"DATAFORMATAS" | b"DATASRC" | b"FILTER" | b"STYLE" => Danger::Always,
+        b"ACTION" | b"BY" | b"BACKGROUND" | b"DYNSRC" | b"FORMACTION" | b"FOLDER" | b"FROM" | b"HANDLER" | b"HREF"
+        | b"LOWSRC" | b"POSTER" | b"SRC" | b"TO" | b"VALUES" | b"XLINK:HREF" => Danger::Address,
+        b"ATTRIBUTENAME" => Danger::Name,
+        _ => Danger::None,
+    }
+}
+
+/// A name without its zero bytes and in capitals, as the names that are known; of a longer one nothing.
+fn in_capitals<'a>(name: &[u8], to: &'a mut [u8; LONGEST]) -> &'a [u8] {
+    let mut length = 0;
+    for &byte in name.iter().filter(|&&byte| byte != 0) {
+        let Some(place) = to.get_mut(length) else { return b"" };
+        *place = byte.to_ascii_uppercase();
+        length += 1;
+    }
+    &to[..length]
 }
 
 /// What old browsers read in a comment: its end at a backtick, conditions, imports and entities.
@@ -123,42 +151,30 @@ fn is_comment(text: &[u8]) -> bool {
     memchr(b'`', text).is_some()
         || begins(b"[IF")
         || begins(b"XML")
-        || text.len() > 5 && (is_name(&text[..6], b"IMPORT") || is_name(&text[..6], b"ENTITY"))
+        || text.len() > 5 && (text[..6].eq_ignore_ascii_case(b"IMPORT") || text[..6].eq_ignore_ascii_case(b"ENTITY"))
 }
 
-/// Whether `text` is `name`, which is in capitals, in any case and with any zero bytes between.
-fn is_name(text: &[u8], name: &[u8]) -> bool {
-    let letters = text.iter().filter(|&&byte| byte != 0).map(u8::to_ascii_uppercase);
-    letters.eq(name.iter().copied())
-}
-
-/// Whether the first `length` bytes of `text` are an address whose scheme runs.
+/// Whether the first `length` bytes of `text` are an address whose scheme runs: behind what browsers skip they begin with one
+/// of these, their numeric references read, zero bytes and line ends aside. What stands behind `length` is looked at where a
+/// reference is cut by it.
 fn is_address(text: &[u8], length: usize) -> bool {
-    let skipped = text[..length].iter().take_while(|&&byte| byte <= 32 || byte >= 127).count();
-    SCHEMES.iter().any(|scheme| begins_with(&text[skipped..], length - skipped, scheme))
-}
-
-/// Whether the first `length` bytes of `text`, their numeric references read, begin with `scheme` behind white space, zero
-/// bytes and line ends aside. What stands behind `length` is looked at where a reference is cut by it.
-fn begins_with(text: &[u8], length: usize, scheme: &[u8]) -> bool {
-    let mut scheme = scheme.iter();
-    let mut wanted = scheme.next();
-    let (mut at, mut first) = (0, true);
+    let mut at = text[..length].iter().take_while(|&&byte| byte <= 32 || byte >= 127).count();
+    let mut schemes: SmallVec<[&[u8]; SCHEMES.len()]> = SCHEMES.into();
+    let mut letters = 0;
     while at < length {
-        let Some(&letter) = wanted else { return true };
         let (code, taken) = character(&text[at..], length - at);
         at += taken;
-        if first && code <= 32 || code == 0 || code == 10 {
+        if letters == 0 && code <= 32 || code == 0 || code == 10 {
             continue;
         }
-        first = false;
         let upper = if (0x61..=0x7a).contains(&code) { code - 0x20 } else { code };
-        if upper as u8 != letter {
-            return false;
+        schemes.retain(|scheme| scheme[letters] == upper as u8);
+        letters += 1;
+        if schemes.is_empty() || schemes.iter().any(|scheme| scheme.len() == letters) {
+            return !schemes.is_empty();
         }
-        wanted = scheme.next();
     }
-    wanted.is_none()
+    false
 }
 
 /// The character at the start of `text`, of which `length` bytes count, and how many bytes it takes.
@@ -188,4 +204,36 @@ fn character(text: &[u8], length: usize) -> (u32, usize) {
         at += 1;
     }
     (code, at.min(length))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[rustfmt::skip]
+    const PARTS: [&[u8]; 40] = [
+        b"<", b">", b"/", b"=", b"'", b"\"", b"`", b"a", b" ", b"<a", b"<a ", b"<b>", b"</", b"</>", b"x=", b" href=",
+        b" style", b" by=", b" to ", b"on", b"onx=y", b"<!--", b"-->", b"-!>", b"-", b"\0", b"<%", b"%>", b"<![CDATA[",
+        b"]]>", b"<?", b"<!x", b"&#x6a;", b"&#0;", b"java", b"data:", b"\n", b"xmlns", b"attributename=", b"\xff",
+    ];
+
+    proptest! {
+        #[test]
+        fn all_contexts_at_once_find_what_each_alone_finds(
+            head in prop::collection::vec(prop::sample::select(&PARTS[..]), 0..8),
+            again in prop::collection::vec(prop::sample::select(&PARTS[..]), 1..5),
+            times in 0..200_usize,
+            tail in prop::collection::vec(prop::sample::select(&PARTS[..]), 0..8),
+        ) {
+            let value = [head.concat(), again.concat().repeat(times), tail.concat()].concat();
+            let is_dangerous = |context| {
+                let mut reading = Reading { reader: Reader::new(&value, context), danger: Danger::None };
+                std::iter::from_fn(|| reading.next(&value)).any(|found| found)
+            };
+            let found = Context::ALL.into_iter().any(is_dangerous);
+            prop_assert_eq!(is_script(&value), found, "{}", value.escape_ascii());
+        }
+    }
 }
