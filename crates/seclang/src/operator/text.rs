@@ -16,6 +16,9 @@ pub(super) const NOT_OF_A_NAME: ByteSet = ByteSet::range(b'a', b'z')
 
 /// Whether `part` is in `text`; an empty one is in every text.
 pub(super) fn contains(text: &[u8], part: &[u8]) -> bool {
+    if part.len() > text.len() {
+        return false;
+    }
     // Lists of words have the signs that stand between them more often than any letter.
     let rarest = part.iter().enumerate().min_by_key(|(_, byte)| (!byte.is_ascii_alphanumeric(), weight(**byte)));
     match rarest {
