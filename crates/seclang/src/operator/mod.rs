@@ -285,7 +285,7 @@ impl Operator {
             Question::AllOfExpandedPattern => {
                 scratch.expanded(argument).is_some_and(|pattern| pattern.matches_all(value, scratch, captures))
             }
-            Question::Phrases(phrases) => phrases.matches(value, captures),
+            Question::Phrases(phrases) => phrases.matches(value, scratch, captures),
             Question::Within => text::contains(argument, value),
             Question::Contains => text::contains(value, argument),
             Question::ContainsWord => text::contains_word(value, argument),

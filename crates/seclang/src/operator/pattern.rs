@@ -4,13 +4,14 @@
 //! `^` and `$` match at each line, letters are those of ASCII. That is how ModSecurity has PCRE run them, with one difference
 //! which CRS's tests do not touch and Coraza has too: `^` matches behind a line end that ends the value. Where branches begin
 //! alike, `regex-syntax` joins what they begin with, so a group can be longer than PCRE's; `proofs/patterns.py` compares the
-//! two over the patterns of CRS. Where the groups of a long match lie is found out apart from the match, see [`groups`].
+//! two over the patterns of CRS. Long values are read by [`long`], which takes about the same time for each of their bytes,
+//! whatever they are.
 //!
 //! What cannot be done in linear time is refused by name: references to groups, atomic groups, looking around without bound.
 //! What of this CRS 3.3 needs can, see [`assertions`].
 
 mod assertions;
-mod groups;
+mod long;
 mod spelling;
 
 use std::ops::Range;
@@ -30,7 +31,8 @@ use super::injection::Folds;
 use super::{Captures, Gate, Openings, OperatorError};
 use crate::bytes::ByteSet;
 use assertions::Program;
-use groups::{Groups, Ways};
+use long::{Long, Ways};
+
 use spelling::Spelled;
 
 /// What the automaton of a pattern of a rule may take, in bytes: the largest of CRS takes a twentieth.
@@ -40,7 +42,7 @@ const EXPANDED_LIMIT: usize = 1 << 20;
 /// How many patterns with expanded macros are kept.
 const EXPANDED_KEPT: usize = 64;
 
-/// How long a match is from which on its groups are looked for by [`Groups`]: building its tables is not worth it for less.
+/// How long a value is that is read by [`Long`]. Less takes little time, however many false beginnings it has.
 const LONG: usize = 1 << 10;
 
 /// A compiled pattern.
@@ -58,24 +60,57 @@ pub(super) struct Pattern {
 
 #[derive(Debug)]
 enum Machine {
-    Automata(Regex, LongMatches),
+    Automata(Regex, ForLong),
     /// For what looks around: the pattern without its assertions, which says quickly that most values do not match and where
     /// the first match could be, and with them.
     Asserting(Regex, Program),
 }
 
-/// What finds the groups of a long match, of a pattern that has groups. It is made for the first one: few have any.
+/// What reads long values. It is made for the first one: many patterns see none.
 #[derive(Debug)]
-struct LongMatches {
-    spelled: Option<Box<str>>,
-    groups: OnceLock<Option<Groups>>,
+pub(super) struct ForLong {
+    number: u64,
+    spelled: Box<str>,
+    made: OnceLock<Option<Box<Long>>>,
 }
 
-impl LongMatches {
-    fn groups(&self) -> Option<&Groups> {
-        let spelled = self.spelled.as_deref()?;
-        self.groups.get_or_init(|| Groups::new(spelled)).as_ref()
+impl ForLong {
+    /// Of a pattern as `regex-syntax` spells it.
+    fn new(spelled: String) -> Self {
+        Self { number: number(), spelled: spelled.into_boxed_str(), made: OnceLock::new() }
     }
+
+    /// Of words in any case of letters.
+    pub(super) fn of_words(words: &[Vec<u8>]) -> Self {
+        let byte = |byte: &u8| format!("\\x{byte:02x}");
+        let words: Vec<String> = words.iter().map(|word| word.iter().map(byte).collect()).collect();
+        Self::new(format!("(?i:{})", words.join("|")))
+    }
+
+    /// What reads nothing.
+    fn nothing() -> Self {
+        Self { made: OnceLock::from(None), ..Self::new(String::new()) }
+    }
+
+    /// Whether a long value matches; nothing where that is to be asked of something else.
+    pub(super) fn is_match(&self, value: &[u8], scratch: &mut Scratch) -> Option<bool> {
+        let (long, ways) = self.of(value, scratch)?;
+        long.is_match(value, ways)
+    }
+
+    fn of<'a>(&'a self, value: &[u8], scratch: &'a mut Scratch) -> Option<(&'a Long, &'a mut Ways)> {
+        if value.len() < LONG {
+            return None;
+        }
+        let long = self.made.get_or_init(|| Long::new(&self.spelled).map(Box::new)).as_ref()?;
+        Some((long, scratch.ways.entry(self.number).or_default()))
+    }
+}
+
+/// A number that nothing else has that a [`Scratch`] has memory for.
+fn number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Where the groups of a match lie, the whole match first.
@@ -87,9 +122,6 @@ impl Pattern {
     }
 
     fn within(pattern: &[u8], limit: usize) -> Result<Self, OperatorError> {
-        /// Numbers of patterns, so that a [`Scratch`] tells them apart.
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-
         let refused = |reason: String| {
             OperatorError(format!("\"{}\" is no pattern that can be run: {reason}", pattern.escape_ascii()))
         };
@@ -102,8 +134,8 @@ impl Pattern {
         let regex =
             Regex::builder().configure(config).build_from_hir(&hir).map_err(|error| refused(error.to_string()))?;
         let machine = if assertions.is_empty() {
-            let spelled = (regex.captures_len() > 1).then(|| spelled.into_boxed_str());
-            Machine::Automata(regex, LongMatches { spelled, groups: OnceLock::new() })
+            // What is made of a request's values is not worth the work.
+            Machine::Automata(regex, if limit == LIMIT { ForLong::new(spelled) } else { ForLong::nothing() })
         } else {
             Machine::Asserting(regex, Program::new(&hir, assertions).map_err(refused)?)
         };
@@ -112,7 +144,7 @@ impl Pattern {
         let probes = if limit == LIMIT { Probes::of_pattern(&hir, &gate) } else { Probes::default() };
         let starts = limit == LIMIT && gate.within.iter().any(|within| within.starts);
         let openings = if starts { Openings::of(&hir).map(Arc::new) } else { None };
-        Ok(Self { number: NEXT.fetch_add(1, Ordering::Relaxed), machine, gate, probes, openings, takes_all })
+        Ok(Self { number: number(), machine, gate, probes, openings, takes_all })
     }
 
     /// Whether a value may be matched that has the words of the gate; `alphabet` is the number of its alphabet from 1 on.
@@ -142,10 +174,10 @@ impl Pattern {
     fn is_match(&self, value: &[u8], scratch: &mut Scratch) -> bool {
         match &self.machine {
             _ if self.takes_all => true,
-            Machine::Automata(regex, _) => {
-                let memory = scratch.of(self.number, regex);
-                regex.search_half_with(&mut memory.cache, &Input::new(value).earliest(true)).is_some()
-            }
+            Machine::Automata(regex, long) => long.is_match(value, scratch).unwrap_or_else(|| {
+                let cache = &mut scratch.of(self.number, regex).cache;
+                regex.search_half_with(cache, &Input::new(value).earliest(true)).is_some()
+            }),
             Machine::Asserting(regex, program) => {
                 let cache = &mut scratch.of(self.number, regex).cache;
                 let first = regex.search_with(cache, &Input::new(value));
@@ -164,19 +196,32 @@ impl Pattern {
         regex.search_half_with(&mut scratch.of(self.number, regex).cache, &input).is_some()
     }
 
+    /// Hands over one match after the other: where its groups lie, the whole match first. What is answered to that is from
+    /// where on the next one may begin, or that none is wanted.
+    fn each(&self, value: &[u8], scratch: &mut Scratch, mut take: impl FnMut(&Found) -> Option<usize>) {
+        let mut found = Found::new();
+        let mut from = Some(0);
+        if let Machine::Automata(_, long) = &self.machine
+            && let Some((long, ways)) = long.of(value, scratch)
+            && let Some(may_match) = long.read(value, 0, ways)
+        {
+            while let Some(at) = from.filter(|at| may_match && *at <= value.len()) {
+                from = if long.next(value, at, ways, &mut found) { take(&found) } else { None };
+            }
+            return;
+        }
+        while let Some(at) = from.filter(|at| *at <= value.len()) {
+            from = if self.find(value, at, scratch, &mut found) { take(&found) } else { None };
+        }
+    }
+
     /// The first match that begins at or behind `from`.
     fn find(&self, value: &[u8], from: usize, scratch: &mut Scratch, found: &mut Found) -> bool {
         match &self.machine {
-            Machine::Automata(regex, long_matches) => {
+            Machine::Automata(regex, _) => {
                 let memory = scratch.of(self.number, regex);
                 let input = Input::new(value).span(from..value.len());
                 let Some(first) = regex.search_with(&mut memory.cache, &input) else { return false };
-                if first.len() >= LONG
-                    && let Some(groups) = long_matches.groups()
-                    && groups.of(value, first.range(), &mut memory.ways, found).is_some()
-                {
-                    return true;
-                }
                 let input = input.span(first.range()).anchored(Anchored::Yes);
                 regex.search_captures_with(&mut memory.cache, &input, &mut memory.groups);
                 found.clear();
@@ -197,23 +242,22 @@ impl Pattern {
             captures.push(0..value.len());
             return true;
         }
-        let mut found = Found::new();
-        let matches = self.find(value, 0, scratch, &mut found);
-        if matches {
-            push(&found, captures);
-        }
+        let mut matches = false;
+        self.each(value, scratch, |found| {
+            matches = true;
+            push(found, captures);
+            None
+        });
         matches
     }
 
     /// The same, where the captures of later matches follow those of the first as long as there is room.
     pub(super) fn matches_all(&self, value: &[u8], scratch: &mut Scratch, captures: Option<&mut Captures>) -> bool {
         let Some(captures) = captures else { return self.is_match(value, scratch) };
-        let mut found = Found::new();
-        let mut from = 0;
-        while from <= value.len() && self.find(value, from, scratch, &mut found) && push(&found, captures) {
-            let whole = found[0].clone().unwrap_or(from..from);
-            from = whole.end.max(whole.start + 1);
-        }
+        self.each(value, scratch, |found| {
+            let whole = found[0].clone().unwrap_or(0..0);
+            push(found, captures).then(|| whole.end.max(whole.start + 1))
+        });
         !captures.is_empty()
     }
 
@@ -223,22 +267,22 @@ impl Pattern {
         &self,
         value: &[u8],
         scratch: &mut Scratch,
-        captures: Option<&mut Captures>,
+        mut captures: Option<&mut Captures>,
         wanted: impl Fn(&[u8]) -> bool,
     ) -> bool {
-        let mut found = Found::new();
-        let mut from = 0;
-        while from <= value.len() && self.find(value, from, scratch, &mut found) {
-            let whole = found[0].clone().unwrap_or(from..from);
+        let mut is_found = false;
+        self.each(value, scratch, |found| {
+            let whole = found[0].clone().unwrap_or(0..0);
             if wanted(&value[whole.clone()]) {
-                if let Some(captures) = captures {
+                if let Some(captures) = &mut captures {
                     captures.push(whole);
                 }
-                return true;
+                is_found = true;
+                return None;
             }
-            from = (whole.start + 1).max(whole.end.saturating_sub(1));
-        }
-        false
+            Some((whole.start + 1).max(whole.end.saturating_sub(1)))
+        });
+        is_found
     }
 }
 
@@ -292,6 +336,7 @@ fn push(found: &Found, captures: &mut Captures) -> bool {
 #[derive(Debug, Default)]
 pub struct Scratch {
     memories: HashMap<u64, Memory, FixedState>,
+    ways: HashMap<u64, Ways, FixedState>,
     expanded: HashMap<Box<[u8]>, Option<Arc<Pattern>>, FixedState>,
     pub(super) folds: Folds,
 }
@@ -300,18 +345,17 @@ pub struct Scratch {
 struct Memory {
     cache: Cache,
     groups: Slots,
-    ways: Ways,
 }
 
 impl Scratch {
     /// What it takes, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        let automata = self.memories.values().map(|memory| memory.cache.memory_usage() + memory.ways.memory());
-        automata.sum::<usize>() + self.folds.size()
+        let automata: usize = self.memories.values().map(|memory| memory.cache.memory_usage()).sum();
+        automata + self.ways.values().map(Ways::memory).sum::<usize>() + self.folds.size()
     }
 
     fn of(&mut self, number: u64, regex: &Regex) -> &mut Memory {
-        let memory = || Memory { cache: regex.create_cache(), groups: regex.create_captures(), ways: Ways::default() };
+        let memory = || Memory { cache: regex.create_cache(), groups: regex.create_captures() };
         self.memories.entry(number).or_insert_with(memory)
     }
 

@@ -2,6 +2,7 @@
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
+use super::pattern::{ForLong, Scratch};
 use super::{Captures, Gate, OperatorError};
 use crate::transform::hex_pair;
 
@@ -9,6 +10,7 @@ use crate::transform::hex_pair;
 #[derive(Debug)]
 pub(super) struct Phrases {
     automaton: AhoCorasick,
+    long: ForLong,
     gate: Gate,
 }
 
@@ -49,15 +51,19 @@ impl Phrases {
             .match_kind(MatchKind::LeftmostLongest)
             .build(words)
             .map_err(|error| OperatorError(format!("too many words: {error}")))?;
-        Ok(Self { automaton, gate: Gate::of_words(words.iter().map(Vec::as_slice)) })
+        Ok(Self { automaton, long: ForLong::of_words(words), gate: Gate::of_words(words.iter().map(Vec::as_slice)) })
     }
 
     pub(super) fn gate(&self) -> &Gate {
         &self.gate
     }
 
-    pub(super) fn matches(&self, value: &[u8], captures: Option<&mut Captures>) -> bool {
-        let Some(captures) = captures else { return self.automaton.is_match(value) };
+    pub(super) fn matches(&self, value: &[u8], scratch: &mut Scratch, captures: Option<&mut Captures>) -> bool {
+        let known = self.long.is_match(value, scratch);
+        if known == Some(false) {
+            return false;
+        }
+        let Some(captures) = captures else { return known.unwrap_or_else(|| self.automaton.is_match(value)) };
         let found = self.automaton.find(value);
         if let Some(found) = &found {
             captures.push(found.range());

@@ -344,3 +344,27 @@ fn each_operator_and_transformation_is_in_the_reference() {
         assert!(PAGE.contains(&format!("`{name}`")), "{name} is not in docs/reference/operators.md");
     }
 }
+
+#[test]
+fn words_are_found_in_long_values_as_in_short_ones() {
+    let words = operator("pm", "select |ff 00 5c|x .git/ a*b");
+    let mut scratch = Scratch::default();
+    let around = [b'q'; 3_000];
+    for (word, is_one) in [
+        (&b"SELECT"[..], true),
+        (b"\xff\0\\X", true),
+        (b".GiT/", true),
+        (b"a*b", true),
+        (b"selec t", false),
+        (b"xgit/", false),
+        (b"aaab", false),
+        (b"\xff\0x", false),
+    ] {
+        for value in [word.to_vec(), [&around[..], word, &around[..]].concat(), [&around[..], word].concat()] {
+            let mut captures = Captures::default();
+            let found = words.matches(&value, b"", &mut scratch, Some(&mut captures));
+            assert_eq!(found, is_one, "{} in {} bytes", word.escape_ascii(), value.len());
+            assert_eq!(words.matches(&value, b"", &mut scratch, None), is_one);
+        }
+    }
+}

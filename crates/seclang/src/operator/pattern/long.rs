@@ -1,0 +1,826 @@
+//! Long values: whether a pattern matches, where, and where its groups lie.
+//!
+//! Whether it matches is found out by reading the value once from the front, with the set of the positions in the pattern at
+//! which one can be. Sets are made once for each that occurs, so a byte costs one look into a table, whatever the value is;
+//! nothing searches ahead for what a match begins with, which what looks like beginnings again and again would make dear.
+//!
+//! Where it matches is found out by reading the value from its end: at each place it is known which positions come to a match
+//! from there. A match begins where the start of the pattern is among them. From there one way is gone forward: of those that
+//! may be gone the preferred one that is in the set of its place, which is the way that an engine that goes back would have
+//! taken. Such steps are found out once, too.
+//!
+//! From the front all the places are kept apart where a match may have begun, and a repetition with a bound makes that a number
+//! of sets that no table holds. From the end what counts is how near the next match is; see [`counts`]. So a value that needs
+//! too many sets is read in the other direction, and where that does not do either there is no answer here.
+
+mod counts;
+mod positions;
+mod sets;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use regex_automata::nfa::thompson::{self, NFA, State};
+use regex_automata::util::look::{Look, LookMatcher, LookSet};
+use regex_automata::util::primitives::StateID;
+use regex_automata::util::syntax;
+
+use super::{Found, flags};
+use crate::bytes::ByteSet;
+use counts::{Count, Counted, Marked};
+use positions::Positions;
+use sets::{ENDS, Entry, MATCHES, ROW, Sets, UNKNOWN};
+
+/// Bytes that boundaries tell apart: of a word, line ends, others; and none, before and behind a value.
+const KINDS: [Option<u8>; 5] = [None, Some(b'a'), Some(b'\n'), Some(b'\r'), Some(b' ')];
+/// Of how many steps it is remembered where they lie in the table of all.
+const RECENT: usize = 1 << 11;
+/// How many steps are remembered.
+const STEPS: usize = 1 << 17;
+
+/// In how many parts a value is read at once.
+const PARTS: usize = 4;
+/// After how many bytes of a part it is remembered which set was there.
+const BETWEEN: usize = 64;
+
+/// A pattern, to be followed in either direction.
+#[derive(Debug)]
+pub(super) struct Long {
+    nfa: NFA,
+    positions: Positions,
+    counts: Vec<Count>,
+    /// How many slots groups have; behind them are those of marks.
+    slots: usize,
+    /// Where the positions of a state begin; they end where those of the next one begin.
+    of_state: Box<[u32]>,
+    classes: Box<[u8; 256]>,
+    /// A byte of each class.
+    bytes: Vec<u8>,
+    /// For each class the positions that take it.
+    taken: Vec<Box<[u64]>>,
+    /// The kind of each byte, where those are one that the pattern's boundaries do not tell apart.
+    kinds: Box<[u8; 256]>,
+    /// For each kind before a place and behind it which boundaries are there.
+    looks: [[LookSet; KINDS.len()]; KINDS.len()],
+    start: u32,
+    end: u32,
+}
+
+/// What was found out of one pattern, and of the value that was read last.
+#[derive(Debug, Default)]
+pub(super) struct Ways {
+    forward: Sets,
+    backward: Sets,
+    /// Of which age the rows are that are meant in what follows.
+    age: u32,
+    /// Where counted repetitions may end, for entries with [`ENDS`]; a bit for each.
+    ends: Vec<u64>,
+    /// Entries for a set, a class and counted repetitions that may not come once more.
+    run_out: HashMap<(u32, u32, u64), Entry, FixedState>,
+    /// For a set, the kind of the byte before its place and a state: where one is behind the next byte; or, where groups begin
+    /// or end on the way, it goes by the byte or the match ends, the number of a step, with [`PASSING`].
+    on: HashMap<u64, u32, FixedState>,
+    recent: Vec<(u64, u32)>,
+    steps: Vec<Step>,
+    passed: usize,
+    /// For each place of the value that was read last its set, and with [`MATCHES`] whether a match begins there.
+    trace: Vec<u32>,
+}
+
+/// Says that a number is one of a step.
+const PASSING: u32 = 1 << 31;
+/// Says in a key of [`Ways::on`] that a counted repetition may not come once more.
+const OVER: u64 = 1 << 63;
+
+/// What comes at a place: beginnings and ends of groups that are passed, and the state that takes the next byte.
+#[derive(Debug)]
+struct Step {
+    passed: Vec<u32>,
+    state: u32,
+}
+
+impl Long {
+    /// Of a pattern as `regex-syntax` spells it.
+    pub(super) fn new(spelled: &str) -> Option<Self> {
+        let hir = syntax::parse_with(spelled, &flags()).ok()?;
+        Self::of(&Marked::new(hir.clone())).or_else(|| Self::of(&Marked::nothing(hir)))
+    }
+
+    fn of(marked: &Marked) -> Option<Self> {
+        let config = thompson::Config::new().utf8(false);
+        let nfa = thompson::Compiler::new().configure(config).build_from_hir(&marked.hir).ok()?;
+        let end = nfa.states().iter().position(|state| matches!(state, State::Match { .. }))? as u32;
+        let (kinds, looks) = boundaries(&nfa);
+        let (classes, bytes) = classes(&nfa, &kinds);
+        let (taking, of_state) = taking(&nfa);
+        let of_class = |byte: &u8| bits(taking.len(), taking.iter().map(|(bytes, _)| bytes.contains(*byte)));
+        let taken = bytes.iter().map(of_class).collect();
+        let positions = Positions::new(&nfa, &taking, &of_state)?;
+        let counts = Count::all(&nfa, &of_state, marked)?;
+        let start = nfa.start_anchored().as_usize() as u32;
+        let slots = 2 * marked.from as usize;
+        Some(Self { nfa, positions, counts, slots, of_state, classes, bytes, taken, kinds, looks, start, end })
+    }
+
+    /// Whether there is a match. Nothing where too many sets would be needed.
+    pub(super) fn is_match(&self, value: &[u8], ways: &mut Ways) -> Option<bool> {
+        match self.read_forward(value, &mut ways.forward) {
+            // What is counted may come as often as it likes there.
+            Some(true) if !self.counts.is_empty() => {}
+            Some(known) => return Some(known),
+            None => {}
+        }
+        let mut is_found = false;
+        self.read_backward(value, 0, ways, |_, _, entry| {
+            is_found = entry & MATCHES != 0;
+            !is_found
+        })?;
+        Some(is_found)
+    }
+
+    /// Reads a value so that what matches at or behind `from` can be found with [`Self::next`], and says whether something
+    /// may. Nothing where too many sets would be needed.
+    pub(super) fn read(&self, value: &[u8], from: usize, ways: &mut Ways) -> Option<bool> {
+        if self.read_forward(value, &mut ways.forward) == Some(false) {
+            return Some(false);
+        }
+        let mut trace = std::mem::take(&mut ways.trace);
+        trace.clear();
+        trace.resize(value.len() + 1, 0);
+        let is_read = self.read_backward(value, from, ways, |at, set, entry| {
+            trace[at] = set | entry & MATCHES;
+            true
+        });
+        ways.trace = trace;
+        is_read.map(|()| true)
+    }
+
+    /// Reads a value from the front: in several parts at once, because what a byte costs is the time that its entry takes to
+    /// come, which can be waited for side by side. At the beginning of a part it is guessed that no match is under way. Where
+    /// that is not so the part is read again, as far as there is a difference.
+    fn read_forward(&self, value: &[u8], sets: &mut Sets) -> Option<bool> {
+        let first = sets.first(self.stride())?;
+        let length = value.len() / PARTS / BETWEEN * BETWEEN;
+        let parts: [&[u8]; PARTS] = std::array::from_fn(|part| &value[part * length..][..length]);
+        let mut guessed = [first; PARTS];
+        for part in 1..PARTS {
+            guessed[part] = parts[part - 1].last().map_or(first, |before| self.nothing_behind(*before, sets));
+        }
+        let mut rows = guessed;
+        let mut passed = Vec::with_capacity(length / BETWEEN);
+        for start in (0..length).step_by(BETWEEN) {
+            passed.push(rows);
+            let mut at = start;
+            loop {
+                let bytes = parts.map(|part| &part[at..start + BETWEEN]);
+                at += self.go_on_in_parts(bytes, &mut rows, sets);
+                if at == start + BETWEEN {
+                    break;
+                }
+                for (row, part) in rows.iter_mut().zip(parts) {
+                    let entry = self.entry_behind(*row, self.class_of(part[at]), sets)?;
+                    if entry & MATCHES != 0 {
+                        return Some(true);
+                    }
+                    *row = entry;
+                }
+                at += 1;
+            }
+        }
+        let mut row = rows[0];
+        for part in 1..PARTS {
+            let mut again = parts[part].chunks(BETWEEN).zip(&passed);
+            row = loop {
+                match again.next() {
+                    Some((_, passed)) if passed[part] == row => break rows[part],
+                    Some((bytes, _)) => {
+                        let entry = self.go_on(bytes, row, sets)?;
+                        if entry & MATCHES != 0 {
+                            return Some(true);
+                        }
+                        row = entry;
+                    }
+                    None => break row,
+                }
+            };
+        }
+        let last = self.go_on(&value[PARTS * length..], row, sets)?;
+        Some(last & MATCHES != 0 || self.entry_behind(last, self.bytes.len(), sets)? & MATCHES != 0)
+    }
+
+    /// The entry of the last of some bytes, or of the first at which a match ends.
+    fn go_on(&self, bytes: &[u8], row: u32, sets: &mut Sets) -> Option<Entry> {
+        let mut entry = row;
+        for byte in bytes {
+            entry = self.entry_behind(entry, self.class_of(*byte), sets)?;
+            if entry & MATCHES != 0 {
+                break;
+            }
+        }
+        Some(entry)
+    }
+
+    /// Goes on in all parts as far as that needs nothing to be found out and there is no match, and says how far that is.
+    fn go_on_in_parts(&self, [a, b, c, d]: [&[u8]; PARTS], rows: &mut [u32; PARTS], sets: &Sets) -> usize {
+        let next = sets.next.as_slice();
+        let [mut row_a, mut row_b, mut row_c, mut row_d] = *rows;
+        let mut gone = a.len();
+        for (at, (((a, b), c), d)) in a.iter().zip(b).zip(c).zip(d).enumerate() {
+            let entry_a = next[row_a as usize + self.class_of(*a)];
+            let entry_b = next[row_b as usize + self.class_of(*b)];
+            let entry_c = next[row_c as usize + self.class_of(*c)];
+            let entry_d = next[row_d as usize + self.class_of(*d)];
+            if (entry_a | entry_b | entry_c | entry_d) & MATCHES != 0 {
+                gone = at;
+                break;
+            }
+            (row_a, row_b, row_c, row_d) = (entry_a, entry_b, entry_c, entry_d);
+        }
+        *rows = [row_a, row_b, row_c, row_d];
+        gone
+    }
+
+    #[inline]
+    fn entry_behind(&self, row: u32, class: usize, sets: &mut Sets) -> Option<Entry> {
+        match sets.next[row as usize + class] {
+            UNKNOWN => self.find_behind(row, class, sets),
+            known => Some(known),
+        }
+    }
+
+    fn class_of(&self, byte: u8) -> usize {
+        usize::from(self.classes[usize::from(byte)])
+    }
+
+    /// The set behind a byte where no match is under way.
+    fn nothing_behind(&self, byte: u8, sets: &mut Sets) -> u32 {
+        let mut set = vec![0; self.positions.words() + 1];
+        set[self.positions.words()] = u64::from(self.kinds[usize::from(byte)]);
+        sets.number(&set, self.stride())
+    }
+
+    /// Goes back through a value to `from`: for each place its set and its entry are handed over, until that says to stop.
+    #[inline]
+    fn read_backward(
+        &self,
+        value: &[u8],
+        from: usize,
+        ways: &mut Ways,
+        mut hand_over: impl FnMut(usize, u32, Entry) -> bool,
+    ) -> Option<()> {
+        let mut set = ways.backward.first(self.stride())?;
+        if ways.age != ways.backward.age {
+            ways.forget_rows();
+        }
+        let mut counted = Counted::new(&self.counts);
+        for at in (from..=value.len()).rev() {
+            let class = match at.checked_sub(1) {
+                Some(before) => self.class_of(value[before]),
+                None => self.bytes.len(),
+            };
+            let mut entry = ways.backward.next[set as usize + class];
+            if entry == UNKNOWN {
+                entry = self.find_before(set, class, ways)?;
+            }
+            if entry & ENDS != 0 {
+                counted.end(ways.ends[set as usize + class], at);
+            }
+            if counted.is_due(at) {
+                entry = self.run_out(set, class, counted.over(at), ways)?;
+            }
+            if !hand_over(at, set, entry) {
+                break;
+            }
+            set = entry & ROW;
+        }
+        Some(())
+    }
+
+    /// The first match at or behind `from` in the value that was read last: where its groups lie, the whole match first.
+    pub(super) fn next(&self, value: &[u8], from: usize, ways: &mut Ways, found: &mut Found) -> bool {
+        let Some(start) = ways.trace[from..].iter().position(|place| place & MATCHES != 0) else { return false };
+        let mut slots = vec![None; self.slots];
+        let (mut state, mut at) = (self.start, from + start);
+        let (mut count, mut before) = (0, self.end);
+        let mut ends = vec![0; self.counts.len()];
+        ways.recent.resize(RECENT, (0, 0));
+        loop {
+            let kind = at.checked_sub(1).map_or(0, |before| self.kinds[usize::from(value[before])]);
+            let set = ways.trace[at] & ROW;
+            let mut key = u64::from(set) << 32 | u64::from(state) << 3 | u64::from(kind);
+            if let Some((number, counted)) = self.counts.iter().enumerate().find(|(_, count)| count.after == state) {
+                count = if before == state { count + 1 } else { 1 };
+                if !counted.may_end_anywhere() && ends[number] <= at {
+                    ends[number] = self.next_end(value, at, number, ways);
+                }
+                let is_over = count == counted.most || ends[number] > at + (counted.most - count) as usize;
+                key |= if is_over { OVER } else { 0 };
+            }
+            before = state;
+            let place = ((set << 3 | u32::from(kind)).wrapping_mul(0x9E37_79B1) >> 16 ^ state) as usize % RECENT;
+            let mut step = ways.recent[place];
+            if step.0 != key {
+                step = (key, self.step(key, set, usize::from(kind), state, ways));
+                ways.recent[place] = step;
+            }
+            state = step.1;
+            if state & PASSING != 0 {
+                let step = &ways.steps[(state & !PASSING) as usize];
+                for slot in &step.passed {
+                    slots[*slot as usize] = Some(at);
+                }
+                if step.state == self.end {
+                    break;
+                }
+                let takes = self.nfa.state(StateID::must(step.state as usize));
+                state = value.get(at).and_then(|byte| taken(takes, *byte)).unwrap_or(self.end);
+            }
+            at += 1;
+        }
+        found.clear();
+        found.extend(slots.chunks(2).map(|ends| Some(ends[0]?..ends[1]?)));
+        true
+    }
+
+    /// The first place behind `at` where a counted repetition may end, in the value that was read last.
+    fn next_end(&self, value: &[u8], at: usize, number: usize, ways: &Ways) -> usize {
+        let may_end = |at: &usize| {
+            let class = self.class_of(value[*at - 1]);
+            ways.ends[(ways.trace[*at] & ROW) as usize + class] & 1 << number != 0
+        };
+        (at + 1..=value.len()).find(may_end).unwrap_or(usize::MAX)
+    }
+
+    fn stride(&self) -> usize {
+        self.bytes.len() + 1
+    }
+
+    /// The kind of a byte of a class.
+    fn kind_of(&self, class: usize) -> usize {
+        self.bytes.get(class).map_or(0, |byte| usize::from(self.kinds[usize::from(*byte)]))
+    }
+
+    /// The entry for a set and the class of the byte behind its place.
+    #[cold]
+    fn find_behind(&self, set: u32, class: usize, sets: &mut Sets) -> Option<Entry> {
+        sets.spend()?;
+        let (mut joints, round) = sets.joints(self.positions.joints());
+        let (here, before) = sets.of(set, self.positions.words(), self.stride());
+        let looks = self.looks[before][self.kind_of(class)];
+        let matches = if self.positions.ends(&here, looks) { MATCHES } else { 0 };
+        let behind = self.positions.behind(&here, looks, |joint| pass(&mut joints, round, joint));
+        let entry = self.row(behind, class, sets) | matches;
+        sets.put_back(joints);
+        sets.next[set as usize + class] = entry;
+        Some(entry)
+    }
+
+    /// The entry for a set and the class of the byte before its place.
+    #[cold]
+    fn find_before(&self, set: u32, class: usize, ways: &mut Ways) -> Option<Entry> {
+        ways.backward.spend()?;
+        let mut entry = self.before(set, class, &self.positions.looped, &mut ways.backward);
+        let (here, behind) = ways.backward.of(set, self.positions.words(), self.stride());
+        if let Some(taken) = self.taken.get(class)
+            && !self.counts.is_empty()
+        {
+            let looks = self.looks[self.kind_of(class)][behind];
+            let ends = |count: &Count| {
+                holds(taken, count.position) && !count.may_end_anywhere() && count.may_end(&here, looks)
+            };
+            let ends = self.counts.iter().enumerate().filter(|(_, count)| ends(count));
+            let ends = ends.fold(0_u64, |ends, (number, _)| ends | 1 << number);
+            ways.ends.resize(ways.backward.next.len(), 0);
+            if ends != 0 {
+                ways.ends[set as usize + class] = ends;
+                entry |= ENDS;
+            }
+        }
+        ways.backward.next[set as usize + class] = entry;
+        Some(entry)
+    }
+
+    /// The entry where counted repetitions may not come once more.
+    #[cold]
+    fn run_out(&self, set: u32, class: usize, over: u64, ways: &mut Ways) -> Option<Entry> {
+        let (here, _) = ways.backward.of(set, self.positions.words(), self.stride());
+        let mut over_here = 0;
+        let mut looped = self.positions.looped.clone();
+        for (number, count) in self.counts.iter().enumerate() {
+            if over & 1 << number != 0 && holds(&here, count.position) {
+                over_here |= 1 << number;
+                looped[count.position as usize / 64] &= !(1 << (count.position % 64));
+            }
+        }
+        let key = (set, class as u32, over_here);
+        if let Some(known) = ways.run_out.get(&key) {
+            return Some(*known);
+        }
+        ways.backward.spend()?;
+        let entry = self.before(set, class, &looped, &mut ways.backward);
+        ways.run_out.insert(key, entry);
+        Some(entry)
+    }
+
+    /// The entry where of what comes again only that comes which is in `looped`.
+    fn before(&self, set: u32, class: usize, looped: &[u64], sets: &mut Sets) -> Entry {
+        let (mut joints, round) = sets.joints(self.positions.joints());
+        let (here, behind) = sets.of(set, self.positions.words(), self.stride());
+        let looks = self.looks[self.kind_of(class)][behind];
+        let matches = if self.positions.begins(&here, looks) { MATCHES } else { 0 };
+        let before = self.positions.before(&here, looped, looks, |joint| pass(&mut joints, round, joint));
+        let entry = self.row(before, class, sets) | matches;
+        sets.put_back(joints);
+        entry
+    }
+
+    /// The row of those of the positions that take a byte of a class; where there is no byte more, any row will do.
+    fn row(&self, mut positions: Vec<u64>, class: usize, sets: &mut Sets) -> u32 {
+        let Some(taken) = self.taken.get(class) else { return self.stride() as u32 };
+        positions.iter_mut().zip(taken).for_each(|(word, taken)| *word &= taken);
+        positions.push(self.kind_of(class) as u64);
+        sets.number(&positions, self.stride())
+    }
+
+    /// Finds out what is to be known in [`Ways::on`].
+    #[cold]
+    fn step(&self, key: u64, set: u32, kind: usize, state: u32, ways: &mut Ways) -> u32 {
+        if let Some(known) = ways.on.get(&key) {
+            return *known;
+        }
+        if ways.on.len() >= STEPS {
+            ways.forget_steps();
+        }
+        let over = self.counts.iter().find(|count| key & OVER != 0 && count.after == state).map(|count| count.state);
+        let (here, behind) = ways.backward.of(set, self.positions.words(), self.stride());
+        let mut step = self.preferred(&here, self.looks[kind][behind], state, over);
+        step.passed.retain(|slot| (*slot as usize) < self.slots);
+        let next = if step.passed.is_empty()
+            && let Some(after) = only_after(self.nfa.state(StateID::must(step.state as usize)))
+        {
+            after
+        } else {
+            ways.passed += step.passed.len();
+            ways.steps.push(step);
+            (ways.steps.len() - 1) as u32 | PASSING
+        };
+        ways.on.insert(key, next);
+        next
+    }
+
+    /// The preferred way from a state that comes to a match to the one that takes the next byte, which is not `but`.
+    fn preferred(&self, set: &[u64], looks: LookSet, state: u32, but: Option<u32>) -> Step {
+        let mut seen = vec![false; self.nfa.states().len()];
+        let mut waiting = vec![(state as usize, Vec::new())];
+        while let Some((state, mut passed)) = waiting.pop() {
+            if std::mem::replace(&mut seen[state], true) {
+                continue;
+            }
+            match self.nfa.state(StateID::must(state)) {
+                State::ByteRange { .. } | State::Sparse(_) | State::Dense(_) => {
+                    let mut positions = self.of_state[state]..self.of_state[state + 1];
+                    if but != Some(state as u32) && positions.any(|position| holds(set, position)) {
+                        return Step { passed, state: state as u32 };
+                    }
+                }
+                State::Match { .. } => return Step { passed, state: state as u32 },
+                State::Look { look, next } => {
+                    if looks.contains(*look) {
+                        waiting.push((next.as_usize(), passed));
+                    }
+                }
+                State::Union { alternates } => {
+                    waiting.extend(alternates.iter().rev().map(|next| (next.as_usize(), passed.clone())));
+                }
+                State::BinaryUnion { alt1, alt2 } => {
+                    waiting.push((alt2.as_usize(), passed.clone()));
+                    waiting.push((alt1.as_usize(), passed));
+                }
+                State::Capture { next, slot, .. } => {
+                    passed.push(slot.as_usize() as u32);
+                    waiting.push((next.as_usize(), passed));
+                }
+                State::Fail => {}
+            }
+        }
+        // From a state that comes to a match there is a way.
+        Step { passed: Vec::new(), state: self.end }
+    }
+}
+
+impl Ways {
+    /// What the tables take, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.forward.memory()
+            + self.backward.memory()
+            + self.ends.len() * 8
+            + self.run_out.len() * 32
+            + self.on.len() * 24
+            + self.recent.len() * 16
+            + self.steps.len() * size_of::<Step>()
+            + (self.passed + self.trace.len()) * 4
+    }
+
+    fn forget_rows(&mut self) {
+        self.age = self.backward.age;
+        self.ends.clear();
+        self.run_out.clear();
+        self.forget_steps();
+    }
+
+    fn forget_steps(&mut self) {
+        self.on.clear();
+        self.recent.fill((0, 0));
+        self.steps.clear();
+        self.passed = 0;
+    }
+}
+
+/// Whether a joint has not been passed in a round.
+fn pass(joints: &mut [u32], round: u32, joint: u32) -> bool {
+    std::mem::replace(&mut joints[joint as usize], round) != round
+}
+
+fn holds(set: &[u64], position: u32) -> bool {
+    set[position as usize / 64] & 1 << (position % 64) != 0
+}
+
+fn bits(length: usize, of: impl Iterator<Item = bool>) -> Box<[u64]> {
+    let mut set = vec![0; length.div_ceil(64)];
+    of.enumerate().filter(|(_, is)| *is).for_each(|(position, _)| set[position / 64] |= 1 << (position % 64));
+    set.into()
+}
+
+/// The positions of a pattern, which are the states that take a byte, each as often as there are states that it goes to: the
+/// bytes with which it goes there, and where; and where in them those of a state begin.
+fn taking(nfa: &NFA) -> (Vec<(ByteSet, u32)>, Box<[u32]>) {
+    let mut taking: Vec<(ByteSet, u32)> = Vec::new();
+    let mut of_state = vec![0];
+    for state in nfa.states() {
+        let first = taking.len();
+        let mut takes = |from: u8, to: u8, next: StateID| {
+            let (bytes, next) = (ByteSet::range(from, to), next.as_usize() as u32);
+            match taking[first..].iter_mut().find(|known| known.1 == next) {
+                Some(known) => known.0 = known.0.union(bytes),
+                None => taking.push((bytes, next)),
+            }
+        };
+        match state {
+            State::ByteRange { trans } => takes(trans.start, trans.end, trans.next),
+            State::Sparse(sparse) => {
+                sparse.transitions.iter().for_each(|trans| takes(trans.start, trans.end, trans.next));
+            }
+            State::Dense(dense) => (0..=u8::MAX).for_each(|byte| {
+                if let Some(next) = dense.matches_byte(byte) {
+                    takes(byte, byte, next);
+                }
+            }),
+            _ => {}
+        }
+        of_state.push(taking.len() as u32);
+    }
+    (taking, of_state.into())
+}
+
+/// Where a state goes with a byte.
+fn taken(state: &State, byte: u8) -> Option<u32> {
+    match state {
+        State::ByteRange { trans } => trans.matches_byte(byte).then_some(trans.next),
+        State::Sparse(sparse) => sparse.matches_byte(byte),
+        State::Dense(dense) => dense.matches_byte(byte),
+        _ => None,
+    }
+    .map(|next| next.as_usize() as u32)
+}
+
+/// Where a state goes with whatever byte it takes, if that is one place.
+fn only_after(state: &State) -> Option<u32> {
+    let (first, are_same) = match state {
+        State::ByteRange { trans } => (trans.next, true),
+        State::Sparse(sparse) => {
+            let first = sparse.transitions.first()?.next;
+            (first, sparse.transitions.iter().all(|one| one.next == first))
+        }
+        _ => return None,
+    };
+    are_same.then(|| first.as_usize() as u32)
+}
+
+const fn kind(byte: u8) -> usize {
+    match byte {
+        b'0'..=b'9' | b'A'..=b'Z' | b'_' | b'a'..=b'z' => 1,
+        b'\n' => 2,
+        b'\r' => 3,
+        _ => 4,
+    }
+}
+
+/// Which of the [`KINDS`] stands for each, and which boundaries that the pattern asks for are between which.
+fn boundaries(nfa: &NFA) -> (Box<[u8; 256]>, [[LookSet; KINDS.len()]; KINDS.len()]) {
+    let asked = nfa.look_set_any();
+    let looks = KINDS.map(|before| {
+        KINDS.map(|behind| {
+            let value: Vec<u8> = before.into_iter().chain(behind).collect();
+            let at = usize::from(before.is_some());
+            let is_there = |look: &Look| LookMatcher::new().matches(*look, &value, at);
+            asked.iter().filter(is_there).fold(LookSet::empty(), LookSet::insert)
+        })
+    });
+    let are_alike = |one: usize, other: usize| {
+        looks[one] == looks[other] && looks.iter().all(|of_before| of_before[one] == of_before[other])
+    };
+    let first_alike = |kind: usize| (0..kind).find(|other| are_alike(*other, kind)).unwrap_or(kind) as u8;
+    (Box::new(std::array::from_fn(|byte| first_alike(kind(byte as u8)))), looks)
+}
+
+/// The class of each byte, and a byte of each: those of a class go the same ways and are of a kind.
+fn classes(nfa: &NFA, kinds: &[u8; 256]) -> (Box<[u8; 256]>, Vec<u8>) {
+    let mut classes = Box::new([0; 256]);
+    let mut bytes: Vec<u8> = Vec::new();
+    for byte in 0..=u8::MAX {
+        let what = |byte: u8| (nfa.byte_classes().get(byte), kinds[usize::from(byte)]);
+        let known = bytes.iter().position(|known| what(*known) == what(byte));
+        classes[usize::from(byte)] = known.unwrap_or_else(|| {
+            bytes.push(byte);
+            bytes.len() - 1
+        }) as u8;
+    }
+    (classes, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use regex_automata::Input;
+    use regex_automata::meta::{Config, Regex};
+
+    use super::*;
+
+    /// What is found from each place of a value on, by the engines of `regex-automata` and here.
+    fn both(pattern: &str, value: &[u8], ways: &mut Ways) -> [Vec<Option<Found>>; 2] {
+        let hir = syntax::parse_with(pattern, &flags()).unwrap();
+        let regex = Regex::builder().configure(Config::new().utf8_empty(false)).build_from_hir(&hir).unwrap();
+        let long = Long::new(pattern).unwrap();
+        let mut groups = regex.create_captures();
+        let theirs = (0..=value.len()).map(|from| {
+            regex.search_captures(&Input::new(value).span(from..value.len()), &mut groups);
+            groups.is_match().then(|| groups.iter().map(|group| group.map(|span| span.range())).collect())
+        });
+        let theirs: Vec<_> = theirs.collect();
+        assert_eq!(long.is_match(value, ways), Some(theirs[0].is_some()), "{pattern} in {}", value.escape_ascii());
+        let mut ours = Found::new();
+        let of_middle = value.len() / 2;
+        let in_half = (long.read(value, of_middle, ways).unwrap() && long.next(value, of_middle, ways, &mut ours))
+            .then(|| ours.clone());
+        assert_eq!(in_half, theirs[of_middle], "{pattern} in {} from {of_middle} on", value.escape_ascii());
+        let may_match = long.read(value, 0, ways).unwrap();
+        let ours =
+            (0..=value.len()).map(|from| (may_match && long.next(value, from, ways, &mut ours)).then(|| ours.clone()));
+        let ours = ours.collect();
+        [theirs, ours]
+    }
+
+    #[test]
+    fn the_preferred_way_is_gone() {
+        type Case = (&'static str, &'static [u8], &'static [(usize, usize)]);
+        let cases: [Case; 5] = [
+            ("(a*)(a*)", b"aaa", &[(0, 3), (0, 3), (3, 3)]),
+            ("(a*?)(a*)", b"aaa", &[(0, 3), (0, 0), (0, 3)]),
+            ("(a|ab)(c|bcd)(d*)", b"xabcd", &[(1, 5), (1, 2), (2, 5), (5, 5)]),
+            (r"\b(\w+)\b.*(\d)$", b"-ab c1\n", &[(1, 6), (1, 3), (5, 6)]),
+            ("(?:(a)|b)*", b"abab", &[(0, 4), (2, 3)]),
+        ];
+        for (pattern, value, expected) in cases {
+            let [theirs, ours] = both(pattern, value, &mut Ways::default());
+            let expected: Found = expected.iter().map(|(start, end)| Some(*start..*end)).collect();
+            assert_eq!(ours[0].as_ref(), Some(&expected), "{pattern}");
+            assert_eq!(theirs[0].as_ref(), Some(&expected), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_needs_too_many_sets_is_no_answer_and_the_next_ones_have_room() {
+        let long = Long::new("a[ab]{24}(x)|(y)[ab]{24}a[ab]*x").unwrap();
+        let mut number = 88_172_645_463_325_252_u64;
+        let mut value: Vec<u8> = (0..200_000)
+            .map(|_| {
+                number ^= number << 13;
+                number ^= number >> 7;
+                number ^= number << 17;
+                if number & 1 == 0 { b'a' } else { b'b' }
+            })
+            .collect();
+        value.extend_from_slice(b"bbbbbbbbbbbbbbbbbbbbbbbbbx");
+        let mut ways = Ways::default();
+        let matches = b"yaaaaaaaaaaaaaaaaaaaaaaaaax";
+        for _ in 0..40 {
+            assert_eq!(long.is_match(&value, &mut ways), None);
+            assert_eq!(long.read(&value, 0, &mut ways), None);
+            let answered = (0..40).filter_map(|_| long.is_match(matches, &mut ways)).collect::<Vec<_>>();
+            assert!(answered.len() > 20 && answered.iter().all(|is_match| *is_match));
+        }
+        assert!(ways.memory() < 16 << 20);
+    }
+
+    fn pattern() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            "[ab\\- ]{1,3}".prop_map(|text| text.replace('-', "\\-")),
+            Just("[^a]".to_owned()),
+            Just(".".to_owned()),
+            Just(r"\b".to_owned()),
+            Just("^".to_owned()),
+            Just("$".to_owned()),
+            Just(r"\w".to_owned()),
+        ];
+        leaf.prop_recursive(4, 24, 3, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 1..4).prop_map(|parts| parts.concat()),
+                proptest::collection::vec(inner.clone(), 1..4).prop_map(|parts| format!("(?:{})", parts.join("|"))),
+                (
+                    inner.clone(),
+                    proptest::sample::select(vec!["*", "+", "?", "*?", "+?", "??", "{2}", "{1,3}", "{0,2}?"])
+                )
+                    .prop_map(|(part, repeated)| format!("(?:{part}){repeated}")),
+                inner.prop_map(|part| format!("({part})")),
+            ]
+        })
+    }
+
+    /// Repetitions of which the bound is counted, with what ends them or goes on with the same bytes.
+    fn counting() -> impl Strategy<Value = String> {
+        let byte = proptest::sample::select(vec!["a", "[ab]", ".", "[^c]", r"\w"]);
+        let bound =
+            proptest::sample::select(vec!["{1,17}", "{0,18}", "{1,18}?", "{0,17}?", "{2,19}", "{4,20}", "{0,40}"]);
+        let counted = (byte, bound).prop_map(|(byte, bound)| format!("{byte}{bound}"));
+        let part = prop_oneof![
+            counted.clone(),
+            counted.prop_map(|part| format!("({part})")),
+            "[abc]{1,2}".prop_map(|text| text),
+            Just(r"\b".to_owned()),
+            Just("$".to_owned()),
+            Just("[ab]*".to_owned()),
+        ];
+        part.prop_recursive(3, 12, 3, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 1..4).prop_map(|parts| parts.concat()),
+                proptest::collection::vec(inner.clone(), 1..4).prop_map(|parts| format!("(?:{})", parts.join("|"))),
+                (inner, proptest::sample::select(vec!["*", "+", "?", "*?", "{2}"]))
+                    .prop_map(|(part, repeated)| format!("(?:{part}){repeated}")),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2048))]
+
+        #[test]
+        fn what_matches_lies_where_other_engines_find_it(
+            pattern in pattern(),
+            values in proptest::collection::vec("[ab\\- \n]{0,12}", 12),
+        ) {
+            let mut ways = Ways::default();
+            for value in values {
+                let [theirs, ours] = both(&pattern, value.as_bytes(), &mut ways);
+                prop_assert_eq!(theirs, ours, "{} in {:?}", pattern, value);
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1024))]
+
+        #[test]
+        fn what_is_read_in_parts_matches_where_other_engines_say_so(
+            pattern in prop_oneof![pattern(), counting()],
+            values in proptest::collection::vec((260_usize..700, 1..PARTS, 0_usize..12, "[ab\\- \n]{1,12}|a{8,30}"), 12),
+        ) {
+            let hir = syntax::parse_with(&pattern, &flags()).unwrap();
+            let regex = Regex::builder().configure(Config::new().utf8_empty(false)).build_from_hir(&hir).unwrap();
+            let long = Long::new(&pattern).unwrap();
+            let mut ways = Ways::default();
+            for (length, part, before, text) in values {
+                // About where one part ends and the next one begins.
+                let start = part * (length / PARTS / BETWEEN * BETWEEN) - before;
+                let mut value = vec![b'c'; length];
+                value[start..start + text.len()].copy_from_slice(text.as_bytes());
+                let ours = long.is_match(&value, &mut ways);
+                prop_assert_eq!(ours, Some(regex.is_match(&value)), "{} in {:?} at {}", pattern, text, start);
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn what_is_counted_lies_where_other_engines_find_it(
+            pattern in counting(),
+            values in proptest::collection::vec("(a{0,24}[abc \n]){0,4}|[ab]{0,60}", 6),
+        ) {
+            let mut ways = Ways::default();
+            for value in values {
+                let [theirs, ours] = both(&pattern, value.as_bytes(), &mut ways);
+                prop_assert_eq!(theirs, ours, "{} in {:?}", pattern, value);
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Sets of positions at the places of values, each found out once, and which follows which: an automaton made as it is needed.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+/// Where the row of a set begins in [`Sets::next`], and in the highest bits what holds at the place of the set before, where a
+/// byte of the class is next.
+pub(super) type Entry = u32;
+/// A match begins there, of sets that are read from the end; or ends there.
+pub(super) const MATCHES: Entry = 1 << 31;
+/// Counted repetitions may end there.
+pub(super) const ENDS: Entry = 1 << 30;
+/// The rest of an entry.
+pub(super) const ROW: Entry = ENDS - 1;
+/// Nothing is known yet. It has the bit of [`MATCHES`], so that both are asked for at once.
+pub(super) const UNKNOWN: Entry = MATCHES;
+
+/// What the tables may take, in bytes. Where one value needs more, it goes by what else there is.
+const LIMIT: usize = 4 << 20;
+/// How many entries may be found out for one value.
+const ENTRIES: u32 = 1_000;
+/// How many values are not tried after one that needed more.
+const PAUSE: u32 = 8;
+
+/// The sets of one pattern and direction.
+#[derive(Debug, Default)]
+pub(super) struct Sets {
+    /// For each set what has a bit for each position, and behind that the kind of the byte that was taken last: the words that
+    /// are not zero, each with its place. There is none of number 0.
+    all: Vec<Box<[(u32, u64)]>>,
+    known: HashTable<u32>,
+    /// Of how many words all sets consist.
+    words: usize,
+    /// For each set and class of the next byte an entry; the last class is that of no byte.
+    pub(super) next: Vec<Entry>,
+    /// In which round each joint was passed last.
+    joints: Vec<u32>,
+    round: u32,
+    /// How many entries may still be found out.
+    left: u32,
+    pause: u32,
+    /// How often the tables were made anew.
+    pub(super) age: u32,
+}
+
+impl Sets {
+    /// The row of the set that a value begins with, which is empty; nothing where it is not tried to read one.
+    pub(super) fn first(&mut self, stride: usize) -> Option<u32> {
+        if self.pause > 0 {
+            self.pause -= 1;
+            return None;
+        }
+        if self.memory() > LIMIT {
+            *self = Self { age: self.age.wrapping_add(1), ..Self::default() };
+        }
+        if self.all.is_empty() {
+            self.all.push(Box::default());
+            self.next.resize(stride, UNKNOWN);
+            self.number(&[], stride);
+        }
+        self.left = ENTRIES;
+        Some(stride as u32)
+    }
+
+    /// Takes one of the entries that may be found out for a value; nothing where there is none left.
+    pub(super) fn spend(&mut self) -> Option<()> {
+        let left = self.left.checked_sub(1);
+        if left.is_none() {
+            self.pause = PAUSE;
+        }
+        self.left = left?;
+        Some(())
+    }
+
+    /// The row of a set, which is added where it is not known.
+    pub(super) fn number(&mut self, set: &[u64], stride: usize) -> u32 {
+        let Self { all, known, next, .. } = self;
+        let words = set.iter().enumerate().filter(|(_, word)| **word != 0);
+        let set: Box<[(u32, u64)]> = words.map(|(place, word)| (place as u32, *word)).collect();
+        let hash = FixedState::default().hash_one(&set);
+        if let Some(number) = known.find(hash, |number| all[*number as usize] == set) {
+            return *number * stride as u32;
+        }
+        self.words += set.len();
+        let number = all.len() as u32;
+        all.push(set);
+        known.insert_unique(hash, number, |number| FixedState::default().hash_one(&all[*number as usize]));
+        next.resize(all.len() * stride, UNKNOWN);
+        number * stride as u32
+    }
+
+    /// The positions of the set of a row, and the kind of the byte that was taken last.
+    pub(super) fn of(&self, row: u32, words: usize, stride: usize) -> (Vec<u64>, usize) {
+        let mut set = vec![0; words + 1];
+        self.all[row as usize / stride].iter().for_each(|(place, word)| set[*place as usize] = *word);
+        let kind = set.pop().unwrap_or(0) as usize;
+        (set, kind)
+    }
+
+    /// For so many joints in which round each was passed last, and the next round. To be put back.
+    pub(super) fn joints(&mut self, joints: usize) -> (Vec<u32>, u32) {
+        self.round = self.round.wrapping_add(1);
+        if self.round == 0 {
+            self.joints.fill(0);
+            self.round = 1;
+        }
+        self.joints.resize(joints, 0);
+        (std::mem::take(&mut self.joints), self.round)
+    }
+
+    pub(super) fn put_back(&mut self, joints: Vec<u32>) {
+        self.joints = joints;
+    }
+
+    /// What the tables take, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.words * 16 + self.all.len() * 24 + (self.next.len() + self.joints.len()) * 4
+    }
+}
