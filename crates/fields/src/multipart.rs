@@ -70,10 +70,16 @@ pub(crate) enum Said {
 }
 
 impl Multipart {
-    /// Finds the parts of a body whose headers give it that content type; none where it is not multipart.
-    pub(crate) fn find(&mut self, content_type: &[u8], body: &[u8]) {
+    /// Finds the parts of a body whose headers give it that content type; none where it is not multipart. Where the type is
+    /// there twice, they are those that a reader of either finds.
+    pub(crate) fn find<'h>(&mut self, content_types: impl Iterator<Item = &'h [u8]>, body: &[u8]) {
         self.clear();
-        let Some(boundary) = boundary(content_type) else { return };
+        for boundary in content_types.filter_map(boundary) {
+            self.find_between(boundary, body);
+        }
+    }
+
+    fn find_between(&mut self, boundary: &[u8], body: &[u8]) {
         // Where the part begins that is open for every reader, and the one that is open for strict readers alone.
         let (mut part, mut whole) = (None::<Opened>, None::<usize>);
         for delimiter in Delimiters::new(body, boundary) {
@@ -417,7 +423,7 @@ mod tests {
 
     fn read(content_type: &[u8], body: &[u8]) -> Read {
         let mut found = Multipart::default();
-        found.find(content_type, body);
+        found.find(std::iter::once(content_type), body);
         let pairs = found.by_name(body);
         let pair = |at| pairs.get(at).map(|pair| [pair.name, pair.value].map(|part| text(Value::Bytes(part))));
         Read {
@@ -548,9 +554,9 @@ mod tests {
     #[test]
     fn buffers_are_used_again() {
         let mut found = Multipart::default();
-        found.find(FORM, b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\nv\r\n--x--");
+        found.find(std::iter::once(FORM), b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\nv\r\n--x--");
         assert!(found.bytes() > 0);
-        found.find(b"text/plain", b"--x");
+        found.find(std::iter::once(&b"text/plain"[..]), b"--x");
         assert!(found.values(b"").is_empty() && found.by_name(b"").is_empty());
         assert!(found.said(Said::Names, b"").is_empty());
     }

@@ -579,14 +579,16 @@ impl<'r> View<'r> {
     }
 
     fn form(&self) -> Pairs<'_> {
-        let is_form = media_type(self.raw_headers()).eq_ignore_ascii_case(b"application/x-www-form-urlencoded");
+        // Where the type is there twice, readers differ on which counts.
+        let mut kinds = self.raw_headers().known_all(Known::ContentType).map(media_type_of);
+        let is_form = kinds.any(|kind| kind.eq_ignore_ascii_case(b"application/x-www-form-urlencoded"));
         self.index(&self.form, if is_form { self.body_text() } else { b"" }, PairIndex::find_arguments)
     }
 
     fn multipart(&self) -> &Multipart {
         self.multipart.get_or_init(|| {
             let mut multipart = self.spare.take_multipart();
-            multipart.find(self.raw_headers().known(Known::ContentType).unwrap_or_default(), self.body_text());
+            multipart.find(self.raw_headers().known_all(Known::ContentType), self.body_text());
             multipart
         })
     }
@@ -647,7 +649,10 @@ fn extension(path: &[u8]) -> &[u8] {
 }
 
 fn media_type(headers: &Headers) -> &[u8] {
-    let value = headers.known(Known::ContentType).unwrap_or_default();
+    media_type_of(headers.known(Known::ContentType).unwrap_or_default())
+}
+
+fn media_type_of(value: &[u8]) -> &[u8] {
     memchr::memchr(b';', value).map_or(value, |end| &value[..end]).trim_ascii()
 }
 
@@ -896,6 +901,25 @@ mod tests {
         let held = std::ptr::from_ref(view.multipart());
         let again = View::with_spare(request(&head, &connection), view.into_spare());
         assert_eq!((parts(&again), std::ptr::from_ref(again.multipart())), (0, held));
+    }
+
+    #[test]
+    fn a_body_with_two_types_is_read_as_either() {
+        let connection = connection();
+        let form = b"--b\r\nContent-Disposition: form-data; name=c\r\n\r\nd&e=f\r\n--b--";
+        let types = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b", "a/b"];
+        let read = |types: &[&str]| {
+            let types = types.iter().map(|kind| format!("Content-Type: {kind}\n")).collect::<Vec<_>>().concat();
+            let head = head(&format!("POST / HTTP/1.1\nHost: a\n{types}Content-Length: {}\n\n", form.len()));
+            let mut view = View::new(request(&head, &connection));
+            view.set_body(Body { bytes: form, text_limit: 100, truncated: false, size: form.len() as u64 });
+            (view.form().len(), view.array(FieldId::RequestBodyMultipartNames).unwrap().len())
+        };
+        assert_eq!(read(&types[1..2]), (2, 0));
+        assert_eq!(read(&types), (2, 1));
+        assert_eq!(read(&[types[2], types[1]]), (2, 1));
+        assert_eq!(read(&["multipart/form-data; boundary=x", types[2]]), (0, 1));
+        assert_eq!(read(&[types[0], types[3]]), (0, 0));
     }
 
     #[test]

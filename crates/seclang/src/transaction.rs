@@ -225,7 +225,9 @@ pub struct Transaction<'r> {
     pub(crate) request_body_access: bool,
     pub(crate) response_body_access: bool,
     pub(crate) force_body_variable: bool,
-    pub(crate) content_type: TextId,
+    pub(crate) content_type: Option<TextId>,
+    /// Whether there is another that says otherwise.
+    content_types_differ: bool,
     pub(crate) gates: bool,
     pub(crate) overrides: Option<&'r Overrides>,
     /// When it began, where rules ask how long it takes.
@@ -275,7 +277,8 @@ impl<'r> Transaction<'r> {
             request_body_access: rules.settings.request_body_access,
             response_body_access: rules.settings.response_body_access,
             force_body_variable: false,
-            content_type: TextId::EMPTY,
+            content_type: None,
+            content_types_differ: false,
             gates: true,
             overrides: None,
             began: rules.reads.contains(Variable::Duration).then(Instant::now),
@@ -652,7 +655,9 @@ impl<'r> Transaction<'r> {
             };
             self.set(Variable::ServerName, host);
         } else if name.eq_ignore_ascii_case(b"content-type") {
-            self.content_type = self.work.texts.add(value);
+            let whole = self.work.texts.add(value);
+            self.content_types_differ |= self.content_type.is_some_and(|first| first != whole);
+            self.content_type = Some(whole);
             let kind = value[..memchr::memchr(b';', value).unwrap_or(value.len())].trim_ascii();
             if kind.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
                 self.processor = Some(Processor::Urlencoded);
@@ -703,6 +708,14 @@ impl<'r> Transaction<'r> {
         if matches!(self.processor, None | Some(Processor::Urlencoded)) || self.force_body_variable {
             self.set(Variable::RequestBody, bytes);
         }
+        self.take_apart(bytes, is_cut);
+        if self.content_types_differ {
+            // An origin may go by the one or by the other, and would not have the body that rules were shown.
+            self.body_error("the request has two types of content that differ");
+        }
+    }
+
+    fn take_apart(&mut self, bytes: &[u8], is_cut: bool) {
         let Some(processor) = self.processor else { return self.without_files(bytes.len()) };
         let settings = &self.rules.settings;
         let limits = body::Limits {
@@ -711,7 +724,7 @@ impl<'r> Transaction<'r> {
             json_depth: settings.json_depth_limit,
             ..body::Limits::default()
         };
-        let content_type = self.work.texts.get(self.content_type).to_vec();
+        let content_type = self.work.texts.get(self.content_type.unwrap_or(TextId::EMPTY)).to_vec();
         let mut body = std::mem::take(&mut self.work.body);
         let separator = settings.argument_separator;
         body.read(processor, body::Source { content_type: &content_type, bytes, is_cut, separator }, &limits);

@@ -275,6 +275,21 @@ fn a_body_is_too_long_without_its_files() {
 }
 
 #[test]
+fn a_body_with_two_types_that_differ_is_an_error() {
+    let text = "SecRule REQBODY_ERROR \"@eq 1\" \"id:1,pass,chain\"\nSecRule REQBODY_ERROR_MSG \"@contains two types\"\n\
+         SecRule ARGS:a \"@streq b\" \"id:2,pass\"";
+    let (form, plain) = ("application/x-www-form-urlencoded", "text/plain");
+    let post = |first: &str, second: &str| post(&format!("{first}\r\nContent-Type: {second}"), "a=b");
+    assert_eq!(matched(text, &post(form, form)), [2]);
+    assert_eq!(matched(text, &post(form, plain)), [1, 2]);
+    assert_eq!(matched(text, &post(plain, form)), [1, 2]);
+    assert_eq!(matched(text, &post(plain, "application/json")), [1]);
+    assert_eq!(matched(text, &post("", plain)), [1]);
+    let head = format!("GET / HTTP/1.1\r\nContent-Type: {form}\r\nContent-Type: {plain}\r\n\r\n");
+    assert_eq!(matched(text, &head), Vec::<u64>::new(), "there is no body");
+}
+
+#[test]
 fn the_separator_holds_for_query_and_form() {
     let text = "SecArgumentSeparator ;\nSecRule ARGS_GET:b \"@streq 2\" \"id:1,pass\"\n\
          SecRule ARGS_POST:b \"@streq 2\" \"id:2,pass\"";
