@@ -8,6 +8,8 @@ mod alphabet;
 mod literals;
 mod probe;
 
+use std::sync::OnceLock;
+
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use crate::bytes::ByteSet;
@@ -129,27 +131,39 @@ impl Gate {
     }
 }
 
-/// What more a value must have that has the words which a pattern needs, where long values often do: a value of any bytes,
-/// then one of each of the [`ALPHABETS`].
+/// What more a value must have that has the words which a pattern needs, where long values often do.
+///
+/// It is made for the first such value: of a rule set that is a quarter of a second of work in a development build, of which
+/// most is never asked for, and one takes less than what a pattern takes to go through such a value.
 #[derive(Debug, Default)]
-pub(super) struct Probes([Option<Box<Probe>>; 1 + ALPHABETS.len()]);
+pub(super) struct Probes {
+    /// Where some value may be asked that.
+    pattern: Option<Box<Hir>>,
+    /// For a value of any bytes, then for one of each of the [`ALPHABETS`]: one that is wanted, and what there is of the pattern.
+    made: [Option<OnceLock<Option<Box<Probe>>>>; 1 + ALPHABETS.len()],
+}
 
 impl Probes {
     pub(super) fn of_pattern(pattern: &Hir, gate: &Gate) -> Self {
-        let any = Among { alphabet: &ByteSet::FULL, start: true };
-        let of_any = literals::are_common(&gate.literals).then_some(any);
-        let of_alphabets = ALPHABETS.iter().zip(&gate.within).map(|(alphabet, within)| match &within.elsewhere {
-            Elsewhere::Words(words) if literals::are_common(words) => Some(alphabet::elsewhere(pattern, alphabet)),
-            _ => None,
+        let of_alphabets = gate.within.iter().map(|within| match &within.elsewhere {
+            Elsewhere::Words(words) => literals::are_common(words),
+            Elsewhere::Anywhere | Elsewhere::Nowhere => false,
         });
-        let mut among = std::iter::once(of_any).chain(of_alphabets);
-        let probe = |among: Option<Among<'_>>| Probe::new(pattern, among?).map(Box::new);
-        Self(std::array::from_fn(|_| among.next().and_then(probe)))
+        let mut wanted = std::iter::once(literals::are_common(&gate.literals)).chain(of_alphabets);
+        let made = std::array::from_fn(|_| wanted.next().filter(|wanted| *wanted).map(|_| OnceLock::new()));
+        let is_wanted = made.iter().any(Option::is_some);
+        Self { pattern: is_wanted.then(|| Box::new(pattern.clone())), made }
     }
 
     /// Whether a value may match that has the words; `alphabet` is the number of its alphabet from 1 on.
     pub(super) fn admit(&self, value: &[u8], alphabet: usize) -> bool {
-        self.0[alphabet].as_ref().is_none_or(|probe| probe.admits(value))
+        let (Some(pattern), Some(made)) = (&self.pattern, &self.made[alphabet]) else { return true };
+        let among = || match alphabet.checked_sub(1) {
+            Some(at) => alphabet::elsewhere(pattern, &ALPHABETS[at]),
+            None => Among { alphabet: &ByteSet::FULL, start: true },
+        };
+        let probe = made.get_or_init(|| Probe::new(pattern, among()).map(Box::new));
+        probe.as_ref().is_none_or(|probe| probe.admits(value))
     }
 }
 
@@ -250,6 +264,18 @@ mod tests {
     fn literals(pattern: &str) -> Vec<String> {
         let gate = operator("rx", pattern).gate().clone();
         gate.literals.iter().map(|literal| literal.escape_ascii().to_string()).collect()
+    }
+
+    #[test]
+    fn what_more_a_long_value_needs_is_worked_out_when_that_is_first_asked() {
+        let config = regex_automata::util::syntax::Config::new().unicode(false).utf8(false);
+        let pattern = regex_automata::util::syntax::parse_with("case.*when|union.*from", &config).unwrap();
+        let probes = Probes::of_pattern(&pattern, &Gate::of_pattern(&pattern));
+        let made =
+            || probes.made.iter().map(|made| made.as_ref().and_then(OnceLock::get).is_some()).collect::<Vec<_>>();
+        assert_eq!(made(), [false; 6]);
+        assert!(!probes.admit(b"in case of a union", 1) && probes.admit(b"in case when", 1));
+        assert_eq!(made(), [false, true, false, false, false, false]);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! A pattern that may begin with the value is else asked of each value, and an automaton that is started and stops at the third
 //! byte costs more for having been started than for the bytes.
 
+use std::collections::BTreeMap;
+
 use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, Config, DFA};
 use regex_automata::nfa::thompson::{self, NFA};
@@ -41,12 +43,16 @@ const KIND: [u8; 256] = {
 
 /// What the automaton of a pattern may take while it is followed for three bytes.
 const LIMIT: usize = 8 << 20;
+/// How much that may cost: a step to a state costs at most as much as the program of the pattern has states. The largest of CRS
+/// takes half of it, some ten milliseconds.
+const WORK: usize = 1 << 28;
 
 impl Openings {
     /// Those of a pattern, unless it is too large for that.
     pub(super) fn of(pattern: &Hir) -> Option<Self> {
         let config = thompson::Config::new().utf8(false).nfa_size_limit(Some(LIMIT));
         let nfa = NFA::compiler().configure(config).build_from_hir(pattern).ok()?;
+        let cost = nfa.states().len();
         let config = Config::new().match_kind(MatchKind::All).cache_capacity(LIMIT).minimum_cache_clear_count(Some(0));
         let automaton = DFA::builder().configure(config).build_from_nfa(nfa).ok()?;
         let mut cache = automaton.create_cache();
@@ -59,9 +65,7 @@ impl Openings {
         };
         let representatives = classes.representatives(0..=u8::MAX).filter_map(Unit::as_u8);
         let bytes = representatives.map(|byte| (byte, kinds(classes.get(byte)))).collect();
-        let mut followed = Followed { automaton, cache, bytes, openings: Self(Box::new([0; KINDS * KINDS])) };
-        followed.follow(start, &mut Vec::new())?;
-        Some(followed.openings)
+        Followed { automaton, cache, bytes, cost, left: WORK }.for_three_bytes(start)
     }
 
     /// Whether a value may begin so, also when blanks have become spaces or were taken out.
@@ -78,38 +82,64 @@ struct Followed {
     cache: Cache,
     /// One byte of each class of the automaton, with the kinds of all.
     bytes: Vec<(u8, u32)>,
-    openings: Openings,
+    /// What a step costs at most, and what all may cost that are left.
+    cost: usize,
+    left: usize,
 }
 
+/// States that some byte leads to, with the kinds of the bytes that lead there. Where nothing more is wanted there is no state.
+type Reached = BTreeMap<Option<LazyStateID>, u32>;
+
 impl Followed {
-    /// Notes what may follow in a state, behind bytes of these kinds.
-    fn follow(&mut self, state: LazyStateID, before: &mut Vec<u32>) -> Option<()> {
-        for at in 0..self.bytes.len() {
-            let (byte, kinds) = self.bytes[at];
-            let next = self.automaton.next_state(&mut self.cache, state, byte).ok()?;
-            if next.is_dead() {
-                continue;
+    /// What may follow in a state for three bytes. States that several ways lead to are gone on from once.
+    fn for_three_bytes(mut self, start: LazyStateID) -> Option<Openings> {
+        let mut openings = Openings(Box::new([0; KINDS * KINDS]));
+        // For each state behind two bytes: for each kind of the first byte those of the second.
+        let mut pairs: BTreeMap<Option<LazyStateID>, [u32; KINDS]> = BTreeMap::new();
+        for (state, first) in self.follow(start)? {
+            let reached = match state {
+                Some(state) => self.follow(state)?,
+                None => Reached::from([(None, u32::MAX)]),
+            };
+            for (state, second) in reached {
+                let pair = pairs.entry(state).or_insert([0; KINDS]);
+                for kind in kinds(first) {
+                    pair[kind] |= second;
+                }
             }
-            before.push(kinds);
-            if before.len() == 3 || next.is_match() || next.is_quit() {
-                self.note(before);
-            } else {
-                self.follow(next, before)?;
-            }
-            before.pop();
         }
-        Some(())
+        for (state, pair) in pairs {
+            let third = match state {
+                Some(state) => self.follow(state)?.values().fold(0, |all, kinds| all | kinds),
+                None => u32::MAX,
+            };
+            for (first, second) in pair.into_iter().enumerate() {
+                for second in kinds(second) {
+                    openings.0[first * KINDS + second] |= third;
+                }
+            }
+        }
+        Some(openings)
     }
 
-    /// Notes three bytes, of which the last may be any where they are fewer.
-    fn note(&mut self, kinds: &[u32]) {
-        let of = |place: usize| kinds.get(place).copied().unwrap_or(u32::MAX);
-        for first in (0..KINDS).filter(|kind| of(0) >> kind & 1 == 1) {
-            for second in (0..KINDS).filter(|kind| of(1) >> kind & 1 == 1) {
-                self.openings.0[first * KINDS + second] |= of(2);
+    /// The states that come next, with the kinds of the bytes that lead there; nothing where that would cost too much.
+    fn follow(&mut self, state: LazyStateID) -> Option<Reached> {
+        self.left = self.left.checked_sub(self.bytes.len() * self.cost)?;
+        let mut reached = Reached::new();
+        for &(byte, kinds) in &self.bytes {
+            let next = self.automaton.next_state(&mut self.cache, state, byte).ok()?;
+            if !next.is_dead() {
+                let is_enough = next.is_match() || next.is_quit();
+                *reached.entry((!is_enough).then_some(next)).or_default() |= kinds;
             }
         }
+        Some(reached)
     }
+}
+
+/// The numbers of some kinds.
+fn kinds(bits: u32) -> impl Iterator<Item = usize> {
+    (0..KINDS).filter(move |kind| bits >> kind & 1 == 1)
 }
 
 #[cfg(test)]
@@ -135,6 +165,17 @@ mod tests {
             assert!(!openings.admit(value.as_bytes()), "{value}");
         }
         assert!(Openings::of(&parsed("^")).unwrap().admit(b"anything"));
+    }
+
+    #[test]
+    fn a_pattern_that_would_take_long_to_follow_is_asked_as_others_are() {
+        let letters: Vec<char> = ('A'..='Z').chain('a'..='z').collect();
+        let pairs = |first: &[char]| {
+            let pair = |one: &char| letters.iter().map(|other| format!("{one}{other}[0-9]{{4}}")).collect::<Vec<_>>();
+            parsed(&format!("^(?:{})", first.iter().flat_map(pair).collect::<Vec<_>>().join("|")))
+        };
+        assert!(Openings::of(&pairs(&letters[..2])).is_some());
+        assert!(Openings::of(&pairs(&letters)).is_none());
     }
 
     proptest! {
