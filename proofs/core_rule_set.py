@@ -27,17 +27,14 @@ from typing import Any, Final
 
 from tests.e2e import spooled
 from tests.e2e.conftest import RunningEdge
-from tests.e2e.core_rules import module
 from tests.e2e.origin import Origin, Visit
 
 from bartizan._native import request_refusal
-from bartizan.config.load import load
 from bartizan.layout import StateDirectory
-from bartizan.policy.build import policy_of
 from bartizan.waf import explained, ftw, regression
 from bartizan.waf.ruleset import RuleSet
 from bartizan.waf.verdict import Match
-from proofs import tell
+from proofs import _core_rules, tell
 
 FIRST_PORT: Final = 20_000
 """Ports of clients from here on, below those that the system gives out: each is one request's alone."""
@@ -49,37 +46,16 @@ QUIET_S: Final = 3.0
 
 BAD_REQUEST: Final = 400
 
-SITE: Final = """
-[edge]
+_EDGE: Final = """
 listen = ["127.0.0.1:0"]
-threads = 2
 
 [events]
 redact = false
-
-[rulesets.crs]
-phase = "http_request_firewall_managed"
-seclang = {rules}
-paranoia_level = {level}
-setup = {setup}
-
-[zones.suite]
+"""
+_ZONE: Final = """
 default = true
-origins = [{origin}]
 normalization = {{ incoming = "none" }}
 body = {{ inspection_limit = 1048576, wait_ms = {wait_ms} }}
-
-[[zones.suite.rules]]
-phase = "http_request_firewall_managed"
-expression = "true"
-action = "execute"
-action_parameters = {{ id = "crs"{overrides} }}
-
-[[zones.suite.rules]]
-phase = "http_response_firewall_managed"
-expression = "true"
-action = "execute"
-action_parameters = {{ id = "crs" }}
 """
 """All hosts are one zone; bodies are held as far as the engine in this process reads them, and events keep values."""
 
@@ -149,15 +125,9 @@ def document(
 
     `overrides` stands behind the id of the rule set, in TOML.
     """
-    # A string of JSON is a string of TOML.
-    quoted = {name: json.dumps(text) for name, text in {"rules": str(rules), "setup": setup, "origin": origin}.items()}
-    site = folder / "site.toml"
-    site.write_text(SITE.format(**quoted, level=level, overrides=overrides, wait_ms=wait_ms))
-    state = StateDirectory(folder / "state")
-    loaded = load(site, state.rule_sets)
-    if loaded.site is None or loaded.problems:
-        raise SystemExit("\n".join(map(str, loaded.problems)))
-    made: dict[str, Any] = json.loads(policy_of(loaded, loaded.site, state).document(1))
+    judging = f"paranoia_level = {level}\nsetup = {json.dumps(setup)}"
+    zone = _ZONE.format(wait_ms=wait_ms)
+    made, _ = _core_rules.document(folder, rules, origin, edge=_EDGE, zone=zone, rule_set=judging, overrides=overrides)
     return made
 
 
@@ -322,7 +292,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="the beginning of the titles of the tests to run, such as 9421")
     arguments = parser.parse_args()
-    folder = module()
+    folder = _core_rules.fetched()
     tests = [test for test in ftw.read(folder / "tests") if test.title.startswith(arguments.only)]
     with running(folder) as (edge, spool):
         sent = send_all(edge.port, tests)

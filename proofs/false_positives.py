@@ -14,7 +14,6 @@ stopped, and where what the browser saw stopped is not what the events say was, 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 import tempfile
@@ -29,14 +28,11 @@ from playwright.sync_api import Error, Page, Response
 from tests.e2e import spooled
 from tests.e2e.browser import chromium, version
 from tests.e2e.conftest import RunningEdge
-from tests.e2e.core_rules import module
 
 from bartizan.certificates import development
-from bartizan.config.load import load
 from bartizan.layout import StateDirectory
-from bartizan.policy.build import made_here, policy_of, provide_certificates
 from bartizan.waf import explained
-from proofs import tell
+from proofs import _core_rules, tell
 from proofs.applications import Application, Step
 from proofs.applications.database import DATASETTE
 from proofs.applications.press import WAGTAIL
@@ -53,32 +49,6 @@ STOPPED: Final = (400, 403)
 """How rules answer what they stop: with 400 a body that they take for broken."""
 EDGE_PAGE: Final = "private, no-store"
 """What pages of the edge say of caches, by which they are told from those of an application."""
-
-SITE: Final = """
-[edge]
-listen_tls = ["127.0.0.1:0"]
-threads = 2
-
-[rulesets.crs]
-phase = "http_request_firewall_managed"
-seclang = {rules}
-
-[zones.shop]
-hosts = ["shop.test"]
-origins = [{origin}]
-
-[[zones.shop.rules]]
-phase = "http_request_firewall_managed"
-expression = "true"
-action = "execute"
-action_parameters = {{ id = "crs", overrides = {{ action = "{action}" }} }}
-
-[[zones.shop.rules]]
-phase = "http_response_firewall_managed"
-expression = "true"
-action = "execute"
-action_parameters = {{ id = "crs" }}
-"""
 
 
 @dataclass
@@ -173,17 +143,15 @@ def _undone(page: Page, do: Callable[[Page], None]) -> Undone | None:
 
 @contextmanager
 def _running(origin: str, rules: Path, action: str, folder: Path) -> Iterator[tuple[RunningEdge, StateDirectory]]:
-    state = StateDirectory(folder / "state")
-    state.create()
-    site = folder / "site.toml"
-    # A string of JSON is a string of TOML.
-    site.write_text(SITE.format(rules=json.dumps(str(rules)), origin=json.dumps(origin), action=action))
-    loaded = load(site, state.rule_sets)
-    if loaded.site is None or loaded.problems:
-        raise SystemExit("\n".join(map(str, loaded.problems)))
-    policy = policy_of(loaded, loaded.site, state)
-    provide_certificates(policy, made_here(loaded.site, state), state)
-    edge = RunningEdge(json.loads(policy.document(1)))
+    made, state = _core_rules.document(
+        folder,
+        rules,
+        origin,
+        edge='listen_tls = ["127.0.0.1:0"]',
+        zone='hosts = ["shop.test"]',
+        overrides=f', overrides = {{ action = "{action}" }}',
+    )
+    edge = RunningEdge(made)
     try:
         yield edge, state
     finally:
@@ -239,7 +207,7 @@ def main() -> int:
     parser.add_argument("--only", choices=APPLICATIONS, action="append", help="this application (default: all)")
     parser.add_argument("--step", action="append", help="the steps whose names begin so (default: all)")
     arguments = parser.parse_args()
-    rules, wanted = module(), tuple(arguments.step or [""])
+    rules, wanted = _core_rules.fetched(), tuple(arguments.step or [""])
     found = {}
     for name in arguments.only or APPLICATIONS:
         application = APPLICATIONS[name]

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import struct
 import subprocess
 import sys
@@ -22,22 +20,9 @@ from typing import Any
 
 from bartizan.config import rule_folder
 from bartizan.waf import ftw
-from proofs import ROOT, tell
+from proofs import ROOT, _core_rules, tell
 
-MODULE = "github.com/corazawaf/coraza-coreruleset/v4@v4.25.0"
-"""The rules of CRS 4.25.0 and its tests as a Go module, which Go checks against its checksum database."""
 BASE = ROOT / "src" / "bartizan" / "config" / "base.conf"
-
-
-def core_rule_set() -> Path:
-    """The folder of the module, fetched by Go where it is not here yet."""
-    go = shutil.which("go")
-    if go is None:
-        sys.exit("go is not installed, and it fetches the Core Rule Set with its tests; https://go.dev/dl has it")
-    environment = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-modcacherw"}
-    command = [go, "mod", "download", "-json", MODULE]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, check=True)
-    return Path(json.loads(done.stdout)["Dir"])
 
 
 def rule_file(crs: Path, level: int, to: Path) -> Path:
@@ -80,7 +65,7 @@ def main() -> int:
     parser.add_argument("--profile", default="quick", help="by which the engine is built; dev needs no other build")
     arguments = parser.parse_args()
 
-    crs, program = core_rule_set(), example("gates", arguments.profile)
+    crs, program = _core_rules.fetched(), example("gates", arguments.profile)
     requests = [stage.request for test in ftw.read(crs / "tests") for stage in test.stages]
     levels = {}
     with tempfile.TemporaryDirectory(prefix="bartizan-gates-") as place:

@@ -18,12 +18,11 @@ from typing import Any, Final
 
 from tests.e2e import spooled
 from tests.e2e.conftest import RunningEdge
-from tests.e2e.core_rules import module
 from tests.e2e.origin import Origin
 
 from bartizan.layout import StateDirectory
 from bartizan.waf import ftw
-from proofs import tell
+from proofs import _core_rules, tell
 from proofs.core_rule_set import document, reflect, send_all
 
 _LEVEL: Final = 2
@@ -115,7 +114,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="the beginning of the titles of the tests to run, such as 9421")
     parser.add_argument("--case", choices=CASES, action="append", help="this kind of override (default: all)")
     arguments = parser.parse_args()
-    rules = module()
+    rules = _core_rules.fetched()
     tests = [test for test in ftw.read(rules / "tests") if test.title.startswith(arguments.only)]
     figures: dict[str, dict[str, int]] = {}
     for name in arguments.case or CASES:

@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from proofs import tell
-from proofs.gates import core_rule_set, example, rule_file
+from proofs import _core_rules, tell
+from proofs.gates import example, rule_file
 
 LEVEL = 4
 """The paranoia level with all rules."""
@@ -48,7 +48,7 @@ def main() -> int:
     plan = parser.parse_args()
 
     program = example("slow_patterns", plan.profile)
-    found = {rules.name: searched(program, rules, plan) for rules in plan.rules or [core_rule_set()]}
+    found = {rules.name: searched(program, rules, plan) for rules in plan.rules or [_core_rules.fetched()]}
     tell({"figure": "slow texts", "most_us": plan.most_us, "rules": found})
     slow = any(said[kind]["slow"] for said in found.values() for kind in ("found", "transformations"))
     return 1 if slow else 0

@@ -40,6 +40,7 @@ from benches.waf.figures import Loaded, Measured
 from benches.waf.harness import PREFILTER, SIDES, Side
 from benches.waf.measuring import measure
 from benches.waf.shapes import Shape
+from tests.e2e import core_rules
 
 from bartizan.failure import Failure
 
@@ -86,7 +87,7 @@ def _run(chosen: tuple[Shape, ...], plan: argparse.Namespace) -> int:
     require("taskset", *(("nginx", "rustc") if plan.proxies else ()))
     load = load_average()
     folder = rules.CACHE / "rules"
-    rules.lay_out(rules.module(), folder)
+    rules.lay_out(core_rules.fetched(), folder)
     measured: list[Measured] = []
     loads: list[Loaded] = []
     with progress(len(chosen) * (plan.rounds + 1)) as say, tempfile.TemporaryDirectory(prefix="bench-") as directory:

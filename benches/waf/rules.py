@@ -7,18 +7,12 @@ rule says is not changed. The copies stand in `.cache`; the rules are no part of
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Final
 
 from benches.machine import ROOT
 
-from bartizan.failure import Failure
-
-MODULE: Final = "github.com/corazawaf/coraza-coreruleset/v4@v4.25.0"
 CACHE: Final = ROOT / ".cache" / "benches" / "waf"
 
 _ENGINE: Final = """\
@@ -49,19 +43,6 @@ _OF_RESPONSES: Final = "RESPONSE-95"
 
 PREFILTER: Final = "SecRxPreFilter On\n"
 """Of Coraza alone, and off by default: it skips patterns whose literals are not in a value."""
-
-
-def module() -> Path:
-    """The folder of the module, fetched by Go where it is not here yet. Raises Failure."""
-    if shutil.which("go") is None:
-        raise Failure("go is not installed: it fetches the Core Rule Set and builds Coraza; https://go.dev/dl has it")
-    environment = {**os.environ, "GOTOOLCHAIN": "local"}
-    done = subprocess.run(
-        ["go", "mod", "download", "-json", MODULE], env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise Failure(f"go does not fetch {MODULE}: {(done.stderr or done.stdout).strip()[:500]}")
-    return Path(json.loads(done.stdout)["Dir"])
 
 
 def lay_out(source: Path, target: Path) -> None:

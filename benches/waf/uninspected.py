@@ -31,6 +31,7 @@ from benches.report import sample, table
 from benches.waf import proxies, rules, shapes
 from benches.waf.harness import Side
 from benches.waf.shapes import Shape
+from tests.e2e import core_rules
 
 from bartizan.failure import Failure
 
@@ -103,7 +104,7 @@ def _run(requests: int, rounds: int) -> int:
     require("taskset", "rustc")
     load = load_average()
     folder = rules.CACHE / "rules"
-    rules.lay_out(rules.module(), folder)
+    rules.lay_out(core_rules.fetched(), folder)
     clean, attack = _shape("GET, static"), _shape("GET, SQL injection")
     spent: dict[str, list[float]] = {name: [] for name in EDGES}
     refused: dict[str, int] = dict.fromkeys(EDGES, 0)
