@@ -43,7 +43,7 @@ const EXPANDED_LIMIT: usize = 1 << 20;
 const EXPANDED_KEPT: usize = 64;
 
 /// How long a value is that is read by [`Long`]. Less takes little time, however many false beginnings it has.
-const LONG: usize = 1 << 10;
+const LONG: usize = 1 << 8;
 
 /// A compiled pattern.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! Percent-encoding, with `+` for a space, and the `%uHHHH` of IIS.
 
+use memchr::{memchr, memchr2};
+
 use super::{hex_pair, unicode};
 use crate::bytes::ByteSet;
 
@@ -27,13 +29,12 @@ pub(super) fn decode_unicode(input: &[u8], output: &mut Vec<u8>) -> bool {
 /// `special` looks at what begins with `%` first: what it makes of how many bytes, where it is of its kind; what is of its
 /// kind but damaged is left as it is.
 fn decode_with(input: &[u8], output: &mut Vec<u8>, special: impl Fn(&[u8]) -> Option<(Option<u8>, usize)>) -> bool {
-    /// How many bytes are gone through at once where none is escaped.
-    const AT_ONCE: usize = 32;
-    /// So many bytes that are not are gone through before that.
+    /// After so many bytes that are not escaped it is looked for the next that is.
     const FEW: usize = 8;
+    let Some(first) = memchr2(b'%', b'+', input) else { return false };
     let mut is_changed = false;
-    output.resize(input.len(), 0);
-    let (mut at, mut end) = (0, 0);
+    output.extend_from_slice(input);
+    let (mut at, mut end) = (first, first);
     let mut plain = 0;
     while let Some(&first) = input.get(at) {
         // Escapes often follow one another.
@@ -47,22 +48,16 @@ fn decode_with(input: &[u8], output: &mut Vec<u8>, special: impl Fn(&[u8]) -> Op
             end += 1;
             continue;
         }
-        // Without a way out, which the compiler turns into vector code; where escapes are near that is of no use.
-        if plain >= FEW
-            && let (Some(from), Some(to)) =
-                (input[at..].first_chunk::<AT_ONCE>(), output[end..].first_chunk_mut::<AT_ONCE>())
-        {
-            let (mut has_percent, mut has_plus) = (false, false);
-            for place in 0..AT_ONCE {
-                has_percent |= from[place] == b'%';
-                has_plus |= from[place] == b'+';
-                to[place] = if from[place] == b'+' { b' ' } else { from[place] };
+        // Where escapes are near that is of no use.
+        if plain >= FEW {
+            let rest = &input[at..];
+            let run = &rest[..memchr(b'%', rest).unwrap_or(rest.len())];
+            for (to, from) in output[end..].iter_mut().zip(run) {
+                *to = if *from == b'+' { b' ' } else { *from };
             }
-            if !has_percent {
-                is_changed |= has_plus;
-                (at, end) = (at + AT_ONCE, end + AT_ONCE);
-                continue;
-            }
+            is_changed = is_changed || memchr(b'+', run).is_some();
+            (at, end) = (at + run.len(), end + run.len());
+            continue;
         }
         is_changed |= first == b'+';
         output[end] = if first == b'+' { b' ' } else { first };

@@ -169,15 +169,15 @@ impl Long {
         let mut passed = Vec::with_capacity(length / BETWEEN);
         for start in (0..length).step_by(BETWEEN) {
             passed.push(rows);
-            let mut at = start;
-            loop {
-                let bytes = parts.map(|part| &part[at..start + BETWEEN]);
-                at += self.go_on_in_parts(bytes, &mut rows, sets);
-                if at == start + BETWEEN {
+            let Some(bytes) = between(&parts, start) else { break };
+            let mut at = 0;
+            while at < BETWEEN {
+                at = self.go_on_in_parts(bytes, at, &mut rows, sets);
+                if at == BETWEEN {
                     break;
                 }
-                for (row, part) in rows.iter_mut().zip(parts) {
-                    let entry = self.entry_behind(*row, self.class_of(part[at]), sets)?;
+                for (row, bytes) in rows.iter_mut().zip(bytes) {
+                    let entry = self.entry_behind(*row, self.class_of(bytes[at]), sets)?;
                     if entry & MATCHES != 0 {
                         return Some(true);
                     }
@@ -220,23 +220,31 @@ impl Long {
     }
 
     /// Goes on in all parts as far as that needs nothing to be found out and there is no match, and says how far that is.
-    fn go_on_in_parts(&self, [a, b, c, d]: [&[u8]; PARTS], rows: &mut [u32; PARTS], sets: &Sets) -> usize {
+    fn go_on_in_parts(
+        &self,
+        bytes: [&[u8; BETWEEN]; PARTS],
+        from: usize,
+        rows: &mut [u32; PARTS],
+        sets: &Sets,
+    ) -> usize {
         let next = sets.next.as_slice();
-        let [mut row_a, mut row_b, mut row_c, mut row_d] = *rows;
-        let mut gone = a.len();
-        for (at, (((a, b), c), d)) in a.iter().zip(b).zip(c).zip(d).enumerate() {
-            let entry_a = next[row_a as usize + self.class_of(*a)];
-            let entry_b = next[row_b as usize + self.class_of(*b)];
-            let entry_c = next[row_c as usize + self.class_of(*c)];
-            let entry_d = next[row_d as usize + self.class_of(*d)];
-            if (entry_a | entry_b | entry_c | entry_d) & MATCHES != 0 {
-                gone = at;
-                break;
+        let classes = &*self.classes;
+        let mut known = *rows;
+        for at in from..BETWEEN {
+            let mut entries = [0; PARTS];
+            let mut all = 0;
+            for part in 0..PARTS {
+                entries[part] = next[known[part] as usize + usize::from(classes[usize::from(bytes[part][at])])];
+                all |= entries[part];
             }
-            (row_a, row_b, row_c, row_d) = (entry_a, entry_b, entry_c, entry_d);
+            if all & MATCHES != 0 {
+                *rows = known;
+                return at;
+            }
+            known = entries;
         }
-        *rows = [row_a, row_b, row_c, row_d];
-        gone
+        *rows = known;
+        BETWEEN
     }
 
     #[inline]
@@ -533,6 +541,15 @@ impl Ways {
         self.steps.clear();
         self.passed = 0;
     }
+}
+
+/// So many bytes of each part, from a place on.
+fn between<'a>(parts: &[&'a [u8]; PARTS], from: usize) -> Option<[&'a [u8; BETWEEN]; PARTS]> {
+    let mut bytes = [&[0; BETWEEN]; PARTS];
+    for (bytes, part) in bytes.iter_mut().zip(parts) {
+        *bytes = part[from..].first_chunk()?;
+    }
+    Some(bytes)
 }
 
 /// Whether a joint has not been passed in a round.
