@@ -6,37 +6,42 @@ use super::hex_pair;
 pub(super) fn to_percent_u(input: &[u8], output: &mut Vec<u8>) -> bool {
     /// How many bytes of ASCII are copied at once.
     const AT_ONCE: usize = 32;
+    /// So many bytes without a sequence are copied one by one before that.
+    const FEW: usize = 8;
     let Some(first) = input.iter().position(|byte| !byte.is_ascii()) else { return false };
     output.extend_from_slice(&input[..first]);
     // At most two bytes become six; of the last more are written than count.
     output.resize(first + 3 * (input.len() - first) + 8, 0);
-    let (mut at, mut end) = (first, first);
+    let (mut at, mut end, mut plain) = (first, first, 0);
     while at < input.len() {
         let rest = &input[at..];
+        if plain >= FEW
+            && let Some(block) = rest.first_chunk::<AT_ONCE>()
+        {
+            let length = block.iter().position(|byte| !byte.is_ascii()).unwrap_or(AT_ONCE);
+            output[end..end + AT_ONCE].copy_from_slice(block);
+            (at, end) = (at + length, end + length);
+            plain = if length < AT_ONCE { 0 } else { plain };
+            continue;
+        }
         match sequence(rest) {
-            Some((_, 1)) => {
-                if let Some(block) = rest.first_chunk::<AT_ONCE>().filter(|block| block.is_ascii()) {
-                    output[end..end + AT_ONCE].copy_from_slice(block);
-                    (at, end) = (at + AT_ONCE, end + AT_ONCE);
-                    continue;
-                }
+            None | Some((_, 1)) => {
                 output[end] = rest[0];
-                (at, end) = (at + 1, end + 1);
-            }
-            None => {
-                output[end] = rest[0];
-                (at, end) = (at + 1, end + 1);
+                (at, end, plain) = (at + 1, end + 1, plain + 1);
             }
             Some((code, length)) => {
-                let [high, low] = [code >> 16, code & 0xffff].map(|half| four_digits(half as u16));
-                let more = usize::from(code > 0xffff) + usize::from(code > 0xf_ffff);
-                let mut digits = [b'%', b'u', high[3], 0, 0, 0, 0, 0];
-                if more == 2 {
-                    digits[2..4].copy_from_slice(&high[2..]);
+                plain = 0;
+                let low = four_digits(code as u16);
+                output[end..end + 8].copy_from_slice(&[b'%', b'u', low[0], low[1], low[2], low[3], 0, 0]);
+                let mut written = 6;
+                if code > 0xffff {
+                    let high = four_digits((code >> 16) as u16);
+                    let high = &high[if code > 0xf_ffff { 2 } else { 3 }..];
+                    output[end + 2..][..high.len()].copy_from_slice(high);
+                    output[end + 2 + high.len()..][..4].copy_from_slice(&low);
+                    written += high.len();
                 }
-                digits[2 + more..][..4].copy_from_slice(&low);
-                output[end..end + 8].copy_from_slice(&digits);
-                (at, end) = (at + length, end + 6 + more);
+                (at, end) = (at + length, end + written);
             }
         }
     }
@@ -53,6 +58,7 @@ fn four_digits(number: u16) -> [u8; 4] {
 }
 
 /// The code point that `text` begins with, and how many bytes it takes; nothing where they are not well-formed UTF-8.
+#[inline]
 pub(super) fn sequence(text: &[u8]) -> Option<(u32, usize)> {
     let more = |byte: u8| u32::from(byte & 0x3f);
     match *text {

@@ -231,7 +231,7 @@ impl<'a> Reader<'a> {
     /// At the very start the value stands inside the quotes already.
     fn quoted(&mut self, quote: u8) -> Option<Token> {
         self.at += usize::from(self.at > 0);
-        match memchr(quote, self.rest()) {
+        match find_near(self.rest(), |byte| byte == quote) {
             None => self.last(Kind::AttributeValue),
             Some(length) => {
                 let end = self.at + length;
@@ -282,20 +282,14 @@ impl<'a> Reader<'a> {
     /// Ends with `-->` or `-!>`, with any zero bytes behind the first hyphen.
     fn comment(&mut self) -> Option<Token> {
         let mut from = self.at;
-        while let Some(found) = memchr(b'-', &self.value[from..]) {
-            let hyphen = from + found;
-            if hyphen + 3 > self.value.len() {
-                break;
+        while let Some(found) = find_near(&self.value[from..], |byte| byte == b'>') {
+            let end = from + found;
+            if let [inside @ .., b'-' | b'!'] = &self.value[self.at..end]
+                && let Some(hyphen) = inside.iter().rposition(|&byte| byte != 0).filter(|&at| inside[at] == b'-')
+            {
+                return self.token(Kind::Comment, self.at + hyphen, end + 1, State::Text);
             }
-            let zeros = self.value[hyphen + 1..].iter().take_while(|&&byte| byte == 0).count();
-            let mark = hyphen + 1 + zeros;
-            match (self.value.get(mark), self.value.get(mark + 1)) {
-                (None, _) | (Some(b'-' | b'!'), None) => break,
-                (Some(b'-' | b'!'), Some(b'>')) => {
-                    return self.token(Kind::Comment, hyphen, mark + 2, State::Text);
-                }
-                _ => from = hyphen + 1,
-            }
+            from = end + 1;
         }
         self.last(Kind::Comment)
     }

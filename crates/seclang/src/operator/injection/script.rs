@@ -116,7 +116,7 @@ fn is_tag(name: &[u8]) -> bool {
 }
 
 fn of_attribute(name: &[u8]) -> Danger {
-    if name.len() < 2 {
+    if name.len() < 2 || !(name[0].is_ascii_alphabetic() || name[0] == 0) {
         return Danger::None;
     }
     if name.len() >= 5 {

@@ -264,17 +264,17 @@ fn judged(value: &[u8], fold: &Fold, count: usize) -> Option<Fingerprint> {
     let mut folded: SmallVec<[Token; MOST + 1]> = SmallVec::from_slice(fold.tokens());
     // PHP's users comment with a backtick that has no end.
     if let [_, _, .., last] = &mut folded[..]
-        && (last.kind, last.open, last.close) == (kind::NAME, b'`', 0)
+        && (last.kind(), last.open(), last.close()) == (kind::NAME, b'`', 0)
         && last.is(Marks::EMPTY)
     {
-        last.kind = kind::COMMENT;
+        *last = last.as_kind(kind::COMMENT);
     }
     let mut fingerprint = Fingerprint { kinds: [0; MOST], length: folded.len().min(MOST) };
     for (kind, token) in fingerprint.kinds.iter_mut().zip(&folded) {
-        *kind = token.kind;
+        *kind = token.kind();
     }
     // Where it cannot be read surely, that may be told by a token more.
-    if folded.iter().any(|token| token.kind == kind::EVIL) {
+    if folded.iter().any(|token| token.kind() == kind::EVIL) {
         fingerprint = Fingerprint { kinds: [kind::EVIL, 0, 0, 0, 0], length: 1 };
     }
     (fingerprint.is_listed() && !is_harmless(&fingerprint, &folded, value, count)).then_some(fingerprint)
@@ -293,7 +293,7 @@ fn is_harmless(fingerprint: &Fingerprint, folded: &[Token], value: &[u8], count:
         b"sos" | b"s&s" => {
             // `…foo" + "bar…` is none of ordinary text.
             let (first, last) = (&folded[0], &folded[2]);
-            !(first.open == 0 && last.close == 0 && first.close == last.open)
+            !(first.open() == 0 && last.close() == 0 && first.close() == last.open())
         }
         b"s&n" | b"n&1" | b"1&1" | b"1&v" | b"1&s" => count == 3,
         // INTO OUTFILE and INTO DUMPFILE are not.
@@ -307,11 +307,11 @@ fn is_harmless_pair(first: Token, second: Token, value: &[u8], count: usize) -> 
     if second.is(Marks::HASH) {
         return true;
     }
-    let comment = second.kind == kind::COMMENT;
-    if first.kind == kind::NAME && comment && !second.is(Marks::SLASH) {
+    let comment = second.kind() == kind::COMMENT;
+    if first.kind() == kind::NAME && comment && !second.is(Marks::SLASH) {
         return true;
     }
-    if first.kind == kind::NUMBER && comment {
+    if first.kind() == kind::NUMBER && comment {
         if second.is(Marks::SLASH) || count > 2 {
             return false;
         }

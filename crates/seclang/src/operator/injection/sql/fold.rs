@@ -63,13 +63,13 @@ impl Fold {
             (Stage::Start, None) => self.stage = Stage::End,
             // Comments, opening parentheses, types and signs at the start say nothing.
             (Stage::Start, Some(token)) => {
-                if !(matches!(token.kind, kind::COMMENT | b'(' | kind::SQL_TYPE) || token.is_sign()) {
+                if !(matches!(token.kind(), kind::COMMENT | b'(' | kind::SQL_TYPE) || token.is_sign()) {
                     self.row[0] = token;
                     self.count = 1;
                     self.stage = Stage::Pair;
                 }
             }
-            (_, Some(token)) if token.kind == kind::COMMENT => self.comment = token,
+            (_, Some(token)) if token.kind() == kind::COMMENT => self.comment = token,
             (_, Some(token)) => {
                 self.row[self.count] = token;
                 self.count += 1;
@@ -142,7 +142,7 @@ impl Fold {
 
     /// Five tokens that only compute something are forgotten, so that what follows is seen.
     fn forget_arithmetic(&mut self) {
-        let is = |place: usize, kinds: &[u8]| kinds.contains(&self.row[place].kind);
+        let is = |place: usize, kinds: &[u8]| kinds.contains(&self.row[place].kind());
         let row = |kinds: [&[u8]; MOST]| kinds.iter().enumerate().all(|(place, kinds)| is(place, kinds));
         if row([b"1", b"o,", b"(", b"1", b")"])
             || row([b"n", b"o", b"(", b"n1", b")"])
@@ -166,12 +166,12 @@ impl Fold {
     /// Two tokens.
     fn pair(&mut self) -> Next {
         let (a, b) = (self.row[self.left], self.row[self.left + 1]);
-        match (a.kind, b.kind) {
+        match (a.kind(), b.kind()) {
             (kind::STRING, kind::STRING) | (b';', b';') => {
                 self.cut(self.count - 1);
                 return Next::Again;
             }
-            (kind::OPERATOR | kind::LOGIC, _) if b.is_sign() || b.kind == kind::SQL_TYPE => return self.drop(1),
+            (kind::OPERATOR | kind::LOGIC, _) if b.is_sign() || b.kind() == kind::SQL_TYPE => return self.drop(1),
             (b'(', _) if b.is_sign() => return self.drop_and_step_back(),
             _ => {}
         }
@@ -180,22 +180,22 @@ impl Fold {
             return self.drop_and_step_back();
         }
         let here = self.left;
-        match (a.kind, b.kind) {
+        match (a.kind(), b.kind()) {
             (b';', kind::FUNCTION) if b.is(Marks::IF) => {
-                self.row[here + 1].kind = kind::TSQL;
+                self.row[here + 1] = self.row[here + 1].as_kind(kind::TSQL);
                 Next::Again
             }
             (kind::NAME | kind::VARIABLE, b'(') if a.is(Marks::CALLED) => {
-                self.row[here].kind = kind::FUNCTION;
+                self.row[here] = self.row[here].as_kind(kind::FUNCTION);
                 Next::Again
             }
             (kind::KEYWORD, _) if a.is(Marks::IN) => {
-                self.row[here].kind = if b.kind == b'(' { kind::OPERATOR } else { kind::NAME };
+                self.row[here] = self.row[here].as_kind(if b.kind() == b'(' { kind::OPERATOR } else { kind::NAME });
                 Next::Again
             }
             (kind::OPERATOR, _) if a.is(Marks::LIKE) => {
-                if b.kind == b'(' {
-                    self.row[here].kind = kind::FUNCTION;
+                if b.kind() == b'(' {
+                    self.row[here] = self.row[here].as_kind(kind::FUNCTION);
                 }
                 Next::Further
             }
@@ -209,14 +209,14 @@ impl Fold {
             (kind::COLLATION, kind::NAME) => {
                 // There are too many collations to list; they have an underscore.
                 if b.is(Marks::UNDERSCORE) {
-                    self.row[here + 1].kind = kind::SQL_TYPE;
+                    self.row[here + 1] = self.row[here + 1].as_kind(kind::SQL_TYPE);
                     self.left = 0;
                 }
                 Next::Further
             }
             (b'\\', _) => {
                 if b.is_arithmetic() {
-                    self.row[here].kind = kind::NUMBER;
+                    self.row[here] = self.row[here].as_kind(kind::NUMBER);
                     return self.drop(0);
                 }
                 self.row[here] = b;
@@ -225,7 +225,7 @@ impl Fold {
             (b'(', b'(') | (b')', b')') => self.drop(1),
             (b'{', kind::NAME) => {
                 if b.is(Marks::EMPTY) {
-                    self.row[here + 1].kind = kind::EVIL;
+                    self.row[here + 1] = self.row[here + 1].as_kind(kind::EVIL);
                     return Next::End(here + 2);
                 }
                 self.drop(2)
@@ -248,7 +248,7 @@ impl Fold {
         let here = self.left;
         let [a, b, c] = [self.row[here], self.row[here + 1], self.row[here + 2]];
         let value = |kind: u8| matches!(kind, NUMBER | NAME | STRING | VARIABLE);
-        let two_less = match (a.kind, b.kind, c.kind) {
+        let two_less = match (a.kind(), b.kind(), c.kind()) {
             (NUMBER, OPERATOR, NUMBER) => true,
             (OPERATOR, between, OPERATOR) if between != b'(' => true,
             (LOGIC, _, LOGIC) => true,
@@ -265,25 +265,25 @@ impl Fold {
         }
         let sign = b.is_sign();
         // A sign before a value says nothing. Behind a comma what stands before that is looked at again.
-        if a.kind == b',' && sign && value(c.kind) {
+        if a.kind() == b',' && sign && value(c.kind()) {
             self.row[here + 1] = c;
             self.drop(3);
             return true;
         }
-        let without_sign = match a.kind {
-            EXPRESSION | GROUP => c.kind == b'(' || value(c.kind) || c.kind == FUNCTION,
-            KEYWORD => value(c.kind) || c.kind == FUNCTION,
-            b',' => c.kind == b'(' || c.kind == FUNCTION,
+        let without_sign = match a.kind() {
+            EXPRESSION | GROUP => c.kind() == b'(' || value(c.kind()) || c.kind() == FUNCTION,
+            KEYWORD => value(c.kind()) || c.kind() == FUNCTION,
+            b',' => c.kind() == b'(' || c.kind() == FUNCTION,
             _ => false,
         };
-        if sign && without_sign || (a.kind, b.kind, c.kind) == (EXPRESSION, b'.', NAME) {
+        if sign && without_sign || (a.kind(), b.kind(), c.kind()) == (EXPRESSION, b'.', NAME) {
             self.row[here + 1] = c;
             self.drop(1);
             return true;
         }
         // `USER()` is a function, `USER(x)` is not.
-        if (a.kind, b.kind) == (FUNCTION, b'(') && c.kind != b')' && a.is(Marks::USER) {
-            self.row[here].kind = NAME;
+        if (a.kind(), b.kind()) == (FUNCTION, b'(') && c.kind() != b')' && a.is(Marks::USER) {
+            self.row[here] = self.row[here].as_kind(NAME);
         }
         false
     }
@@ -304,8 +304,8 @@ fn merged(a: Token, b: Token) -> Option<Token> {
                 | kind::SQL_TYPE
         )
     };
-    if a.part == 0 || b.part == 0 || !word(a.kind) || !(word(b.kind) || b.kind == kind::LOGIC) {
+    if a.part() == 0 || b.part() == 0 || !word(a.kind()) || !(word(b.kind()) || b.kind() == kind::LOGIC) {
         return None;
     }
-    words::merged(a, b).map(|found| Token { open: a.open, close: a.close, ..found })
+    words::merged(a, b).map(|found| found.in_quotes_of(a))
 }

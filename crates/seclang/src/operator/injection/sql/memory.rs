@@ -30,8 +30,9 @@ impl Folded {
 
 /// So many are kept at most.
 const MOST: usize = 2048;
-/// So many steps from one to another.
-const STEPS: usize = 4096;
+/// In so many sets steps from one to another are kept, and so many in each.
+const SETS: usize = 1024;
+const IN_SET: usize = 4;
 
 /// A token, and what it made of what was folded before.
 #[derive(Debug, Clone, Copy)]
@@ -51,13 +52,14 @@ impl Step {
 pub(super) struct Memory {
     folds: Vec<Fold>,
     numbers: HashTable<Folded>,
-    /// Each step at a place by its token and what was there before; another may take that place.
-    steps: Box<[Step]>,
+    /// Each step is in the set that its token and what was there before say, the last that was put there first.
+    steps: Box<[[Step; IN_SET]]>,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        let mut memory = Self { folds: Vec::new(), numbers: HashTable::new(), steps: vec![Step::NONE; STEPS].into() };
+        let mut memory =
+            Self { folds: Vec::new(), numbers: HashTable::new(), steps: vec![[Step::NONE; IN_SET]; SETS].into() };
         memory.number(&Fold::NONE);
         memory
     }
@@ -81,7 +83,7 @@ impl Memory {
         let folds: SmallVec<[Fold; 3]> = kept.iter().map(|folded| *self.fold(**folded)).collect();
         self.folds.clear();
         self.numbers.clear();
-        self.steps.fill(Step::NONE);
+        self.steps.fill([Step::NONE; IN_SET]);
         self.number(&Fold::NONE);
         for (folded, fold) in kept.into_iter().zip(&folds) {
             *folded = self.number(fold);
@@ -114,18 +116,30 @@ impl Memory {
     /// What is left when a token more is read.
     #[inline]
     pub(super) fn push(&mut self, from: Folded, token: Token) -> Folded {
-        let mixed = (token.bits() ^ u64::from(from.0) << 24).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let place = (mixed >> (u64::BITS - STEPS.ilog2())) as usize;
-        let known = &self.steps[place];
-        if known.token == token.bits() && known.from == from { known.to } else { self.learn(from, token, place) }
+        let set = Self::set(from, token);
+        for step in &self.steps[set] {
+            if step.token == token.bits() && step.from == from {
+                return step.to;
+            }
+        }
+        self.learn(from, token)
+    }
+
+    /// Where a step is looked for. The token is mixed by itself, so that one step need not wait long for the one before.
+    fn set(from: Folded, token: Token) -> usize {
+        const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
+        let (token, from) = (token.bits().wrapping_mul(MIX), u64::from(from.0).wrapping_mul(MIX));
+        ((token ^ from.rotate_left(11)) >> (u64::BITS - SETS.ilog2())) as usize
     }
 
     #[cold]
-    fn learn(&mut self, from: Folded, token: Token, place: usize) -> Folded {
+    fn learn(&mut self, from: Folded, token: Token) -> Folded {
         let mut fold = *self.fold(from);
         fold.push(Some(token));
         let to = self.number(&fold);
-        self.steps[place] = Step { token: token.bits(), from, to };
+        let set = &mut self.steps[Self::set(from, token)];
+        set.rotate_right(1);
+        set[0] = Step { token: token.bits(), from, to };
         to
     }
 }

@@ -3,7 +3,7 @@
 use memchr::{memchr, memmem};
 
 use super::{kind, words};
-use crate::bytes::{ByteSet, find_pair};
+use crate::bytes::{ByteSet, find_near, find_pair};
 
 /// How much of a token is kept, and a zero byte.
 pub(super) const LONGEST: usize = 32;
@@ -20,6 +20,50 @@ const DECIMAL: [bool; 256] = ByteSet::range(b'0', b'9').table();
 const HEX: [bool; 256] = ByteSet::of(b"0123456789ABCDEFabcdef\0").table();
 const MONEY: [bool; 256] = ByteSet::of(b"0123456789.,\0").table();
 const LETTERS: [bool; 256] = ByteSet::range(b'a', b'z').union(ByteSet::range(b'A', b'Z')).with(0).table();
+
+/// Before which byte what stands for itself begins something longer.
+const BEFORE: [u16; 256] = {
+    const NONE: u16 = 256;
+    let mut table = [NONE; 256];
+    table[b'-' as usize] = b'-' as u16;
+    table[b'/' as usize] = b'*' as u16;
+    table[b'\\' as usize] = b'N' as u16;
+    table
+};
+
+/// What a byte is that stands for itself, if it is no operator with what follows and begins nothing longer.
+static SINGLE: [Token; 256] = {
+    const SIGNS: [(u8, Marks); 13] = [
+        (b'!', Marks::SIGN),
+        (b'%', Marks::ARITHMETIC),
+        (b'&', Marks::NONE),
+        (b'*', Marks::ARITHMETIC),
+        (b'+', Marks::SIGN.with(Marks::ARITHMETIC)),
+        (b'-', Marks::SIGN.with(Marks::ARITHMETIC)),
+        (b'/', Marks::ARITHMETIC),
+        (b'<', Marks::NONE),
+        (b'=', Marks::NONE),
+        (b'>', Marks::NONE),
+        (b'^', Marks::NONE),
+        (b'|', Marks::NONE),
+        (b'~', Marks::SIGN),
+    ];
+    const ITSELF: &[u8] = b"(),;{}:\\";
+    let mut table = [Token::NONE; 256];
+    let mut at = 0;
+    while at < SIGNS.len() {
+        table[SIGNS[at].0 as usize] = Token::new(kind::OPERATOR, SIGNS[at].1);
+        at += 1;
+    }
+    at = 0;
+    while at < ITSELF.len() {
+        table[ITSELF[at] as usize] = Token::new(ITSELF[at], Marks::NONE);
+        at += 1;
+    }
+    table[b'?' as usize] = Token::new(kind::UNKNOWN, Marks::NONE);
+    table[b']' as usize] = Token::new(kind::UNKNOWN, Marks::NONE);
+    table
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
@@ -103,23 +147,16 @@ impl Marks {
     }
 }
 
-/// A token, as far as anything is asked about it. Its text is not kept, so that there are few that differ.
+/// A token, as far as anything is asked about it. Its text is not kept, so that there are few that differ. All of it is one
+/// number, from the lowest byte on: its kind, with which quote it begins and ends, its marks and its part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Token {
-    pub(super) kind: u8,
-    /// With which quote a string begins and ends; 0 where it does not.
-    pub(super) open: u8,
-    pub(super) close: u8,
-    pub(super) marks: Marks,
-    /// Which part it is of words that are known as one, or 0.
-    pub(super) part: u16,
-}
+pub(super) struct Token(u64);
 
 impl Token {
     pub(super) const NONE: Self = Self::new(kind::NONE, Marks::NONE);
 
     pub(super) const fn new(kind: u8, marks: Marks) -> Self {
-        Self { kind, open: 0, close: 0, marks, part: 0 }
+        Self(kind as u64 | (marks.0 as u64) << 32)
     }
 
     /// What is no word, whatever its text.
@@ -131,31 +168,65 @@ impl Token {
     fn of_name(kind: u8, text: &[u8]) -> Self {
         let text = kept(text);
         match words::known(text) {
-            Some(known) => Self { kind, ..known },
+            Some(known) => known.as_kind(kind),
             None => Self::new(kind, Marks::of_start(text).with(Marks::of_name(text))),
         }
     }
 
+    /// The same, of another kind.
+    pub(super) fn as_kind(self, kind: u8) -> Self {
+        Self(self.0 & !0xff | u64::from(kind))
+    }
+
+    /// The same, a string that begins and ends with such quotes; 0 where it does not.
     fn in_quotes(self, open: u8, close: Option<u8>) -> Self {
-        Self { open, close: close.unwrap_or(0), ..self }
+        Self(self.0 & !0xff_ff00 | u64::from(open) << 8 | u64::from(close.unwrap_or(0)) << 16)
+    }
+
+    /// The same, in the quotes of another.
+    pub(super) fn in_quotes_of(self, other: Self) -> Self {
+        self.in_quotes(other.open(), Some(other.close()))
+    }
+
+    /// The same, as this part of words that are known as one.
+    pub(super) fn as_part(self, part: u16) -> Self {
+        Self(self.0 & (u64::MAX >> 16) | u64::from(part) << 48)
+    }
+
+    pub(super) fn kind(self) -> u8 {
+        self.0 as u8
+    }
+
+    /// With which quote it begins, or 0.
+    pub(super) fn open(self) -> u8 {
+        (self.0 >> 8) as u8
+    }
+
+    /// With which quote it ends, or 0.
+    pub(super) fn close(self) -> u8 {
+        (self.0 >> 16) as u8
+    }
+
+    /// Which part it is of words that are known as one, or 0.
+    pub(super) fn part(self) -> u16 {
+        (self.0 >> 48) as u16
     }
 
     pub(super) fn is(self, marks: Marks) -> bool {
-        self.marks.0 & marks.0 != 0
+        self.0 & u64::from(marks.0) << 32 != 0
     }
 
     pub(super) fn is_sign(self) -> bool {
-        self.kind == kind::OPERATOR && self.is(Marks::SIGN)
+        self.kind() == kind::OPERATOR && self.is(Marks::SIGN)
     }
 
     pub(super) fn is_arithmetic(self) -> bool {
-        self.kind == kind::OPERATOR && self.is(Marks::ARITHMETIC)
+        self.kind() == kind::OPERATOR && self.is(Marks::ARITHMETIC)
     }
 
-    /// All of it as a number.
+    /// All of it.
     pub(super) fn bits(self) -> u64 {
-        let ([a, b], [c, d]) = (self.marks.0.to_le_bytes(), self.part.to_le_bytes());
-        u64::from_le_bytes([self.kind, self.open, self.close, 0, a, b, c, d])
+        self.0
     }
 }
 
@@ -194,6 +265,11 @@ impl<'a> Text<'a> {
             at += 1;
             byte = *self.0.get(at)?;
         }
+        let single = SINGLE[usize::from(byte)];
+        if single != Token::NONE && self.byte(at + 1).is_none_or(|next| u16::from(next) != BEFORE[usize::from(byte)]) {
+            let (token, end) = self.operator(at, single);
+            return Some(Read { token, start: at, end, is_of_dialect: false });
+        }
         let is_of_dialect = byte == b'#' || byte == b'-' && self.begins_comment_of_ansi(at);
         let (token, end) = self.read(byte, at, dialect);
         Some(Read { token, start: at, end, is_of_dialect })
@@ -215,29 +291,20 @@ impl<'a> Text<'a> {
     /// Reads what begins with `byte` at `at`, and answers where it ends.
     #[inline]
     fn read(self, byte: u8, at: usize, dialect: Dialect) -> (Token, usize) {
-        const fn operator(marks: Marks) -> Token {
-            Token::new(kind::OPERATOR, marks)
-        }
         match byte {
-            b'!' | b'&' | b'*' | b':' | b'<' | b'=' | b'>' | b'|' => self.operator(at),
             b'"' | b'\'' => self.string(at, byte, 1),
             b'#' => match dialect {
                 Dialect::MySql => self.line_comment(at),
-                Dialect::Ansi => (operator(Marks::HASH), at + 1),
+                Dialect::Ansi => (Token::new(kind::OPERATOR, Marks::HASH), at + 1),
             },
             b'$' => self.money(at),
-            b'%' => (operator(Marks::ARITHMETIC), at + 1),
-            b'+' => (operator(Marks::SIGN.with(Marks::ARITHMETIC)), at + 1),
-            b'^' => (operator(Marks::NONE), at + 1),
-            b'~' => (operator(Marks::SIGN), at + 1),
-            b'(' | b')' | b',' | b';' | b'{' | b'}' => (Token::new(byte, Marks::NONE), at + 1),
-            b'-' => self.hyphen(at, dialect),
+            b'-' => self.hyphens(at, dialect),
             b'.' | b'0'..=b'9' => self.number(at),
-            b'/' => self.slash(at),
-            b'?' | b']' => (Token::new(kind::UNKNOWN, Marks::NONE), at + 1),
+            b'/' => self.comment(at),
             b'@' => self.variable(at),
             b'[' => self.bracketed(at),
-            b'\\' => self.backslash(at),
+            // `\N` is NULL in `MySQL`.
+            b'\\' => (Token::new(kind::NUMBER, Marks::NONE), at + 2),
             b'`' => self.backtick(at),
             b'B' | b'b' => self.digits_in_quotes(at, &BINARY).unwrap_or_else(|| self.word(at)),
             b'X' | b'x' => self.digits_in_quotes(at, &HEX).unwrap_or_else(|| self.word(at)),
@@ -252,24 +319,22 @@ impl<'a> Text<'a> {
         }
     }
 
-    fn operator(self, at: usize) -> (Token, usize) {
+    /// What stands for itself, if it is no operator with what follows.
+    #[inline]
+    fn operator(self, at: usize, single: Token) -> (Token, usize) {
         let rest = &self.0[at..];
-        if rest.starts_with(b"<=>") {
+        let [first, second, ..] = rest else {
+            // As the last byte a colon is taken for an operator.
+            return (if rest == b":" { Token::new(kind::OPERATOR, Marks::NONE) } else { single }, at + 1);
+        };
+        let found = words::operator(*first, *second);
+        if found == Token::NONE {
+            return (single, at + 1);
+        }
+        if let [b'<', b'=', b'>', ..] = rest {
             return (Token::new(kind::OPERATOR, Marks::NONE), at + 3);
         }
-        if let [first, second, ..] = rest
-            && let Some(found) = words::operator([*first, *second])
-        {
-            return (found, at + 2);
-        }
-        let token = match rest {
-            // As the last byte a colon is taken for an operator.
-            [b':', _, ..] => Token::new(b':', Marks::NONE),
-            [b'!', ..] => Token::new(kind::OPERATOR, Marks::SIGN),
-            [b'*', ..] => Token::new(kind::OPERATOR, Marks::ARITHMETIC),
-            _ => Token::new(kind::OPERATOR, Marks::NONE),
-        };
-        (token, at + 1)
+        (found, at + 2)
     }
 
     /// To the end of the line.
@@ -287,20 +352,15 @@ impl<'a> Text<'a> {
     }
 
     /// Two hyphens begin a comment; in `MySQL` only if white space follows.
-    fn hyphen(self, at: usize, dialect: Dialect) -> (Token, usize) {
-        let is_comment =
-            self.byte(at + 1) == Some(b'-') && (dialect == Dialect::Ansi || !self.begins_comment_of_ansi(at));
-        if is_comment {
+    fn hyphens(self, at: usize, dialect: Dialect) -> (Token, usize) {
+        if dialect == Dialect::Ansi || !self.begins_comment_of_ansi(at) {
             return self.line_comment(at);
         }
-        (Token::new(kind::OPERATOR, Marks::SIGN.with(Marks::ARITHMETIC)), at + 1)
+        (SINGLE[usize::from(b'-')], at + 1)
     }
 
-    /// A comment with another inside or with a condition of `MySQL` cannot be read surely.
-    fn slash(self, at: usize) -> (Token, usize) {
-        if self.byte(at + 1) != Some(b'*') {
-            return (Token::new(kind::OPERATOR, Marks::ARITHMETIC), at + 1);
-        }
+    /// `/* … */`. A comment with another inside or with a condition of `MySQL` cannot be read surely.
+    fn comment(self, at: usize) -> (Token, usize) {
         let inside = &self.0[at + 2..];
         let length = find_pair(inside, *b"*/");
         let nested = length.is_some_and(|length| find_pair(&inside[..=length], *b"/*").is_some());
@@ -308,21 +368,16 @@ impl<'a> Text<'a> {
         (Token::new(kind, Marks::SLASH), length.map_or(self.0.len(), |length| at + 2 + length + 2))
     }
 
-    /// `\N` is NULL in `MySQL`.
-    fn backslash(self, at: usize) -> (Token, usize) {
-        match self.byte(at + 1) {
-            Some(b'N') => (Token::new(kind::NUMBER, Marks::NONE), at + 2),
-            _ => (Token::new(b'\\', Marks::NONE), at + 1),
-        }
-    }
-
     /// What stands between quotes, from behind the first; the last, if there is one, and where what follows begins. A quote
     /// behind an odd number of backslashes or before another does not end it.
     fn quoted(self, start: usize, quote: u8) -> (&'a [u8], Option<u8>, usize) {
         let mut from = start;
-        while let Some(found) = memchr(quote, self.rest(from)) {
+        while let Some(found) = find_near(self.rest(from), |byte| byte == quote) {
             let end = from + found;
-            let backslashes = self.0[start..end].iter().rev().take_while(|&&byte| byte == b'\\').count();
+            let mut backslashes = 0;
+            while backslashes < end - start && self.0[end - backslashes - 1] == b'\\' {
+                backslashes += 1;
+            }
             if backslashes % 2 == 1 {
                 from = end + 1;
             } else if self.byte(end + 1) == Some(quote) {
@@ -395,7 +450,7 @@ impl<'a> Text<'a> {
             // long one would be gone through for each of its dots.
             if matches!(byte, b'.' | b'`')
                 && let Some(before) = words::known(&start[..length])
-                && !matches!(before.kind, kind::NONE | kind::NAME)
+                && !matches!(before.kind(), kind::NONE | kind::NAME)
             {
                 return (before, at + length);
             }
@@ -410,7 +465,7 @@ impl<'a> Text<'a> {
             }
         }
         let token = match words::known(&start[..length]) {
-            Some(part) if part.kind == kind::NONE => Token { kind: kind::NAME, ..part },
+            Some(part) if part.kind() == kind::NONE => part.as_kind(kind::NAME),
             Some(word) => word,
             None => name,
         };
@@ -420,7 +475,7 @@ impl<'a> Text<'a> {
     /// A name in backticks, or a function.
     fn backtick(self, at: usize) -> (Token, usize) {
         let (text, close, next) = self.quoted(at + 1, b'`');
-        let is_function = words::known(kept(text)).is_some_and(|known| known.kind == kind::FUNCTION);
+        let is_function = words::known(kept(text)).is_some_and(|known| known.kind() == kind::FUNCTION);
         let kind = if is_function { kind::FUNCTION } else { kind::NAME };
         (Token::of_name(kind, text).in_quotes(b'`', close), next)
     }

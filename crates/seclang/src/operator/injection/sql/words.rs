@@ -32,15 +32,15 @@ pub(super) fn known(text: &[u8]) -> Option<Token> {
     WORDS.get(text)
 }
 
-/// What two bytes are as an operator.
-pub(super) fn operator(two: [u8; 2]) -> Option<Token> {
-    let row = OPERATORS.iter().position(|&first| first == two[0])?;
-    WORDS.operators[row][usize::from(two[1])]
+/// What two bytes are as an operator, if anything.
+#[inline]
+pub(super) fn operator(first: u8, second: u8) -> Token {
+    WORDS.operators[usize::from(ROWS[usize::from(first)])][usize::from(second)]
 }
 
 /// What two texts are with a space between them.
 pub(super) fn merged(first: Token, second: Token) -> Option<Token> {
-    WORDS.phrases.get(&(first.part, second.part)).copied()
+    WORDS.phrases.get(&(first.part(), second.part())).copied()
 }
 
 /// Whether the kinds of tokens are those of an injection.
@@ -50,13 +50,23 @@ pub(super) fn is_fingerprint(kinds: &[u8]) -> bool {
 
 /// What begins an operator of two bytes.
 const OPERATORS: [u8; 8] = *b"!&*:<=>|";
+/// For each byte its row among the operators that begin so, from 1 on; the row 0 has none.
+const ROWS: [u8; 256] = {
+    let mut rows = [0; 256];
+    let mut row = 0;
+    while row < OPERATORS.len() {
+        rows[OPERATORS[row] as usize] = row as u8 + 1;
+        row += 1;
+    }
+    rows
+};
 
 struct Words {
     known: HashMap<&'static [u8], Token, FixedState>,
     /// A bit for the first two bytes and the length of each: most texts are none of them.
     seen: Box<[u64; SEEN / 64]>,
     phrases: HashMap<(u16, u16), Token, FixedState>,
-    operators: [Box<[Option<Token>; 256]>; OPERATORS.len()],
+    operators: Vec<[Token; 256]>,
     /// In capitals, as they are listed.
     fingerprints: HashMap<&'static [u8], (), FixedState>,
 }
@@ -78,17 +88,23 @@ impl Words {
             |word: &'static [u8]| memchr::memchr_iter(b' ', word).map(move |at| (&word[..at], &word[at + 1..]));
         let parts = words.iter().flat_map(|(word, _)| spaces(word)).flat_map(|(first, second)| [first, second]);
         for (number, part) in (1..).zip(parts) {
-            known.entry(part).or_insert_with(|| Token::new(kind::NONE, Marks::of(part))).part = number;
+            let token = known.entry(part).or_insert_with(|| Token::new(kind::NONE, Marks::of(part)));
+            *token = token.as_part(number);
         }
         let phrases = words.iter().flat_map(|(word, _)| spaces(word).map(move |parts| (parts, *word)));
-        let phrases = phrases.map(|((first, second), word)| ((known[first].part, known[second].part), known[word]));
+        let phrases = phrases.map(|((first, second), word)| ((known[first].part(), known[second].part()), known[word]));
         let phrases = phrases.collect();
         let mut seen = Box::new([0; SEEN / 64]);
         for word in known.keys() {
             seen[place(word) / 64] |= 1 << (place(word) % 64);
         }
-        let of = |first: u8| Box::new(std::array::from_fn(|second| known.get(&[first, second as u8][..]).copied()));
-        let operators = OPERATORS.map(of);
+        let mut operators = vec![[Token::NONE; 256]; OPERATORS.len() + 1];
+        for (word, token) in known.iter().filter(|(word, _)| word.len() == 2) {
+            let row = ROWS[usize::from(word[0])];
+            if row > 0 {
+                operators[usize::from(row)][usize::from(word[1])] = *token;
+            }
+        }
         let fingerprints = fingerprints.iter().map(|(kinds, _)| (&kinds[1..], ())).collect();
         Self { known, seen, phrases, operators, fingerprints }
     }
