@@ -280,27 +280,42 @@ impl Long {
             ways.forget_rows();
         }
         let mut counted = Counted::new(&self.counts);
-        for at in (from..=value.len()).rev() {
-            let class = match at.checked_sub(1) {
-                Some(before) => self.class_of(value[before]),
-                None => self.bytes.len(),
-            };
-            let mut entry = ways.backward.next[set as usize + class];
-            if entry == UNKNOWN {
-                entry = self.find_before(set, class, ways)?;
-            }
-            if entry & ENDS != 0 {
-                counted.end(ways.ends[set as usize + class], at);
-            }
-            if counted.is_due(at) {
-                entry = self.run_out(set, class, counted.over(at), ways)?;
-            }
+        let mut at = value.len();
+        for byte in value[from..].iter().rev() {
+            let entry = self.entry_before(set, self.class_of(*byte), at, &mut counted, ways)?;
             if !hand_over(at, set, entry) {
-                break;
+                return Some(());
             }
             set = entry & ROW;
+            at -= 1;
         }
+        let class = from.checked_sub(1).map_or(self.bytes.len(), |before| self.class_of(value[before]));
+        let entry = self.entry_before(set, class, at, &mut counted, ways)?;
+        hand_over(at, set, entry);
         Some(())
+    }
+
+    #[inline]
+    fn entry_before(
+        &self,
+        set: u32,
+        class: usize,
+        at: usize,
+        counted: &mut Counted<'_>,
+        ways: &mut Ways,
+    ) -> Option<Entry> {
+        let mut entry = ways.backward.next[set as usize + class];
+        if entry == UNKNOWN {
+            entry = self.find_before(set, class, ways)?;
+        }
+        match self.counts.as_slice() {
+            [] => return Some(entry),
+            // One is as often at its end as not, so that is not asked.
+            [only] => counted.end_if(entry & ENDS != 0, only, at),
+            _ if entry & ENDS != 0 => counted.end(ways.ends[set as usize + class], at),
+            _ => {}
+        }
+        if counted.is_due(at) { self.run_out(set, class, counted.over(at), ways) } else { Some(entry) }
     }
 
     /// The first match at or behind `from` in the value that was read last: where its groups lie, the whole match first.

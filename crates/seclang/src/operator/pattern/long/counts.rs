@@ -191,6 +191,13 @@ impl<'a> Counted<'a> {
         }
     }
 
+    /// The same of the only one there is.
+    #[inline]
+    pub(super) fn end_if(&mut self, may_end: bool, only: &Count, at: usize) {
+        let over = if may_end { at as isize - only.most } else { self.over[0] };
+        (self.over[0], self.due) = (over, over);
+    }
+
     /// Whether one may come too often at `at`.
     pub(super) fn is_due(&self, at: usize) -> bool {
         self.due == at as isize
