@@ -8,7 +8,7 @@
 //! nothing and knows no flags. What is one line for the one is another branch for the other, so they share nothing.
 
 use memchr::memmem::Finder;
-use memchr::{memchr, memrchr};
+use memchr::{memchr, memchr2, memrchr};
 
 use super::{Error, Limits, Source, TOO_MANY_ARGUMENTS};
 use crate::pairs::Pairs;
@@ -470,14 +470,15 @@ impl Form {
     /// Writes a value up to its closing quote. Returns what follows that, and what the quotes are.
     fn unquote<'t>(&mut self, text: &'t [u8], quote: u8, at: usize) -> (&'t [u8], Quotes) {
         let mut rest = text;
-        let mut quotes = if quote == b'"' { Quotes::Double } else { Quotes::Others };
+        let mut quotes = if quote == b'"' { Quotes::Double } else { Quotes::Single };
         loop {
             match rest {
                 // Only a quote and a backslash can be escaped: clients write paths of Windows as they are.
                 [b'\\', escaped, after @ ..] if *escaped == quote || *escaped == b'\\' => {
                     self.bytes.push(*escaped);
-                    // Who knows no escapes takes this quote for the closing one.
-                    quotes = Quotes::Others;
+                    if quotes == Quotes::Double {
+                        quotes = Quotes::Escaped;
+                    }
                     rest = after;
                 }
                 [byte, after @ ..] if *byte == quote => return (after, quotes),
@@ -497,6 +498,11 @@ impl Form {
     fn take_parameter(&mut self, name: &[u8], start: usize, quotes: Quotes, part: u32, at: usize, said: &mut Said) {
         let place = (start as u32, self.bytes.len() as u32);
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        // Readers differ on what an escape is, and so on which quotes close from there on; what looks like a parameter or a quote
+        // in any value of the header is one to some of them.
+        said.quoted.has_escape |= quotes == Quotes::Escaped;
+        said.quoted.has_mark |= quotes != Quotes::None && memchr2(b'\'', b';', self.text(place)).is_some();
+        self.flags.invalid_quoting |= said.quoted.has_escape && said.quoted.has_mark;
         // Some readers take it for a quote, but none where it stands between two others.
         let has_single_quote = quotes != Quotes::Double && memchr(b'\'', self.text(place)).is_some();
         if is(b"name") {
@@ -700,8 +706,11 @@ enum Quotes {
     None,
     /// Double quotes, with no escape in it: all readers agree on where it ends.
     Double,
-    /// Double quotes with an escape, or single ones.
-    Others,
+    /// Double quotes, with an escape: who knows none takes an escaped quote for the closing one, and who takes every backslash
+    /// for an escape takes the closing one for escaped.
+    Escaped,
+    /// Single quotes.
+    Single,
 }
 
 /// What a part was called so far.
@@ -711,6 +720,16 @@ struct Said {
     name: Option<Span>,
     has_filename: bool,
     has_extended_filename: bool,
+    quoted: Quoted,
+}
+
+/// What its quoted values have.
+#[derive(Debug, Default)]
+struct Quoted {
+    /// An escape.
+    has_escape: bool,
+    /// What some readers take for a quote or the end of a parameter.
+    has_mark: bool,
 }
 
 fn header_name(line: &[u8]) -> &[u8] {
@@ -1098,6 +1117,11 @@ mod tests {
             ("form-data; name=a; filename=it's.txt", "a"),
             ("form-data; name=a; filename=\"b\"'c'", "a"),
             ("form-data; name=a; filename=\"\\\"'b.txt\"", "a"),
+            ("form-data; name=\"a\\\\\"; filename=\"; filename='b.php'\"", "a\\"),
+            ("form-data; name=a; x=\"\\\\\"; filename=\"; filename='b.php'\"", "a"),
+            ("form-data; filename=\"; filename='b.php'\"; x=\"\\\\\"; name=a", "a"),
+            ("form-data; name=\"a\\\\\"; filename=\"; filename=b.php; x=\"", "a\\"),
+            ("form-data; name=\"a\\\"; filename=b.php; x=\"", "a\"; filename=b.php; x="),
         ] {
             let read = disposition(written);
             assert_eq!((read.names, read.flags.invalid_quoting), (vec![name.to_owned()], true), "{written}");
