@@ -12,7 +12,7 @@ use memchr::memmem::Finder;
 use crate::pairs::{PairIndex, Pairs};
 use crate::value::{Array, Rows, Span, Spans};
 
-/// Parts that are told apart: twice as many as the usual readers of forms take.
+/// Parts that are told apart for a boundary: twice as many as the usual readers of forms take.
 const PARTS: usize = 2_048;
 /// The longest headers of one part in bytes.
 const HEADER_BYTES: usize = 16 * 1024;
@@ -70,20 +70,24 @@ pub(crate) enum Said {
 }
 
 impl Multipart {
-    /// Finds the parts of a body whose headers give it that content type; none where it is not multipart. Where the type is
-    /// there twice, they are those that a reader of either finds.
+    /// Finds the parts of a body whose headers give it that content type; none where it is not multipart. Where there are
+    /// several such types, they are the parts that a reader of the first finds, and then those that one of the last does.
     pub(crate) fn find<'h>(&mut self, content_types: impl Iterator<Item = &'h [u8]>, body: &[u8]) {
         self.clear();
-        for boundary in content_types.filter_map(boundary) {
-            self.find_between(boundary, body);
+        let mut boundaries = content_types.filter_map(boundary);
+        let Some(first) = boundaries.next() else { return };
+        self.find_between(first, body);
+        if let Some(last) = boundaries.last().filter(|last| *last != first) {
+            self.find_between(last, body);
         }
     }
 
     fn find_between(&mut self, boundary: &[u8], body: &[u8]) {
+        let found_before = self.values.len();
         // Where the part begins that is open for every reader, and the one that is open for strict readers alone.
         let (mut part, mut whole) = (None::<Opened>, None::<usize>);
         for delimiter in Delimiters::new(body, boundary) {
-            if self.values.len() + 1 >= PARTS {
+            if self.values.len() - found_before + 1 >= PARTS {
                 break;
             }
             if let Some(opened) = part.take() {

@@ -919,6 +919,8 @@ mod tests {
         assert_eq!(read(&types), (2, 1));
         assert_eq!(read(&[types[2], types[1]]), (2, 1));
         assert_eq!(read(&["multipart/form-data; boundary=x", types[2]]), (0, 1));
+        assert_eq!(read(&[types[2], types[2]]), (0, 1));
+        assert_eq!(read(&[types[2], "multipart/form-data; boundary=x", types[2]]), (0, 1));
         assert_eq!(read(&[types[0], types[3]]), (0, 0));
     }
 
