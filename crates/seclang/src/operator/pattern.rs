@@ -31,7 +31,7 @@ use super::injection::Folds;
 use super::{Captures, Gate, Openings, OperatorError};
 use crate::bytes::ByteSet;
 use assertions::Program;
-use long::{Long, Ways};
+use long::{Long, Trace, Ways};
 
 use spelling::Spelled;
 
@@ -41,6 +41,13 @@ const LIMIT: usize = 64 << 20;
 const EXPANDED_LIMIT: usize = 1 << 20;
 /// How many patterns with expanded macros are kept.
 const EXPANDED_KEPT: usize = 64;
+
+/// The tables of all patterns for long values may take so much for one thread, in bytes, before they are made anew.
+const ALL_WAYS: usize = 64 << 20;
+/// So long a list of the places of a value is not kept for the next one.
+const LONG_TRACE: usize = 1 << 18;
+/// How many bytes the words of `@pm` have that are read by [`Long`]: more are as well looked for by what else there is.
+const LONGEST_WORDS: usize = 1 << 14;
 
 /// How long a value is that is read by [`Long`]. Less takes little time, however many false beginnings it has.
 const LONG: usize = 1 << 8;
@@ -66,7 +73,7 @@ enum Machine {
     Asserting(Regex, Program),
 }
 
-/// What reads long values. It is made for the first one: many patterns see none.
+/// What reads long values. It is made for the first one.
 #[derive(Debug)]
 pub(super) struct ForLong {
     number: u64,
@@ -82,6 +89,9 @@ impl ForLong {
 
     /// Of words in any case of letters.
     pub(super) fn of_words(words: &[Vec<u8>]) -> Self {
+        if words.iter().map(Vec::len).sum::<usize>() > LONGEST_WORDS {
+            return Self::nothing();
+        }
         let byte = |byte: &u8| format!("\\x{byte:02x}");
         let words: Vec<String> = words.iter().map(|word| word.iter().map(byte).collect()).collect();
         Self::new(format!("(?i:{})", words.join("|")))
@@ -94,16 +104,15 @@ impl ForLong {
 
     /// Whether a long value matches; nothing where that is to be asked of something else.
     pub(super) fn is_match(&self, value: &[u8], scratch: &mut Scratch) -> Option<bool> {
-        let (long, ways) = self.of(value, scratch)?;
-        long.is_match(value, ways)
+        let long = self.of(value)?;
+        scratch.with_ways(self.number, |ways, _| long.is_match(value, ways))
     }
 
-    fn of<'a>(&'a self, value: &[u8], scratch: &'a mut Scratch) -> Option<(&'a Long, &'a mut Ways)> {
+    fn of(&self, value: &[u8]) -> Option<&Long> {
         if value.len() < LONG {
             return None;
         }
-        let long = self.made.get_or_init(|| Long::new(&self.spelled).map(Box::new)).as_ref()?;
-        Some((long, scratch.ways.entry(self.number).or_default()))
+        self.made.get_or_init(|| Long::new(&self.spelled).map(Box::new)).as_deref()
     }
 }
 
@@ -201,14 +210,19 @@ impl Pattern {
     fn each(&self, value: &[u8], scratch: &mut Scratch, mut take: impl FnMut(&Found) -> Option<usize>) {
         let mut found = Found::new();
         let mut from = Some(0);
-        if let Machine::Automata(_, long) = &self.machine
-            && let Some((long, ways)) = long.of(value, scratch)
-            && let Some(may_match) = long.read(value, 0, ways)
+        if let Machine::Automata(_, for_long) = &self.machine
+            && let Some(long) = for_long.of(value)
         {
-            while let Some(at) = from.filter(|at| may_match && *at <= value.len()) {
-                from = if long.next(value, at, ways, &mut found) { take(&found) } else { None };
+            let is_done = scratch.with_ways(for_long.number, |ways, trace| {
+                let may_match = long.read(value, ways, trace)?;
+                while let Some(at) = from.filter(|at| may_match && *at <= value.len()) {
+                    from = if long.next(value, at, ways, trace, &mut found) { take(&found) } else { None };
+                }
+                Some(())
+            });
+            if is_done.is_some() {
+                return;
             }
-            return;
         }
         while let Some(at) = from.filter(|at| *at <= value.len()) {
             from = if self.find(value, at, scratch, &mut found) { take(&found) } else { None };
@@ -337,6 +351,9 @@ fn push(found: &Found, captures: &mut Captures) -> bool {
 pub struct Scratch {
     memories: HashMap<u64, Memory, FixedState>,
     ways: HashMap<u64, Ways, FixedState>,
+    /// What the tables of all of these take.
+    taken_by_ways: usize,
+    trace: Trace,
     expanded: HashMap<Box<[u8]>, Option<Arc<Pattern>>, FixedState>,
     pub(super) folds: Folds,
 }
@@ -351,7 +368,22 @@ impl Scratch {
     /// What it takes, in bytes.
     pub(crate) fn memory(&self) -> usize {
         let automata: usize = self.memories.values().map(|memory| memory.cache.memory_usage()).sum();
-        automata + self.ways.values().map(Ways::memory).sum::<usize>() + self.folds.size()
+        automata + self.taken_by_ways + self.trace.capacity() * 4 + self.folds.size()
+    }
+
+    /// Has a long value read. All tables together are bounded: those of one pattern are small beside what all may take.
+    fn with_ways<T>(&mut self, number: u64, read: impl FnOnce(&mut Ways, &mut Trace) -> T) -> T {
+        if self.taken_by_ways > ALL_WAYS {
+            (self.ways, self.taken_by_ways) = (HashMap::default(), 0);
+        }
+        if self.trace.capacity() > LONG_TRACE {
+            self.trace = Trace::new();
+        }
+        let ways = self.ways.entry(number).or_default();
+        let before = ways.memory();
+        let said = read(ways, &mut self.trace);
+        self.taken_by_ways = (self.taken_by_ways + ways.memory()).saturating_sub(before);
+        said
     }
 
     fn of(&mut self, number: u64, regex: &Regex) -> &mut Memory {

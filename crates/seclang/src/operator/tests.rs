@@ -368,3 +368,25 @@ fn words_are_found_in_long_values_as_in_short_ones() {
         }
     }
 }
+
+#[test]
+fn what_long_values_leave_in_memory_is_bounded() {
+    let mut scratch = Scratch::default();
+    let mut captures = Captures::default();
+    let long = operator("rx", "(a+)b").matches(&b"ab".repeat(2_000_000), b"", &mut scratch, Some(&mut captures));
+    assert!(long && scratch.memory() > 8 << 20);
+    let other = operator("rx", "(c+)d");
+    assert!(other.matches(&b"cd".repeat(1_000), b"", &mut scratch, Some(&mut captures)));
+    assert!(scratch.memory() < 2 << 20, "{}", scratch.memory());
+}
+
+#[test]
+fn a_list_of_more_words_than_are_worth_it_is_asked_as_of_short_values() {
+    let words: Vec<String> = (0..20_000).map(|number| format!("w{number}x")).collect();
+    let words = operator("pm", &words.join(" "));
+    let mut scratch = Scratch::default();
+    let value = [&[b' '; 1_000][..], b"W19999X", &[b' '; 1_000]].concat();
+    assert!(words.matches(&value, b"", &mut scratch, None));
+    assert!(!words.matches(&value[..1_003], b"", &mut scratch, None));
+    assert_eq!(scratch.memory(), Scratch::default().memory());
+}

@@ -28,13 +28,11 @@ pub(super) struct Marked {
 impl Marked {
     /// The same pattern, with nothing to be counted.
     pub(super) fn nothing(hir: Hir) -> Self {
-        let from = hir.properties().explicit_captures_len() as u32 + 1;
-        Self { hir, from, most: Vec::new() }
+        Self { from: highest_group(&hir) + 1, hir, most: Vec::new() }
     }
 
     pub(super) fn new(hir: Hir) -> Self {
-        let mut marked =
-            Self { from: hir.properties().explicit_captures_len() as u32 + 1, hir: Hir::empty(), most: Vec::new() };
+        let mut marked = Self { from: highest_group(&hir) + 1, hir: Hir::empty(), most: Vec::new() };
         marked.hir = marked.of(hir);
         marked
     }
@@ -83,6 +81,16 @@ impl Marked {
         let before = Hir::repetition(repeated(least - 1, Some(least - 1), (*repetition.sub).clone()));
         let all = Hir::concat(vec![before, Hir::repetition(repeated(1, None, mark))]);
         if repetition.min == 0 { Hir::repetition(repeated(0, Some(1), all)) } else { all }
+    }
+}
+
+/// The highest number of a group; one that is repeated no times is not there, and those behind it keep their numbers.
+fn highest_group(hir: &Hir) -> u32 {
+    match hir.kind() {
+        HirKind::Capture(capture) => capture.index.max(highest_group(&capture.sub)),
+        HirKind::Repetition(repetition) => highest_group(&repetition.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().map(highest_group).max().unwrap_or(0),
+        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => 0,
     }
 }
 
@@ -193,8 +201,8 @@ impl<'a> Counted<'a> {
 
     /// The same of the only one there is.
     #[inline]
-    pub(super) fn end_if(&mut self, may_end: bool, only: &Count, at: usize) {
-        let over = if may_end { at as isize - only.most } else { self.over[0] };
+    pub(super) fn end_only(&mut self, only: &Count, may_end_at: Option<usize>) {
+        let over = may_end_at.map_or(self.over[0], |at| at as isize - only.most);
         (self.over[0], self.due) = (over, over);
     }
 

@@ -4,6 +4,8 @@
 //! Where a pattern is a chain, its positions are one behind the other, and so are most of those that a repetition with a bound
 //! consists of; for these a set is shifted by one.
 
+use foldhash::fast::FixedState;
+use hashbrown::HashSet;
 use regex_automata::nfa::thompson::{NFA, State};
 use regex_automata::util::look::LookSet;
 use regex_automata::util::primitives::StateID;
@@ -12,7 +14,7 @@ use super::{bits, holds};
 use crate::bytes::ByteSet;
 
 /// How many ways there may be from joints to positions.
-const LIMIT: usize = 1 << 22;
+const LIMIT: usize = 1 << 18;
 /// How many there may be from one joint that go by boundaries.
 const LIMIT_OF_JOINT: usize = 1 << 12;
 
@@ -276,21 +278,19 @@ impl<'a> Walk<'a> {
         self.waiting.clear();
         self.waiting.push((from, LookSet::empty()));
         // What is met with nothing needed is not met again. What needs something is met again where it needs something else.
-        let mut needing: Vec<(usize, LookSet)> = Vec::new();
+        let mut needing: HashSet<(usize, u32), FixedState> = HashSet::default();
         while let Some((state, needed)) = self.waiting.pop() {
             if but == Some(state) {
                 self.met += 1;
                 continue;
             }
-            if self.seen[state] == self.round || needing.contains(&(state, needed)) {
+            if self.seen[state] == self.round || !needed.is_empty() && !needing.insert((state, needed.bits)) {
                 continue;
             }
             if needed.is_empty() {
                 self.seen[state] = self.round;
-            } else if needing.len() == LIMIT_OF_JOINT {
+            } else if needing.len() > LIMIT_OF_JOINT {
                 return None;
-            } else {
-                needing.push((state, needed));
             }
             let mut on = |next: &StateID| self.waiting.push((next.as_usize(), needed));
             match self.nfa.state(StateID::must(state)) {

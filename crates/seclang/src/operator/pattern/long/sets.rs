@@ -17,10 +17,12 @@ pub(super) const ROW: Entry = ENDS - 1;
 /// Nothing is known yet. It has the bit of [`MATCHES`], so that both are asked for at once.
 pub(super) const UNKNOWN: Entry = MATCHES;
 
-/// What the tables may take, in bytes. Where one value needs more, it goes by what else there is.
-const LIMIT: usize = 4 << 20;
-/// How many entries may be found out for one value.
-const ENTRIES: u32 = 1_000;
+/// What the tables may take before a value, in bytes; where they take more they are made anew.
+const LIMIT: usize = 2 << 20;
+/// How much work may be done for one value and direction: an entry of a small pattern is a unit.
+const WORK: u32 = 1_000;
+/// For so many words of a set an entry is a unit more.
+const WORDS: usize = 128;
 /// How many values are not tried after one that needed more.
 const PAUSE: u32 = 8;
 
@@ -38,7 +40,7 @@ pub(super) struct Sets {
     /// In which round each joint was passed last.
     joints: Vec<u32>,
     round: u32,
-    /// How many entries may still be found out.
+    /// How much work may still be done.
     left: u32,
     pause: u32,
     /// How often the tables were made anew.
@@ -52,7 +54,7 @@ impl Sets {
             self.pause -= 1;
             return None;
         }
-        if self.memory() > LIMIT {
+        if self.tables() > LIMIT {
             *self = Self { age: self.age.wrapping_add(1), ..Self::default() };
         }
         if self.all.is_empty() {
@@ -60,13 +62,13 @@ impl Sets {
             self.next.resize(stride, UNKNOWN);
             self.number(&[], stride);
         }
-        self.left = ENTRIES;
+        self.left = WORK;
         Some(stride as u32)
     }
 
-    /// Takes one of the entries that may be found out for a value; nothing where there is none left.
-    pub(super) fn spend(&mut self) -> Option<()> {
-        let left = self.left.checked_sub(1);
+    /// Takes what an entry costs with sets of so many words from the work that may be done; nothing where that is not left.
+    pub(super) fn spend(&mut self, words: usize) -> Option<()> {
+        let left = self.left.checked_sub(1 + (words / WORDS) as u32);
         if left.is_none() {
             self.pause = PAUSE;
         }
@@ -116,6 +118,10 @@ impl Sets {
 
     /// What the tables take, in bytes.
     pub(super) fn memory(&self) -> usize {
-        self.words * 16 + self.all.len() * 24 + (self.next.len() + self.joints.len()) * 4
+        self.tables() + self.joints.capacity() * 4
+    }
+
+    fn tables(&self) -> usize {
+        self.words * 16 + self.all.capacity() * 16 + self.next.capacity() * 4 + self.known.capacity() * 5
     }
 }
