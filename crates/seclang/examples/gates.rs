@@ -50,11 +50,18 @@ fn main() -> Result<(), Failure> {
             (gated, plain) = (Workspace::default(), Workspace::default());
         }
         let made = Made::new(&seeds, &sought, &mut chance);
-        let first;
-        let second;
+        let mut first;
+        let mut second;
         (first, gated) = judged(&rules, gated, &made, true);
         (second, plain) = judged(&rules, plain, &made, false);
         refused += usize::from(first.interruption.is_some());
+        // A rule that is done when the files are loaded, whatever the request is, has matched in nothing of it.
+        for (one, other) in first.matches.iter_mut().zip(&mut second.matches) {
+            if one.hits.is_empty() || other.hits.is_empty() {
+                one.hits.clear();
+                other.hits.clear();
+            }
+        }
         if first != second {
             different.push(made.shown(&first, &second));
         }
@@ -106,9 +113,7 @@ fn judged(rules: &RuleSet, work: Workspace, made: &Made, gates: bool) -> (Outcom
     transaction.response_head(&Response { status: made.status, protocol: b"HTTP/1.1", headers: &[kind] });
     transaction.response_body(&made.response, false);
     transaction.log();
-    let mut outcome = Outcome::of(&transaction, &["blocking_inbound_anomaly_score"]);
-    // A rule that is done when the files are loaded, whatever the request is, has matched in nothing of it.
-    outcome.matches.iter_mut().for_each(|told| told.hits.clear());
+    let outcome = Outcome::of(&transaction, &["blocking_inbound_anomaly_score"]);
     (outcome, *transaction.into_workspace())
 }
 

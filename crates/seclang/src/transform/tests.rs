@@ -303,10 +303,14 @@ proptest::proptest! {
 
     #[test]
     fn runs_are_treated_as_each_character_is(
-        value in proptest::collection::vec(proptest::sample::select(
+        mut value in proptest::collection::vec(proptest::sample::select(
             b"aa  \t\n/*-<!>#\xa0\x85\xc2\xa0\xc3\xe2\x80\x83\xe3\x80\xe4\xbd\xff".as_slice(),
         ), 0..16),
+        // About as long as what is gone through at once.
+        plain in (0_usize..16, proptest::sample::select([0, 7, 8, 9, 31, 32, 33, 63, 64, 65, 100].as_slice())),
     ) {
+        let at = plain.0.min(value.len());
+        value.splice(at..at, std::iter::repeat_n(b'a', plain.1));
         let commands: Vec<u8> = value.iter().map(|byte| b"aB  ,;\"'^\\/(\tZ"[usize::from(*byte) % 14]).collect();
         proptest::prop_assert_eq!(applied(T::CmdLine, &commands), plain_command_line(&commands));
         for transformation in [T::RemoveCommentsChar, T::CompressWhitespace, T::RemoveWhitespace, T::Utf8ToUnicode] {
@@ -320,8 +324,11 @@ proptest::proptest! {
 
     #[test]
     fn escapes_and_letters_are_read_as_each_alone_is(
-        value in proptest::collection::vec(proptest::sample::select(b"aZ09%%++4f/u=\r \xff".as_slice()), 0..24),
+        mut value in proptest::collection::vec(proptest::sample::select(b"aZ09%%++4f/u=\r \xff".as_slice()), 0..24),
+        plain in (0_usize..24, proptest::sample::select([0, 7, 8, 9, 31, 32, 33, 63, 64, 65, 100].as_slice())),
     ) {
+        let at = plain.0.min(value.len());
+        value.splice(at..at, std::iter::repeat_n(b'a', plain.1));
         let (mut decoded, mut rest) = (Vec::new(), value.as_slice());
         while let [first, after @ ..] = rest {
             rest = after;
