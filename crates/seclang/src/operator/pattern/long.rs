@@ -288,9 +288,16 @@ impl Long {
             ways.forget_rows();
         }
         let mut counted = Counted::new(&self.counts);
+        let counts_nothing = self.counts.is_empty();
         let mut at = value.len();
         for byte in value.iter().rev() {
-            let entry = self.entry_before(set, self.class_of(*byte), at, &mut counted, ways)?;
+            let class = self.class_of(*byte);
+            let known = ways.backward.next[set as usize + class];
+            let entry = if counts_nothing && known != UNKNOWN {
+                known
+            } else {
+                self.entry_before(set, class, at, &mut counted, ways)?
+            };
             if !hand_over(at, set, entry) {
                 return Some(());
             }
@@ -302,7 +309,6 @@ impl Long {
         Some(())
     }
 
-    #[inline]
     fn entry_before(
         &self,
         set: u32,
