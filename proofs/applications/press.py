@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from proofs.applications import SITE, Application, Step, django, words
+from proofs.applications import SITE, Application, Step, django, steps, words
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -56,10 +56,9 @@ def _letter(number: int) -> Step:
 
     def write(page: Page) -> None:
         page.goto(f"{SITE}/write/")
-        page.fill("[name=name]", words.NAMES[number])
-        page.fill("[name=email]", f"o'brien+{number}@example.org")
-        page.fill("[name=subject]", subject)
-        page.fill("[name=letter]", text)
+        sender = {"name": words.NAMES[number], "email": f"o'brien+{number}@example.org"}
+        letter = {**sender, "subject": subject, "letter": text}
+        steps.fill(page, {f"[name={field}]": value for field, value in letter.items()})
         page.click("#letter button")
         page.wait_for_selector("text=Your letter has arrived")
 
@@ -83,9 +82,7 @@ def _article(number: int) -> Step:
         page.fill("#id_title", title)
         page.fill("#id_summary", summary[:250])
         page.click(".public-DraftEditor-content")
-        for line in summary.splitlines():
-            page.keyboard.insert_text(line)
-            page.keyboard.press("Enter")
+        steps.write(page, summary)
         _add_block(page, "code", code)
         if html is not None:
             _add_block(page, "html", html)
@@ -109,10 +106,7 @@ def _add_block(page: Page, kind: str, text: str) -> None:
 
 def _upload_picture(page: Page) -> None:
     page.goto(f"{SITE}/admin/images/multiple/add/")
-    page.set_input_files(
-        "#fileupload",
-        {"name": "gate 'north' & moat (2).png", "mimeType": "image/png", "buffer": words.picture(128)},
-    )
+    steps.upload(page, "#fileupload", "gate 'north' & moat (2).png", "image/png", words.picture(128))
     _name_upload(page, 'Gate "north" -- before & after; 1/2')
 
 
@@ -121,7 +115,7 @@ def _upload_document(number: int) -> Step:
 
     def upload(page: Page) -> None:
         page.goto(f"{SITE}/admin/documents/multiple/add/")
-        page.set_input_files("#fileupload", {"name": name, "mimeType": "text/plain", "buffer": text.encode()})
+        steps.upload(page, "#fileupload", name, "text/plain", text.encode())
         _name_upload(page, f"Notes: {name}")
 
     return f"upload a document: {name}", upload
@@ -137,18 +131,12 @@ def _name_upload(page: Page, title: str) -> None:
 
 def _search(page: Page) -> None:
     for asked in _SEARCHES:
-        page.goto(f"{SITE}/search/")
-        page.fill("#query", asked)
-        page.press("#query", "Enter")
-        page.wait_for_url("**/search/?query=*")
+        steps.search(page, "/search/", "#query", asked, "**/search/?query=*")
 
 
 def _search_as_editor(page: Page) -> None:
     for asked in _SEARCHES:
-        page.goto(f"{SITE}/admin/")
-        page.fill("#id_q", asked)
-        page.press("#id_q", "Enter")
-        page.wait_for_url("**q=*")
+        steps.search(page, "/admin/", "#id_q", asked, "**q=*")
 
 
 def _read_letters(page: Page) -> None:
@@ -167,11 +155,17 @@ def _redirect(page: Page) -> None:
 
 def _add_user(page: Page) -> None:
     page.goto(f"{SITE}/admin/users/new/")
-    for field, value in (("username", "zoe"), ("email", "zoe.o'brien@example.org"), ("first_name", "Zoë")):
-        page.fill(f"#id_{field}", value)
-    page.fill("#id_last_name", "O'Brien & Söhne")
-    page.fill("#id_password1", words.STRONG_PASSWORD)
-    page.fill("#id_password2", words.STRONG_PASSWORD)
+    steps.fill(
+        page,
+        {
+            "#id_username": "zoe",
+            "#id_email": "zoe.o'brien@example.org",
+            "#id_first_name": "Zoë",
+            "#id_last_name": "O'Brien & Söhne",
+            "#id_password1": words.STRONG_PASSWORD,
+            "#id_password2": words.STRONG_PASSWORD,
+        },
+    )
     page.click("button[type=submit]:visible >> nth=-1")
     page.wait_for_selector("text=created")
 

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from proofs.applications import SITE, Application, Step, django, words
+from proofs.applications import SITE, Application, Step, django, steps, words
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -59,27 +59,28 @@ def _search(number: int) -> Step:
     asked = _SEARCHES[number]
 
     def search(page: Page) -> None:
-        page.goto(f"{SITE}/")
-        page.fill("#id_q", asked)
-        page.press("#id_q", "Enter")
-        page.wait_for_url("**/search/?q=*")
+        steps.search(page, "/", "#id_q", asked, "**/search/?q=*")
 
     return f"search: {asked}", search
 
 
 def _register(page: Page) -> None:
     page.goto(f"{SITE}/accounts/login/?next=/catalogue/{_PRODUCTS[0]}/")
-    page.fill("#id_registration-email", _CUSTOMER)
-    page.fill("#id_registration-password1", words.STRONG_PASSWORD)
-    page.fill("#id_registration-password2", words.STRONG_PASSWORD)
+    steps.fill(
+        page,
+        {
+            "#id_registration-email": _CUSTOMER,
+            "#id_registration-password1": words.STRONG_PASSWORD,
+            "#id_registration-password2": words.STRONG_PASSWORD,
+        },
+    )
     page.click("#register_form button[type=submit]")
     page.wait_for_selector("text=Thanks for registering")
 
 
 def _name(page: Page) -> None:
     page.goto(f"{SITE}/accounts/profile/edit/")
-    page.fill("#id_first_name", "Zoë")
-    page.fill("#id_last_name", "O'Brien & Söhne")
+    steps.fill(page, {"#id_first_name": "Zoë", "#id_last_name": "O'Brien & Söhne"})
     page.click("#profile_form button[type=submit]")
     page.wait_for_selector("text=Profile updated")
 
@@ -123,15 +124,20 @@ def _voucher(page: Page) -> None:
 def _check_out(page: Page) -> None:
     page.goto(f"{SITE}/checkout/")
     page.wait_for_selector("#new_shipping_address")
-    page.fill("#id_first_name", "Zoë")
-    page.fill("#id_last_name", "O'Brien-Świątek")
-    page.fill("#id_line1", "Am Alten Markt 5; 2. Stock")
-    page.fill("#id_line2", "c/o Müller & Söhne GmbH")
-    page.fill("#id_line4", "Köln")
-    page.fill("#id_postcode", "50667")
     page.select_option("#id_country", label="Germany")
-    page.fill("#id_phone_number", "+49 221 2210")
-    page.fill("#id_notes", "Ring twice; if nobody's in, leave it with no. 7 -- or call: 0221/2210 (from 9 to 5).")
+    steps.fill(
+        page,
+        {
+            "#id_first_name": "Zoë",
+            "#id_last_name": "O'Brien-Świątek",
+            "#id_line1": "Am Alten Markt 5; 2. Stock",
+            "#id_line2": "c/o Müller & Söhne GmbH",
+            "#id_line4": "Köln",
+            "#id_postcode": "50667",
+            "#id_phone_number": "+49 221 2210",
+            "#id_notes": "Ring twice; if nobody's in, leave it with no. 7 -- or call: 0221/2210 (from 9 to 5).",
+        },
+    )
     page.click("#new_shipping_address button[type=submit]")
     page.click("#view_preview")
     page.wait_for_url("**/checkout/preview/")
@@ -141,9 +147,11 @@ def _check_out(page: Page) -> None:
 
 def _change_password(page: Page) -> None:
     page.goto(f"{SITE}/accounts/change-password/")
-    page.fill("#id_old_password", words.STRONG_PASSWORD)
-    page.fill("#id_new_password1", words.STRONG_PASSWORD[::-1])
-    page.fill("#id_new_password2", words.STRONG_PASSWORD[::-1])
+    new = words.STRONG_PASSWORD[::-1]
+    steps.fill(
+        page,
+        {"#id_old_password": words.STRONG_PASSWORD, "#id_new_password1": new, "#id_new_password2": new},
+    )
     page.click("button[data-loading-text='Saving...']")
     page.wait_for_selector("text=Password updated")
 
@@ -161,9 +169,7 @@ def _write(page: Page, field: str, text: str) -> None:
     """Writes into the editor of rich text that stands in the place of a field."""
     body = page.frame_locator(f"#{field}_ifr").locator("body")
     body.click()
-    for line in text.splitlines():
-        page.keyboard.insert_text(line)
-        page.keyboard.press("Enter")
+    steps.write(page, text)
     page.keyboard.press("Control+A")
     page.keyboard.press("Control+B")
 
@@ -176,15 +182,12 @@ def _new_product(page: Page) -> None:
     page.click("a[href='#product_category']")
     page.select_option("[name=productcategory_set-0-category]", index=1)
     page.click("a[href='#product_images']")
-    page.set_input_files(
-        "#id_images-0-original", {"name": "lamp (new) 'a'.png", "mimeType": "image/png", "buffer": words.picture()}
-    )
+    steps.upload(page, "#id_images-0-original", "lamp (new) 'a'.png", "image/png", words.picture())
     page.fill("#id_images-0-caption", "It's lit; <1 W on standby")
     page.click("a[href='#product_stock']")
     page.select_option("[name=stockrecords-0-partner]", index=1)
-    page.fill("[name=stockrecords-0-partner_sku]", "L-60")
-    page.fill("[name=stockrecords-0-num_in_stock]", "12")
-    page.fill("[name=stockrecords-0-price]", "49.90")
+    stock = {"partner_sku": "L-60", "num_in_stock": "12", "price": "49.90"}
+    steps.fill(page, {f"[name=stockrecords-0-{name}]": value for name, value in stock.items()})
     page.click("button[name=action][value=save]")
     page.wait_for_selector("text=Created product")
 
@@ -229,16 +232,13 @@ def _note(page: Page) -> None:
 
 def _administer(page: Page) -> None:
     page.goto(f"{SITE}/admin/auth/user/add/")
-    page.fill("#id_username", "zoë@shop+1")
-    page.fill("#id_password1", words.STRONG_PASSWORD)
-    page.fill("#id_password2", words.STRONG_PASSWORD)
+    password = words.STRONG_PASSWORD
+    steps.fill(page, {"#id_username": "zoë@shop+1", "#id_password1": password, "#id_password2": password})
     page.click("input[name=_save]")
     page.wait_for_selector("text=was added successfully")
     page.goto(f"{SITE}/admin/catalogue/product/?q=o%27slo+%26+%22lamp%22&is_discountable__exact=1")
     page.goto(f"{SITE}/admin/flatpages/flatpage/add/")
-    page.fill("#id_url", "/how-to/")
-    page.fill("#id_title", "How to embed us")
-    page.fill("#id_content", words.HTML)
+    steps.fill(page, {"#id_url": "/how-to/", "#id_title": "How to embed us", "#id_content": words.HTML})
     page.select_option("#id_sites", index=0)
     page.click("input[name=_save]")
     page.wait_for_selector("text=was added successfully")

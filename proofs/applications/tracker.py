@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.ports import reserved_port
 
-from proofs.applications import SITE, Application, Step, installed, serving, words
+from proofs.applications import SITE, Application, Step, installed, serving, steps, words
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -66,13 +66,16 @@ def _user(number: int) -> Step:
 
     def add(page: Page) -> None:
         page.goto(f"{SITE}/user?@template=item")
-        page.fill("input[name=username]", f"user{number}")
-        page.fill("input[name=realname]", name)
-        page.fill("input[name=password]", words.STRONG_PASSWORD)
-        page.fill("input[name='@confirm@password']", words.STRONG_PASSWORD)
-        page.fill("input[name=organisation]", 'O\'Neill & "Sons" GmbH/AG; est. 1962 -- Köln')
-        page.fill("input[name=address]", f"zoe.o'brien+{number}@example.org")
-        page.fill("textarea[name=alternate_addresses]", f"z{number}@example.org\nzoe_{number}@example.org")
+        user = {
+            "username": f"user{number}",
+            "realname": name,
+            "password": words.STRONG_PASSWORD,
+            "@confirm@password": words.STRONG_PASSWORD,
+            "organisation": 'O\'Neill & "Sons" GmbH/AG; est. 1962 -- Köln',
+            "address": f"zoe.o'brien+{number}@example.org",
+            "alternate_addresses": f"z{number}@example.org\nzoe_{number}@example.org",
+        }
+        steps.fill(page, {f"[name='{field}']": value for field, value in user.items()})
         page.click("input[name=submit_button]")
         page.wait_for_selector("text=created")
 
@@ -87,10 +90,7 @@ def _report(number: int) -> Step:
         page.fill("input[name=title]", title)
         page.select_option("select[name=priority]", label="bug")
         page.fill("textarea[name='@note']", f"{note}\n\nSee {words.URL}")
-        page.set_input_files(
-            "input[name='@file']",
-            {"name": f"what I've seen ({number}).log", "mimeType": "text/plain", "buffer": note.encode()},
-        )
+        steps.upload(page, "input[name='@file']", f"what I've seen ({number}).log", "text/plain", note.encode())
         page.click("input[name=submit_button]")
         page.wait_for_selector("text=created")
 
@@ -112,10 +112,7 @@ def _discuss(number: int) -> Step:
 
 def _search(page: Page) -> None:
     for asked in _SEARCHES:
-        page.goto(f"{SITE}/issue")
-        page.fill("#search-text", asked)
-        page.press("#search-text", "Enter")
-        page.wait_for_url("**search_text=*")
+        steps.search(page, "/issue", "#search-text", asked, "**search_text=*")
     page.goto(f"{SITE}/issue?@columns=id,activity,title,creator,status&@sort=-activity&@filter=status&status=-1,1,2,3")
 
 
