@@ -48,9 +48,12 @@ class Application:
 
 
 def installed() -> Path:
-    """The folder of the programs of the environment with the applications, made where it is not there as wanted."""
+    """The folder of the programs of the environment with the applications, made where it is not there as wanted.
+
+    Its programs begin with the path of its Python, so one that was moved, or made through a link, is made anew.
+    """
     stamp = _PLACE / "installed.txt"
-    wanted = _REQUIREMENTS.read_text()
+    wanted = f"# {_PLACE}\n{_REQUIREMENTS.read_text()}"
     if not stamp.exists() or stamp.read_text() != wanted:
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(_PLACE)], check=True)
         install: list[str | Path] = [

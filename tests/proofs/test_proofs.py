@@ -18,6 +18,7 @@ from tests.e2e.autobahn import python2
 
 from bartizan._native import AuditProof
 from bartizan.waf import RuleSet
+from proofs import applications
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -210,3 +211,25 @@ def test_a_fuzz_run_that_did_not_run_is_no_proof() -> None:
     clean = fuzz()["clean"]
     runs = [(0, 1000, 0), (0, None, 0), (0, 0, 0), (127, 1000, 0), (0, 1000, 1)]
     assert [clean(*run) for run in runs] == [True, False, False, False, False]
+
+
+def test_an_environment_of_applications_is_made_anew_where_its_programs_would_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def run(command: list[str | Path], *, check: bool) -> None:
+        assert check
+        if "venv" in command:
+            made.append(str(command[-1]))
+            Path(command[-1]).mkdir(exist_ok=True)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    here, moved = tmp_path / "here", tmp_path / "moved"
+    monkeypatch.setattr(applications, "_PLACE", here)
+    assert applications.installed() == applications.installed() == here / "bin"
+    here.rename(moved)
+    # What stands at the beginning of a program is the path of the Python beside it, where that was made.
+    monkeypatch.setattr(applications, "_PLACE", moved)
+    assert applications.installed() == applications.installed() == moved / "bin"
+    assert made == [str(here), str(moved)]
