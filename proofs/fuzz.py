@@ -216,12 +216,10 @@ BODIES = {
     ),
 }
 """Bodies with the line that a target takes before one: the content type of a form, a query for XML."""
-SUITE = Path("go/pkg/mod/github.com/corazawaf/coraza-coreruleset/v4@v4.25.0/tests")
-"""The regression suite of CRS where Go keeps its modules. It is not ours to keep: `CRS_TESTS` names another folder."""
 
 
 def suite_bodies() -> Iterator[tuple[str, bytes, bytes]]:
-    """The target, the content type and the body of each test of the suite that has one, if the suite is there."""
+    """The target, the content type and the body of each test of the suite that has one."""
     kinds = {"json": "body_json", "multipart/": "body_multipart", "xml": "body_xml", "urlencoded": "body_urlencoded"}
     for file in sorted(suite().glob("*/*.yaml")):
         for stage in re.split(r"^ *- (?:stage|input):", file.read_text(), flags=re.MULTILINE)[1:]:
@@ -347,8 +345,12 @@ def seclang_transform_seeds() -> Iterator[bytes]:
 
 
 def suite() -> Path:
-    """Where the regression suite of CRS is, if it is there."""
-    return Path(os.environ.get("CRS_TESTS", Path.home() / SUITE))
+    """The regression suite of CRS, beside its rules: that which Go fetches, or the folder that `CRS_TESTS` names."""
+    if named := os.environ.get("CRS_TESTS"):
+        return Path(named)
+    from proofs import _core_rules
+
+    return _core_rules.fetched() / "tests"
 
 
 SEEDS: dict[str, Callable[[], Iterable[bytes]]] = {
@@ -443,7 +445,7 @@ def processor_time_s() -> float:
 
 
 def environment(target: str, run: Path) -> dict[str, str]:
-    """What stands around a run: for requests a file of the Core Rule Set, if Go has it."""
+    """What stands around a run: for requests a file of the Core Rule Set, if that is beside its suite."""
     if target != "seclang_request" or not (suite().parent / "rules").is_dir():
         return dict(os.environ)
     from proofs.gates import rule_file

@@ -54,6 +54,9 @@ SHORT: dict[str, list[str]] = {
 """The arguments with which each proof is over in seconds, and chance begins at the same place each time; what follows
 its name tells its runs apart."""
 
+WITH_CORE_RULES = {"core_rule_set", "false_positives", "gates", "overrides", "slow_patterns"}
+"""The proofs that run the Core Rule Set, which Go fetches."""
+
 
 def test_every_proof_is_run_here() -> None:
     proofs = {proof.stem for proof in (REPOSITORY / "proofs").glob("[!_]*.py")}
@@ -72,7 +75,7 @@ def test_a_short_run_prints_one_line(run: str) -> None:
         tester()
     if name == "h2spec" and shutil.which("go") is None:
         pytest.skip("go is not installed, and it builds the HTTP/2 tester; https://go.dev/dl has it")
-    if name in {"core_rule_set", "false_positives", "gates", "overrides", "slow_patterns"}:
+    if run == "fuzz seclang_rules" or name in WITH_CORE_RULES:
         core_rules.module()
     if name == "autobahn" and python2() is None:
         pytest.skip("there is no Python 2.7, which the WebSocket tester needs; pyenv install 2.7")
@@ -131,6 +134,16 @@ def test_the_seeds_of_bodies_are_ours_and_those_of_the_suite(tmp_path: Path, mon
     form = b'--x\nContent-Disposition: form-data; name="a"\n\n  b\n--x--\n'
     line = b"multipart/form-data; boundary=x\n"
     assert seeds["body_multipart"][-2:] == [line + form, line + form.replace(b"\n", b"\r\n")]
+
+
+def test_the_fuzzer_begins_with_the_core_rule_set_of_the_other_proofs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CRS_TESTS", raising=False)
+    monkeypatch.setattr(core_rules, "fetched", lambda: tmp_path)
+    (tmp_path / "tests" / "REQUEST-920").mkdir(parents=True)
+    (tmp_path / "tests" / "REQUEST-920" / "920120.yaml").write_text(SUITE)
+    assert b"it's=1" in list(fuzz()["SEEDS"]["body_urlencoded"]())
 
 
 SUITE = """
