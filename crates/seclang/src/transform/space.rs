@@ -154,11 +154,11 @@ pub(super) fn command_line(input: &[u8], output: &mut Vec<u8>) -> bool {
         // Both bytes are written without asking; what is taken out is written over.
         let is_between = IS_BETWEEN[usize::from(byte)];
         output[end] = b' ';
-        end += usize::from(has_blank && !is_between && !matches!(byte, b'/' | b'('));
+        end += usize::from(has_blank & !is_between & (byte != b'/') & (byte != b'('));
         output[end] = byte.to_ascii_lowercase();
         end += usize::from(!is_between);
-        is_changed |= is_between && byte != b' ' || byte.is_ascii_uppercase();
-        has_blank = is_between && (has_blank | IS_BLANK[usize::from(byte)]);
+        is_changed |= is_between & (byte != b' ') | byte.is_ascii_uppercase();
+        has_blank = is_between & (has_blank | IS_BLANK[usize::from(byte)]);
     }
     if has_blank {
         output[end] = b' ';

@@ -1,3 +1,5 @@
+use proptest::strategy::Strategy as _;
+
 use super::*;
 
 fn applied(transformation: Transformation, input: &[u8]) -> Vec<u8> {
@@ -265,6 +267,60 @@ fn plainly(transformation: Transformation, input: &[u8]) -> Vec<u8> {
     output.into_iter().map(|byte| if byte == 0xfe { b' ' } else { byte }).collect()
 }
 
+/// Parts of texts with escapes.
+#[rustfmt::skip]
+const PARTS: &[&[u8]] = &[
+    b"\\", b"\\", b"\\", b"\\x4", b"\\u00", b"\\u{4", b"\\00", b"\\ff", b"%", b"%", b"%u", b"%U20", b"x41", b"}", b"4", b"7",
+    b"f", b"F", b"00", b"19", b" ", b"\n", b"\0", b"u", b"U", b"n", b"+", b"z", b"\xc3", b"\xc3\xa9", b"\xe2\x82",
+    b"\xe2\x82\xac", b"\xf0\x9f\x98", b"\xf0\x9f\x98\x80", b"\xf4\x8f\xbf\xbf", b"\xed\xa0\x80", b"\x80",
+];
+
+/// What an escape stands for and how many bytes it takes, of those that begin with `%` or a backslash; nothing where none is.
+fn plain_escape(transformation: Transformation, text: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let digits = |from: usize, most: usize| {
+        let digits: String = text[from.min(text.len())..].iter().take(most).map(|byte| char::from(*byte)).collect();
+        let count = digits.bytes().take_while(u8::is_ascii_hexdigit).count();
+        (u32::from_str_radix(&digits[..count], 16).unwrap_or(0), count)
+    };
+    let full_width = |code: u32| if (0xff01..=0xff5e).contains(&code) { code - 0xfee0 } else { code };
+    let octal = || {
+        let count = text[1..].iter().take(3).take_while(|byte| (b'0'..=b'7').contains(byte)).count();
+        (text[1..=count].iter().fold(0, |value, byte| 8 * value + u32::from(byte - b'0')), count)
+    };
+    let (&kind, is_lower) = (text.get(1)?, text[1].is_ascii_lowercase());
+    let letter = b"a\x07b\x08f\x0cn\nr\rt\tv\x0b".chunks(2).find(|pair| pair[0] == kind).map_or(kind, |pair| pair[1]);
+    let (code, length) = match (transformation, kind) {
+        (T::UrlDecodeUni, b'u' | b'U') if digits(2, 4).1 == 4 => {
+            let code = digits(2, 4).0;
+            let mut runs = unicode::BEST_FIT.iter();
+            let fitting = runs.find_map(|(first, bytes)| bytes.get(code.checked_sub(u32::from(*first))? as usize));
+            (fitting.map_or(full_width(code), |byte| u32::from(*byte)), 6)
+        }
+        (T::UrlDecodeUni, _) if digits(1, 2).1 == 2 => (digits(1, 2).0, 3),
+        (T::UrlDecodeUni, _) => return None,
+        (T::CssDecode, _) if digits(1, 6).1 > 0 => {
+            let (code, count) = digits(1, 6);
+            let has_space = text.get(1 + count).is_some_and(|byte| b" \t\n\r\x0b\x0c".contains(byte));
+            let code = char::from_u32(full_width(code)).filter(|code| *code != '\0').unwrap_or('\u{fffd}');
+            return Some((code.to_string().into_bytes(), 1 + count + usize::from(has_space)));
+        }
+        (T::CssDecode, b'\n') => return Some((Vec::new(), 2)),
+        (T::CssDecode, _) => (u32::from(kind), 2),
+        (T::JsDecode, b'u') if digits(2, 4).1 == 4 => (full_width(digits(2, 4).0), 6),
+        (T::JsDecode, b'u') if text.get(2) == Some(&b'{') && digits(3, 6).1 > 0 => match digits(3, 6) {
+            (code, count) if text.get(3 + count) == Some(&b'}') => (full_width(code), 4 + count),
+            _ => (u32::from(kind), 2),
+        },
+        (_, b'x' | b'X') if (is_lower || transformation == T::EscapeSeqDecode) && digits(2, 2).1 == 2 => {
+            (digits(2, 2).0, 4)
+        }
+        (T::JsDecode, b'0'..=b'7') if octal().0 > 0xff => (octal().0 >> 3, 3),
+        (_, b'0'..=b'7') => (octal().0, 1 + octal().1),
+        _ => (u32::from(letter), 2),
+    };
+    Some((vec![code as u8], length))
+}
+
 /// The same of a command line.
 fn plain_command_line(input: &[u8]) -> Vec<u8> {
     let mut output = Vec::new();
@@ -320,6 +376,43 @@ proptest::proptest! {
                 "{} of {}", transformation.name(), value.escape_ascii()
             );
         }
+    }
+
+    #[test]
+    fn escapes_are_decoded_as_each_alone_is(
+        parts in proptest::collection::vec(
+            proptest::prop_oneof![
+                proptest::sample::select(PARTS),
+                (0_usize..70).prop_map(|count| &[b'a'; 70][..count]),
+            ],
+            // Many are more than is gone through at once.
+            0..64,
+        ),
+    ) {
+        let value = parts.concat();
+        for (transformation, sign) in
+            [(T::UrlDecodeUni, b'%'), (T::JsDecode, b'\\'), (T::CssDecode, b'\\'), (T::EscapeSeqDecode, b'\\')]
+        {
+            let (mut decoded, mut at) = (Vec::new(), 0);
+            while let Some(&byte) = value.get(at) {
+                let rest = &value[at..];
+                let (bytes, length) = match plain_escape(transformation, rest).filter(|_| byte == sign) {
+                    Some(escape) => escape,
+                    None if byte == b'+' && transformation == T::UrlDecodeUni => (vec![b' '], 1),
+                    // A backslash at the end is left out, or stands for itself.
+                    None if rest == b"\\" && transformation == T::CssDecode => (Vec::new(), 1),
+                    None => (vec![byte], 1),
+                };
+                decoded.extend_from_slice(&bytes);
+                at += length;
+            }
+            proptest::prop_assert_eq!(
+                applied(transformation, &value).escape_ascii().to_string(),
+                decoded.escape_ascii().to_string(),
+                "{} of {}", transformation.name(), value.escape_ascii()
+            );
+        }
+        proptest::prop_assert_eq!(applied(T::Utf8ToUnicode, &value), plainly(T::Utf8ToUnicode, &value));
     }
 
     #[test]

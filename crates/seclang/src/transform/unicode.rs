@@ -1,61 +1,101 @@
 //! Code points: UTF-8 as `%uHHHH` (`t:utf8toUnicode`), and `%uHHHH` as the byte of ASCII that fits best.
 
-use super::hex_pair;
+use super::digit;
+use super::rewrite::{self, Written, rewrite};
 
 /// Each code point beyond ASCII as `%u` and its digits, at least four. A byte that is of no UTF-8 sequence stays as it is.
 pub(super) fn to_percent_u(input: &[u8], output: &mut Vec<u8>) -> bool {
-    /// How many bytes of ASCII are copied at once.
-    const AT_ONCE: usize = 32;
-    /// So many bytes without a sequence are copied one by one before that.
-    const FEW: usize = 8;
     let Some(first) = input.iter().position(|byte| !byte.is_ascii()) else { return false };
     output.extend_from_slice(&input[..first]);
-    // At most two bytes become six; of the last more are written than count.
-    output.resize(first + 3 * (input.len() - first) + 8, 0);
-    let (mut at, mut end, mut plain) = (first, first, 0);
-    while at < input.len() {
-        let rest = &input[at..];
-        if plain >= FEW
-            && let Some(block) = rest.first_chunk::<AT_ONCE>()
-        {
-            let length = block.iter().position(|byte| !byte.is_ascii()).unwrap_or(AT_ONCE);
-            output[end..end + AT_ONCE].copy_from_slice(block);
-            (at, end) = (at + length, end + length);
-            plain = if length < AT_ONCE { 0 } else { plain };
-            continue;
-        }
-        match sequence(rest) {
-            None | Some((_, 1)) => {
-                output[end] = rest[0];
-                (at, end, plain) = (at + 1, end + 1, plain + 1);
-            }
-            Some((code, length)) => {
-                plain = 0;
-                let low = four_digits(code as u16);
-                output[end..end + 8].copy_from_slice(&[b'%', b'u', low[0], low[1], low[2], low[3], 0, 0]);
-                let mut written = 6;
-                if code > 0xffff {
-                    let high = four_digits((code >> 16) as u16);
-                    let high = &high[if code > 0xf_ffff { 2 } else { 3 }..];
-                    output[end + 2..][..high.len()].copy_from_slice(high);
-                    output[end + 2 + high.len()..][..4].copy_from_slice(&low);
-                    written += high.len();
-                }
-                (at, end) = (at + length, end + written);
-            }
-        }
-    }
-    output.truncate(end);
+    // What may begin a sequence has its two highest bits set, and what follows in one has not.
+    let places = |block: &_| rewrite::lasts(rewrite::bits(block, |eight| eight & eight << 1));
+    // At most two bytes become six.
+    rewrite(input, output, 3, places, |byte| byte, escape);
     output != input
 }
 
-/// The hexadecimal digits of a number, all of them at once.
-fn four_digits(number: u16) -> [u8; 4] {
-    let number = u32::from(number);
-    let halves = (number >> 12) | (number >> 8 & 0xf) << 8 | (number >> 4 & 0xf) << 16 | (number & 0xf) << 24;
-    let is_letter = (halves + 0x0606_0606) >> 4 & 0x0101_0101;
-    (halves + 0x3030_3030 + is_letter * u32::from(b'a' - b'9' - 1)).to_le_bytes()
+/// The escape of the sequence that the text begins with, or its first byte.
+#[inline]
+fn escape(text: &[u8; rewrite::READ]) -> Written {
+    let [lead, second, third, fourth, ..] = *text;
+    let Lead { length, bits, least, span } = LEADS[usize::from(lead)];
+    let more = |byte: u8| byte & 0xc0 == 0x80;
+    let is_sequence =
+        (second.wrapping_sub(least) < span) & (more(third) | (length < 3)) & (more(fourth) | (length < 4));
+    let six = |byte: u8| u32::from(byte & 0x3f);
+    let code = u32::from(lead & bits) << 18 | six(second) << 12 | six(third) << 6 | six(fourth);
+    let code = code >> (24 - 6 * length);
+    let Over { digits, count } = OVER[(code >> 16) as usize & 0x1f];
+    let four = u64::from(TWO_DIGITS[(code >> 8) as usize & 0xff]) | u64::from(TWO_DIGITS[code as usize & 0xff]) << 16;
+    let bytes = u64::from(u16::from_le_bytes(*b"%u")) | u64::from(digits) << 16 | four << (16 + 8 * count);
+    let written = Written { bytes, length: 6 + usize::from(count), taken: usize::from(length) };
+    Written::either(is_sequence, written, Written::byte(lead, 1))
 }
+
+/// What a byte says of the sequence that it begins: of how many bytes that is, which bits are of the code point, from which
+/// byte on how many may follow. After a byte that begins none may follow none.
+#[derive(Clone, Copy)]
+struct Lead {
+    length: u8,
+    bits: u8,
+    least: u8,
+    span: u8,
+}
+
+static LEADS: [Lead; 256] = {
+    let mut leads = [Lead { length: 1, bits: 0, least: 0, span: 0 }; 256];
+    let mut byte = 0xc2;
+    while byte <= 0xf4 {
+        let (length, bits) = match byte {
+            ..=0xdf => (2, 0x1f),
+            0xe0..=0xef => (3, 0xf),
+            _ => (4, 7),
+        };
+        let (least, last) = match byte {
+            0xe0 => (0xa0, 0xbf),
+            0xed => (0x80, 0x9f),
+            0xf0 => (0x90, 0xbf),
+            0xf4 => (0x80, 0x8f),
+            _ => (0x80, 0xbf),
+        };
+        leads[byte] = Lead { length, bits, least, span: last - least + 1 };
+        byte += 1;
+    }
+    leads
+};
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// The two digits of each byte, the first the lower.
+static TWO_DIGITS: [u16; 256] = {
+    let mut digits = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        digits[byte] = u16::from_le_bytes([DIGITS[byte >> 4], DIGITS[byte & 15]]);
+        byte += 1;
+    }
+    digits
+};
+
+/// The digits before the last four, and how many they are.
+#[derive(Clone, Copy)]
+struct Over {
+    digits: u16,
+    count: u8,
+}
+
+static OVER: [Over; 32] = {
+    let mut digits = [Over { digits: 0, count: 0 }; 32];
+    let mut over = 1;
+    while over <= 0x10 {
+        digits[over] = Over {
+            digits: if over == 0x10 { u16::from_le_bytes(*b"10") } else { DIGITS[over] as u16 },
+            count: 1 + (over == 0x10) as u8,
+        };
+        over += 1;
+    }
+    digits
+};
 
 /// The code point that `text` begins with, and how many bytes it takes; nothing where they are not well-formed UTF-8.
 #[inline]
@@ -79,29 +119,49 @@ pub(super) fn sequence(text: &[u8]) -> Option<(u32, usize)> {
 }
 
 /// The byte that stands for the code point of four hexadecimal digits at the start of `digits`: as the table of code page
-/// 20127 (US-ASCII) has it, for the full-width forms their ASCII, for any other the low byte.
-pub(super) fn best_fit(digits: &[u8]) -> Option<u8> {
-    let (high, low) = (hex_pair(digits)?, hex_pair(&digits[2..])?);
-    Some(match PAGES[usize::from(high)] {
-        0 => full_width(high, low),
-        page => FITTING[usize::from(page) - 1][usize::from(low)],
-    })
+/// 20127 (US-ASCII) has it, for the full-width forms their ASCII, for any other the low byte. And whether they are digits.
+#[inline]
+pub(super) fn best_fit(digits: &[u8]) -> (u8, bool) {
+    let Some([a, b, c, d, ..]) = digits.first_chunk::<4>() else { return (0, false) };
+    let (a, b, c, d) = (digit(*a), digit(*b), digit(*c), digit(*d));
+    let page = PAGES[usize::from(a << 4 | b & 15)];
+    (FITTING[usize::from(page)][usize::from(c << 4 | d & 15)], a | b | c | d < 16)
 }
 
-/// The low byte of a code point; U+FF01 to U+FF5E are the full-width forms of `!` to `~`.
+/// The low byte of a code point, of U+FF01 to U+FF5E, the full-width forms of `!` to `~`, these.
+#[inline]
 pub(super) fn full_width(high: u8, low: u8) -> u8 {
-    if high == 0xff && (0x01..=0x5e).contains(&low) { low + 0x20 } else { low }
+    if high == 0xff { FITTING[FULL_WIDTH][usize::from(low)] } else { low }
 }
 
 /// How many high bytes the code points of [`BEST_FIT`] have.
 const FITTED: usize = 6;
-/// For each high byte which row of [`FITTING`] is that of its code points, from 1 on, or 0.
+/// The row of [`FITTING`] of the full-width forms; the first is that of all high bytes without one of their own.
+const FULL_WIDTH: usize = 1;
+const ROWS: usize = FULL_WIDTH + 1 + FITTED;
+/// For each high byte which row of [`FITTING`] is that of its code points.
 static PAGES: [u8; 256] = fitting().0;
 /// The byte of each code point, by its low byte.
-static FITTING: [[u8; 256]; FITTED] = fitting().1;
+static FITTING: [[u8; 256]; ROWS] = fitting().1;
 
-const fn fitting() -> ([u8; 256], [[u8; 256]; FITTED]) {
-    let (mut pages, mut rows, mut count) = ([0; 256], [[0; 256]; FITTED], 0);
+const fn fitting() -> ([u8; 256], [[u8; 256]; ROWS]) {
+    let (mut pages, mut rows, mut count) = ([0; 256], [[0; 256]; ROWS], FULL_WIDTH);
+    let mut row = 0;
+    while row < ROWS {
+        // What is not told otherwise has its low byte.
+        let mut byte = 0;
+        while byte < 256 {
+            rows[row][byte] = byte as u8;
+            byte += 1;
+        }
+        row += 1;
+    }
+    pages[0xff] = FULL_WIDTH as u8;
+    let mut low = 0x01;
+    while low <= 0x5e {
+        rows[FULL_WIDTH][low] = low as u8 + 0x20;
+        low += 1;
+    }
     let mut run = 0;
     while run < BEST_FIT.len() {
         let (first, letters) = BEST_FIT[run];
@@ -109,26 +169,20 @@ const fn fitting() -> ([u8; 256], [[u8; 256]; FITTED]) {
         while place < letters.len() {
             let [high, low] = (first + place as u16).to_be_bytes();
             if pages[high as usize] == 0 {
-                // Any other has its low byte.
-                let mut byte = 0;
-                while byte < 256 {
-                    rows[count][byte] = byte as u8;
-                    byte += 1;
-                }
                 count += 1;
                 pages[high as usize] = count as u8;
             }
-            rows[pages[high as usize] as usize - 1][low as usize] = letters[place];
+            rows[pages[high as usize] as usize][low as usize] = letters[place];
             place += 1;
         }
         run += 1;
     }
-    assert!(count == FITTED);
+    assert!(count + 1 == ROWS);
     (pages, rows)
 }
 
 /// Runs of code points, each with the bytes of its code points in their order.
-const BEST_FIT: &[(u16, &[u8])] = &[
+pub(super) const BEST_FIT: &[(u16, &[u8])] = &[
     (0x00a0, b" !c"),
     (0x00a4, b"$Y|"),
     (0x00a9, b"Ca<"),

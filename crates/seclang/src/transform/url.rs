@@ -2,7 +2,8 @@
 
 use memchr::{memchr, memchr2};
 
-use super::{hex_pair, unicode};
+use super::rewrite::{self, READ, Written, rewrite};
+use super::{digit, unicode};
 use crate::bytes::ByteSet;
 
 /// What begins an escape.
@@ -16,55 +17,32 @@ pub(super) const UNSAFE: ByteSet = ByteSet::of(b"*")
     .complement();
 
 pub(super) fn decode(input: &[u8], output: &mut Vec<u8>) -> bool {
-    decode_with(input, output, |_| None)
+    decode_with(input, output, escape)
 }
 
 pub(super) fn decode_unicode(input: &[u8], output: &mut Vec<u8>) -> bool {
-    decode_with(input, output, |rest| match rest {
-        [b'%', b'u' | b'U', digits @ ..] => Some((unicode::best_fit(digits), 6)),
-        _ => None,
+    decode_with(input, output, |text| {
+        let (byte, is_one) = unicode::best_fit(&text[2..]);
+        let is_one = is_one & (text[1] | 0x20 == b'u');
+        Written::either(is_one, Written::byte(byte, 6), escape(text))
     })
 }
 
-/// `special` looks at what begins with `%` first: what it makes of how many bytes, where it is of its kind; what is of its
-/// kind but damaged is left as it is.
-fn decode_with(input: &[u8], output: &mut Vec<u8>, special: impl Fn(&[u8]) -> Option<(Option<u8>, usize)>) -> bool {
-    /// After so many bytes that are not escaped it is looked for the next that is.
-    const FEW: usize = 8;
+/// `escape` is asked what begins with a percent sign; damaged ones are left as they are. No escape has another in it.
+fn decode_with(input: &[u8], output: &mut Vec<u8>, escape: impl Fn(&[u8; READ]) -> Written) -> bool {
     let Some(first) = memchr2(b'%', b'+', input) else { return false };
-    let mut is_changed = false;
-    output.extend_from_slice(input);
-    let (mut at, mut end) = (first, first);
-    let mut plain = 0;
-    while let Some(&first) = input.get(at) {
-        // Escapes often follow one another.
-        if first == b'%' {
-            plain = 0;
-            let rest = &input[at..];
-            let (byte, length) = special(rest).unwrap_or_else(|| (hex_pair(&rest[1..]), 3));
-            output[end] = byte.unwrap_or(b'%');
-            is_changed |= byte.is_some();
-            at += if byte.is_some() { length } else { 1 };
-            end += 1;
-            continue;
-        }
-        // Where escapes are near that is of no use.
-        if plain >= FEW {
-            let rest = &input[at..];
-            let run = &rest[..memchr(b'%', rest).unwrap_or(rest.len())];
-            for (to, from) in output[end..].iter_mut().zip(run) {
-                *to = if *from == b'+' { b' ' } else { *from };
-            }
-            is_changed = is_changed || memchr(b'+', run).is_some();
-            (at, end) = (at + run.len(), end + run.len());
-            continue;
-        }
-        is_changed |= first == b'+';
-        output[end] = if first == b'+' { b' ' } else { first };
-        (at, end, plain) = (at + 1, end + 1, plain + 1);
-    }
-    output.truncate(end);
-    is_changed
+    output.extend_from_slice(&input[..first]);
+    let copied = |byte| if byte == b'+' { b' ' } else { byte };
+    let places = |block: &_| rewrite::lasts(rewrite::bits_of(block, b'%'));
+    rewrite(input, output, 1, places, copied, escape);
+    output.len() < input.len() || memchr(b'+', &input[first..]).is_some()
+}
+
+/// The byte of an escape, or its percent sign.
+#[inline]
+fn escape(text: &[u8; READ]) -> Written {
+    let (high, low) = (digit(text[1]), digit(text[2]));
+    Written::either(high | low < 16, Written::byte(high << 4 | low, 3), Written::byte(text[0], 1))
 }
 
 pub(super) fn encode(input: &[u8], output: &mut Vec<u8>) -> bool {
