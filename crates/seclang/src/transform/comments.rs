@@ -1,6 +1,6 @@
 //! Comments of SQL, C and HTML.
 
-use crate::bytes::{ByteSet, find_near, find_pair, find_pairs};
+use crate::bytes::{ByteSet, find_pair, find_pairs};
 
 /// `/*`, `*/`, `<!--`, `-->`, `--` and `#` all have one of these.
 pub(super) const ANY: ByteSet = ByteSet::of(b"*-#");
@@ -55,33 +55,87 @@ fn end_of_comment(text: &[u8]) -> Option<usize> {
 
 /// Takes the marks of comments out and leaves what is between them.
 pub(super) fn remove_marks(input: &[u8], output: &mut Vec<u8>) -> bool {
-    let (mut at, mut from) = (0, 0);
-    while let Some(found) = find_near(&input[at..], |byte| matches!(byte, b'*' | b'-' | b'#')) {
-        let here = at + found;
-        // What was taken for the end of a mark begins no other.
-        let (before, after) = (&input[from..here], &input[here..]);
-        let (start, length) = match after {
-            [b'#', ..] => (here, 1),
-            [b'*', ..] if before.ends_with(b"/") => (here - 1, 2),
-            [b'*', b'/', ..] => (here, 2),
-            [b'-', b'-', ..] if before.ends_with(b"<!") => (here - 2, 4),
-            [b'-', b'-', b'>', ..] => (here, 3),
-            [b'-', b'-', ..] => (here, 2),
-            _ => {
-                at = here + 1;
-                continue;
-            }
-        };
-        output.extend_from_slice(&input[from..start]);
-        at = start + length;
-        from = at;
+    let Some(first) = ANY.find(input) else { return false };
+    output.extend_from_slice(input);
+    // A mark may begin two bytes before.
+    let (mut end, mut at) = (first.saturating_sub(2), first.saturating_sub(2));
+    let mut state = NONE;
+    while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {
+        // Of what has no mark the last two bytes may begin one.
+        if state == NONE
+            && let Some(block) = rest.first_chunk::<PLAIN>()
+            && !block.iter().fold(false, |found, byte| found | matches!(byte, b'*' | b'-' | b'#'))
+        {
+            output.copy_within(at..at + PLAIN - 2, end);
+            (at, end) = (at + PLAIN - 2, end + PLAIN - 2);
+            continue;
+        }
+        for &byte in &rest[..rest.len().min(PLAIN)] {
+            // Written without asking; when a mark ends it is written over.
+            let (next, growth) = MARKS[usize::from(state) << 3 | usize::from(KINDS[usize::from(byte)])];
+            output[end] = byte;
+            end = end.wrapping_add_signed(isize::from(growth));
+            state = next;
+        }
+        at += rest.len().min(PLAIN);
     }
-    if from == 0 {
-        return false;
-    }
-    output.extend_from_slice(&input[from..]);
-    true
+    output.truncate(end);
+    end < input.len()
 }
+
+/// So many bytes without a mark are copied at once.
+const PLAIN: usize = 16;
+
+/// What was read of a mark: nothing, or what each stands for; what was taken for the end of one begins no other, but `--` may
+/// be the beginning of `-->`.
+const NONE: u8 = 0;
+const SLASH: u8 = 1;
+const STARRED: u8 = 2;
+const LESS: u8 = 3;
+const LESS_BANG: u8 = 4;
+const LESS_BANG_DASH: u8 = 5;
+const DASH: u8 = 6;
+const DASHES: u8 = 7;
+
+/// The kinds of bytes that marks are of, all others being of the first.
+static KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut kind = 1;
+    while kind < SIGNS.len() {
+        kinds[SIGNS[kind] as usize] = kind as u8;
+        kind += 1;
+    }
+    kinds
+};
+const SIGNS: &[u8; 8] = b"\0/*<!->#";
+
+/// For what was read and the kind of the next byte what is read then, and by how much what is written grows: a mark takes
+/// back what was written of it.
+static MARKS: [(u8, i8); 64] = {
+    let mut marks = [(NONE, 1); 64];
+    let mut read = 0;
+    while read < 8 {
+        let mut kind = 0;
+        while kind < 8 {
+            marks[read << 3 | kind] = match (read as u8, SIGNS[kind]) {
+                (SLASH, b'*') | (STARRED, b'/') => (NONE, -1),
+                (LESS, b'!') => (LESS_BANG, 1),
+                (LESS_BANG, b'-') => (LESS_BANG_DASH, 1),
+                (LESS_BANG_DASH, b'-') => (NONE, -3),
+                (DASH, b'-') => (DASHES, -1),
+                (DASHES, b'>') | (_, b'#') => (NONE, 0),
+                (_, b'/') => (SLASH, 1),
+                (_, b'*') => (STARRED, 1),
+                (_, b'<') => (LESS, 1),
+                (_, b'-') => (DASH, 1),
+                _ => (NONE, 1),
+            };
+            kind += 1;
+        }
+        read += 1;
+    }
+    marks
+};
 
 /// Puts a space in the place of each `/* … */`; one without an end reaches to the end.
 pub(super) fn replace(input: &[u8], output: &mut Vec<u8>) -> bool {

@@ -2,7 +2,7 @@
 
 use memchr::memchr3;
 
-use crate::bytes::{ByteSet, find_near, find_pairs};
+use crate::bytes::{ByteSet, find_near, find_pair, find_pairs};
 
 /// What a path must have to be changed by [`normalize`].
 pub(super) const UNIX: ByteSet = ByteSet::of(b"/.");
@@ -30,33 +30,69 @@ fn clean(input: &[u8], output: &mut Vec<u8>) {
         output.extend_from_slice(input);
         return;
     }
-    let start = output.len();
-    let rooted = input.first() == Some(&b'/');
-    if rooted {
-        output.push(b'/');
+    match find_pair(input, *b"//") {
+        Some(first) => clean_parts(&single_slashes(input, first), output),
+        None => clean_parts(input, output),
     }
+}
+
+/// A path with one slash in the place of several; `first` is where two stand first.
+fn single_slashes(path: &[u8], first: usize) -> Vec<u8> {
+    let mut single = path.to_vec();
+    let (mut end, mut was_slash) = (first, false);
+    for &byte in &path[first..] {
+        // Written without asking; a slash behind another is written over.
+        let is_slash = byte == b'/';
+        single[end] = byte;
+        end += usize::from(!(is_slash & was_slash));
+        was_slash = is_slash;
+    }
+    single.truncate(end);
+    single
+}
+
+/// The same of a path in which no two slashes stand side by side.
+fn clean_parts(path: &[u8], output: &mut Vec<u8>) {
+    let start = output.len();
+    let rooted = path.first() == Some(&b'/');
     // Before this place stands the root or what leads out of a relative path: `..` cannot take it along.
-    let mut floor = output.len();
-    for part in input.split(|&byte| byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." if output.len() > floor => {
+    let mut floor = start + usize::from(rooted);
+    let mut at = usize::from(rooted);
+    output.extend_from_slice(&path[..at]);
+    while at < path.len() {
+        let rest = &path[at..];
+        // How many dots the part is, if it is one that names no file.
+        let dots = match rest {
+            [b'.'] | [b'.', b'/', ..] => 1,
+            [b'.', b'.'] | [b'.', b'.', b'/', ..] => 2,
+            _ => 0,
+        };
+        match dots {
+            1 => {}
+            2 if output.len() > floor => {
                 let cut = output[floor..].iter().rposition(|&byte| byte == b'/').map_or(floor, |at| floor + at);
                 output.truncate(cut);
             }
-            b".." if rooted => {}
+            2 if rooted => {}
             _ => {
                 if output.len() > start && output.last() != Some(&b'/') {
                     output.push(b'/');
                 }
-                output.extend_from_slice(part);
-                if part == b".." {
+                if dots == 2 {
+                    output.extend_from_slice(b"..");
                     floor = output.len();
+                } else {
+                    // All parts before the next that begins with a dot are as they are to be.
+                    let length = find_pair(&rest[1..], *b"/.").map_or(rest.len(), |length| length + 1);
+                    let parts = &rest[..length];
+                    output.extend_from_slice(parts.strip_suffix(b"/").unwrap_or(parts));
+                    at += length - dots;
                 }
             }
         }
+        at += dots + 1;
     }
-    if input.last() == Some(&b'/') && output.len() > start && output.last() != Some(&b'/') {
+    if path.last() == Some(&b'/') && output.len() > start && output.last() != Some(&b'/') {
         output.push(b'/');
     }
 }

@@ -7,11 +7,11 @@
 use std::hint::select_unpredictable;
 
 /// How many bytes are looked through at once.
-const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
 /// How many bytes are copied at once; more than are between most places where these are near.
 const GAP: usize = 16;
 /// How many bytes may be read from the start of a block on.
-const WINDOW: usize = 2 * BLOCK;
+pub(super) const WINDOW: usize = 2 * BLOCK;
 /// How many bytes of a text may be read at a place that was found.
 pub(super) const READ: usize = 16;
 /// How many bytes are written at once, of which some count.
@@ -138,7 +138,7 @@ pub(super) fn bits(block: &[u8; BLOCK], highest: impl Fn(u64) -> u64) -> u64 {
 }
 
 /// The highest bit of each of eight bytes.
-const HIGHEST: u64 = 0x8080_8080_8080_8080;
+pub(super) const HIGHEST: u64 = 0x8080_8080_8080_8080;
 
 /// A bit for each byte that is this one.
 #[inline]

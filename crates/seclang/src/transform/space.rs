@@ -3,6 +3,7 @@
 //! White space is what Unicode calls so, read as UTF-8, and the byte A0 where it is of no UTF-8 sequence (the no-break space
 //! of ISO 8859-1). Inside the sequence of another character that byte is left alone.
 
+use super::rewrite::{BLOCK, HIGHEST, WINDOW, bits, bits_of, lasts};
 use super::unicode;
 use crate::bytes::ByteSet;
 
@@ -12,7 +13,6 @@ pub(super) const TRIMMED: ByteSet = ByteSet::of(b" \t\n\r\x0b\x0c");
 pub(super) const COMPRESSIBLE: ByteSet = TRIMMED.union(ByteSet::of(b"\xc2\xa0"));
 /// U+1680, U+2000 to U+205F and U+3000 begin with E1, E2 and E3.
 pub(super) const REMOVABLE: ByteSet = COMPRESSIBLE.union(ByteSet::of(b"\xe1\xe2\xe3"));
-const IS_TRIMMED: [bool; 256] = TRIMMED.table();
 /// What [`command_line`] changes; `/` and `(` matter only behind a space.
 pub(super) const COMMAND: ByteSet = BETWEEN_WORDS.union(ByteSet::range(b'A', b'Z'));
 /// What of that is more than a capital, which becomes small.
@@ -24,93 +24,100 @@ const IS_COMMAND: [bool; 256] = COMMAND.table();
 const IS_BETWEEN: [bool; 256] = BETWEEN_WORDS.table();
 const IS_BLANK: [bool; 256] = BLANKS.table();
 
-/// How many bytes are gone through at once where all are of ASCII. They are written without asking, because words are short.
-const AT_ONCE: usize = 64;
-
 /// Each run of white space of Latin 1 as one space.
 pub(super) fn compress(input: &[u8], output: &mut Vec<u8>) -> bool {
     let Some(first) = COMPRESSIBLE.find(input) else { return false };
-    output.reserve(input.len());
-    output.extend_from_slice(&input[..first]);
-    let (mut at, mut was_space, mut is_other) = (first, false, false);
-    let mut lead = (first.saturating_sub(3)..first).rev().find(|&at| input[at] >= 0xc0);
-    while at < input.len() {
-        let block = &input[at..input.len().min(at + AT_ONCE)];
-        if block.is_ascii() {
-            let (mut kept, mut length) = ([0; AT_ONCE], 0);
-            for &byte in block {
-                let is_space = IS_TRIMMED[usize::from(byte)];
-                is_other |= is_space && byte != b' ';
-                kept[length % AT_ONCE] = if is_space { b' ' } else { byte };
-                length += usize::from(!(is_space & was_space));
-                was_space = is_space;
-            }
-            output.extend_from_slice(&kept[..length]);
-            at += block.len();
-            continue;
-        }
-        let end = at + block.len();
-        while at < end {
-            let (length, is_space) = match input[at] {
-                byte @ (..=0x7f) => (1, IS_TRIMMED[usize::from(byte)]),
-                0xa0 => (1, !is_within_sequence(input, lead, at)),
-                0xc2 if matches!(input.get(at + 1), Some(0x85 | 0xa0)) => (2, true),
-                _ => (1, false),
-            };
-            lead = if input[at] < 0xc0 { lead } else { Some(at) };
-            if is_space {
-                is_other |= input[at] != b' ';
-                output.extend((!was_space).then_some(b' '));
-            } else {
-                output.push(input[at]);
-            }
-            was_space = is_space;
-            at += length;
-        }
-    }
+    let (mut was_white, mut is_other) = (false, false);
+    let is_white = |code| (code == 0x85) | (code == 0xa0);
+    without(input, first, output, is_white, |block, white| {
+        is_other |= white & !bits_of(block, b' ') != 0;
+        // Of each run the first stays, as a space.
+        let others = white & (white << 1 | u64::from(was_white));
+        was_white = white >> (BLOCK - 1) == 1;
+        others
+    });
     is_other || output.len() < input.len()
 }
 
 pub(super) fn remove(input: &[u8], output: &mut Vec<u8>) -> bool {
-    output.reserve(input.len());
-    let (mut at, mut lead) = (0, None);
-    while at < input.len() {
-        let block = &input[at..input.len().min(at + AT_ONCE)];
-        if block.is_ascii() {
-            let (mut kept, mut length) = ([0; AT_ONCE], 0);
-            for &byte in block {
-                kept[length % AT_ONCE] = byte;
-                length += usize::from(!IS_TRIMMED[usize::from(byte)]);
-            }
-            output.extend_from_slice(&kept[..length]);
-            at += block.len();
-            continue;
-        }
-        let end = at + block.len();
-        while at < end {
-            let (length, is_space) = match input[at] {
-                byte @ (..=0x7f) => (1, IS_TRIMMED[usize::from(byte)]),
-                0xa0 => (1, !is_within_sequence(input, lead, at)),
-                0xc2 | 0xe1..=0xe3 => match unicode::sequence(&input[at..]) {
-                    Some((code, length)) if char::from_u32(code).is_some_and(char::is_whitespace) => (length, true),
-                    _ => (1, false),
-                },
-                _ => (1, false),
-            };
-            lead = if input[at] < 0xc0 { lead } else { Some(at) };
-            if !is_space {
-                output.push(input[at]);
-            }
-            at += length;
-        }
-    }
+    let Some(first) = REMOVABLE.find(input) else { return false };
+    without(input, first, output, is_white_space, |_, white| white);
     output.len() < input.len()
 }
 
-/// Whether the byte at a place is of a sequence that may begin at `lead`, the last place before it where one may begin.
-fn is_within_sequence(input: &[u8], lead: Option<usize>, at: usize) -> bool {
-    let begins = lead.filter(|&lead| at - lead < 4);
-    begins.is_some_and(|lead| unicode::sequence(&input[lead..]).is_some_and(|(_, length)| lead + length > at))
+/// Whether Unicode calls a code point beyond ASCII so.
+fn is_white_space(code: u32) -> bool {
+    const OTHERS: [u32; 8] = [0x85, 0xa0, 0x1680, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000];
+    OTHERS.iter().fold(code.wrapping_sub(0x2000) < 11, |found, white| found | (code == *white))
+}
+
+/// The lowest bit of each of eight bytes.
+const LOWEST: u64 = 0x0101_0101_0101_0101;
+
+/// Copies what is not white space. `taken_out` is given 64 bytes and a bit for each that is of white space, and answers which
+/// of these go; in the place of the others come spaces. `is_white` is asked about code points beyond ASCII. Before `first`
+/// nothing is white.
+#[inline]
+fn without(
+    input: &[u8],
+    first: usize,
+    output: &mut Vec<u8>,
+    is_white: impl Fn(u32) -> bool,
+    mut taken_out: impl FnMut(&[u8; BLOCK], u64) -> u64,
+) {
+    // A sequence may have begun before.
+    let start = first.saturating_sub(3);
+    output.extend_from_slice(input);
+    let (mut end, mut within, mut begun) = (start, 0, 0);
+    for at in (start..input.len()).step_by(BLOCK) {
+        let rest = &input[at..];
+        let mut last = [0; WINDOW];
+        let window = rest.first_chunk::<WINDOW>().unwrap_or_else(|| {
+            last[..rest.len()].copy_from_slice(rest);
+            &last
+        });
+        let Some(block) = window.first_chunk::<BLOCK>() else { break };
+        let mut white = bits(block, |eight| {
+            let low = eight & !HIGHEST;
+            // From tab to carriage return, and the space; a carry goes into no other byte.
+            let is_control = (low + LOWEST * (0x80 - 9)) & !(low + LOWEST * (0x80 - 14));
+            let is_space = !((low ^ (LOWEST * 0x20)) + !HIGHEST);
+            (is_control | is_space) & !eight
+        });
+        if !block.is_ascii() {
+            let (mut inside, mut spaces) = (within, begun);
+            (within, begun) = (0, 0);
+            let mut leads = lasts(bits(block, |eight| eight & eight << 1));
+            while leads != 0 {
+                let lead = leads.trailing_zeros() as usize;
+                leads &= leads - 1;
+                let Some(text) = window[lead..].first_chunk::<4>() else { break };
+                let (code, length) = unicode::sequence(*text);
+                let bytes = (1_u64 << length) - 1;
+                let white = bytes * u64::from(is_white(code));
+                (inside, spaces) = (inside | bytes << lead, spaces | white << lead);
+                // What goes on in the next block.
+                within |= bytes >> 1 >> (BLOCK - 1 - lead);
+                begun |= white >> 1 >> (BLOCK - 1 - lead);
+            }
+            white |= spaces | bits_of(block, 0xa0) & !inside;
+        }
+        let gone = taken_out(block, white);
+        let length = rest.len().min(BLOCK);
+        if white == 0 {
+            output.copy_within(at..at + length, end);
+            end += length;
+            continue;
+        }
+        let (mut kept, mut count) = ([0; BLOCK], 0);
+        for (place, &byte) in block[..length].iter().enumerate() {
+            kept[count % BLOCK] = if white >> place & 1 == 1 { b' ' } else { byte };
+            count += usize::from(gone >> place & 1 == 0);
+        }
+        output[end..end + count].copy_from_slice(&kept[..count]);
+        end += count;
+    }
+    output.truncate(end);
 }
 
 /// Takes white space away at the start, the end or both.

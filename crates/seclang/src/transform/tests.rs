@@ -88,6 +88,17 @@ fn white_space_is_found_in_utf8_and_bytes() {
 }
 
 #[test]
+fn white_space_is_what_unicode_calls_so() {
+    for character in ('\0'..='\u{ffff}').filter(|character| !character.is_ascii()) {
+        let mut bytes = [0; 4];
+        let text = character.encode_utf8(&mut bytes).as_bytes();
+        assert_eq!(applied(T::RemoveWhitespace, text).is_empty(), character.is_whitespace(), "{character:?}");
+        let is_latin = matches!(character, '\u{85}' | '\u{a0}');
+        assert_eq!(applied(T::CompressWhitespace, text) == b" ", is_latin, "{character:?}");
+    }
+}
+
+#[test]
 fn escapes_of_css_javascript_and_c_are_decoded() {
     assert_rows(
         T::CssDecode,
@@ -228,13 +239,33 @@ proptest::proptest! {
     }
 }
 
+/// The code point that `text` begins with, and how many bytes it takes; nothing where they are not well-formed UTF-8.
+fn sequence(text: &[u8]) -> Option<(u32, usize)> {
+    let more = |byte: u8| u32::from(byte & 0x3f);
+    match *text {
+        [a @ 0..=0x7f, ..] => Some((u32::from(a), 1)),
+        [a @ 0xc2..=0xdf, b @ 0x80..=0xbf, ..] => Some((u32::from(a & 0x1f) << 6 | more(b), 2)),
+        [a @ 0xe0, b @ 0xa0..=0xbf, c @ 0x80..=0xbf, ..]
+        | [a @ (0xe1..=0xec | 0xee..=0xef), b @ 0x80..=0xbf, c @ 0x80..=0xbf, ..]
+        | [a @ 0xed, b @ 0x80..=0x9f, c @ 0x80..=0xbf, ..] => {
+            Some((u32::from(a & 0xf) << 12 | more(b) << 6 | more(c), 3))
+        }
+        [a @ 0xf0, b @ 0x90..=0xbf, c @ 0x80..=0xbf, d @ 0x80..=0xbf, ..]
+        | [a @ 0xf1..=0xf3, b @ 0x80..=0xbf, c @ 0x80..=0xbf, d @ 0x80..=0xbf, ..]
+        | [a @ 0xf4, b @ 0x80..=0x8f, c @ 0x80..=0xbf, d @ 0x80..=0xbf, ..] => {
+            Some((u32::from(a & 7) << 18 | more(b) << 12 | more(c) << 6 | more(d), 4))
+        }
+        _ => None,
+    }
+}
+
 /// What each of these means, a character after the other.
 fn plainly(transformation: Transformation, input: &[u8]) -> Vec<u8> {
     let mut output = Vec::new();
     let mut at = 0;
     while at < input.len() {
         let rest = &input[at..];
-        let character = unicode::sequence(rest);
+        let character = sequence(rest);
         let length = character.map_or(1, |(_, length)| length);
         let code = character.map(|(code, _)| code);
         let latin = code.is_some_and(|code| matches!(code, 9..=13 | 32 | 0x85 | 0xa0)) || rest[0] == 0xa0;
@@ -321,6 +352,28 @@ fn plain_escape(transformation: Transformation, text: &[u8]) -> Option<(Vec<u8>,
     Some((vec![code as u8], length))
 }
 
+/// A path, part by part.
+fn plain_path(path: &[u8]) -> Vec<u8> {
+    if path == b"/" || path == b"//" {
+        return path.to_vec();
+    }
+    let root: &[u8] = if path.first() == Some(&b'/') { b"/" } else { b"" };
+    let mut kept: Vec<&[u8]> = Vec::new();
+    for part in path.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." if kept.last().is_some_and(|last| last != b"..") => drop(kept.pop()),
+            b".." if !root.is_empty() => {}
+            _ => kept.push(part),
+        }
+    }
+    let mut made = [root, &kept.join(&b'/')].concat();
+    if path.last() == Some(&b'/') && !made.is_empty() && made != b"/" {
+        made.push(b'/');
+    }
+    made
+}
+
 /// The same of a command line.
 fn plain_command_line(input: &[u8]) -> Vec<u8> {
     let mut output = Vec::new();
@@ -358,12 +411,26 @@ proptest::proptest! {
     }
 
     #[test]
+    fn a_path_is_normalized_as_its_parts_are(
+        mut path in proptest::collection::vec(proptest::sample::select(b"/././a\\".as_slice()), 0..64),
+        plain in (0_usize..64, 0_usize..70),
+    ) {
+        let at = plain.0.min(path.len());
+        path.splice(at..at, std::iter::repeat_n(b'b', plain.1));
+        proptest::prop_assert_eq!(
+            applied(T::NormalizePath, &path).escape_ascii().to_string(),
+            plain_path(&path).escape_ascii().to_string(),
+            "{}", path.escape_ascii()
+        );
+    }
+
+    #[test]
     fn runs_are_treated_as_each_character_is(
         mut value in proptest::collection::vec(proptest::sample::select(
             b"aa  \t\n/*-<!>#\xa0\x85\xc2\xa0\xc3\xe2\x80\x83\xe3\x80\xe4\xbd\xff".as_slice(),
-        ), 0..16),
+        ), 0..100),
         // About as long as what is gone through at once.
-        plain in (0_usize..16, proptest::sample::select([0, 7, 8, 9, 31, 32, 33, 63, 64, 65, 100].as_slice())),
+        plain in (0_usize..100, proptest::sample::select([0, 7, 8, 9, 31, 32, 33, 63, 64, 65, 100].as_slice())),
     ) {
         let at = plain.0.min(value.len());
         value.splice(at..at, std::iter::repeat_n(b'a', plain.1));

@@ -1,7 +1,9 @@
 //! Code points: UTF-8 as `%uHHHH` (`t:utf8toUnicode`), and `%uHHHH` as the byte of ASCII that fits best.
 
+use std::hint::select_unpredictable;
+
 use super::digit;
-use super::rewrite::{self, Written, rewrite};
+use super::rewrite::{self, READ, Written, rewrite};
 
 /// Each code point beyond ASCII as `%u` and its digits, at least four. A byte that is of no UTF-8 sequence stays as it is.
 pub(super) fn to_percent_u(input: &[u8], output: &mut Vec<u8>) -> bool {
@@ -16,20 +18,26 @@ pub(super) fn to_percent_u(input: &[u8], output: &mut Vec<u8>) -> bool {
 
 /// The escape of the sequence that the text begins with, or its first byte.
 #[inline]
-fn escape(text: &[u8; rewrite::READ]) -> Written {
-    let [lead, second, third, fourth, ..] = *text;
-    let Lead { length, bits, least, span } = LEADS[usize::from(lead)];
-    let more = |byte: u8| byte & 0xc0 == 0x80;
-    let is_sequence =
-        (second.wrapping_sub(least) < span) & (more(third) | (length < 3)) & (more(fourth) | (length < 4));
-    let six = |byte: u8| u32::from(byte & 0x3f);
-    let code = u32::from(lead & bits) << 18 | six(second) << 12 | six(third) << 6 | six(fourth);
-    let code = code >> (24 - 6 * length);
+fn escape(text: &[u8; READ]) -> Written {
+    let (code, length) = sequence([text[0], text[1], text[2], text[3]]);
     let Over { digits, count } = OVER[(code >> 16) as usize & 0x1f];
     let four = u64::from(TWO_DIGITS[(code >> 8) as usize & 0xff]) | u64::from(TWO_DIGITS[code as usize & 0xff]) << 16;
     let bytes = u64::from(u16::from_le_bytes(*b"%u")) | u64::from(digits) << 16 | four << (16 + 8 * count);
-    let written = Written { bytes, length: 6 + usize::from(count), taken: usize::from(length) };
-    Written::either(is_sequence, written, Written::byte(lead, 1))
+    let written = Written { bytes, length: 6 + usize::from(count), taken: length };
+    Written::either(length > 1, written, Written::byte(text[0], 1))
+}
+
+/// The code point that begins with the first of these bytes, and how many bytes it takes; where they are not well-formed
+/// UTF-8 that is one, and the code point of no account.
+#[inline]
+pub(super) fn sequence([lead, second, third, fourth]: [u8; 4]) -> (u32, usize) {
+    let Lead { length, bits, least, span } = LEADS[usize::from(lead)];
+    let more = |byte: u8| byte & 0xc0 == 0x80;
+    let is_well_formed =
+        (second.wrapping_sub(least) < span) & (more(third) | (length < 3)) & (more(fourth) | (length < 4));
+    let six = |byte: u8| u32::from(byte & 0x3f);
+    let code = u32::from(lead & bits) << 18 | six(second) << 12 | six(third) << 6 | six(fourth);
+    select_unpredictable(is_well_formed, (code >> (24 - 6 * length), usize::from(length)), (u32::from(lead), 1))
 }
 
 /// What a byte says of the sequence that it begins: of how many bytes that is, which bits are of the code point, from which
@@ -96,27 +104,6 @@ static OVER: [Over; 32] = {
     }
     digits
 };
-
-/// The code point that `text` begins with, and how many bytes it takes; nothing where they are not well-formed UTF-8.
-#[inline]
-pub(super) fn sequence(text: &[u8]) -> Option<(u32, usize)> {
-    let more = |byte: u8| u32::from(byte & 0x3f);
-    match *text {
-        [a @ 0..=0x7f, ..] => Some((u32::from(a), 1)),
-        [a @ 0xc2..=0xdf, b @ 0x80..=0xbf, ..] => Some((u32::from(a & 0x1f) << 6 | more(b), 2)),
-        [a @ 0xe0, b @ 0xa0..=0xbf, c @ 0x80..=0xbf, ..]
-        | [a @ (0xe1..=0xec | 0xee..=0xef), b @ 0x80..=0xbf, c @ 0x80..=0xbf, ..]
-        | [a @ 0xed, b @ 0x80..=0x9f, c @ 0x80..=0xbf, ..] => {
-            Some((u32::from(a & 0xf) << 12 | more(b) << 6 | more(c), 3))
-        }
-        [a @ 0xf0, b @ 0x90..=0xbf, c @ 0x80..=0xbf, d @ 0x80..=0xbf, ..]
-        | [a @ 0xf1..=0xf3, b @ 0x80..=0xbf, c @ 0x80..=0xbf, d @ 0x80..=0xbf, ..]
-        | [a @ 0xf4, b @ 0x80..=0x8f, c @ 0x80..=0xbf, d @ 0x80..=0xbf, ..] => {
-            Some((u32::from(a & 7) << 18 | more(b) << 12 | more(c) << 6 | more(d), 4))
-        }
-        _ => None,
-    }
-}
 
 /// The byte that stands for the code point of four hexadecimal digits at the start of `digits`: as the table of code page
 /// 20127 (US-ASCII) has it, for the full-width forms their ASCII, for any other the low byte. And whether they are digits.
