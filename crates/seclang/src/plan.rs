@@ -55,21 +55,24 @@ pub(crate) struct PlannedChain {
     /// What comes before the last of them.
     pub(crate) before: Chain,
     pub(crate) last: Transformation,
+    /// The last of them alone.
+    pub(crate) alone: Chain,
     /// Without one of these bytes a text stays as it is; nothing where that cannot be said.
     pub(crate) triggers: Option<ByteSet>,
 }
 
 impl Default for PlannedChain {
     fn default() -> Self {
-        Self { before: Chain::NONE, last: Transformation::None, triggers: Some(ByteSet::EMPTY) }
+        let (before, alone) = (Chain::NONE, Chain::NONE);
+        Self { before, last: Transformation::None, alone, triggers: Some(ByteSet::EMPTY) }
     }
 }
 
 impl PlannedChain {
     /// A transformation behind those of a chain.
-    pub(crate) fn new(before: Chain, last: Transformation, of_before: &Self) -> Self {
+    pub(crate) fn new(before: Chain, last: Transformation, alone: Chain, of_before: &Self) -> Self {
         let triggers = of_before.triggers.zip(last.triggers()).map(|(before, last)| before.union(*last));
-        Self { before, last, triggers }
+        Self { before, last, alone, triggers }
     }
 }
 
@@ -363,16 +366,20 @@ impl Plan {
     }
 
     fn chain(&mut self, transformations: &[Transformation]) -> Chain {
-        let mut at = Chain::NONE;
-        for transformation in transformations {
-            let is_next = |one: &PlannedChain| one.before == at && one.last == *transformation;
-            let found = self.chains.iter().skip(1).position(is_next).map(|position| position + 1);
-            at = Chain(found.unwrap_or_else(|| {
-                self.chains.push(PlannedChain::new(at, *transformation, &self.chains[usize::from(at.0)]));
-                self.chains.len() - 1
-            }) as u16);
+        transformations.iter().fold(Chain::NONE, |before, transformation| self.longer(before, *transformation))
+    }
+
+    /// A chain with one more transformation.
+    fn longer(&mut self, before: Chain, last: Transformation) -> Chain {
+        let is_it = |one: &PlannedChain| one.before == before && one.last == last;
+        if let Some(found) = self.chains.iter().skip(1).position(is_it) {
+            return Chain(found as u16 + 1);
         }
-        at
+        let at = |plan: &Self| Chain(plan.chains.len() as u16);
+        let alone = if before == Chain::NONE { at(self) } else { self.longer(Chain::NONE, last) };
+        let longer = at(self);
+        self.chains.push(PlannedChain::new(before, last, alone, &self.chains[usize::from(before.0)]));
+        longer
     }
 }
 

@@ -396,27 +396,30 @@ impl<'r> Transaction<'r> {
     /// Asks a question of one value.
     fn consider(&mut self, asking: &Asking<'r>, variable: Variable, key: TextId, value: TextId) -> bool {
         if asking.link.multi_match {
-            return self.each_change(asking, variable, key, value);
+            return self.each_change(asking, variable, key, value, asking.planned.chain).1;
         }
         let transformed = self.work.texts.transformed(value, asking.planned.chain, &self.rules.plan.chains);
         self.ask(asking, variable, key, value, transformed)
     }
 
-    /// Asks before the first transformation and after each that changes the value.
-    fn each_change(&mut self, asking: &Asking<'r>, variable: Variable, key: TextId, value: TextId) -> bool {
-        let mut matched = self.ask(asking, variable, key, value, value);
-        if self.work.texts.stays(value, asking.planned.chain, &self.rules.plan.chains) {
-            return matched;
+    /// Asks before the first transformation of a chain and after each that changes the value: what becomes of it, and whether
+    /// anything matched.
+    fn each_change(
+        &mut self,
+        asking: &Asking<'r>,
+        variable: Variable,
+        key: TextId,
+        value: TextId,
+        chain: Chain,
+    ) -> (TextId, bool) {
+        let chains = &self.rules.plan.chains;
+        if chain == Chain::NONE {
+            return (value, self.ask(asking, variable, key, value, value));
         }
-        let mut current = value;
-        for transformation in &asking.link.transformations {
-            let next = self.work.texts.once(current, *transformation);
-            if next != current {
-                current = next;
-                matched |= self.ask(asking, variable, key, value, current);
-            }
-        }
-        matched
+        let before = chains[usize::from(chain.0)].before;
+        let (current, matched) = self.each_change(asking, variable, key, value, before);
+        let next = self.work.texts.transformed(value, chain, chains);
+        (next, matched | (next != current && self.ask(asking, variable, key, value, next)))
     }
 
     fn ask(

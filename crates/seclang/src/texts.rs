@@ -388,14 +388,19 @@ impl Texts {
         if known != UNKNOWN {
             return TextId(known);
         }
-        let base = self.transformed(text, planned.before, chains);
-        let made = self.once(base, planned.last);
+        let made = if planned.before == Chain::NONE {
+            self.once(text, planned.last)
+        } else {
+            // Other chains may come to the same text by another way.
+            let base = self.transformed(text, planned.before, chains);
+            self.transformed(base, planned.alone, chains)
+        };
         self.made[slot] = made.0;
         made
     }
 
     /// What one transformation makes of a text.
-    pub fn once(&mut self, text: TextId, transformation: Transformation) -> TextId {
+    fn once(&mut self, text: TextId, transformation: Transformation) -> TextId {
         if let Some(triggers) = transformation.triggers()
             && !self.byte_set(text).intersects(triggers)
         {
@@ -426,9 +431,10 @@ mod tests {
 
     #[test]
     fn equal_texts_are_one_and_what_changes_nothing_makes_none() {
-        let lower = PlannedChain::new(Chain::NONE, Transformation::Lowercase, &PlannedChain::default());
-        let trim = PlannedChain::new(Chain(1), Transformation::Trim, &lower);
-        let chains = [PlannedChain::default(), lower, trim];
+        let lower = PlannedChain::new(Chain::NONE, Transformation::Lowercase, Chain(1), &PlannedChain::default());
+        let trim = PlannedChain::new(Chain::NONE, Transformation::Trim, Chain(2), &PlannedChain::default());
+        let both = PlannedChain::new(Chain(1), Transformation::Trim, Chain(2), &lower);
+        let chains = [PlannedChain::default(), lower, trim, both];
         let mut texts = Texts::new(chains.len(), 0, 0);
         assert_eq!(texts.add(b""), TextId::EMPTY);
         let upper = texts.add(b" A ");
@@ -436,9 +442,11 @@ mod tests {
         assert_ne!(upper, lower);
         assert_eq!(texts.transformed(upper, Chain(1), &chains), lower);
         assert_eq!(texts.transformed(lower, Chain(1), &chains), lower);
-        let trimmed = texts.transformed(upper, Chain(2), &chains);
+        let trimmed = texts.transformed(upper, Chain(3), &chains);
         assert_eq!(texts.get(trimmed), b"a");
-        assert_eq!(texts.transformed(lower, Chain(2), &chains), trimmed);
+        assert_eq!(texts.transformed(lower, Chain(3), &chains), trimmed);
+        let made = texts.known[lower.0 as usize].made as usize;
+        assert_eq!(texts.made[made..][..chains.len()], [UNKNOWN, UNKNOWN, trimmed.0, trimmed.0], "made once");
         assert_eq!(texts.add_part(upper, 1..2), texts.add(b"A"));
         assert_eq!((texts.add_part(upper, 0..3), texts.add_part(upper, 1..1)), (upper, TextId::EMPTY));
         assert_eq!(texts.add_number(-7), texts.add(b"-7"));
