@@ -1,9 +1,9 @@
 //! Which of many words a text has, in any case of ASCII letters.
 //!
-//! Of each word four bytes that are seldom seen together stand for it; of a word of three those with any fourth. A text is gone
-//! through window by window, each asks one bit of a table that stays in the nearest cache, and what asks whether a word is
-//! there is asked only where the bit is set. Automata are slower here: they wait for memory at each byte, and the next byte
-//! waits for them.
+//! Of each word four bytes that are seldom seen together stand for it, or all of a shorter one. A text is gone through window
+//! by window, each is looked up in a table for each length, which stay in the nearest cache, and where one says so it is noted;
+//! what asks whether a word is there goes through these notes alone. Automata are slower here: they wait for memory at each
+//! byte, and the next byte waits for them.
 
 use crate::operator::weight;
 
@@ -11,18 +11,24 @@ use crate::operator::weight;
 #[derive(Debug)]
 pub(crate) struct Finder {
     words: Vec<Box<[u8]>>,
-    /// A bit for each window that stands for a word, by its hash.
-    windows: Box<[u64; 1 << (SIZE - 6)]>,
-    /// The words that windows of four bytes, of three and of two stand for.
-    places: [Places; 3],
-    /// A bit for each word of two bytes.
-    pairs: Option<Box<[u64; 1 << 10]>>,
+    /// A bit for each window of four bytes, by its hash.
+    fours: Box<[u64; 1 << (FOURS - 6)]>,
+    short: Box<Short>,
+    /// What windows of four bytes, of three and of two stand for.
+    rows: [Rows; 3],
+}
+
+/// Which windows stand for words of three bytes and of two, by their hashes.
+#[derive(Debug, Clone)]
+struct Short {
+    threes: [bool; 1 << SHORT],
+    twos: [bool; 1 << SHORT],
 }
 
 /// What stands for words, by the hashes of windows: those of a hash are in a row.
-#[derive(Debug, Default)]
-struct Places {
-    /// For each hash where its row ends; it begins where that before it ends. Nothing where there are no words.
+#[derive(Debug)]
+struct Rows {
+    /// For each hash where its row ends; it begins where that before it ends.
     ends: Vec<u32>,
     places: Vec<Place>,
 }
@@ -66,131 +72,138 @@ impl Window {
 }
 
 /// The bits of so many first bytes of four.
-fn first(length: usize) -> u32 {
+const fn first(length: usize) -> u32 {
     u32::MAX >> (32 - 8 * length)
 }
 
-/// The bits of the table are two to the power of this.
-const SIZE: u32 = 17;
+/// The bits of the table of windows of four bytes are two to the power of this.
+const FOURS: u32 = 17;
+/// The windows of three bytes and of two have so many places, as a power of two.
+const SHORT: u32 = 12;
+/// There are so many rows, as a power of two.
+const ROWS: u32 = 11;
 /// How many windows eight bytes are.
 const AT_ONCE: usize = 5;
+/// So many windows may be noted before they are looked at.
+const NOTES: usize = 64;
 /// Makes letters small. Some other bytes become others too; what is found is compared.
 const SMALL: u64 = 0x2020_2020_2020_2020;
+/// In a text so long a short word is looked for until it is found, and no further: of a page every tenth place is one.
+const LONG: usize = 512;
 
 impl Finder {
     /// To look for these, which are in small letters and have at least two bytes.
     pub(crate) fn new(words: Vec<Box<[u8]>>) -> Self {
-        let mut finder = Self {
-            words: Vec::new(),
-            windows: Box::new([0; 1 << (SIZE - 6)]),
-            places: Default::default(),
-            pairs: None,
-        };
+        let mut fours = Box::new([0; _]);
+        let mut short = Box::new(Short { threes: [false; _], twos: [false; _] });
         let mut places: [Vec<Place>; 3] = Default::default();
         for (number, word) in words.iter().enumerate() {
             let Some(window) = rarest(word) else { continue };
             match window.length {
-                2 => {
-                    let pairs = finder.pairs.get_or_insert_with(|| Box::new([0; 1 << 10]));
-                    pairs[window.bytes as usize / 64] |= 1 << (window.bytes % 64);
+                2 => short.twos[hash::<2>(window.bytes, SHORT)] = true,
+                3 => short.threes[hash::<3>(window.bytes, SHORT)] = true,
+                _ => {
+                    let bit = hash::<4>(window.bytes, FOURS);
+                    fours[bit / 64] |= 1 << (bit % 64);
                 }
-                3 => {
-                    (0..=u8::MAX).for_each(|fourth| finder.set(window.bytes | u32::from(fourth | SMALL as u8) << 24));
-                }
-                _ => finder.set(window.bytes),
             }
             places[4 - window.length].push(Place { window, word: number as u32 });
         }
-        Self { words, places: places.map(Places::new), ..finder }
-    }
-
-    fn set(&mut self, window: u32) {
-        let at = hash(window);
-        self.windows[at / 64] |= 1 << (at % 64);
+        let [of_fours, of_threes, of_twos] = places;
+        let rows = [Rows::new::<4>(of_fours), Rows::new::<3>(of_threes), Rows::new::<2>(of_twos)];
+        Self { words, fours, short, rows }
     }
 
     /// Tells the number of each word that `text` has, once or more often.
     pub(crate) fn find(&self, text: &[u8], mut found: impl FnMut(usize)) {
-        match &self.pairs {
-            Some(pairs) => self.find_where(text, &mut found, |window| {
-                self.is_set(window) || (pairs[window as usize % (1 << 16) / 64] >> (window % 64) & 1 == 1)
-            }),
-            None => self.find_where(text, &mut found, |window| self.is_set(window)),
+        let mut is_here = |place: &Place, at: usize, window: u32| {
+            let word = &self.words[place.word as usize];
+            let is_here = place.window.is_at_start_of(window) && place.window.start(text, at, word).is_some();
+            if is_here {
+                found(place.word as usize);
+            }
+            is_here
+        };
+        let mut left = None;
+        let mut notes = [(0, 0); NOTES];
+        let mut from = 0;
+        while from < text.len() {
+            let noted;
+            (noted, from) = self.note(text, from, left.as_deref().unwrap_or(&self.short), &mut notes);
+            for &(at, window) in &notes[..noted] {
+                let at = at as usize;
+                let [of_fours, of_threes, of_twos] = &self.rows;
+                for place in of_fours.row::<4>(window) {
+                    is_here(place, at, window);
+                }
+                // Those that are found and have a row of their own.
+                let mut is_done =
+                    |row: &[Place]| row.iter().fold(row.len() == 1, |all, place| is_here(place, at, window) & all);
+                let (has_three, has_two) = (is_done(of_threes.row::<3>(window)), is_done(of_twos.row::<2>(window)));
+                if (has_three | has_two) && text.len() >= LONG {
+                    let left = left.get_or_insert_with(|| self.short.clone());
+                    left.threes[hash::<3>(window, SHORT)] &= !has_three;
+                    left.twos[hash::<2>(window, SHORT)] &= !has_two;
+                }
+            }
         }
     }
 
-    /// The same, of words that may stand where `may_stand` says so of a window.
+    /// Notes windows of a text, from a place on, that may stand for words, each with where it is; `short` are those of the short
+    /// words that are looked for. The answer is how many were noted, and where to go on.
     #[inline]
-    fn find_where(&self, text: &[u8], found: &mut impl FnMut(usize), may_stand: impl Fn(u32) -> bool) {
-        for at in (0..text.len()).step_by(AT_ONCE) {
+    fn note(&self, text: &[u8], from: usize, short: &Short, notes: &mut [(u32, u32); NOTES]) -> (usize, usize) {
+        let mut noted = 0;
+        for at in (from..text.len()).step_by(AT_ONCE) {
+            if noted > NOTES - AT_ONCE {
+                return (noted, at);
+            }
             let rest = &text[at..];
             let eight = rest.first_chunk().copied().unwrap_or_else(|| ended(rest));
             let eight = u64::from_le_bytes(eight) | SMALL;
             for place in 0..AT_ONCE {
                 let window = (eight >> (8 * place)) as u32;
-                if may_stand(window) {
-                    self.find_at(text, at + place, window, found);
-                }
+                let bit = hash::<4>(window, FOURS);
+                let is_wanted = self.fours[bit / 64] >> (bit % 64) & 1 == 1;
+                let is_wanted =
+                    is_wanted | short.threes[hash::<3>(window, SHORT)] | short.twos[hash::<2>(window, SHORT)];
+                // Without asking: there is room for those of one round.
+                notes[noted % NOTES] = ((at + place) as u32, window);
+                noted += usize::from(is_wanted);
             }
         }
-    }
-
-    #[inline]
-    fn is_set(&self, window: u32) -> bool {
-        let at = hash(window);
-        self.windows[at / 64] >> (at % 64) & 1 == 1
-    }
-
-    #[inline(never)]
-    fn find_at(&self, text: &[u8], at: usize, window: u32, found: &mut impl FnMut(usize)) {
-        for (places, length) in self.places.iter().zip([4, 3, 2]) {
-            for Place { window, word } in places.of(window & first(length)) {
-                if window.start(text, at, &self.words[*word as usize]).is_some() {
-                    found(*word as usize);
-                }
-            }
-        }
+        (noted, text.len())
     }
 }
 
-impl Places {
-    fn new(mut places: Vec<Place>) -> Self {
-        if places.is_empty() {
-            return Self::default();
-        }
-        places.sort_by_key(|place| row(place.window.bytes));
-        let end = |of: usize| places.partition_point(|place| row(place.window.bytes) <= of) as u32;
-        Self { ends: (0..ROWS).map(end).collect(), places }
+impl Rows {
+    fn new<const LENGTH: usize>(mut places: Vec<Place>) -> Self {
+        let row = |place: &Place| hash::<LENGTH>(place.window.bytes, ROWS);
+        places.sort_by_key(row);
+        let end = |of: usize| places.partition_point(|place| row(place) <= of) as u32;
+        Self { ends: (0..1 << ROWS).map(end).collect(), places }
     }
 
-    /// What this window stands for.
+    /// What windows stand for that have the hash of this one.
     #[inline]
-    fn of(&self, window: u32) -> impl Iterator<Item = &Place> {
-        let row = row(window);
-        let end = self.ends.get(row).copied().unwrap_or_default() as usize;
-        let start = row.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or_default() as usize;
-        self.places[start..end].iter().filter(move |place| place.window.bytes == window)
+    fn row<const LENGTH: usize>(&self, four: u32) -> &[Place] {
+        let row = hash::<LENGTH>(four, ROWS);
+        let start = row.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        &self.places[start..self.ends[row] as usize]
     }
+}
+
+/// So many bits for the window of a length that four bytes begin with; fewer are the first of more.
+#[inline]
+fn hash<const LENGTH: usize>(four: u32, bits: u32) -> usize {
+    // Bytes behind the window are shifted out.
+    (four.wrapping_mul(0x9e37_79b1 << (32 - 8 * LENGTH)) >> (32 - bits)) as usize
 }
 
 /// The last bytes of a text with noughts behind.
 #[cold]
 fn ended(rest: &[u8]) -> [u8; 8] {
     std::array::from_fn(|place| rest.get(place).copied().unwrap_or_default())
-}
-
-#[inline]
-fn hash(window: u32) -> usize {
-    (window.wrapping_mul(0x9e37_79b1) >> (32 - SIZE)) as usize
-}
-
-/// How many rows there are.
-const ROWS: usize = 1 << 11;
-
-/// In which row a window is.
-#[inline]
-fn row(window: u32) -> usize {
-    hash(window) % ROWS
 }
 
 /// Those four bytes of a word that are least often seen together, or all of a shorter one.
@@ -212,7 +225,7 @@ mod tests {
         #[test]
         fn the_words_of_a_text_are_found_and_no_others(
             words in proptest::collection::hash_set("[ab@`{\\[\u{1}! ]{2,6}", 1..12),
-            text in "[abAB@`{\\[\u{1}! ]{0,40}",
+            text in "[abAB@`{\\[\u{1}! ]{0,40}|[a! ]{480,520}[abAB@`{\\[\u{1}! ]{0,40}",
         ) {
             let words: Vec<String> = words.into_iter().collect();
             let finder = Finder::new(words.iter().map(|word| word.as_bytes().into()).collect());
