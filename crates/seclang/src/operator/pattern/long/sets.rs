@@ -23,8 +23,9 @@ const LIMIT: usize = 2 << 20;
 const WORK: u32 = 1_000;
 /// For so many words of a set an entry is a unit more.
 const WORDS: usize = 128;
-/// How many values are not tried after one that needed more.
+/// How many values are not tried after one that needed more; where one after the other does, each time twice as many.
 const PAUSE: u32 = 8;
+const LONGEST_PAUSE: u32 = 128;
 
 /// The sets of one pattern and direction.
 #[derive(Debug, Default)]
@@ -43,6 +44,9 @@ pub(super) struct Sets {
     /// How much work may still be done.
     left: u32,
     pause: u32,
+    next_pause: u32,
+    /// Whether the value that was tried last needed too much.
+    has_failed: bool,
     /// How often the tables were made anew.
     pub(super) age: u32,
 }
@@ -55,7 +59,11 @@ impl Sets {
             return None;
         }
         if self.tables() > LIMIT {
-            *self = Self { age: self.age.wrapping_add(1), ..Self::default() };
+            let (age, next_pause, has_failed) = (self.age.wrapping_add(1), self.next_pause, self.has_failed);
+            *self = Self { next_pause, has_failed, age, ..Self::default() };
+        }
+        if !std::mem::take(&mut self.has_failed) {
+            self.next_pause = (self.next_pause / 2).max(PAUSE);
         }
         if self.all.is_empty() {
             self.all.push(Box::default());
@@ -70,7 +78,9 @@ impl Sets {
     pub(super) fn spend(&mut self, words: usize) -> Option<()> {
         let left = self.left.checked_sub(1 + (words / WORDS) as u32);
         if left.is_none() {
-            self.pause = PAUSE;
+            self.pause = self.next_pause;
+            self.next_pause = (2 * self.next_pause).min(LONGEST_PAUSE);
+            self.has_failed = true;
         }
         self.left = left?;
         Some(())
@@ -123,5 +133,34 @@ impl Sets {
 
     fn tables(&self) -> usize {
         self.words * 16 + self.all.capacity() * 16 + self.next.capacity() * 4 + self.known.capacity() * 5
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many values are not tried before the next that is.
+    fn paused(sets: &mut Sets) -> usize {
+        std::iter::repeat_with(|| sets.first(1)).take_while(Option::is_none).count()
+    }
+
+    fn fail(sets: &mut Sets) {
+        while sets.spend(0).is_some() {}
+    }
+
+    #[test]
+    fn values_that_need_too_much_one_after_the_other_are_tried_ever_less_often() {
+        let mut sets = Sets::default();
+        assert_eq!(paused(&mut sets), 0);
+        let mut pauses = Vec::new();
+        for _ in 0..6 {
+            fail(&mut sets);
+            pauses.push(paused(&mut sets));
+        }
+        assert_eq!(pauses, [8, 16, 32, 64, 128, 128]);
+        assert_eq!(paused(&mut sets), 0, "a value that was read needs no pause");
+        fail(&mut sets);
+        assert_eq!(paused(&mut sets), 64, "and the next is half as long");
     }
 }
