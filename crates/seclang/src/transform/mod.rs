@@ -17,6 +17,7 @@ mod comments;
 mod encode;
 mod entities;
 mod escapes;
+mod kept;
 mod path;
 mod rewrite;
 mod space;

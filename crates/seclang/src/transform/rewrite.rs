@@ -80,7 +80,7 @@ pub(super) fn rewrite(
 }
 
 #[inline]
-fn first_block(window: &[u8; WINDOW]) -> &[u8; BLOCK] {
+pub(super) fn first_block(window: &[u8; WINDOW]) -> &[u8; BLOCK] {
     // Infallible: a window is longer than a block.
     window.first_chunk().unwrap_or(&[0; BLOCK])
 }

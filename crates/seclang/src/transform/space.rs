@@ -3,7 +3,8 @@
 //! White space is what Unicode calls so, read as UTF-8, and the byte A0 where it is of no UTF-8 sequence (the no-break space
 //! of ISO 8859-1). Inside the sequence of another character that byte is left alone.
 
-use super::rewrite::{BLOCK, HIGHEST, WINDOW, bits, bits_of, lasts};
+use super::kept::{Kept, bits_where, keep};
+use super::rewrite::{BLOCK, first_block};
 use super::unicode;
 use crate::bytes::ByteSet;
 
@@ -20,28 +21,30 @@ pub(super) const BETWEEN_WORDS: ByteSet = TAKEN_OUT.union(BLANKS);
 /// What becomes a space there, unless nothing does.
 pub(super) const BLANKS: ByteSet = ByteSet::of(b" ,;\t\r\n");
 const TAKEN_OUT: ByteSet = ByteSet::of(b"\"'\\^");
-const IS_COMMAND: [bool; 256] = COMMAND.table();
-const IS_BETWEEN: [bool; 256] = BETWEEN_WORDS.table();
-const IS_BLANK: [bool; 256] = BLANKS.table();
 
 /// Each run of white space of Latin 1 as one space.
 pub(super) fn compress(input: &[u8], output: &mut Vec<u8>) -> bool {
     let Some(first) = COMPRESSIBLE.find(input) else { return false };
-    let (mut was_white, mut is_other) = (false, false);
-    let is_white = |code| (code == 0x85) | (code == 0xa0);
-    without(input, first, output, is_white, |block, white| {
-        is_other |= white & !bits_of(block, b' ') != 0;
-        // Of each run the first stays, as a space.
-        let others = white & (white << 1 | u64::from(was_white));
-        was_white = white >> (BLOCK - 1) == 1;
-        others
-    });
-    is_other || output.len() < input.len()
+    let mut was_white = false;
+    without(
+        input,
+        first,
+        output,
+        |lead| lead == 0xc2,
+        |code| (code == 0x85) | (code == 0xa0),
+        |white| {
+            // Of each run the first stays, as a space.
+            let others = white & (white << 1 | u64::from(was_white));
+            was_white = white >> (BLOCK - 1) == 1;
+            others
+        },
+    );
+    output != input
 }
 
 pub(super) fn remove(input: &[u8], output: &mut Vec<u8>) -> bool {
     let Some(first) = REMOVABLE.find(input) else { return false };
-    without(input, first, output, is_white_space, |_, white| white);
+    without(input, first, output, |lead| matches!(lead, 0xc2 | 0xe1..=0xe3), is_white_space, |white| white);
     output.len() < input.len()
 }
 
@@ -51,43 +54,30 @@ fn is_white_space(code: u32) -> bool {
     OTHERS.iter().fold(code.wrapping_sub(0x2000) < 11, |found, white| found | (code == *white))
 }
 
-/// The lowest bit of each of eight bytes.
-const LOWEST: u64 = 0x0101_0101_0101_0101;
-
-/// Copies what is not white space. `taken_out` is given 64 bytes and a bit for each that is of white space, and answers which
-/// of these go; in the place of the others come spaces. `is_white` is asked about code points beyond ASCII. Before `first`
-/// nothing is white.
+/// Copies what is not white space. `taken_out` is given a bit for each of 64 bytes that is of white space, and answers which of
+/// these go; in the place of the others come spaces. `is_white` is asked about code points beyond ASCII that begin with a byte
+/// of which `may_begin` holds. Before `first` nothing is white.
 #[inline]
 fn without(
     input: &[u8],
     first: usize,
     output: &mut Vec<u8>,
+    may_begin: impl Fn(u8) -> bool,
     is_white: impl Fn(u32) -> bool,
-    mut taken_out: impl FnMut(&[u8; BLOCK], u64) -> u64,
+    mut taken_out: impl FnMut(u64) -> u64,
 ) {
     // A sequence may have begun before.
-    let start = first.saturating_sub(3);
-    output.extend_from_slice(input);
-    let (mut end, mut within, mut begun) = (start, 0, 0);
-    for at in (start..input.len()).step_by(BLOCK) {
-        let rest = &input[at..];
-        let mut last = [0; WINDOW];
-        let window = rest.first_chunk::<WINDOW>().unwrap_or_else(|| {
-            last[..rest.len()].copy_from_slice(rest);
-            &last
-        });
-        let Some(block) = window.first_chunk::<BLOCK>() else { break };
-        let mut white = bits(block, |eight| {
-            let low = eight & !HIGHEST;
-            // From tab to carriage return, and the space; a carry goes into no other byte.
-            let is_control = (low + LOWEST * (0x80 - 9)) & !(low + LOWEST * (0x80 - 14));
-            let is_space = !((low ^ (LOWEST * 0x20)) + !HIGHEST);
-            (is_control | is_space) & !eight
-        });
-        if !block.is_ascii() {
+    output.extend_from_slice(&input[..first.saturating_sub(3)]);
+    let (mut within, mut begun) = (0, 0);
+    keep(input, output, |window| {
+        let (mut white, mut others) = (bits_where(window, is_white_ascii), 0);
+        if !first_block(window).is_ascii() {
             let (mut inside, mut spaces) = (within, begun);
             (within, begun) = (0, 0);
-            let mut leads = lasts(bits(block, |eight| eight & eight << 1));
+            // What goes on in the next 64 bytes may matter there, and what an A0 may be of does here.
+            let alone = bits_where(window, |byte| byte == 0xa0);
+            let matter = bits_where(window, &may_begin) | alone >> 1 | alone >> 2 | alone >> 3 | 7 << (BLOCK - 3);
+            let mut leads = bits_where(window, |byte| byte >= 0xc0) & matter;
             while leads != 0 {
                 let lead = leads.trailing_zeros() as usize;
                 leads &= leads - 1;
@@ -100,24 +90,17 @@ fn without(
                 within |= bytes >> 1 >> (BLOCK - 1 - lead);
                 begun |= white >> 1 >> (BLOCK - 1 - lead);
             }
-            white |= spaces | bits_of(block, 0xa0) & !inside;
+            others = spaces | alone & !inside;
+            white |= others;
         }
-        let gone = taken_out(block, white);
-        let length = rest.len().min(BLOCK);
-        if white == 0 {
-            output.copy_within(at..at + length, end);
-            end += length;
-            continue;
+        let bits = !taken_out(white);
+        let mut bytes = first_block(window).map(|byte| if is_white_ascii(byte) { b' ' } else { byte });
+        while others != 0 {
+            bytes[others.trailing_zeros() as usize] = b' ';
+            others &= others - 1;
         }
-        let (mut kept, mut count) = ([0; BLOCK], 0);
-        for (place, &byte) in block[..length].iter().enumerate() {
-            kept[count % BLOCK] = if white >> place & 1 == 1 { b' ' } else { byte };
-            count += usize::from(gone >> place & 1 == 0);
-        }
-        output[end..end + count].copy_from_slice(&kept[..count]);
-        end += count;
-    }
-    output.truncate(end);
+        Kept { bytes, bits, space_before: false }
+    });
 }
 
 /// Takes white space away at the start, the end or both.
@@ -133,44 +116,36 @@ pub(super) fn trim(input: &[u8], output: &mut Vec<u8>, start: bool, end: bool) -
     true
 }
 
-/// Up to this length a text is gone through at once.
-const SHORT: usize = 64;
-
-/// Whether a text has anything that [`command_line`] changes. In blocks without a way out, which the compiler turns into
-/// vector code; of texts of words most are gone through.
-fn changes_command_line(input: &[u8]) -> bool {
-    let changes = |byte: u8, next: u8| {
-        let is_taken = matches!(byte, b'"' | b'\'' | b'\\' | b'^' | b',' | b';' | b'\t' | b'\r' | b'\n' | b'A'..=b'Z');
-        is_taken | ((byte == b' ') & matches!(next, b' ' | b'/' | b'('))
-    };
-    let mut blocks = input.chunks(64).zip(input[1..].chunks(64));
-    blocks.any(|(block, next)| block.iter().zip(next).fold(false, |found, (byte, next)| found | changes(*byte, *next)))
-        || input.last().is_some_and(|byte| changes(*byte, 0))
-}
-
 /// What shells read alike made alike: quotes, backslashes and carets are taken out, so are spaces before `/` and `(`; a run of
 /// white space, commas and semicolons is one space; letters are small.
 pub(super) fn command_line(input: &[u8], output: &mut Vec<u8>) -> bool {
-    if input.len() > SHORT && !changes_command_line(input) {
-        return false;
-    }
-    let Some(first) = input.iter().position(|&byte| IS_COMMAND[usize::from(byte)]) else { return false };
-    output.extend_from_slice(input);
-    let (mut end, mut has_blank, mut is_changed) = (first, false, false);
-    for &byte in &input[first..] {
-        // Both bytes are written without asking; what is taken out is written over.
-        let is_between = IS_BETWEEN[usize::from(byte)];
-        output[end] = b' ';
-        end += usize::from(has_blank & !is_between & (byte != b'/') & (byte != b'('));
-        output[end] = byte.to_ascii_lowercase();
-        end += usize::from(!is_between);
-        is_changed |= is_between & (byte != b' ') | byte.is_ascii_uppercase();
-        has_blank = is_between & (has_blank | IS_BLANK[usize::from(byte)]);
-    }
-    if has_blank {
-        output[end] = b' ';
-        end += 1;
-    }
-    output.truncate(end);
-    is_changed || end < input.len()
+    let mut has_blank = false;
+    keep(input, output, |window| {
+        let between = bits_where(window, is_between);
+        let (blanks, joined) = (bits_where(window, is_blank), bits_where(window, |byte| matches!(byte, b'/' | b'(')));
+        // A blank carries to what stands behind its run of bytes between words.
+        let (sum, carries) = between.overflowing_add(blanks);
+        let (sum, carries_on) = sum.overflowing_add(u64::from(has_blank));
+        has_blank = carries | carries_on;
+        let spaced = sum & !between & !joined;
+        let bytes = first_block(window).map(|byte| if is_between(byte) { b' ' } else { byte.to_ascii_lowercase() });
+        // The last byte of a run is where its space is written; that of one that ended with the bytes before is gone.
+        Kept { bytes, bits: !between | spaced >> 1, space_before: spaced & 1 == 1 }
+    });
+    output.extend(has_blank.then_some(b' '));
+    output != input
+}
+
+// `TRIMMED`, `BLANKS` and `BETWEEN_WORDS` once more, as comparisons, which processors do for many bytes at once.
+
+const fn is_white_ascii(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b',' | b';' | b'\t' | b'\r' | b'\n')
+}
+
+const fn is_between(byte: u8) -> bool {
+    is_blank(byte) | matches!(byte, b'"' | b'\'' | b'\\' | b'^')
 }
