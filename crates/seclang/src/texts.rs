@@ -251,7 +251,7 @@ impl Texts {
         text
     }
 
-    /// Which bytes a text has.
+    /// Which bytes a text has; of a long one that a transformation made, which it has at most.
     pub fn byte_set(&mut self, text: TextId) -> &ByteSet {
         let Known { start, end, byte_set, .. } = &mut self.known[text.0 as usize];
         byte_set.get_or_insert_with(|| ByteSet::present(&self.bytes[*start as usize..*end as usize]))
@@ -412,6 +412,11 @@ impl Texts {
         self.buffer = buffer;
         // Where there is no room for what is made, it is not the empty text that is judged as that would be.
         let is_kept = made != TextId::EMPTY;
+        if is_kept && gates::is_long(self.get(made).len()) && self.known[made.0 as usize].byte_set.is_none() {
+            // Here it is not worth the time to look which of them are left.
+            let bytes = *self.byte_set(text);
+            self.known[made.0 as usize].byte_set = transformation.leaves(&bytes);
+        }
         if is_kept && transformation.touches().is_some_and(|touches| !self.byte_set(text).intersects(touches)) {
             // Words are looked for in any case of letters.
             let Known { words, judge, .. } = self.known[text.0 as usize];

@@ -267,6 +267,30 @@ impl Transformation {
         }
     }
 
+    /// The bytes that what becomes of a text with these bytes has at most; nothing where that cannot be said.
+    pub(crate) fn leaves(self, bytes: &ByteSet) -> Option<ByteSet> {
+        let without = |gone: &ByteSet| bytes.intersection(&gone.complement());
+        let spaced = |left: ByteSet, blanks: &ByteSet| if bytes.intersects(blanks) { left.with(b' ') } else { left };
+        let lowercase =
+            |bytes: ByteSet| bytes.iter().map(|byte| byte.to_ascii_lowercase()).fold(ByteSet::EMPTY, ByteSet::with);
+        Some(match self {
+            T::CmdLine => spaced(lowercase(without(&space::BETWEEN_WORDS)), &space::BLANKS),
+            T::CompressWhitespace => spaced(without(&space::TRIMMED), &space::COMPRESSIBLE),
+            T::Lowercase => lowercase(*bytes),
+            T::NormalizePathWin => {
+                let left = without(&ByteSet::of(b"\\"));
+                if bytes.contains(b'\\') { left.with(b'/') } else { left }
+            }
+            T::None | T::NormalizePath | T::RemoveCommentsChar | T::Trim | T::TrimLeft | T::TrimRight => *bytes,
+            T::RemoveNulls => without(&encode::NUL),
+            T::RemoveWhitespace => without(&space::TRIMMED),
+            T::ReplaceNulls => spaced(without(&encode::NUL), &encode::NUL),
+            T::UrlDecode | T::UrlDecodeUni if !bytes.contains(b'%') => spaced(without(&url::PLUS), &url::PLUS),
+            T::Utf8ToUnicode => bytes.union(ByteSet::of(b"%u0123456789abcdef")),
+            _ => return None,
+        })
+    }
+
     /// Writes what becomes of `input` to `output`, over what was there, and answers whether that differs from `input`. Where
     /// it does not, what `output` holds is of no account.
     pub fn apply(self, input: &[u8], output: &mut Vec<u8>) -> bool {

@@ -521,6 +521,21 @@ proptest::proptest! {
 
     /// The promises by which gates close questions for a text before it is transformed.
     #[test]
+    fn what_becomes_of_a_text_has_no_byte_that_is_not_told(
+        value in proptest::collection::vec(
+            proptest::prop_oneof![proptest::sample::select(&b"aZ .+,;/\\:%&x*#-\t(\"'\0\xc2\xa0"[..]), proptest::prelude::any::<u8>()], 0..24),
+    ) {
+        let bytes = ByteSet::present(&value);
+        for transformation in Transformation::ALL {
+            if let Some(leaves) = transformation.leaves(&bytes) {
+                let made = applied(transformation, &value);
+                let has = ByteSet::present(&made);
+                proptest::prop_assert!(has.is_within(&leaves), "{} of {}", transformation.name(), value.escape_ascii());
+            }
+        }
+    }
+
+    #[test]
     fn without_what_a_transformation_acts_on_a_text_is_the_same_but_for_case(
         value in proptest::collection::vec(
             proptest::prop_oneof![proptest::sample::select(&b"aZ .+,;/\\:%&x*#-\t(\"'"[..]), proptest::prelude::any::<u8>()], 0..12),

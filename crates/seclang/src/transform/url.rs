@@ -8,7 +8,9 @@ use crate::bytes::ByteSet;
 
 /// What begins an escape.
 pub(super) const PERCENT: ByteSet = ByteSet::of(b"%");
-pub(super) const ENCODED: ByteSet = ByteSet::of(b"%+");
+/// What is a space.
+pub(super) const PLUS: ByteSet = ByteSet::of(b"+");
+pub(super) const ENCODED: ByteSet = PERCENT.union(PLUS);
 /// All that [`encode`] does not leave as it is.
 pub(super) const UNSAFE: ByteSet = ByteSet::of(b"*")
     .union(ByteSet::range(b'0', b'9'))
