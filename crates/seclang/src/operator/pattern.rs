@@ -8,11 +8,12 @@
 //! whatever they are.
 //!
 //! What cannot be done in linear time is refused by name: references to groups, atomic groups, looking around without bound.
-//! What of this CRS 3.3 needs can, see [`assertions`].
+//! What of this CRS 3.3 needs can, see [`symbols`].
 
 mod assertions;
 mod long;
 mod spelling;
+mod symbols;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +22,8 @@ use std::sync::{Arc, OnceLock};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use regex_automata::meta::{Cache, Config, Regex};
+use regex_automata::nfa::thompson::NFA;
+use regex_automata::nfa::thompson::pikevm::PikeVM;
 use regex_automata::util::captures::Captures as Slots;
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input, PatternID};
@@ -30,10 +33,9 @@ use super::gate::{Probes, members};
 use super::injection::Folds;
 use super::{Captures, Gate, Openings, OperatorError};
 use crate::bytes::ByteSet;
-use assertions::Program;
 use long::{Long, Trace, Ways};
-
 use spelling::Spelled;
+use symbols::{Symbols, Text};
 
 /// What the automaton of a pattern of a rule may take, in bytes: the largest of CRS takes a twentieth.
 const LIMIT: usize = 64 << 20;
@@ -68,51 +70,84 @@ pub(super) struct Pattern {
 #[derive(Debug)]
 enum Machine {
     Automata(Regex, ForLong),
-    /// For what looks around: the pattern without its assertions, which says quickly that most values do not match and where
-    /// the first match could be, and with them.
-    Asserting(Regex, Program),
+    /// For what looks around: the pattern without its assertions, which says quickly that most short values do not match, and
+    /// over symbols.
+    Asserting(Regex, Box<Asserting>),
+}
+
+/// A pattern over symbols.
+#[derive(Debug)]
+struct Asserting {
+    symbols: Symbols,
+    /// Reads them whatever they are. Where those of values are read by [`Long`], that is for what needs too many sets.
+    any: PikeVM,
+    long: ForLong,
+}
+
+impl Asserting {
+    fn find(&self, symbols: &[u8], from: usize, found: &mut Found) -> bool {
+        let mut groups = self.any.create_captures();
+        let input = Input::new(symbols).span(from..symbols.len());
+        self.any.search(&mut self.any.create_cache(), &input, &mut groups);
+        found.clear();
+        found.extend(groups.iter().map(|group| group.map(|span| span.range())));
+        groups.is_match()
+    }
 }
 
 /// What reads long values. It is made for the first one.
 #[derive(Debug)]
 pub(super) struct ForLong {
     number: u64,
-    spelled: Box<str>,
+    from: Source,
     made: OnceLock<Option<Box<Long>>>,
 }
 
+#[derive(Debug)]
+enum Source {
+    /// A pattern as `regex-syntax` spells it.
+    Spelled(Box<str>),
+    Automaton(NFA),
+    Nothing,
+}
+
 impl ForLong {
-    /// Of a pattern as `regex-syntax` spells it.
-    fn new(spelled: String) -> Self {
-        Self { number: number(), spelled: spelled.into_boxed_str(), made: OnceLock::new() }
+    fn new(from: Source) -> Self {
+        Self { number: number(), from, made: OnceLock::new() }
+    }
+
+    fn of_pattern(spelled: String) -> Self {
+        Self::new(Source::Spelled(spelled.into_boxed_str()))
     }
 
     /// Of words in any case of letters.
     pub(super) fn of_words(words: &[Vec<u8>]) -> Self {
         if words.iter().map(Vec::len).sum::<usize>() > LONGEST_WORDS {
-            return Self::nothing();
+            return Self::new(Source::Nothing);
         }
         let byte = |byte: &u8| format!("\\x{byte:02x}");
         let words: Vec<String> = words.iter().map(|word| word.iter().map(byte).collect()).collect();
-        Self::new(format!("(?i:{})", words.join("|")))
-    }
-
-    /// What reads nothing.
-    fn nothing() -> Self {
-        Self { made: OnceLock::from(None), ..Self::new(String::new()) }
+        Self::of_pattern(format!("(?i:{})", words.join("|")))
     }
 
     /// Whether a long value matches; nothing where that is to be asked of something else.
     pub(super) fn is_match(&self, value: &[u8], scratch: &mut Scratch) -> Option<bool> {
-        let long = self.of(value)?;
+        if value.len() < LONG { None } else { self.is_match_of_any(value, scratch) }
+    }
+
+    /// The same of a value of any length.
+    fn is_match_of_any(&self, value: &[u8], scratch: &mut Scratch) -> Option<bool> {
+        let long = self.made()?;
         scratch.with_ways(self.number, |ways, _| long.is_match(value, ways))
     }
 
-    fn of(&self, value: &[u8]) -> Option<&Long> {
-        if value.len() < LONG {
-            return None;
-        }
-        self.made.get_or_init(|| Long::new(&self.spelled).map(Box::new)).as_deref()
+    fn made(&self) -> Option<&Long> {
+        let make = || match &self.from {
+            Source::Spelled(spelled) => Long::new(spelled),
+            Source::Automaton(nfa) => Long::of_nfa(nfa.clone()),
+            Source::Nothing => None,
+        };
+        self.made.get_or_init(|| make().map(Box::new)).as_deref()
     }
 }
 
@@ -142,11 +177,14 @@ impl Pattern {
         let config = Config::new().utf8_empty(false).nfa_size_limit(Some(limit)).auto_prefilter(!begins);
         let regex =
             Regex::builder().configure(config).build_from_hir(&hir).map_err(|error| refused(error.to_string()))?;
+        // For what is made of a request's values it is not worth the work.
+        let long = |source: Source| ForLong::new(if limit == LIMIT { source } else { Source::Nothing });
         let machine = if assertions.is_empty() {
-            // What is made of a request's values is not worth the work.
-            Machine::Automata(regex, if limit == LIMIT { ForLong::new(spelled) } else { ForLong::nothing() })
+            Machine::Automata(regex, long(Source::Spelled(spelled.into_boxed_str())))
         } else {
-            Machine::Asserting(regex, Program::new(&hir, assertions).map_err(refused)?)
+            let (symbols, nfa) = Symbols::new(&hir, assertions, limit).map_err(refused)?;
+            let any = PikeVM::new_from_nfa(nfa.clone()).map_err(|error| refused(error.to_string()))?;
+            Machine::Asserting(regex, Box::new(Asserting { symbols, any, long: long(Source::Automaton(nfa)) }))
         };
         let takes_all = matches!(machine, Machine::Automata(..)) && takes_all(&hir);
         let gate = Gate::of_pattern(&hir);
@@ -187,12 +225,25 @@ impl Pattern {
                 let cache = &mut scratch.of(self.number, regex).cache;
                 regex.search_half_with(cache, &Input::new(value).earliest(true)).is_some()
             }),
-            Machine::Asserting(regex, program) => {
-                let cache = &mut scratch.of(self.number, regex).cache;
-                let first = regex.search_with(cache, &Input::new(value));
-                first.is_some_and(|first| program.search(value, first.start(), None))
+            Machine::Asserting(regex, asserting) => {
+                let mut is_found = false;
+                if self.may_match(regex, value, scratch) {
+                    scratch.with_symbols(&asserting.symbols, value, |symbols, scratch| {
+                        is_found = asserting
+                            .long
+                            .is_match_of_any(symbols, scratch)
+                            .unwrap_or_else(|| asserting.any.is_match(&mut asserting.any.create_cache(), symbols));
+                    });
+                }
+                is_found
             }
         }
+    }
+
+    /// Whether a value may match something that looks around; of a long one that is not asked beforehand.
+    fn may_match(&self, without: &Regex, value: &[u8], scratch: &mut Scratch) -> bool {
+        let input = Input::new(value).earliest(true);
+        value.len() >= LONG || without.search_half_with(&mut scratch.of(self.number, without).cache, &input).is_some()
     }
 
     /// Whether a match may begin with the value.
@@ -207,46 +258,36 @@ impl Pattern {
 
     /// Hands over one match after the other: where its groups lie, the whole match first. What is answered to that is from
     /// where on the next one may begin, or that none is wanted.
-    fn each(&self, value: &[u8], scratch: &mut Scratch, mut take: impl FnMut(&Found) -> Option<usize>) {
-        let mut found = Found::new();
-        let mut from = Some(0);
-        if let Machine::Automata(_, for_long) = &self.machine
-            && let Some(long) = for_long.of(value)
-        {
-            let is_done = scratch.with_ways(for_long.number, |ways, trace| {
-                let may_match = long.read(value, ways, trace)?;
-                while let Some(at) = from.filter(|at| may_match && *at <= value.len()) {
-                    from = if long.next(value, at, ways, trace, &mut found) { take(&found) } else { None };
-                }
-                Some(())
-            });
-            if is_done.is_some() {
-                return;
-            }
-        }
-        while let Some(at) = from.filter(|at| *at <= value.len()) {
-            from = if self.find(value, at, scratch, &mut found) { take(&found) } else { None };
-        }
-    }
-
-    /// The first match that begins at or behind `from`.
-    fn find(&self, value: &[u8], from: usize, scratch: &mut Scratch, found: &mut Found) -> bool {
+    fn each(&self, value: &[u8], scratch: &mut Scratch, take: impl FnMut(&Found) -> Option<usize>) {
         match &self.machine {
-            Machine::Automata(regex, _) => {
-                let memory = scratch.of(self.number, regex);
-                let input = Input::new(value).span(from..value.len());
-                let Some(first) = regex.search_with(&mut memory.cache, &input) else { return false };
-                let input = input.span(first.range()).anchored(Anchored::Yes);
-                regex.search_captures_with(&mut memory.cache, &input, &mut memory.groups);
-                found.clear();
-                found.extend(memory.groups.iter().map(|group| group.map(|span| span.range())));
-                true
+            Machine::Automata(regex, long) => {
+                let long = long.made().filter(|_| value.len() >= LONG).map(|made| (made, long.number));
+                let find = |from: usize, scratch: &mut Scratch, found: &mut Found| {
+                    let memory = scratch.of(self.number, regex);
+                    let input = Input::new(value).span(from..value.len());
+                    let Some(first) = regex.search_with(&mut memory.cache, &input) else { return false };
+                    let input = input.span(first.range()).anchored(Anchored::Yes);
+                    regex.search_captures_with(&mut memory.cache, &input, &mut memory.groups);
+                    found.clear();
+                    found.extend(memory.groups.iter().map(|group| group.map(|span| span.range())));
+                    true
+                };
+                each(value, value.len(), long, scratch, find, take);
             }
-            Machine::Asserting(regex, program) => {
-                let cache = &mut scratch.of(self.number, regex).cache;
-                let first = regex.search_with(cache, &Input::new(value).span(from..value.len()));
-                first.is_some_and(|first| program.search(value, first.start(), Some(found)))
+            Machine::Asserting(regex, asserting) if self.may_match(regex, value, scratch) => {
+                let long = asserting.long.made().map(|made| (made, asserting.long.number));
+                scratch.with_symbols(&asserting.symbols, value, |symbols, scratch| {
+                    each(
+                        symbols,
+                        value.len(),
+                        long,
+                        scratch,
+                        |from, _, found| asserting.find(symbols, from, found),
+                        take,
+                    );
+                });
             }
+            Machine::Asserting(..) => {}
         }
     }
 
@@ -297,6 +338,34 @@ impl Pattern {
             Some((whole.start + 1).max(whole.end.saturating_sub(1)))
         });
         is_found
+    }
+}
+
+/// Hands over one match after the other of those that begin no later than `last`, found by what reads long texts, or by `find` where there is no answer from that.
+fn each(
+    text: &[u8],
+    last: usize,
+    long: Option<(&Long, u64)>,
+    scratch: &mut Scratch,
+    find: impl Fn(usize, &mut Scratch, &mut Found) -> bool,
+    mut take: impl FnMut(&Found) -> Option<usize>,
+) {
+    let mut found = Found::new();
+    let mut from = Some(0);
+    if let Some((long, number)) = long {
+        let is_done = scratch.with_ways(number, |ways, trace| {
+            let may_match = long.read(text, ways, trace)?;
+            while let Some(at) = from.filter(|at| may_match && *at <= last) {
+                from = if long.next(text, at, ways, trace, &mut found) { take(&found) } else { None };
+            }
+            Some(())
+        });
+        if is_done.is_some() {
+            return;
+        }
+    }
+    while let Some(at) = from.filter(|at| *at <= last) {
+        from = if find(at, scratch, &mut found) { take(&found) } else { None };
     }
 }
 
@@ -354,6 +423,7 @@ pub struct Scratch {
     /// What the tables of all of these take.
     taken_by_ways: usize,
     trace: Trace,
+    text: Text,
     expanded: HashMap<Box<[u8]>, Option<Arc<Pattern>>, FixedState>,
     pub(super) folds: Folds,
 }
@@ -368,7 +438,7 @@ impl Scratch {
     /// What it takes, in bytes.
     pub(crate) fn memory(&self) -> usize {
         let automata: usize = self.memories.values().map(|memory| memory.cache.memory_usage()).sum();
-        automata + self.taken_by_ways + self.trace.capacity() * 4 + self.folds.size()
+        automata + self.taken_by_ways + self.trace.capacity() * 4 + self.text.memory() + self.folds.size()
     }
 
     /// Has a long value read. All tables together are bounded: those of one pattern are small beside what all may take.
@@ -384,6 +454,16 @@ impl Scratch {
         let said = read(ways, &mut self.trace);
         self.taken_by_ways = (self.taken_by_ways + ways.memory()).saturating_sub(before);
         said
+    }
+
+    /// Has the symbols of a value read.
+    fn with_symbols(&mut self, symbols: &Symbols, value: &[u8], read: impl FnOnce(&[u8], &mut Self)) {
+        let mut text = std::mem::take(&mut self.text);
+        symbols.write(value, &mut text);
+        read(&text.symbols, self);
+        if text.memory() <= LONG_TRACE {
+            self.text = text;
+        }
     }
 
     fn of(&mut self, number: u64, regex: &Regex) -> &mut Memory {

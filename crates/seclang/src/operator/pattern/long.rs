@@ -19,6 +19,7 @@ mod sets;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use regex_automata::PatternID;
 use regex_automata::nfa::thompson::{self, NFA, State};
 use regex_automata::util::look::{Look, LookMatcher, LookSet};
 use regex_automata::util::primitives::StateID;
@@ -116,6 +117,17 @@ impl Long {
     fn of(marked: &Marked) -> Option<Self> {
         let config = thompson::Config::new().utf8(false).nfa_size_limit(Some(LARGEST));
         let nfa = thompson::Compiler::new().configure(config).build_from_hir(&marked.hir).ok()?;
+        Self::following(nfa, marked.from, &marked.most)
+    }
+
+    /// Of an automaton that counts nothing.
+    pub(super) fn of_nfa(nfa: NFA) -> Option<Self> {
+        let groups = nfa.group_info().group_len(PatternID::ZERO) as u32;
+        Self::following(nfa, groups, &[])
+    }
+
+    /// Of an automaton in which repetitions are marked by groups from a number on, and how often they may come.
+    fn following(nfa: NFA, marks: u32, most: &[u32]) -> Option<Self> {
         let end = nfa.states().iter().position(|state| matches!(state, State::Match { .. }))? as u32;
         let (kinds, looks) = boundaries(&nfa);
         let (classes, bytes) = classes(&nfa, &kinds);
@@ -125,10 +137,10 @@ impl Long {
         }
         let of_class = |byte: &u8| bits(taking.len(), taking.iter().map(|(bytes, _)| bytes.contains(*byte)));
         let taken = bytes.iter().map(of_class).collect();
-        let counts = Count::all(&nfa, &of_state, marked)?;
+        let counts = Count::all(&nfa, &of_state, marks, most)?;
         let positions = Positions::new(&nfa, &taking, &of_state)?;
         let start = nfa.start_anchored().as_usize() as u32;
-        let slots = 2 * marked.from as usize;
+        let slots = 2 * marks as usize;
         Some(Self { nfa, positions, counts, slots, of_state, classes, bytes, taken, kinds, looks, start, end })
     }
 

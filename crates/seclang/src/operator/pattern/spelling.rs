@@ -5,7 +5,8 @@
 
 use std::fmt::Write;
 
-use super::assertions::{Assertion, WORD, mark};
+use super::assertions::{Assertion, WORD};
+use super::symbols::mark;
 use crate::bytes::ByteSet;
 use crate::operator::OperatorError;
 use crate::transform::hex_digit;
@@ -162,7 +163,7 @@ impl<'a> Speller<'a> {
         match (self.peek(), atom) {
             (Some(b'+'), Some(atom)) => {
                 self.at += 1;
-                self.mark(Assertion::NotNext(atom));
+                self.mark(Assertion::not_next(atom));
                 Ok(())
             }
             (Some(b'+'), None) => self.not_linear("possessive repetition (+ behind a repetition of more than a byte)"),

@@ -112,12 +112,12 @@ pub(super) struct Count {
 }
 
 impl Count {
-    /// Those that were marked; nothing where one cannot be counted.
-    pub(super) fn all(nfa: &NFA, of_state: &[u32], marked: &Marked) -> Option<Vec<Self>> {
+    /// Those that are marked by groups from a number on; nothing where one cannot be counted.
+    pub(super) fn all(nfa: &NFA, of_state: &[u32], marks: u32, most: &[u32]) -> Option<Vec<Self>> {
         let mut walk = Walk::new(nfa);
         let positions = *of_state.last()? as usize;
         let one = |(number, most): (usize, &u32)| {
-            let slot = 2 * (marked.from as usize + number);
+            let slot = 2 * (marks as usize + number);
             let (start, state) = behind(nfa, slot)?;
             let (after, _) = behind(nfa, slot + 1)?;
             let [position, end] = [of_state[state], of_state[state + 1]];
@@ -146,7 +146,7 @@ impl Count {
             let (most, state, after) = (*most as isize, state as u32, after as u32);
             Some(Self { most, state, position, after, next, next_if_there, ends })
         };
-        marked.most.iter().enumerate().map(one).collect()
+        most.iter().enumerate().map(one).collect()
     }
 
     /// Whether a match may end behind it wherever that is, so that it never comes too often.
