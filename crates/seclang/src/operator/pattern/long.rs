@@ -29,7 +29,7 @@ use super::{Found, flags};
 use crate::bytes::ByteSet;
 use counts::{Count, Counted, Marked};
 use positions::Positions;
-use sets::{ENDS, Entry, MATCHES, ROW, Sets, UNKNOWN};
+use sets::{ENDS, Entry, MATCHES, ROW, Sets, UNKNOWN, Work};
 
 /// Bytes that boundaries tell apart: of a word, line ends, others; and none, before and behind a value.
 const KINDS: [Option<u8>; 5] = [None, Some(b'a'), Some(b'\n'), Some(b'\r'), Some(b' ')];
@@ -136,9 +136,9 @@ impl Long {
             return None;
         }
         let of_class = |byte: &u8| bits(taking.len(), taking.iter().map(|(bytes, _)| bytes.contains(*byte)));
-        let taken = bytes.iter().map(of_class).collect();
+        let taken: Vec<_> = bytes.iter().map(of_class).collect();
         let counts = Count::all(&nfa, &of_state, marks, most)?;
-        let positions = Positions::new(&nfa, &taking, &of_state)?;
+        let positions = Positions::new(&nfa, &taking, &of_state, &taken)?;
         let start = nfa.start_anchored().as_usize() as u32;
         let slots = 2 * marks as usize;
         Some(Self { nfa, positions, counts, slots, of_state, classes, bytes, taken, kinds, looks, start, end })
@@ -282,9 +282,9 @@ impl Long {
 
     /// The set behind a byte where no match is under way.
     fn nothing_behind(&self, byte: u8, sets: &mut Sets) -> u32 {
-        let mut set = vec![0; self.positions.words() + 1];
-        set[self.positions.words()] = u64::from(self.kinds[usize::from(byte)]);
-        sets.number(&set, self.stride())
+        let kind = u64::from(self.kinds[usize::from(byte)]);
+        let set = [(self.positions.words() as u32, kind)];
+        sets.number(&set[..usize::from(kind != 0)], self.stride())
     }
 
     /// Goes back through a value: for each place its set and its entry are handed over, until that says to stop.
@@ -411,13 +411,15 @@ impl Long {
     #[cold]
     fn find_behind(&self, set: u32, class: usize, sets: &mut Sets) -> Option<Entry> {
         sets.spend(self.positions.words())?;
-        let (mut joints, round) = sets.joints(self.positions.joints());
+        let mut work = sets.work(self.positions.joints(), self.positions.words());
         let (here, before) = sets.of(set, self.positions.words(), self.stride());
         let looks = self.looks[before][self.kind_of(class)];
-        let matches = if self.positions.ends(&here, looks) { MATCHES } else { 0 };
-        let behind = self.positions.behind(&here, looks, |joint| pass(&mut joints, round, joint));
-        let entry = self.row(behind, class, sets) | matches;
-        sets.put_back(joints);
+        let matches = if self.positions.ends(here, looks) { MATCHES } else { 0 };
+        if class < self.taken.len() {
+            let (pass, gathered) = work.parts();
+            self.positions.behind(here, looks, class, pass, gathered);
+        }
+        let entry = self.row(class, work, sets) | matches;
         sets.next[set as usize + class] = entry;
         Some(entry)
     }
@@ -427,7 +429,7 @@ impl Long {
     fn find_before(&self, set: u32, class: usize, ways: &mut Ways) -> Option<Entry> {
         ways.backward.spend(self.positions.words())?;
         let mut entry = self.before(set, class, &self.positions.looped, &mut ways.backward);
-        let (here, behind) = ways.backward.of(set, self.positions.words(), self.stride());
+        let (here, behind) = self.all_of(set, ways);
         if let Some(taken) = self.taken.get(class)
             && !self.counts.is_empty()
         {
@@ -453,7 +455,7 @@ impl Long {
         if over == 0 {
             return Some(entry);
         }
-        let (here, _) = ways.backward.of(set, self.positions.words(), self.stride());
+        let (here, _) = self.all_of(set, ways);
         let mut over_here = 0;
         let mut looped = self.positions.looped.clone();
         for (number, count) in self.counts.iter().enumerate() {
@@ -480,22 +482,40 @@ impl Long {
 
     /// The entry where of what comes again only that comes which is in `looped`.
     fn before(&self, set: u32, class: usize, looped: &[u64], sets: &mut Sets) -> Entry {
-        let (mut joints, round) = sets.joints(self.positions.joints());
+        let mut work = sets.work(self.positions.joints(), self.positions.words());
         let (here, behind) = sets.of(set, self.positions.words(), self.stride());
         let looks = self.looks[self.kind_of(class)][behind];
-        let matches = if self.positions.begins(&here, looks) { MATCHES } else { 0 };
-        let before = self.positions.before(&here, looped, looks, |joint| pass(&mut joints, round, joint));
-        let entry = self.row(before, class, sets) | matches;
-        sets.put_back(joints);
-        entry
+        let matches = if self.positions.begins(here, looks) { MATCHES } else { 0 };
+        if class < self.taken.len() {
+            let (pass, gathered) = work.parts();
+            self.positions.before(here, looped, looks, class, pass, gathered);
+        }
+        self.row(class, work, sets) | matches
     }
 
-    /// The row of those of the positions that take a byte of a class; where there is no byte more, any row will do.
-    fn row(&self, mut positions: Vec<u64>, class: usize, sets: &mut Sets) -> u32 {
-        let Some(taken) = self.taken.get(class) else { return self.stride() as u32 };
-        positions.iter_mut().zip(taken).for_each(|(word, taken)| *word &= taken);
-        positions.push(self.kind_of(class) as u64);
-        sets.number(&positions, self.stride())
+    /// The row of those of the positions that were gathered that take a byte of a class; where there is no byte more, any row
+    /// will do.
+    fn row(&self, class: usize, mut work: Work, sets: &mut Sets) -> u32 {
+        let mut row = self.stride() as u32;
+        if let Some(taken) = self.taken.get(class) {
+            work.set.clear();
+            work.gathered.take(taken, &mut work.set);
+            let kind = self.kind_of(class) as u64;
+            work.set.extend((kind != 0).then_some((self.positions.words() as u32, kind)));
+            row = sets.number(&work.set, self.stride());
+        }
+        sets.put_back(work);
+        row
+    }
+
+    /// A bit for each position of a set that was read from the end, and the kind of the byte behind its place.
+    fn all_of(&self, set: u32, ways: &Ways) -> (Vec<u64>, usize) {
+        let (here, behind) = ways.backward.of(set, self.positions.words(), self.stride());
+        let mut all = vec![0; self.positions.words()];
+        for (place, word) in here {
+            all[*place as usize] = *word;
+        }
+        (all, behind)
     }
 
     /// Finds out what is to be known in [`Ways::on`].
@@ -508,7 +528,7 @@ impl Long {
             ways.forget_steps();
         }
         let over = self.counts.iter().find(|count| key & OVER != 0 && count.after == state).map(|count| count.state);
-        let (here, behind) = ways.backward.of(set, self.positions.words(), self.stride());
+        let (here, behind) = self.all_of(set, ways);
         let mut step = self.preferred(&here, self.looks[kind][behind], state, over);
         step.passed.retain(|slot| (*slot as usize) < self.slots);
         let next = if step.passed.is_empty()
@@ -599,11 +619,6 @@ fn between<'a>(parts: &[&'a [u8]; PARTS], from: usize) -> Option<[&'a [u8; BETWE
         *bytes = part[from..].first_chunk()?;
     }
     Some(bytes)
-}
-
-/// Whether a joint has not been passed in a round.
-fn pass(joints: &mut [u32], round: u32, joint: u32) -> bool {
-    std::mem::replace(&mut joints[joint as usize], round) != round
 }
 
 fn holds(set: &[u64], position: u32) -> bool {

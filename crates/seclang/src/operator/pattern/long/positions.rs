@@ -47,6 +47,61 @@ pub(super) struct Positions {
 struct Ends {
     always: Box<[u64]>,
     if_there: Vec<(u32, LookSet)>,
+    /// The same of each class of bytes.
+    of_class: Vec<OfClass>,
+}
+
+/// Those that take a byte of a class.
+#[derive(Debug)]
+struct OfClass {
+    always: Box<Sparse>,
+    if_there: Box<[(u32, LookSet)]>,
+}
+
+/// A set as the words of it that are not zero, each with its place, in their order.
+pub(super) type Sparse = [(u32, u64)];
+
+/// A set that is being put together.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    words: Vec<u64>,
+    /// Which of the words are not zero.
+    touched: Vec<u64>,
+}
+
+impl Gathered {
+    /// Makes room for so many words.
+    pub(super) fn make_room(&mut self, words: usize) {
+        self.words.resize(words, 0);
+        self.touched.resize(words.div_ceil(64), 0);
+    }
+
+    fn add(&mut self, word: usize, bits: u64) {
+        self.words[word] |= bits;
+        self.touched[word / 64] |= 1 << (word % 64);
+    }
+
+    fn add_position(&mut self, position: u32) {
+        self.add(position as usize / 64, 1 << (position % 64));
+    }
+
+    /// Takes out what is there, and of that adds to `to` what is in `wanted`.
+    pub(super) fn take(&mut self, wanted: &[u64], to: &mut Vec<(u32, u64)>) {
+        for (at, touched) in self.touched.iter_mut().enumerate() {
+            let mut left = std::mem::take(touched);
+            while left != 0 {
+                let word = at * 64 + left.trailing_zeros() as usize;
+                left &= left - 1;
+                let bits = std::mem::take(&mut self.words[word]) & wanted[word];
+                to.extend((bits != 0).then_some((word as u32, bits)));
+            }
+        }
+    }
+
+    /// What it takes, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        (self.words.capacity() + self.touched.capacity()) * 8
+    }
 }
 
 /// A list for each number.
@@ -73,8 +128,8 @@ impl<T> Lists<T> {
 }
 
 impl Positions {
-    /// Of an automaton and its positions, see [`super::taking`].
-    pub(super) fn new(nfa: &NFA, taking: &[(ByteSet, u32)], of_state: &[u32]) -> Option<Self> {
+    /// Of an automaton and its positions, see [`super::taking`]; `taken` has for each class the positions that take it.
+    pub(super) fn new(nfa: &NFA, taking: &[(ByteSet, u32)], of_state: &[u32], taken: &[Box<[u64]>]) -> Option<Self> {
         let mut in_front = vec![Vec::new(); nfa.states().len()];
         taking.iter().enumerate().for_each(|(position, (_, next))| in_front[*next as usize].push(position as u32));
         let mut joints = vec![Vec::new(); taking.len()];
@@ -115,6 +170,8 @@ impl Positions {
             }
             (of_state[*state]..of_state[*state + 1]).for_each(|position| first.add(position, *needed));
         }
+        first.share_out(taken);
+        last.share_out(taken);
         Some(Self {
             chained: bits(taking.len(), chained.into_iter()),
             looped: bits(taking.len(), looped.into_iter()),
@@ -141,12 +198,12 @@ impl Positions {
     }
 
     /// Whether a match begins at a place: with one of the positions that come to a match from there, or empty.
-    pub(super) fn begins(&self, set: &[u64], looks: LookSet) -> bool {
+    pub(super) fn begins(&self, set: &Sparse, looks: LookSet) -> bool {
         self.first.are_in(set, looks) || self.is_empty(looks)
     }
 
     /// Whether a match ends at a place: with one of the positions that took the byte before it, or empty.
-    pub(super) fn ends(&self, set: &[u64], looks: LookSet) -> bool {
+    pub(super) fn ends(&self, set: &Sparse, looks: LookSet) -> bool {
         self.last.are_in(set, looks) || self.is_empty(looks)
     }
 
@@ -154,49 +211,61 @@ impl Positions {
         self.empty.iter().any(|needed| is_there(*needed, looks))
     }
 
-    /// The positions from which one is at a place with a byte, where those of `set` come to a match from there, and so does
-    /// what ends a match there. Of those that come again only the ones in `looped` do. `pass` says whether a joint has not been
-    /// passed yet.
+    /// Gathers the positions from which one is at a place with a byte of a class, and others, where those of `set` come to a
+    /// match from there, and so does what ends a match there. Of those that come again only the ones in `looped` do. `pass`
+    /// says whether a joint has not been passed yet.
     pub(super) fn before(
         &self,
-        set: &[u64],
+        set: &Sparse,
         looped: &[u64],
         looks: LookSet,
+        class: usize,
         mut pass: impl FnMut(u32) -> bool,
-    ) -> Vec<u64> {
-        let mut before = self.last.with(looks);
-        let mut carried = 0;
-        for (word, here) in set.iter().enumerate().rev() {
+        before: &mut Gathered,
+    ) {
+        self.last.gather(looks, class, before);
+        for &(word, here) in set {
+            let word = word as usize;
             let chained = here & self.chained[word];
-            before[word] |= chained >> 1 | carried << 63 | here & looped[word];
-            carried = chained & 1;
+            before.add(word, chained >> 1 | here & looped[word]);
+            if chained & 1 == 1 {
+                before.add(word - 1, 1 << 63);
+            }
         }
         for position in members(set, &self.joined) {
             for (joint, needed) in self.joints.of(position) {
                 if is_there(*needed, looks) && pass(*joint) {
-                    self.in_front.of(*joint as usize).iter().for_each(|position| add(&mut before, *position));
+                    self.in_front.of(*joint as usize).iter().for_each(|position| before.add_position(*position));
                 }
             }
         }
-        before
     }
 
-    /// The positions that may come next at a place, where those of `set` took the byte before it, or a match begins there.
-    pub(super) fn behind(&self, set: &[u64], looks: LookSet, mut pass: impl FnMut(u32) -> bool) -> Vec<u64> {
-        let mut behind = self.first.with(looks);
-        let mut carried = 0;
-        for (word, here) in set.iter().enumerate() {
-            behind[word] |= (here << 1 | carried) & self.chained[word] | here & self.looped[word];
-            carried = here >> 63;
+    /// Gathers the positions that may come next at a place with a byte of a class, and others, where those of `set` took the
+    /// byte before it, or a match begins there.
+    pub(super) fn behind(
+        &self,
+        set: &Sparse,
+        looks: LookSet,
+        class: usize,
+        mut pass: impl FnMut(u32) -> bool,
+        behind: &mut Gathered,
+    ) {
+        self.first.gather(looks, class, behind);
+        for &(word, here) in set {
+            let word = word as usize;
+            behind.add(word, here << 1 & self.chained[word] | here & self.looped[word]);
+            if here >> 63 == 1 && self.chained.get(word + 1).is_some_and(|next| next & 1 == 1) {
+                behind.add(word + 1, 1);
+            }
         }
         for position in members(set, &self.joining) {
             let joint = self.joint[position];
             if pass(joint) {
                 let there = self.behind.of(joint as usize).iter().filter(|(_, needed)| is_there(*needed, looks));
-                there.for_each(|(position, _)| add(&mut behind, *position));
+                there.for_each(|(position, _)| behind.add_position(*position));
             }
         }
-        behind
     }
 }
 
@@ -205,9 +274,10 @@ fn is_there(needed: LookSet, looks: LookSet) -> bool {
 }
 
 /// What is in both sets.
-fn members(one: &[u64], other: &[u64]) -> impl Iterator<Item = usize> {
-    one.iter().zip(other).enumerate().flat_map(|(word, (one, other))| {
-        let mut left = one & other;
+fn members(one: &Sparse, other: &[u64]) -> impl Iterator<Item = usize> {
+    one.iter().flat_map(|&(word, one)| {
+        let word = word as usize;
+        let mut left = one & other[word];
         std::iter::from_fn(move || {
             let bit = left.trailing_zeros() as usize;
             left &= left.wrapping_sub(1);
@@ -217,35 +287,45 @@ fn members(one: &[u64], other: &[u64]) -> impl Iterator<Item = usize> {
 }
 
 impl Ends {
-    fn are_in(&self, set: &[u64], looks: LookSet) -> bool {
-        self.always.iter().zip(set).any(|(end, here)| end & here != 0)
-            || self.if_there.iter().any(|(end, needed)| holds(set, *end) && is_there(*needed, looks))
+    fn are_in(&self, set: &Sparse, looks: LookSet) -> bool {
+        let holds = |position: u32| {
+            let word = set.binary_search_by_key(&(position / 64), |(word, _)| *word);
+            word.is_ok_and(|at| set[at].1 >> (position % 64) & 1 == 1)
+        };
+        set.iter().any(|&(word, here)| self.always[word as usize] & here != 0)
+            || self.if_there.iter().any(|(end, needed)| is_there(*needed, looks) && holds(*end))
     }
 
-    /// Those that are there, with room for one word more.
-    fn with(&self, looks: LookSet) -> Vec<u64> {
-        let mut set = Vec::with_capacity(self.always.len() + 1);
-        set.extend_from_slice(&self.always);
-        let there = self.if_there.iter().filter(|(_, needed)| is_there(*needed, looks));
-        there.for_each(|(position, _)| add(&mut set, *position));
-        set
+    /// Gathers those of a class that are there.
+    fn gather(&self, looks: LookSet, class: usize, to: &mut Gathered) {
+        let Some(OfClass { always, if_there }) = self.of_class.get(class) else { return };
+        always.iter().for_each(|&(word, bits)| to.add(word as usize, bits));
+        let there = if_there.iter().filter(|(_, needed)| is_there(*needed, looks));
+        there.for_each(|(position, _)| to.add_position(*position));
     }
 
     fn collect(positions: usize) -> Self {
-        Self { always: bits(positions, std::iter::empty()), if_there: Vec::new() }
+        Self { always: bits(positions, std::iter::empty()), if_there: Vec::new(), of_class: Vec::new() }
     }
 
     fn add(&mut self, position: u32, needed: LookSet) {
         if needed.is_empty() {
-            add(&mut self.always, position);
+            self.always[position as usize / 64] |= 1 << (position % 64);
         } else {
             self.if_there.push((position, needed));
         }
     }
-}
 
-fn add(set: &mut [u64], position: u32) {
-    set[position as usize / 64] |= 1 << (position % 64);
+    /// Notes which of those that were added take a byte of each class.
+    fn share_out(&mut self, taken: &[Box<[u64]>]) {
+        let of_class = |taken: &[u64]| {
+            let always = self.always.iter().zip(taken).map(|(end, taken)| end & taken).zip(0..);
+            let always = always.filter(|(bits, _)| *bits != 0).map(|(bits, word)| (word, bits));
+            let if_there = self.if_there.iter().filter(|(end, _)| holds(taken, *end)).copied();
+            OfClass { always: always.collect(), if_there: if_there.collect() }
+        };
+        self.of_class = taken.iter().map(|taken| of_class(taken)).collect();
+    }
 }
 
 /// Where one comes from a state without a byte, and what must hold at the place.

@@ -5,6 +5,8 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
+use super::positions::{Gathered, Sparse};
+
 /// Where the row of a set begins in [`Sets::next`], and in the highest bits what holds at the place of the set before, where a
 /// byte of the class is next.
 pub(super) type Entry = u32;
@@ -27,6 +29,24 @@ const WORDS: usize = 128;
 const PAUSE: u32 = 8;
 const LONGEST_PAUSE: u32 = 128;
 
+/// What an entry is found out with.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    /// In which round each joint was passed last.
+    joints: Vec<u32>,
+    round: u32,
+    pub(super) gathered: Gathered,
+    pub(super) set: Vec<(u32, u64)>,
+}
+
+impl Work {
+    /// Whether a joint has not been passed yet, and what is gathered.
+    pub(super) fn parts(&mut self) -> (impl FnMut(u32) -> bool, &mut Gathered) {
+        let Self { joints, round, gathered, .. } = self;
+        (|joint: u32| std::mem::replace(&mut joints[joint as usize], *round) != *round, gathered)
+    }
+}
+
 /// The sets of one pattern and direction.
 #[derive(Debug, Default)]
 pub(super) struct Sets {
@@ -38,9 +58,7 @@ pub(super) struct Sets {
     words: usize,
     /// For each set and class of the next byte an entry; the last class is that of no byte.
     pub(super) next: Vec<Entry>,
-    /// In which round each joint was passed last.
-    joints: Vec<u32>,
-    round: u32,
+    work: Work,
     /// How much work may still be done.
     left: u32,
     pause: u32,
@@ -87,48 +105,48 @@ impl Sets {
     }
 
     /// The row of a set, which is added where it is not known.
-    pub(super) fn number(&mut self, set: &[u64], stride: usize) -> u32 {
+    pub(super) fn number(&mut self, set: &Sparse, stride: usize) -> u32 {
         let Self { all, known, next, .. } = self;
-        let words = set.iter().enumerate().filter(|(_, word)| **word != 0);
-        let set: Box<[(u32, u64)]> = words.map(|(place, word)| (place as u32, *word)).collect();
-        let hash = FixedState::default().hash_one(&set);
-        if let Some(number) = known.find(hash, |number| all[*number as usize] == set) {
+        let hash = FixedState::default().hash_one(set);
+        if let Some(number) = known.find(hash, |number| *all[*number as usize] == *set) {
             return *number * stride as u32;
         }
         self.words += set.len();
         let number = all.len() as u32;
-        all.push(set);
+        all.push(set.into());
         known.insert_unique(hash, number, |number| FixedState::default().hash_one(&all[*number as usize]));
         next.resize(all.len() * stride, UNKNOWN);
         number * stride as u32
     }
 
     /// The positions of the set of a row, and the kind of the byte that was taken last.
-    pub(super) fn of(&self, row: u32, words: usize, stride: usize) -> (Vec<u64>, usize) {
-        let mut set = vec![0; words + 1];
-        self.all[row as usize / stride].iter().for_each(|(place, word)| set[*place as usize] = *word);
-        let kind = set.pop().unwrap_or(0) as usize;
-        (set, kind)
-    }
-
-    /// For so many joints in which round each was passed last, and the next round. To be put back.
-    pub(super) fn joints(&mut self, joints: usize) -> (Vec<u32>, u32) {
-        self.round = self.round.wrapping_add(1);
-        if self.round == 0 {
-            self.joints.fill(0);
-            self.round = 1;
+    pub(super) fn of(&self, row: u32, words: usize, stride: usize) -> (&Sparse, usize) {
+        match &*self.all[row as usize / stride] {
+            [set @ .., (place, kind)] if *place as usize == words => (set, *kind as usize),
+            set => (set, 0),
         }
-        self.joints.resize(joints, 0);
-        (std::mem::take(&mut self.joints), self.round)
     }
 
-    pub(super) fn put_back(&mut self, joints: Vec<u32>) {
-        self.joints = joints;
+    /// What an entry is found out with, for so many joints and sets of so many words. To be put back.
+    pub(super) fn work(&mut self, joints: usize, words: usize) -> Work {
+        let mut work = std::mem::take(&mut self.work);
+        work.round = work.round.wrapping_add(1);
+        if work.round == 0 {
+            work.joints.fill(0);
+            work.round = 1;
+        }
+        work.joints.resize(joints, 0);
+        work.gathered.make_room(words);
+        work
+    }
+
+    pub(super) fn put_back(&mut self, work: Work) {
+        self.work = work;
     }
 
     /// What the tables take, in bytes.
     pub(super) fn memory(&self) -> usize {
-        self.tables() + self.joints.capacity() * 4
+        self.tables() + self.work.joints.capacity() * 4 + self.work.gathered.memory() + self.work.set.capacity() * 16
     }
 
     fn tables(&self) -> usize {
