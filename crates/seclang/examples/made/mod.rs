@@ -41,6 +41,27 @@ impl Chance {
     }
 }
 
+/// What `@detectSQLi` reads: tokens of SQL, and what begins and ends them.
+#[rustfmt::skip]
+const SQL: &[&[u8]] = &[
+    b"'", b"\"", b"`", b"''", b"\\", b"\\'", b"--", b"-- ", b"#", b"\n", b"/*", b"*/", b"/**/", b"/*!", b" ", b"\0", b"\xa0", b"1",
+    b"0", b"1.", b".5", b"1e", b"1d", b"0x1f", b"0b1", b"x'1f'", b"b'01", b"n'", b"e'", b"nq'", b"q'(", b")'", b"u&'", b"$1,0",
+    b"$$", b"$a$", b"@", b"@@", b"@`", b"[", b"]", b"a", b"a_b", b"_", b"a.", b".", b"(", b")", b",", b";", b"{", b"}", b"=",
+    b"<=>", b"<>", b">=", b"||", b"&&", b"::", b":", b"!", b"!=", b"~", b"+", b"-", b"*", b"/", b"%", b"^", b"|", b"?", b"not ",
+    b"and ", b"or ", b"in ", b"not in(", b"like ", b"is ", b"div ", b"select ", b"union ", b"union all ", b"distinct ", b"from ",
+    b"where ", b"into ", b"outfile ", b"group by ", b"order by ", b"having ", b"create ", b"user", b"user(", b"database(", b"if",
+    b"if(", b"sleep(", b"int ", b"collate ", b"null", b"natural join ", b"sp_password",
+];
+
+/// What `@detectXSS` reads: what begins and ends tags, attributes, comments and values.
+#[rustfmt::skip]
+const HTML: &[&[u8]] = &[
+    b"<", b"</", b"</>", b"<a", b"<a ", b"<a/", b"</a", b"<!", b"<!--", b"-->", b"--!>", b"-", b"<![CDATA[", b"]]>", b"]", b"<?", b"<%",
+    b"%>", b"/", b"/>", b">", b"=", b"==", b"'", b"\"", b"`", b"='", b"=\"", b"=`", b" ", b"\0", b"\n", b"\xff", b"a", b"a=", b"src=",
+    b"href= ", b"style", b"on", b"onx ", b"xmlns ", b"xlink", b"to=", b"values=", b"attributename=", b"&", b"&#", b"&#x", b"&#x6a;",
+    b"&#106", b"j", b"java", b"dat", b"vbs", b"import", b"xml", b"[if", b"svg", b"xsl",
+];
+
 /// Something that a rule looks for.
 pub enum Sought {
     Pattern(Hir),
@@ -59,6 +80,14 @@ impl Sought {
             if let Some(pattern) = parsed(operator.argument()) {
                 return Some(Self::Pattern(pattern));
             }
+        }
+        let parts = match operator.name() {
+            "detectSQLi" => SQL,
+            "detectXSS" => HTML,
+            _ => &[],
+        };
+        if !parts.is_empty() {
+            return Some(Self::Words(parts.iter().map(|part| part.to_vec()).collect()));
         }
         let words: Vec<Vec<u8>> = operator.gate().literals.iter().map(|word| word.to_vec()).collect();
         (!words.is_empty()).then_some(Self::Words(words))
