@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use crate::bytes::{ByteSet, find_near, find_pair};
+use crate::bytes::{ByteSet, find_near, find_pair, find_pairs};
 
 const SPACE: ByteSet = ByteSet::of(b"\0 \t\n\x0b\x0c\r");
 const IS_SPACE: [bool; 256] = SPACE.table();
@@ -111,6 +111,8 @@ impl<'a> Reader<'a> {
     }
 
     fn text(&mut self) -> Option<Token> {
+        // Before any other byte a bracket is text too.
+        let begins = |byte: u8| matches!(byte, b'!' | b'/' | b'?' | b'%' | b'a'..=b'z' | b'A'..=b'Z' | 0);
         while let Some(length) = find_near(self.rest(), |byte| byte == b'<') {
             self.at += length + 1;
             match self.rest() {
@@ -118,9 +120,8 @@ impl<'a> Reader<'a> {
                     self.at += 1;
                     self.closing = true;
                 }
-                // Before any other byte a bracket is text too.
-                [b'!' | b'/' | b'?' | b'%' | b'a'..=b'z' | b'A'..=b'Z' | 0, ..] => return self.tag_open(),
-                _ => {}
+                [byte, ..] if begins(*byte) => return self.tag_open(),
+                _ => self.at += find_pairs(self.rest(), |bracket, byte| (bracket == b'<') & begins(byte))?,
             }
         }
         None
@@ -183,15 +184,44 @@ impl<'a> Reader<'a> {
         self.peek().filter(|&byte| byte != 0xff)
     }
 
-    /// Slashes between attributes say nothing.
-    fn before_name(&mut self) -> Option<Token> {
-        loop {
-            match self.after_space()? {
-                b'/' => self.at += 1,
-                b'>' => return self.token(Kind::Other, self.at + 1, self.at + 1, State::Text),
-                _ => return self.name(),
+    /// What matters of attributes: a name with a value, or the end of the tag. Names without one, and slashes between them,
+    /// say nothing. `is_begun` says whether a name without a value stands before.
+    fn attributes(&mut self, is_begun: bool) -> Option<Token> {
+        let mut from = self.at;
+        while let Some(found) = find_near(&self.value[from..], |byte| matches!(byte, b'=' | b'>' | 0xff)) {
+            let (place, before) = (from + found, &self.value[self.at..from + found]);
+            let last = before.iter().rposition(|&byte| !IS_SPACE[usize::from(byte)]);
+            // Whether it stands where a name may begin.
+            let is_first = last.map_or(!is_begun, |last| before[last] == b'/');
+            match (self.value[place], last) {
+                (b'=', _) if is_first => {
+                    self.at = place;
+                    return self.name();
+                }
+                (b'=', None) => {
+                    self.at = place + 1;
+                    return self.before_value();
+                }
+                (b'=', Some(last)) => {
+                    let start = before[..last].iter().rposition(|&byte| AFTER_NAME[usize::from(byte)]);
+                    let end = self.at + last + 1;
+                    self.at += start.map_or(0, |start| start + 1);
+                    return self.token(Kind::AttributeName, end, place + 1, State::BeforeValue);
+                }
+                (b'>', _) => {
+                    self.at = place;
+                    return if is_first {
+                        self.token(Kind::Other, place + 1, place + 1, State::Text)
+                    } else {
+                        self.tag_end()
+                    };
+                }
+                // The byte FF ends the value where it begins a name: it is -1, libinjection's mark of the end.
+                _ if is_first || last.is_none_or(|last| last + 1 < before.len()) => return None,
+                _ => from = place + 1,
             }
         }
+        None
     }
 
     /// The first byte is of the name whatever it is.
@@ -204,21 +234,6 @@ impl<'a> Reader<'a> {
             _ => (end + 1, State::AfterName),
         };
         self.token(Kind::AttributeName, end, next, state)
-    }
-
-    fn after_name(&mut self) -> Option<Token> {
-        match self.after_space()? {
-            b'/' => {
-                self.at += 1;
-                self.before_name()
-            }
-            b'=' => {
-                self.at += 1;
-                self.before_value()
-            }
-            b'>' => self.tag_end(),
-            _ => self.name(),
-        }
     }
 
     fn before_value(&mut self) -> Option<Token> {
@@ -315,8 +330,8 @@ impl Iterator for Reader<'_> {
             State::End => None,
             State::Text => self.text(),
             State::TagEnd => self.tag_end(),
-            State::BeforeName => self.before_name(),
-            State::AfterName => self.after_name(),
+            State::BeforeName => self.attributes(false),
+            State::AfterName => self.attributes(true),
             State::BeforeValue => self.before_value(),
             State::Quoted(quote) => self.quoted(quote),
         }
