@@ -6,8 +6,10 @@
 //!
 //! So a value may be read five times, and all of it where much is folded. Values of which that is true are read in all these
 //! ways at once ([`together`]): where two of them stand at the same place they read the same token, and what that is folded
-//! to is remembered.
+//! to is remembered. Behind the first tokens a byte costs one look into a table of what it makes of those before
+//! ([`automaton`]), and only tokens that are hard to tell so are read as such.
 
+mod automaton;
 mod fold;
 mod memory;
 mod token;
@@ -16,6 +18,7 @@ mod words;
 use memchr::{memchr, memmem};
 use smallvec::SmallVec;
 
+use automaton::Mode;
 use fold::Fold;
 use memory::{Folded, Memory};
 use token::{Dialect, Marks, Read, Text, Token};
@@ -174,6 +177,7 @@ const AT_ONCE: usize = 256;
 fn together(value: &[u8], first: usize, folds: &mut Folds) -> Option<Fingerprint> {
     let text = Text(value);
     let memory = folds.0.get_or_insert_default();
+    memory.automaton.allow(value.len());
     let mut found: Option<(usize, Fingerprint)> = None;
     let mut parted = Parted::new();
     for dialect in [Dialect::Ansi, Dialect::MySql] {
@@ -231,6 +235,23 @@ fn read_on(
 ) {
     let mut at = here[0].at;
     while at < until {
+        if here.iter().all(|reading| reading.count == COUNTED) {
+            for reading in &mut *here {
+                let mode = match dialect {
+                    Dialect::MySql => Mode::MySql,
+                    Dialect::Ansi if reading.is_parted => Mode::Ansi,
+                    Dialect::Ansi => Mode::UntilParted,
+                };
+                (reading.at, reading.folded) = memory.run(text, at, until, reading.folded, mode);
+            }
+            at = here[0].at;
+            if here.iter().any(|reading| reading.at != at) {
+                return;
+            }
+            if at >= until {
+                break;
+            }
+        }
         let Some(Read { token, start, end, is_of_dialect }) = text.next(at, dialect) else {
             for reading in &mut *here {
                 reading.folded = memory.end(reading.folded);
@@ -335,12 +356,13 @@ mod tests {
     use super::*;
 
     #[rustfmt::skip]
-    const PARTS: [&[u8]; 62] = [
+    pub(super) const PARTS: [&[u8]; 78] = [
         b"1", b"+", b"-", b"--", b"-- ", b"#", b"\n", b"'", b"\"", b"`", b"``", b"a", b" ", b",", b"(", b")", b";", b"{",
         b"}", b"\\", b"/*", b"*/", b"/**/", b"/*!", b"!", b"=", b"<=>", b"||", b"::", b"or", b" and ", b" div.", b".",
         b"select ", b"union ", b"all ", b"distinct ", b"@", b"@@", b"$", b"$$", b"$a$", b"q'(", b")'", b"x'1", b"u&'",
         b"[a_b]", b" in ", b"not ", b" like ", b"user", b"int ", b"collate ", b"a_b", b"is ", b"if", b"into ", b"outfile ",
-        b"sp_password", b"0x", b"\0", b"\xa0",
+        b"sp_password", b"0x", b"\0", b"\xa0", b"1d", b"f", b"1.e", b"e'", b"nq'", b"n'x", b"abcxyz", b"_", b"g", b"12345",
+        b"b'01", b"\xc3\xa9", b"''", b"\\'", b"\"\\", b"#--/",
     ];
 
     /// What each way alone finds, one after the other.

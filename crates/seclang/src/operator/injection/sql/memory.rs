@@ -6,11 +6,12 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
+use super::automaton::Automaton;
 use super::fold::Fold;
 use super::token::Token;
 
 /// The number of something that tokens are folded to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Folded(u16);
 
 impl Folded {
@@ -23,7 +24,12 @@ impl Folded {
         self.0 & Self::DONE != 0
     }
 
-    fn place(self) -> usize {
+    /// All of it.
+    pub(super) fn bits(self) -> u16 {
+        self.0
+    }
+
+    pub(super) fn place(self) -> usize {
         usize::from(self.0 & !Self::DONE)
     }
 }
@@ -54,12 +60,17 @@ pub(super) struct Memory {
     numbers: HashTable<Folded>,
     /// Each step is in the set that its token and what was there before say, the last that was put there first.
     steps: Box<[[Step; IN_SET]]>,
+    pub(super) automaton: Automaton,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        let mut memory =
-            Self { folds: Vec::new(), numbers: HashTable::new(), steps: vec![[Step::NONE; IN_SET]; SETS].into() };
+        let mut memory = Self {
+            folds: Vec::new(),
+            numbers: HashTable::new(),
+            steps: vec![[Step::NONE; IN_SET]; SETS].into(),
+            automaton: Automaton::default(),
+        };
         memory.number(&Fold::NONE);
         memory
     }
@@ -71,6 +82,7 @@ impl Memory {
         size_of_val(&*self.steps)
             + self.folds.capacity() * size_of::<Fold>()
             + self.numbers.capacity() * size_of::<Folded>()
+            + self.automaton.size()
     }
 
     /// Whether it may have no room for so many more.
@@ -84,6 +96,7 @@ impl Memory {
         self.folds.clear();
         self.numbers.clear();
         self.steps.fill([Step::NONE; IN_SET]);
+        self.automaton.clear();
         self.number(&Fold::NONE);
         for (folded, fold) in kept.into_iter().zip(&folds) {
             *folded = self.number(fold);

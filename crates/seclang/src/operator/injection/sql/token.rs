@@ -13,13 +13,13 @@ const AFTER_WORD: ByteSet = ByteSet::of(b" []{}<>:\\?=@!#~+-*/&|^%(),';\t\n\x0b\
 const AFTER_VARIABLE: ByteSet = ByteSet::of(b" <>:\\?=@!#~+-*/&|^%(),';\t\n\x0b\x0c\r'`\"\0");
 const SPACE: ByteSet = ByteSet::of(b" \t\n\x0b\x0c\r\xa0\0");
 
-const OF_WORD: [bool; 256] = AFTER_WORD.complement().table();
-const OF_VARIABLE: [bool; 256] = AFTER_VARIABLE.complement().table();
+pub(super) const OF_WORD: [bool; 256] = AFTER_WORD.complement().table();
+pub(super) const OF_VARIABLE: [bool; 256] = AFTER_VARIABLE.complement().table();
 const BINARY: [bool; 256] = ByteSet::of(b"01\0").table();
-const DECIMAL: [bool; 256] = ByteSet::range(b'0', b'9').table();
+pub(super) const DECIMAL: [bool; 256] = ByteSet::range(b'0', b'9').table();
 const HEX: [bool; 256] = ByteSet::of(b"0123456789ABCDEFabcdef\0").table();
 const MONEY: [bool; 256] = ByteSet::of(b"0123456789.,\0").table();
-const LETTERS: [bool; 256] = ByteSet::range(b'a', b'z').union(ByteSet::range(b'A', b'Z')).with(0).table();
+pub(super) const LETTERS: [bool; 256] = ByteSet::range(b'a', b'z').union(ByteSet::range(b'A', b'Z')).with(0).table();
 
 /// Before which byte what stands for itself begins something longer.
 const BEFORE: [u16; 256] = {
@@ -230,6 +230,11 @@ impl Token {
     }
 }
 
+/// Whether a byte stands between tokens.
+pub(super) const fn is_white(byte: u8) -> bool {
+    matches!(byte, 0..=32 | 127 | 0xa0)
+}
+
 /// As much of a text as is kept.
 fn kept(text: &[u8]) -> &[u8] {
     &text[..text.len().min(LONGEST - 1)]
@@ -261,7 +266,7 @@ impl<'a> Text<'a> {
     #[inline]
     pub(super) fn next(self, mut at: usize, dialect: Dialect) -> Option<Read> {
         let mut byte = *self.0.get(at)?;
-        while matches!(byte, 0..=32 | 127 | 0xa0) {
+        while is_white(byte) {
             at += 1;
             byte = *self.0.get(at)?;
         }

@@ -32,6 +32,13 @@ pub(super) fn known(text: &[u8]) -> Option<Token> {
     WORDS.get(text)
 }
 
+/// Whether a word that is known begins with this, in any case of letters.
+pub(super) fn has_beginning(text: &[u8]) -> bool {
+    let upper = text.to_ascii_uppercase();
+    let place = WORDS.sorted.partition_point(|word| *word < upper.as_slice());
+    WORDS.sorted.get(place).is_some_and(|word| word.starts_with(&upper))
+}
+
 /// What two bytes are as an operator, if anything.
 #[inline]
 pub(super) fn operator(first: u8, second: u8) -> Token {
@@ -63,6 +70,8 @@ const ROWS: [u8; 256] = {
 
 struct Words {
     known: HashMap<&'static [u8], Token, FixedState>,
+    /// The texts of these, in their order.
+    sorted: Vec<&'static [u8]>,
     /// A bit for the first two bytes and the length of each: most texts are none of them.
     seen: Box<[u64; SEEN / 64]>,
     phrases: HashMap<(u16, u16), Token, FixedState>,
@@ -98,6 +107,8 @@ impl Words {
         for word in known.keys() {
             seen[place(word) / 64] |= 1 << (place(word) % 64);
         }
+        let mut sorted: Vec<_> = known.keys().copied().collect();
+        sorted.sort_unstable();
         let mut operators = vec![[Token::NONE; 256]; OPERATORS.len() + 1];
         for (word, token) in known.iter().filter(|(word, _)| word.len() == 2) {
             let row = ROWS[usize::from(word[0])];
@@ -106,7 +117,7 @@ impl Words {
             }
         }
         let fingerprints = fingerprints.iter().map(|(kinds, _)| (&kinds[1..], ())).collect();
-        Self { known, seen, phrases, operators, fingerprints }
+        Self { known, sorted, seen, phrases, operators, fingerprints }
     }
 
     fn get(&self, text: &[u8]) -> Option<Token> {
