@@ -80,6 +80,17 @@ fn write(bytes: &[u8; BLOCK], bits: u64, to: &mut [u8; WINDOW]) -> usize {
 /// A bit for each byte of the first 64 of which `wanted` holds.
 #[inline]
 pub(super) fn bits_where(window: &[u8; WINDOW], wanted: impl Fn(u8) -> bool) -> u64 {
-    let flags = first_block(window).map(|byte| u8::from(wanted(byte)));
+    let flags = each_of(window, |byte| u8::from(wanted(byte)));
     super::rewrite::bits(&flags, |eight| eight << 7)
+}
+
+/// What each byte of the first 64 becomes. A loop is made vector code whether or not calls are seen through where it is used;
+/// `map` of an array is not.
+#[inline]
+pub(super) fn each_of(window: &[u8; WINDOW], made: impl Fn(u8) -> u8) -> [u8; BLOCK] {
+    let mut bytes = *first_block(window);
+    for byte in &mut bytes {
+        *byte = made(*byte);
+    }
+    bytes
 }

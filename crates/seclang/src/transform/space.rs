@@ -3,7 +3,7 @@
 //! White space is what Unicode calls so, read as UTF-8, and the byte A0 where it is of no UTF-8 sequence (the no-break space
 //! of ISO 8859-1). Inside the sequence of another character that byte is left alone.
 
-use super::kept::{Kept, bits_where, keep};
+use super::kept::{Kept, bits_where, each_of, keep};
 use super::rewrite::{BLOCK, first_block};
 use super::unicode;
 use crate::bytes::ByteSet;
@@ -94,7 +94,7 @@ fn without(
             white |= others;
         }
         let bits = !taken_out(white);
-        let mut bytes = first_block(window).map(|byte| if is_white_ascii(byte) { b' ' } else { byte });
+        let mut bytes = each_of(window, |byte| if is_white_ascii(byte) { b' ' } else { byte });
         while others != 0 {
             bytes[others.trailing_zeros() as usize] = b' ';
             others &= others - 1;
@@ -128,7 +128,7 @@ pub(super) fn command_line(input: &[u8], output: &mut Vec<u8>) -> bool {
         let (sum, carries_on) = sum.overflowing_add(u64::from(has_blank));
         has_blank = carries | carries_on;
         let spaced = sum & !between & !joined;
-        let bytes = first_block(window).map(|byte| if is_between(byte) { b' ' } else { byte.to_ascii_lowercase() });
+        let bytes = each_of(window, |byte| if is_between(byte) { b' ' } else { byte.to_ascii_lowercase() });
         // The last byte of a run is where its space is written; that of one that ended with the bytes before is gone.
         Kept { bytes, bits: !between | spaced >> 1, space_before: spaced & 1 == 1 }
     });
