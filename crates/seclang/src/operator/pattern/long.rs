@@ -166,13 +166,100 @@ impl Long {
         if self.read_forward(value, &mut ways.forward) == Some(false) {
             return Some(false);
         }
-        trace.clear();
+        // Each place is written to.
         trace.resize(value.len() + 1, 0);
-        self.read_backward(value, ways, |at, set, entry| {
-            trace[at] = set | entry & MATCHES;
-            true
-        })?;
+        if self.counts.is_empty() {
+            self.trace_in_parts(value, ways, trace)?;
+        } else {
+            self.read_backward(value, ways, |at, set, entry| {
+                trace[at] = set | entry & MATCHES;
+                true
+            })?;
+        }
         Some(true)
+    }
+
+    /// Goes back through a value in several parts at once, where nothing is counted; see [`Self::read_forward`]. At the end of a
+    /// part it is guessed that nothing comes to a match.
+    fn trace_in_parts(&self, value: &[u8], ways: &mut Ways, trace: &mut Trace) -> Option<()> {
+        let first = self.first_before(ways)?;
+        let length = value.len() / PARTS;
+        let rest = value.len() - PARTS * length;
+        let parts: [&[u8]; PARTS] = std::array::from_fn(|part| &value[rest + part * length..][..length]);
+        let mut places = trace[rest + 1..].chunks_mut(length.max(1));
+        let mut places: [&mut [u32]; PARTS] = std::array::from_fn(|_| places.next().unwrap_or_default());
+        let mut rows = [first; PARTS];
+        for part in 1..PARTS {
+            rows[part - 1] =
+                parts[part].first().map_or(first, |behind| self.nothing_behind(*behind, &mut ways.backward));
+        }
+        let mut left = length;
+        while left > 0 {
+            left = self.go_back_in_parts(&parts, &mut places, left, &mut rows, &ways.backward);
+            for part in 0..PARTS {
+                let Some(before) = left.checked_sub(1) else { break };
+                let entry = self.known_before(rows[part], self.class_of(parts[part][before]), ways)?;
+                places[part][before] = rows[part] | entry & MATCHES;
+                rows[part] = entry & ROW;
+            }
+            left = left.saturating_sub(1);
+        }
+        let mut row = rows[PARTS - 1];
+        for part in (0..PARTS - 1).rev() {
+            let mut at = length;
+            row = loop {
+                if at == 0 {
+                    break row;
+                }
+                let place = &mut places[part][at - 1];
+                if *place & ROW == row {
+                    break rows[part];
+                }
+                at -= 1;
+                let entry = self.known_before(row, self.class_of(parts[part][at]), ways)?;
+                *place = row | entry & MATCHES;
+                row = entry & ROW;
+            };
+        }
+        for at in (0..=rest).rev() {
+            let class = at.checked_sub(1).map_or(self.bytes.len(), |before| self.class_of(value[before]));
+            let entry = self.known_before(row, class, ways)?;
+            trace[at] = row | entry & MATCHES;
+            row = entry & ROW;
+        }
+        Some(())
+    }
+
+    /// Goes back in all parts as far as that needs nothing to be found out, and says how many bytes are left of each.
+    fn go_back_in_parts(
+        &self,
+        parts: &[&[u8]; PARTS],
+        places: &mut [&mut [u32]; PARTS],
+        left: usize,
+        rows: &mut [u32; PARTS],
+        sets: &Sets,
+    ) -> usize {
+        let next = sets.next.as_slice();
+        let classes = &*self.classes;
+        let mut known = *rows;
+        for before in (0..left).rev() {
+            let mut entries = [0; PARTS];
+            let mut is_known = true;
+            for part in 0..PARTS {
+                entries[part] = next[known[part] as usize + usize::from(classes[usize::from(parts[part][before])])];
+                is_known &= entries[part] != UNKNOWN;
+            }
+            if !is_known {
+                *rows = known;
+                return before + 1;
+            }
+            for part in 0..PARTS {
+                places[part][before] = known[part] | entries[part] & MATCHES;
+                known[part] = entries[part] & ROW;
+            }
+        }
+        *rows = known;
+        0
     }
 
     /// Reads a value from the front: in several parts at once, because what a byte costs is the time that its entry takes to
@@ -295,10 +382,7 @@ impl Long {
         ways: &mut Ways,
         mut hand_over: impl FnMut(usize, u32, Entry) -> bool,
     ) -> Option<()> {
-        let mut set = ways.backward.first(self.stride())?;
-        if ways.age != ways.backward.age {
-            ways.forget_rows();
-        }
+        let mut set = self.first_before(ways)?;
         let mut counted = Counted::new(&self.counts);
         let counts_nothing = self.counts.is_empty();
         let mut at = value.len();
@@ -321,6 +405,24 @@ impl Long {
         Some(())
     }
 
+    /// The row of the set at the end of a value, which is empty.
+    fn first_before(&self, ways: &mut Ways) -> Option<u32> {
+        let first = ways.backward.first(self.stride())?;
+        if ways.age != ways.backward.age {
+            ways.forget_rows();
+        }
+        Some(first)
+    }
+
+    /// The entry where nothing is counted.
+    #[inline]
+    fn known_before(&self, set: u32, class: usize, ways: &mut Ways) -> Option<Entry> {
+        match ways.backward.next[set as usize + class] {
+            UNKNOWN => self.find_before(set, class, ways),
+            known => Some(known),
+        }
+    }
+
     fn entry_before(
         &self,
         set: u32,
@@ -329,10 +431,7 @@ impl Long {
         counted: &mut Counted<'_>,
         ways: &mut Ways,
     ) -> Option<Entry> {
-        let mut entry = ways.backward.next[set as usize + class];
-        if entry == UNKNOWN {
-            entry = self.find_before(set, class, ways)?;
-        }
+        let entry = self.known_before(set, class, ways)?;
         match self.counts.as_slice() {
             [] => return Some(entry),
             // One is as often at its end as not, so that is not asked.
