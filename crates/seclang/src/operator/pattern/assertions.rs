@@ -19,7 +19,7 @@ const FARTHEST: usize = 256;
 /// What an assertion's automaton may take.
 const LIMIT: usize = 1 << 20;
 /// How many words before it a word may be that it is compared with.
-pub(super) const WORDS: usize = 8;
+pub(super) const WORDS: usize = 4;
 
 pub(super) const WORD: ByteSet = ByteSet::range(b'0', b'9')
     .union(ByteSet::range(b'a', b'z'))
@@ -123,8 +123,12 @@ impl Around {
 /// Sets bits where words begin: for each of `asked`, which has how many words before and the bit, where the word is the same as
 /// that one.
 pub(super) fn mark_words(value: &[u8], asked: &[(usize, usize)], places: &mut [u8]) {
-    // The first eight bytes of the last words, and where they lie.
-    let (mut firsts, mut words, mut number) = ([0; WORDS], [(0, 0); WORDS], 0_usize);
+    // For the words that are the same, a bit for each of the last, the bits that are asked for.
+    let bits_of = |same: u8| asked.iter().fold(0, |bits, (before, bit)| bits | (same >> (before - 1) & 1) << bit);
+    let bits: [u8; 1 << WORDS] = std::array::from_fn(|same| bits_of(same as u8));
+    // The first eight bytes of the last words, and where these begin.
+    let ([mut one, mut two, mut three, mut four], mut words) = ([0; WORDS], [0; WORDS]);
+    let mut number = 0_usize;
     let (mut before, mut next) = (0, of_words(value));
     for block in (0..value.len()).step_by(64) {
         let here = next;
@@ -137,26 +141,39 @@ pub(super) fn mark_words(value: &[u8], asked: &[(usize, usize)], places: &mut [u
             starts &= starts - 1;
             let length = (here >> place | next << 1 << (63 - place)).trailing_ones().min(8);
             let first = eight(&value[start..]) & u64::MAX >> (64 - 8 * length);
-            let mut bits = 0;
-            for (before, bit) in asked {
-                bits |= u8::from(firsts[number.wrapping_sub(*before) % WORDS] == first) << bit;
-            }
-            firsts[number % WORDS] = first;
-            if length == 8 {
-                let length = 8 + value[start + 8..].iter().take_while(|byte| WORD.contains(**byte)).count();
-                let alike = bits;
-                for (before, bit) in asked.iter().filter(|(_, bit)| alike >> bit & 1 == 1) {
-                    let (other, other_length) = words[number.wrapping_sub(*before) % WORDS];
-                    let is_same =
-                        other_length == length && value[start..start + length] == value[other..other + length];
-                    bits &= !(u8::from(!is_same) << bit);
+            let mut same = usize::from(one == first)
+                | usize::from(two == first) << 1
+                | usize::from(three == first) << 2
+                | usize::from(four == first) << 3;
+            if length == 8 && same != 0 {
+                let rest = value[start + 8..].iter().take_while(|byte| is_of_word(**byte)).count();
+                let word = &value[start..start + 8 + rest];
+                for last in 0..WORDS {
+                    let other = words[number.wrapping_sub(last + 1) % WORDS];
+                    let is_same = same >> last & 1 == 1
+                        && value[other..].starts_with(word)
+                        && !value.get(other + word.len()).is_some_and(|byte| is_of_word(*byte));
+                    same = same & !(1 << last) | usize::from(is_same) << last;
                 }
-                words[number % WORDS] = (start, length);
             }
-            places[start] |= bits;
+            (one, two, three, four) = (first, one, two, three);
+            words[number % WORDS] = start;
             number += 1;
+            places[start] |= bits[same];
         }
     }
+}
+
+/// Whether a byte is of a word.
+pub(super) const fn is_of_word(byte: u8) -> bool {
+    of_word(byte) == 1
+}
+
+/// The same as a number, without branches.
+pub(super) const fn of_word(byte: u8) -> u8 {
+    let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    let is_digit = byte.wrapping_sub(b'0') < 10;
+    is_letter as u8 | is_digit as u8 | (byte == b'_') as u8
 }
 
 /// The first eight bytes, the first the lowest; where there are fewer, zeros behind them.
@@ -175,9 +192,7 @@ fn of_words(bytes: &[u8]) -> u64 {
         None => block[..bytes.len()].copy_from_slice(bytes),
     }
     for byte in &mut block {
-        let is_letter = (*byte | 0x20).wrapping_sub(b'a') < 26;
-        let is_digit = byte.wrapping_sub(b'0') < 10;
-        *byte = u8::from(is_letter) | u8::from(is_digit) | u8::from(*byte == b'_');
+        *byte = of_word(*byte);
     }
     block.as_chunks::<8>().0.iter().rev().fold(0, |all, eight| {
         // Eight bytes that are nought or one become eight bits, the first the lowest.

@@ -20,7 +20,7 @@ use regex_automata::util::primitives::StateID;
 use regex_syntax::hir::{Hir, HirKind};
 use smallvec::SmallVec;
 
-use super::assertions::{Assertion, WORD, WORDS, mark_words};
+use super::assertions::{Assertion, WORD, WORDS, is_of_word, mark_words, of_word};
 use crate::bytes::ByteSet;
 use crate::operator::gate::members;
 
@@ -28,7 +28,7 @@ use crate::operator::gate::members;
 const STATES: usize = 16_384;
 /// How many things may be asked at a place, and for how many of them each place of a value has a bit.
 const ASKED: usize = 32;
-const MARKS: usize = 8;
+const MARKS: usize = 6;
 
 /// How often it may be asked whether a guard lets something by, until all symbols are known.
 const WORK: usize = 1 << 22;
@@ -50,8 +50,6 @@ fn marked(name: Option<&str>) -> Option<usize> {
 pub(super) struct Symbols {
     assertions: Vec<Assertion>,
     marks: Vec<Mark>,
-    /// For each byte which of [`BEFORE`] stands for it, times the number of combinations of marks.
-    before: Box<[u16; 256]>,
     /// For what is before a place, and the marks that it has: the symbol of each byte.
     of: Vec<[u8; 256]>,
     /// The same of the end.
@@ -98,35 +96,21 @@ impl Symbols {
         let alphabet = states.alphabet()?;
         let nfa = states.build(&alphabet.allowed, limit).map_err(|error| error.to_string())?;
         let marks = states.marks;
-        let combinations = 1 << marks.len();
-        let before = std::array::from_fn(|byte| (kind(byte as u8) * combinations) as u16);
-        Ok((Self { assertions, marks, before: Box::new(before), of: alphabet.of, ends: alphabet.ends }, nfa))
+        Ok((Self { assertions, marks, of: alphabet.of, ends: alphabet.ends }, nfa))
     }
 
     /// Writes the symbols of a value.
     pub(super) fn write(&self, value: &[u8], text: &mut Text) {
         let Text { symbols, places, small } = text;
-        let (before_of, of) = (&*self.before, self.of.as_slice());
-        symbols.clear();
-        let mut before = 0;
-        if self.marks.is_empty() {
-            symbols.extend(value.iter().map(|byte| {
-                let symbol = of[before][usize::from(*byte)];
-                before = usize::from(before_of[usize::from(*byte)]);
-                symbol
-            }));
-            symbols.push(self.ends[before]);
-            return;
-        }
         places.clear();
-        places.resize(value.len() + 1, 0);
+        places.push(0);
+        let one = 1 << self.marks.len();
+        places.extend(value.iter().map(|byte| kind(*byte, one)));
         self.mark(value, places, small);
-        symbols.extend(value.iter().zip(&*places).map(|(byte, marks)| {
-            let symbol = of[before + usize::from(*marks)][usize::from(*byte)];
-            before = usize::from(before_of[usize::from(*byte)]);
-            symbol
-        }));
-        symbols.push(self.ends[before + usize::from(places[value.len()])]);
+        symbols.clear();
+        let of = self.of.as_slice();
+        symbols.extend(value.iter().zip(&*places).map(|(byte, place)| of[usize::from(*place)][usize::from(*byte)]));
+        symbols.push(self.ends[usize::from(places[value.len()])]);
     }
 
     fn mark(&self, value: &[u8], places: &mut [u8], small: &mut Vec<u8>) {
@@ -152,13 +136,11 @@ impl Symbols {
     }
 }
 
-/// Which of [`BEFORE`] stands for a byte.
-fn kind(byte: u8) -> usize {
-    match byte {
-        b'\n' => 2,
-        byte if WORD.contains(byte) => 1,
-        _ => 3,
-    }
+/// Which of [`BEFORE`] stands for a byte, times `one`; without branches and products, so that many are found out at once.
+const fn kind(byte: u8, one: u8) -> u8 {
+    let is_of_word = 0_u8.wrapping_sub(of_word(byte));
+    let is_line_end = 0_u8.wrapping_sub((byte == b'\n') as u8);
+    3 * one - ((2 * one) & is_of_word) - (one & is_line_end)
 }
 
 /// What is asked at a place.
@@ -218,7 +200,7 @@ enum Node {
 }
 
 const TOO_LARGE: &str = "it is too large for a pattern that looks around";
-const REFERENCE: &str = "a reference to a group is taken only where the group is a word, \\b(\\w+)\\b, at most eight words \
+const REFERENCE: &str = "a reference to a group is taken only where the group is a word, \\b(\\w+)\\b, at most four words \
                          before; so nothing in between that may have words repeats without bound";
 
 /// Finds the states of the pattern over symbols.
@@ -416,7 +398,7 @@ impl<'a> States<'a> {
         let (mut of, mut ends, mut allowed) = (Vec::new(), Vec::new(), vec![ByteSet::EMPTY; guards.len()]);
         let mut known: HashMap<Vec<bool>, u8, FixedState> = HashMap::default();
         let mut symbol = |before: Option<u8>, next: Option<u8>, marks: usize| {
-            let word_begins = !before.is_some_and(is_word) && next.is_some_and(is_word);
+            let word_begins = !before.is_some_and(is_of_word) && next.is_some_and(is_of_word);
             let marks = if word_begins { marks } else { marks & !of_words };
             let held = self.asked.iter().enumerate().filter(|(_, ask)| ask.holds(before, next, marks));
             let held = held.fold(0, |held, (bit, _)| held | 1 << bit);
@@ -519,10 +501,6 @@ fn index_of<T: PartialEq>(list: &mut Vec<T>, wanted: T) -> usize {
         list.push(wanted);
         list.len() - 1
     })
-}
-
-const fn is_word(byte: u8) -> bool {
-    WORD.contains(byte)
 }
 
 /// Where a state may go.
