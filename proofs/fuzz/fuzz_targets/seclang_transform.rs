@@ -1,6 +1,6 @@
 //! A transformation, which the first byte picks, of the other bytes: what it says of them is so. An unchanged text is one that it
-//! would not change, no byte comes up that gates do not foresee, no text grows without bound, and what a buffer held before is of no
-//! account.
+//! would not change, no byte comes up that gates do not foresee, none is left that it does not tell, no text grows without bound,
+//! and what a buffer held before is of no account.
 
 #![no_main]
 
@@ -20,6 +20,10 @@ fuzz_target!(|input: &[u8]| {
     }
     if !changes {
         return;
+    }
+    if let Some(left) = transformation.leaves(&present) {
+        let has = ByteSet::present(&made);
+        assert!(has.is_within(&left), "{transformation:?} leaves a byte that it does not tell");
     }
     assert_eq!(made, again);
     assert_ne!(made, text, "{transformation:?} says it changed what it did not");

@@ -268,7 +268,7 @@ impl Transformation {
     }
 
     /// The bytes that what becomes of a text with these bytes has at most; nothing where that cannot be said.
-    pub(crate) fn leaves(self, bytes: &ByteSet) -> Option<ByteSet> {
+    pub fn leaves(self, bytes: &ByteSet) -> Option<ByteSet> {
         let without = |gone: &ByteSet| bytes.intersection(&gone.complement());
         let spaced = |left: ByteSet, blanks: &ByteSet| if bytes.intersects(blanks) { left.with(b' ') } else { left };
         let lowercase =
