@@ -55,6 +55,72 @@ enum State {
     Quoted(u8),
 }
 
+/// So many bytes are read in one context before it is seen who reads the same.
+pub(super) const AT_ONCE: usize = 256;
+
+/// How attributes are read that can do nothing.
+mod harmless {
+    use super::{AFTER_NAME as ENDS_NAME, AFTER_VALUE as ENDS_VALUE, IS_SPACE};
+
+    pub(super) const BEFORE_NAME: u8 = 0;
+    pub(super) const AFTER_NAME: u8 = 1;
+    const NAME: u8 = 2;
+    pub(super) const BEFORE_VALUE: u8 = 3;
+    const UNQUOTED: u8 = 4;
+    const SINGLE_QUOTES: u8 = 5;
+    const DOUBLE_QUOTES: u8 = 6;
+    const BACKTICKS: u8 = 7;
+    /// Here begins something else.
+    pub(super) const STOP: u8 = 8;
+
+    /// What is read behind each byte.
+    pub(super) static NEXT: [[u8; 256]; 8] = {
+        let mut table = [[STOP; 256]; 8];
+        let (mut state, mut at) = (0, 0);
+        while state < STOP {
+            while at < 256 {
+                table[state as usize][at] = next(state, at as u8);
+                at += 1;
+            }
+            (state, at) = (state + 1, 0);
+        }
+        table
+    };
+
+    const fn next(state: u8, byte: u8) -> u8 {
+        let is_space = IS_SPACE[byte as usize];
+        match (state, byte) {
+            (SINGLE_QUOTES, b'\'') | (DOUBLE_QUOTES, b'"') | (BACKTICKS, b'`') => BEFORE_NAME,
+            (SINGLE_QUOTES | DOUBLE_QUOTES | BACKTICKS, _) => state,
+            (_, b'>') => STOP,
+            (UNQUOTED, _) => {
+                if ENDS_VALUE[byte as usize] {
+                    BEFORE_NAME
+                } else {
+                    UNQUOTED
+                }
+            }
+            (BEFORE_NAME | AFTER_NAME | BEFORE_VALUE, _) if is_space => state,
+            (BEFORE_NAME | AFTER_NAME | BEFORE_VALUE, 0xff) => STOP,
+            (BEFORE_VALUE, b'\'') => SINGLE_QUOTES,
+            (BEFORE_VALUE, b'"') => DOUBLE_QUOTES,
+            (BEFORE_VALUE, b'`') => BACKTICKS,
+            (BEFORE_VALUE, _) => UNQUOTED,
+            (BEFORE_NAME | AFTER_NAME | NAME, b'/') => BEFORE_NAME,
+            (AFTER_NAME | NAME, b'=') => BEFORE_VALUE,
+            (NAME, _) => {
+                if ENDS_NAME[byte as usize] {
+                    AFTER_NAME
+                } else {
+                    NAME
+                }
+            }
+            (_, b'a'..=b'z' | b'A'..=b'Z') => STOP,
+            _ => NAME,
+        }
+    }
+}
+
 /// The tokens of a value, one after the other, without those of text.
 pub(super) struct Reader<'a> {
     value: &'a [u8],
@@ -182,6 +248,36 @@ impl<'a> Reader<'a> {
     fn after_space(&mut self) -> Option<u8> {
         self.at += self.rest().iter().take_while(|&&byte| IS_SPACE[usize::from(byte)]).count();
         self.peek().filter(|&byte| byte != 0xff)
+    }
+
+    /// Steps over attributes whose names begin with no letter, which can do nothing, and their values: what comes next in texts
+    /// of these cannot be foreseen, so that each byte costs one look into a table. After some bytes it answers a token of
+    /// none, so that it is seen who else reads the same.
+    fn harmless(&mut self) -> Option<Token> {
+        let until = (self.at / AT_ONCE + 1) * AT_ONCE;
+        let (mut state, mut at) = (harmless::BEFORE_NAME, self.at);
+        let stopped = loop {
+            let Some(&byte) = self.value.get(at) else { break None };
+            if at >= until && state <= harmless::AFTER_NAME {
+                break None;
+            }
+            let next = harmless::NEXT[usize::from(state)][usize::from(byte)];
+            if next == harmless::STOP {
+                break Some(byte);
+            }
+            (state, at) = (next, at + 1);
+        };
+        self.at = at;
+        if at == self.value.len() || (state, stopped) == (harmless::BEFORE_VALUE, Some(0xff)) {
+            self.state = State::End;
+            return None;
+        }
+        // Elsewhere it is stopped only by the end of the tag.
+        self.state = if state == harmless::BEFORE_NAME { State::BeforeName } else { State::AfterName };
+        match stopped {
+            None => self.token(Kind::Other, at, at, self.state),
+            Some(_) => self.attributes(state != harmless::BEFORE_NAME),
+        }
     }
 
     /// What matters of attributes: a name with a value, or the end of the tag. Names without one, and slashes between them,
@@ -330,7 +426,7 @@ impl Iterator for Reader<'_> {
             State::End => None,
             State::Text => self.text(),
             State::TagEnd => self.tag_end(),
-            State::BeforeName => self.attributes(false),
+            State::BeforeName => self.harmless(),
             State::AfterName => self.attributes(true),
             State::BeforeValue => self.before_value(),
             State::Quoted(quote) => self.quoted(quote),

@@ -3,7 +3,7 @@
 use memchr::memchr;
 use smallvec::SmallVec;
 
-use super::markup::{Context, Kind, Reader, Token};
+use super::markup::{AT_ONCE, Context, Kind, Reader, Token};
 use crate::transform::hex_digit;
 
 /// What an attribute of this name can do.
@@ -44,9 +44,6 @@ const SCHEMES: [&[u8]; 4] = [b"DATA", b"VIEW-SOURCE", b"JAVA", b"VBSCRIPT"];
 
 /// The longest name of a tag or an attribute that is known.
 const LONGEST: usize = b"ATTRIBUTENAME".len();
-
-/// So many bytes are read in one context before it is seen who reads the same.
-const AT_ONCE: usize = 256;
 
 /// Whether `value` is dangerous in any context. It is read in all of them at once, because most soon read the same.
 pub(in crate::operator) fn is_script(value: &[u8]) -> bool {
