@@ -46,7 +46,9 @@ impl Phrases {
         if words.is_empty() {
             return Err(OperatorError("no words to look for; it would never match".to_owned()));
         }
+        // What is looked for first is a search for rare bytes, which a text of these makes dear.
         let automaton = AhoCorasick::builder()
+            .prefilter(false)
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::LeftmostLongest)
             .build(words)
