@@ -56,6 +56,8 @@ pub(super) struct Long {
     nfa: NFA,
     positions: Positions,
     counts: Vec<Count>,
+    /// For each state which of the counts it is behind, from 1 on, or 0.
+    counted: Box<[u8]>,
     /// How many slots groups have; behind them are those of marks.
     slots: usize,
     /// Where the positions of a state begin; they end where those of the next one begin.
@@ -140,10 +142,15 @@ impl Long {
         let of_class = |byte: &u8| bits(taking.len(), taking.iter().map(|(bytes, _)| bytes.contains(*byte)));
         let taken: Vec<_> = bytes.iter().map(of_class).collect();
         let counts = Count::all(&nfa, &of_state, marks, most)?;
+        let mut counted = vec![0; nfa.states().len()];
+        for (number, count) in (1..).zip(&counts) {
+            counted[count.after as usize] = number;
+        }
+        let counted = counted.into();
         let positions = Positions::new(&nfa, &taking, &of_state, &taken)?;
         let start = nfa.start_anchored().as_usize() as u32;
         let slots = 2 * marks as usize;
-        Some(Self { nfa, positions, counts, slots, of_state, classes, bytes, taken, kinds, looks, start, end })
+        Some(Self { nfa, positions, counts, counted, slots, of_state, classes, bytes, taken, kinds, looks, start, end })
     }
 
     /// Whether there is a match. Nothing where too many sets would be needed.
@@ -423,12 +430,11 @@ impl Long {
     ) -> Option<()> {
         let mut set = self.first_before(ways)?;
         let mut counted = Counted::new(&self.counts);
-        let counts_nothing = self.counts.is_empty();
         let mut at = value.len();
         for byte in value.iter().rev() {
             let class = self.class_of(*byte);
             let known = ways.backward.next[set as usize + class];
-            let entry = if counts_nothing && known != UNKNOWN {
+            let entry = if known != UNKNOWN && known & ENDS == 0 && !counted.is_due(at) {
                 known
             } else {
                 self.entry_before(set, class, at, &mut counted, ways)?
@@ -497,7 +503,8 @@ impl Long {
                 return false;
             }
             let mut key = u64::from(set) << 32 | u64::from(state) << 3 | u64::from(kind);
-            if let Some((number, counted)) = self.counts.iter().enumerate().find(|(_, count)| count.after == state) {
+            let number = usize::from(self.counted[state as usize]).wrapping_sub(1);
+            if let Some(counted) = self.counts.get(number) {
                 count = if before == state { count + 1 } else { 1 };
                 if !counted.may_end_anywhere() && ends[number] <= at {
                     ends[number] = self.next_end(value, at, number, ways, trace);
