@@ -54,9 +54,6 @@ const LONGEST_WORDS: usize = 1 << 14;
 /// How long a value is that is read by [`Long`]. Less takes little time, however many false beginnings it has.
 const LONG: usize = 1 << 8;
 
-/// In so many bytes a match is looked for first, where a value has many times as many and only its first match is wanted.
-const BEGINNING: usize = 1 << 10;
-
 /// A compiled pattern.
 #[derive(Debug)]
 pub(super) struct Pattern {
@@ -294,37 +291,10 @@ impl Pattern {
         }
     }
 
-    /// The first match of a long value, where what this begins with says what it is.
-    fn first_of_beginning(&self, value: &[u8], scratch: &mut Scratch, found: &mut Found) -> Option<()> {
-        match &self.machine {
-            Machine::Automata(_, long) => {
-                let made = long.made()?;
-                scratch.with_ways(long.number, |ways, trace| made.first_within(value, BEGINNING, ways, trace, found))
-            }
-            Machine::Asserting(_, asserting) => {
-                let Asserting { symbols, long, .. } = &**asserting;
-                let made = long.made()?;
-                let beginning = &value[..symbols.end_within(value, BEGINNING)?];
-                let mut is_found = None;
-                scratch.with_symbols(symbols, beginning, |symbols, scratch| {
-                    is_found = scratch.with_ways(long.number, |ways, trace| {
-                        made.first_within(symbols, beginning.len(), ways, trace, found)
-                    });
-                });
-                is_found
-            }
-        }
-    }
-
     pub(super) fn matches(&self, value: &[u8], scratch: &mut Scratch, captures: Option<&mut Captures>) -> bool {
         let Some(captures) = captures else { return self.is_match(value, scratch) };
         if self.takes_all {
             captures.push(0..value.len());
-            return true;
-        }
-        let mut found = Found::new();
-        if value.len() > 8 * BEGINNING && self.first_of_beginning(value, scratch, &mut found).is_some() {
-            push(&found, captures);
             return true;
         }
         let mut matches = false;

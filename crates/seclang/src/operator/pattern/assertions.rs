@@ -63,11 +63,6 @@ impl Assertion {
         }
     }
 
-    /// Whether more than the next byte is asked for.
-    pub(super) fn looks_ahead(&self) -> bool {
-        matches!(self, Self::Around { around, .. } if !around.behind)
-    }
-
     /// None of these bytes follows.
     pub(super) fn not_next(bytes: ByteSet) -> Self {
         Self::Next { bytes: bytes.complement(), or_end: true }

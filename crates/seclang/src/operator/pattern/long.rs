@@ -97,8 +97,6 @@ pub(super) struct Ways {
 /// For each place of the value that was read last its set, and with [`MATCHES`] whether a match begins there.
 pub(super) type Trace = Vec<u32>;
 
-/// A place of which the set is not known.
-const NOT_KNOWN: u32 = 0;
 /// Says that a number is one of a step.
 const PASSING: u32 = 1 << 31;
 /// Says in a key of [`Ways::on`] that a counted repetition may not come once more.
@@ -186,43 +184,6 @@ impl Long {
             })?;
         }
         Some(true)
-    }
-
-    /// Finds the first match, where so many bytes of the value say what it is, whatever follows them; see [`Self::next`].
-    /// There either nothing comes to a match or everything does. Where both lead to the same set, so does what is between.
-    pub(super) fn first_within(
-        &self,
-        value: &[u8],
-        length: usize,
-        ways: &mut Ways,
-        trace: &mut Trace,
-        found: &mut Found,
-    ) -> Option<()> {
-        if !self.counts.is_empty() {
-            return None;
-        }
-        self.first_before(ways)?;
-        let behind = *value.get(length)?;
-        let mut all = vec![0; self.positions.words()];
-        self.taken.iter().for_each(|taken| all.iter_mut().zip(taken).for_each(|(all, taken)| *all |= taken));
-        all.push(u64::from(self.kinds[usize::from(behind)]));
-        let mut least = self.nothing_behind(behind, &mut ways.backward);
-        let all = all.into_iter().enumerate().filter(|(_, word)| *word != 0);
-        let all: Vec<(u32, u64)> = all.map(|(place, word)| (place as u32, word)).collect();
-        let mut most = ways.backward.number(&all, self.stride());
-        trace.clear();
-        trace.resize(length + 1, NOT_KNOWN);
-        for at in (0..=length).rev() {
-            let class = at.checked_sub(1).map_or(self.bytes.len(), |before| self.class_of(value[before]));
-            let entry = self.known_before(least, class, ways)?;
-            if least == most {
-                trace[at] = least | entry & MATCHES;
-                (least, most) = (entry & ROW, entry & ROW);
-            } else {
-                (least, most) = (entry & ROW, self.known_before(most, class, ways)? & ROW);
-            }
-        }
-        self.next(value, 0, ways, trace, found).then_some(())
     }
 
     /// Goes back through a value in several parts at once, where nothing is counted; see [`Self::read_forward`]. At the end of a
@@ -487,8 +448,7 @@ impl Long {
         if counted.is_due(at) { self.run_out(set, class, counted.over(at), entry, ways) } else { Some(entry) }
     }
 
-    /// The first match at or behind `from` in the value that was read last: where its groups lie, the whole match first. None
-    /// where it goes on to a place of which nothing is known.
+    /// The first match at or behind `from` in the value that was read last: where its groups lie, the whole match first.
     pub(super) fn next(&self, value: &[u8], from: usize, ways: &mut Ways, trace: &Trace, found: &mut Found) -> bool {
         let Some(start) = trace[from..].iter().position(|place| place & MATCHES != 0) else { return false };
         let mut slots = vec![None; self.slots];
@@ -499,9 +459,6 @@ impl Long {
         loop {
             let kind = at.checked_sub(1).map_or(0, |before| self.kinds[usize::from(value[before])]);
             let set = trace[at] & ROW;
-            if set == NOT_KNOWN {
-                return false;
-            }
             let mut key = u64::from(set) << 32 | u64::from(state) << 3 | u64::from(kind);
             let number = usize::from(self.counted[state as usize]).wrapping_sub(1);
             if let Some(counted) = self.counts.get(number) {
@@ -971,42 +928,6 @@ mod tests {
             assert!(answered.len() > 20 && answered.iter().all(|is_match| *is_match));
         }
         assert!(ways.memory() < 16 << 20);
-    }
-
-    proptest! {
-        #[test]
-        fn a_match_that_a_beginning_tells_is_that_of_the_whole(
-            (pattern, values) in (pattern(), proptest::collection::vec("[ab\\- \n]{1,16}", 8)),
-        ) {
-            let long = Long::new(&pattern).unwrap();
-            let (mut ways, mut trace, mut found) = (Ways::default(), Trace::new(), Found::new());
-            for value in values {
-                let value = value.as_bytes();
-                let [_, expected] = both(&pattern, value, &mut ways);
-                for length in 0..value.len() {
-                    if long.first_within(value, length, &mut ways, &mut trace, &mut found).is_some() {
-                        prop_assert_eq!(Some(&found), expected[0].as_ref(), "{} in {:?}", pattern, value);
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_beginning_tells_a_match_that_nothing_behind_it_can_change() {
-        let (mut trace, mut found) = (Trace::new(), Found::new());
-        for (pattern, value, length, whole) in [
-            ("a(b)", &b"cab--"[..], 4, Some(1..3)),
-            ("ab+", b"cab-b", 4, Some(1..3)),
-            ("ab+", b"cabbb", 4, None),
-            ("c*d|ab", b"ccabcc", 4, None),
-            ("ab$", b"ab\nab", 3, Some(0..2)),
-            ("a{1,20}b", b"ab----", 4, None),
-        ] {
-            let long = Long::new(pattern).unwrap();
-            let is_found = long.first_within(value, length, &mut Ways::default(), &mut trace, &mut found);
-            assert_eq!(is_found.and_then(|()| found[0].clone()), whole, "{pattern}");
-        }
     }
 
     #[test]

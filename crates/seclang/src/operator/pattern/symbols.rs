@@ -99,13 +99,6 @@ impl Symbols {
         Ok((Self { assertions, marks, of: alphabet.of, ends: alphabet.ends }, nfa))
     }
 
-    /// The last place in so many bytes of a value up to which its symbols do not depend on what follows.
-    pub(super) fn end_within(&self, value: &[u8], length: usize) -> Option<usize> {
-        let looks_ahead = self.assertions.iter().any(Assertion::looks_ahead);
-        let last = value[..length].iter().rposition(|byte| !is_of_word(*byte)).filter(|_| !looks_ahead)?;
-        Some(last + 1)
-    }
-
     /// Writes the symbols of a value.
     pub(super) fn write(&self, value: &[u8], text: &mut Text) {
         let Text { symbols, places, small } = text;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use proptest::prelude::*;
 
-use super::super::{Captures, EXPANDED_LIMIT, Found, Pattern, Scratch};
+use super::super::{EXPANDED_LIMIT, Found, Pattern, Scratch};
 use super::*;
 
 /// A part of a pattern.
@@ -359,29 +359,4 @@ fn a_pattern_that_tells_too_much_apart_is_refused() {
     assert!(refusal(&format!("{many}x")).contains("looks around for more than 6 different things"));
     let next = each(|letter| format!("(?![{letter}-z])"), 'A'..='h');
     assert!(refusal(&format!("{next}x")).contains("asks for more than 32 different things"));
-}
-
-proptest! {
-    #[test]
-    fn the_first_match_of_a_long_value_is_the_same_where_its_beginning_tells_it(
-        pattern in proptest::sample::select(vec![
-            r"\b(\w+)\b[=\s]*\b\1\b", r"\b(\w+)\b=+(?!\b\1\b)\w+", r"(?<!ab|a=)b++(a)", r"a(?=b=)(b)", r"\b(\w+)\b\sa*\s?\b\1\b(=+)",
-        ]),
-        unit in "[ab= ]{1,40}",
-        before in 900_usize..1_100,
-        after in "[ab= ]{1,200}",
-    ) {
-        let value = ["-".repeat(before), unit, after, "-".repeat(8_000)].concat();
-        let made = Pattern::new(pattern.as_bytes()).unwrap();
-        let (mut scratch, mut captures, mut expected) = (Scratch::default(), Captures::default(), Found::new());
-        made.each(value.as_bytes(), &mut scratch, |found| {
-            expected.clone_from(found);
-            None
-        });
-        let matches = made.matches(value.as_bytes(), &mut scratch, Some(&mut captures));
-        prop_assert_eq!(matches, !expected.is_empty());
-        for (number, group) in expected.iter().enumerate() {
-            prop_assert_eq!(captures.range(number), Some(group.clone().unwrap_or(0..0)), "{} in {:?}", pattern, value.trim_matches('-'));
-        }
-    }
 }
