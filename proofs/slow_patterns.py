@@ -2,8 +2,9 @@
 
 For every operator of its rules, behind its transformations, texts are made of what its pattern looks for, and what is
 slow is changed into what is slower: parts are put in, taken out, cut, joined, come in turn or by chance. Processor time
-is measured, of a thread that has read such texts before; `cold_us` is that of one that has not. The same is done for
-each chain of transformations. The work is done by the example `slow_patterns`, which says how a text is made again.
+is measured, of a thread that has read such texts before; `cold_us` is that of one that has not. Where a rule asks of
+several texts (`multiMatch`) the slowest counts, and `all_us` is what they take together. The same is done for each
+chain of transformations. The work is done by the example `slow_patterns`, which says how a text is made again.
 """
 
 from __future__ import annotations
