@@ -75,14 +75,15 @@ struct Known {
     made: u32,
     /// Where in [`Texts::bits`] those of the questions that are open are.
     open: u32,
-    /// The same of those whose words it has.
+    /// The same of those whose words it has, as `judge` says.
     words: u32,
-    /// By which words that is judged.
+    /// By which words that is judged. Texts that differ in the case of letters alone may be judged by others: see `byte_set`.
     judge: Option<Judge>,
     /// How many questions wanted to know that.
     asked: u8,
     /// Where in [`Texts::chosen`].
     chosen: u32,
+    /// The bytes that it has. Of a long text that a transformation made they may be fewer.
     byte_set: Option<ByteSet>,
 }
 
@@ -422,7 +423,7 @@ impl Texts {
             let Known { words, judge, .. } = self.known[text.0 as usize];
             let made = &mut self.known[made.0 as usize];
             made.judge = made.judge.or(judge);
-            if made.words == UNKNOWN {
+            if made.words == UNKNOWN && made.judge == judge {
                 made.words = words;
             }
         }

@@ -620,3 +620,34 @@ fn gates_make_no_difference_to_any_rules() {
     assert_eq!(seen.operators.borrow().len(), 28, "all but one that never says yes: {:?}", seen.operators);
     assert_eq!(*seen.phases.borrow(), BTreeSet::from([1, 2, 3, 4, 5]));
 }
+
+/// A text that a transformation made is known to have bytes at most, one that came has those that it has: they are judged by
+/// different words, though they may differ in the case of letters alone.
+#[test]
+fn words_of_a_text_are_not_those_of_one_that_is_judged_by_others() {
+    let long = "a".repeat(300);
+    for (transformation, lost, kept) in [
+        ("compressWhitespace", format!("secret%c2%a0{long}"), format!("SEcret+{long}")),
+        ("trim", format!("secret+{long}%0a"), format!("SEcret+{long}")),
+        ("removeCommentsChar", format!("secret+{long}%23"), format!("SEcret+{long}")),
+    ] {
+        // So many words are looked for together.
+        let many =
+            (0..9).map(|number| format!("SecRule ARGS \"@rx nohup{number}\" \"id:{},phase:2,pass\"\n", 20 + number));
+        let directives = many.collect::<String>()
+            + &format!("SecRule ARGS:a \"@rx secret\" \"id:1,phase:2,pass,t:{transformation}\"\n")
+            + "SecRule ARGS:b \"@rx ^secret[a-z ]+$\" \"id:2,phase:2,pass,t:lowercase\"\n";
+        let rules = load::text(directives.as_bytes(), "made.conf", Path::new(".")).unwrap();
+        for gates in [true, false] {
+            let mut transaction = Transaction::new(&rules, Workspace::default()).with_engine(Engine::DetectionOnly);
+            if !gates {
+                transaction = transaction.without_gates();
+            }
+            let target = format!("/?a={lost}&b={kept}");
+            transaction.request_head(&support::request([b"GET", target.as_bytes(), b"HTTP/1.1"], &[]));
+            transaction.request_body(b"", false);
+            let ids: Vec<u64> = transaction.matches().iter().map(|one| rules.rules[one.rule].id).collect();
+            assert_eq!(ids, [1, 2], "{transformation}, gates: {gates}");
+        }
+    }
+}
