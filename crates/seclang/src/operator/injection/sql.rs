@@ -356,13 +356,14 @@ mod tests {
     use super::*;
 
     #[rustfmt::skip]
-    pub(super) const PARTS: [&[u8]; 78] = [
+    pub(super) const PARTS: [&[u8]; 83] = [
         b"1", b"+", b"-", b"--", b"-- ", b"#", b"\n", b"'", b"\"", b"`", b"``", b"a", b" ", b",", b"(", b")", b";", b"{",
         b"}", b"\\", b"/*", b"*/", b"/**/", b"/*!", b"!", b"=", b"<=>", b"||", b"::", b"or", b" and ", b" div.", b".",
         b"select ", b"union ", b"all ", b"distinct ", b"@", b"@@", b"$", b"$$", b"$a$", b"q'(", b")'", b"x'1", b"u&'",
         b"[a_b]", b" in ", b"not ", b" like ", b"user", b"int ", b"collate ", b"a_b", b"is ", b"if", b"into ", b"outfile ",
         b"sp_password", b"0x", b"\0", b"\xa0", b"1d", b"f", b"1.e", b"e'", b"nq'", b"n'x", b"abcxyz", b"_", b"g", b"12345",
         b"b'01", b"\xc3\xa9", b"''", b"\\'", b"\"\\", b"#--/",
+        b"md5(", b"log3(", b"_utf8", b"int5", b"crc32(",
     ];
 
     /// What each way alone finds, one after the other.
@@ -391,6 +392,17 @@ mod tests {
                 head.iter().copied().chain(middle).chain(tail.iter().copied()).collect::<Vec<_>>().concat()
             },
         )
+    }
+
+    #[test]
+    fn digits_of_words_are_told_apart_in_long_values() {
+        let (mut folds, long) = (Folds::default(), "a,".repeat(100));
+        for (word, is_known) in [("MD5(1)", true), ("md4(1)", false), ("LOG2(1)", true), ("LOG3(1)", false)] {
+            let value = format!("{long}1 or {word} --");
+            let found = fingerprint(value.as_bytes(), &mut folds);
+            assert_eq!(found, plainly(value.as_bytes()), "{word}");
+            assert_eq!(found.is_some(), is_known, "{word}");
+        }
     }
 
     proptest! {

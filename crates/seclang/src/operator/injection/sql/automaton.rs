@@ -39,7 +39,7 @@ impl Mode {
 static CLASS: [u8; 256] = classes().0;
 /// A byte of each class.
 static ONE_OF: [u8; CLASSES] = classes().1;
-const CLASSES: usize = 68;
+const CLASSES: usize = 75;
 
 const fn classes() -> ([u8; 256], [u8; CLASSES]) {
     let (mut class, mut one_of, mut count) = ([u8::MAX; 256], [0; CLASSES], 0);
@@ -48,7 +48,6 @@ const fn classes() -> ([u8; 256], [u8; CLASSES]) {
         let same = match byte as u8 {
             b'\t' | 0x0b..=b'\r' => b' ',
             ..=8 | 14..=31 | 127 if byte > 0 => 1,
-            b'3'..=b'9' => b'2',
             // `\N` is a token, `\n` is none.
             letter @ b'a'..=b'z' if letter != b'n' => letter.to_ascii_uppercase(),
             0xa0 => 0xa0,
@@ -102,7 +101,7 @@ impl Step {
 }
 
 /// The states that were needed, for one thread.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Automaton {
     states: Vec<State>,
     numbers: HashTable<u16>,
@@ -112,12 +111,6 @@ pub(super) struct Automaton {
     begun: Vec<[u16; 3]>,
     /// How many steps may still be made for a value: they cost as much as many bytes.
     credit: usize,
-}
-
-impl Default for Automaton {
-    fn default() -> Self {
-        Self { states: Vec::new(), numbers: HashTable::new(), steps: Vec::new(), begun: Vec::new(), credit: 0 }
-    }
 }
 
 impl Automaton {
