@@ -39,7 +39,9 @@ pub(super) fn keep(input: &[u8], output: &mut Vec<u8>, mut make: impl FnMut(&[u8
         output[end] = b' ';
         end += usize::from(space_before);
         let bits = bits & u64::MAX >> BLOCK.saturating_sub(rest.len());
-        end += output[end..].first_chunk_mut().map_or(0, |to| write(&bytes, bits, to));
+        let to = output[end..].first_chunk_mut();
+        debug_assert!(to.is_some(), "there is room for a window");
+        end += to.map_or(0, |to| write(&bytes, bits, to));
     }
     output.truncate(end);
 }

@@ -137,6 +137,15 @@ pub(super) fn command_line(input: &[u8], output: &mut Vec<u8>) -> bool {
 }
 
 // `TRIMMED`, `BLANKS` and `BETWEEN_WORDS` once more, as comparisons, which processors do for many bytes at once.
+const _: () = {
+    let mut byte = 0;
+    while byte < 256 {
+        let one = byte as u8;
+        assert!(is_white_ascii(one) == TRIMMED.contains(one));
+        assert!(is_blank(one) == BLANKS.contains(one) && is_between(one) == BETWEEN_WORDS.contains(one));
+        byte += 1;
+    }
+};
 
 const fn is_white_ascii(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
