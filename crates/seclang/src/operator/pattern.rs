@@ -48,6 +48,8 @@ const EXPANDED_KEPT: usize = 64;
 const ALL_WAYS: usize = 64 << 20;
 /// So long a list of the places of a value is not kept for the next one.
 const LONG_TRACE: usize = 1 << 18;
+/// Nor are so many bytes for the symbols of one.
+const LONG_TEXT: usize = 4 * LONG_TRACE;
 /// How many bytes the words of `@pm` have that are read by [`Long`]: more are as well looked for by what else there is.
 const LONGEST_WORDS: usize = 1 << 14;
 
@@ -341,7 +343,8 @@ impl Pattern {
     }
 }
 
-/// Hands over one match after the other of those that begin no later than `last`, found by what reads long texts, or by `find` where there is no answer from that.
+/// Hands over one match after the other of those that begin no later than `last`, found by what reads long texts, or by `find`
+/// where there is no answer from that.
 fn each(
     text: &[u8],
     last: usize,
@@ -461,7 +464,7 @@ impl Scratch {
         let mut text = std::mem::take(&mut self.text);
         symbols.write(value, &mut text);
         read(&text.symbols, self);
-        if text.memory() <= LONG_TRACE {
+        if text.memory() <= LONG_TEXT {
             self.text = text;
         }
     }
