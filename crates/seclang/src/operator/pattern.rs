@@ -140,7 +140,7 @@ impl ForLong {
     /// The same of a value of any length.
     fn is_match_of_any(&self, value: &[u8], scratch: &mut Scratch) -> Option<bool> {
         let long = self.made()?;
-        scratch.with_ways(self.number, |ways, _| long.is_match(value, ways))
+        scratch.with_ways(self.number, |ways, trace| long.is_match(value, ways, trace))
     }
 
     fn made(&self) -> Option<&Long> {

@@ -13,6 +13,7 @@
 //! of sets that no table holds. From the end what counts is how near the next match is; see [`counts`]. So a value that needs
 //! too many sets is read in the other direction, and where that does not do either there is no answer here.
 
+mod backward;
 mod counts;
 mod positions;
 mod sets;
@@ -27,13 +28,13 @@ use regex_automata::util::syntax;
 
 use super::{Found, flags};
 use crate::bytes::ByteSet;
-use counts::{Count, Counted, Marked};
+use counts::{Count, Counts, Marked, Passed};
 use positions::Positions;
-use sets::{ENDS, Entry, MATCHES, ROW, Sets, UNKNOWN, Work};
+use sets::{Entry, LAST_PASSED, MATCHES, PASSED, ROW, Sets, UNKNOWN, Work};
 
 /// Bytes that boundaries tell apart: of a word, line ends, others; and none, before and behind a value.
 const KINDS: [Option<u8>; 5] = [None, Some(b'a'), Some(b'\n'), Some(b'\r'), Some(b' ')];
-/// Of how many steps it is remembered where they lie in the table of all.
+/// Of how many pairs of steps it is remembered where they lie in the table of all.
 const RECENT: usize = 1 << 11;
 /// How many steps are remembered, and how many entries where counted repetitions have run out.
 const STEPS: usize = 1 << 16;
@@ -47,6 +48,10 @@ const POSITIONS: usize = 1 << 14;
 
 /// In how many parts a value is read at once.
 const PARTS: usize = 4;
+/// Of how many bytes at the end of a value it is found out what may be guessed of its parts, where these are longer, and how many
+/// behind each part are read for that.
+const FAR: usize = 1 << 12;
+const NEAR: usize = 64;
 /// After how many bytes of a part it is remembered which set was there.
 const BETWEEN: usize = 64;
 
@@ -56,6 +61,8 @@ pub(super) struct Long {
     nfa: NFA,
     positions: Positions,
     counts: Vec<Count>,
+    /// How often each of the counts may come.
+    most: Counts,
     /// For each state which of the counts it is behind, from 1 on, or 0.
     counted: Box<[u8]>,
     /// How many slots groups have; behind them are those of marks.
@@ -82,19 +89,19 @@ pub(super) struct Ways {
     backward: Sets,
     /// Of which age the rows are that are meant in what follows.
     age: u32,
-    /// Where counted repetitions may end, for entries with [`ENDS`]; a bit for each.
-    ends: Vec<u64>,
+    /// What the places of entries with their numbers mean for counted repetitions.
+    passed_by: Vec<Passed>,
     /// Entries for a set, a class and counted repetitions that may not come once more.
-    run_out: HashMap<(u32, u32, u64), Entry, FixedState>,
+    run_out: HashMap<(u32, u32, u32), Entry, FixedState>,
     /// For a set, the kind of the byte before its place and a state: where one is behind the next byte; or, where groups begin
     /// or end on the way, it goes by the byte or the match ends, the number of a step, with [`PASSING`].
     on: HashMap<u64, u32, FixedState>,
-    recent: Vec<(u64, u32)>,
+    recent: Vec<[(u64, u32); 2]>,
     steps: Vec<Step>,
     passed: usize,
 }
 
-/// For each place of the value that was read last its set, and with [`MATCHES`] whether a match begins there.
+/// For each place of the value that was read last its set, and what the entry says of it by which it was left.
 pub(super) type Trace = Vec<u32>;
 
 /// Says that a number is one of a step.
@@ -145,26 +152,37 @@ impl Long {
             counted[count.after as usize] = number;
         }
         let counted = counted.into();
+        let most = std::array::from_fn(|number| counts.get(number).map_or(0, |count| count.most));
         let positions = Positions::new(&nfa, &taking, &of_state, &taken)?;
         let start = nfa.start_anchored().as_usize() as u32;
         let slots = 2 * marks as usize;
-        Some(Self { nfa, positions, counts, counted, slots, of_state, classes, bytes, taken, kinds, looks, start, end })
+        Some(Self {
+            nfa,
+            positions,
+            counts,
+            most,
+            counted,
+            slots,
+            of_state,
+            classes,
+            bytes,
+            taken,
+            kinds,
+            looks,
+            start,
+            end,
+        })
     }
 
     /// Whether there is a match. Nothing where too many sets would be needed.
-    pub(super) fn is_match(&self, value: &[u8], ways: &mut Ways) -> Option<bool> {
+    pub(super) fn is_match(&self, value: &[u8], ways: &mut Ways, trace: &mut Trace) -> Option<bool> {
         match self.read_forward(value, &mut ways.forward) {
             // What is counted may come as often as it likes there.
             Some(true) if !self.counts.is_empty() => {}
             Some(known) => return Some(known),
             None => {}
         }
-        let mut is_found = false;
-        self.read_backward(value, ways, |_, _, entry| {
-            is_found = entry & MATCHES != 0;
-            !is_found
-        })?;
-        Some(is_found)
+        self.read_backward(value, ways, trace, MATCHES)
     }
 
     /// Reads a value so that what matches can be found with [`Self::next`], and says whether something may. Nothing where too
@@ -173,105 +191,14 @@ impl Long {
         if self.read_forward(value, &mut ways.forward) == Some(false) {
             return Some(false);
         }
-        // Each place is written to.
-        trace.resize(value.len() + 1, 0);
-        if self.counts.is_empty() {
-            self.trace_in_parts(value, ways, trace)?;
-        } else {
-            self.read_backward(value, ways, |at, set, entry| {
-                trace[at] = set | entry & MATCHES;
-                true
-            })?;
-        }
+        self.read_backward(value, ways, trace, 0)?;
         Some(true)
     }
 
-    /// Goes back through a value in several parts at once, where nothing is counted; see [`Self::read_forward`]. At the end of a
-    /// part it is guessed that nothing comes to a match.
-    fn trace_in_parts(&self, value: &[u8], ways: &mut Ways, trace: &mut Trace) -> Option<()> {
-        let first = self.first_before(ways)?;
-        let length = value.len() / PARTS;
-        let rest = value.len() - PARTS * length;
-        let parts: [&[u8]; PARTS] = std::array::from_fn(|part| &value[rest + part * length..][..length]);
-        let mut places = trace[rest + 1..].chunks_mut(length.max(1));
-        let mut places: [&mut [u32]; PARTS] = std::array::from_fn(|_| places.next().unwrap_or_default());
-        let mut rows = [first; PARTS];
-        for part in 1..PARTS {
-            rows[part - 1] =
-                parts[part].first().map_or(first, |behind| self.nothing_behind(*behind, &mut ways.backward));
-        }
-        let mut left = length;
-        while left > 0 {
-            left = self.go_back_in_parts(&parts, &mut places, left, &mut rows, &ways.backward);
-            for part in 0..PARTS {
-                let Some(before) = left.checked_sub(1) else { break };
-                let entry = self.known_before(rows[part], self.class_of(parts[part][before]), ways)?;
-                places[part][before] = rows[part] | entry & MATCHES;
-                rows[part] = entry & ROW;
-            }
-            left = left.saturating_sub(1);
-        }
-        let mut row = rows[PARTS - 1];
-        for part in (0..PARTS - 1).rev() {
-            let mut at = length;
-            row = loop {
-                if at == 0 {
-                    break row;
-                }
-                let place = &mut places[part][at - 1];
-                if *place & ROW == row {
-                    break rows[part];
-                }
-                at -= 1;
-                let entry = self.known_before(row, self.class_of(parts[part][at]), ways)?;
-                *place = row | entry & MATCHES;
-                row = entry & ROW;
-            };
-        }
-        for at in (0..=rest).rev() {
-            let class = at.checked_sub(1).map_or(self.bytes.len(), |before| self.class_of(value[before]));
-            let entry = self.known_before(row, class, ways)?;
-            trace[at] = row | entry & MATCHES;
-            row = entry & ROW;
-        }
-        Some(())
-    }
-
-    /// Goes back in all parts as far as that needs nothing to be found out, and says how many bytes are left of each.
-    fn go_back_in_parts(
-        &self,
-        parts: &[&[u8]; PARTS],
-        places: &mut [&mut [u32]; PARTS],
-        left: usize,
-        rows: &mut [u32; PARTS],
-        sets: &Sets,
-    ) -> usize {
-        let next = sets.next.as_slice();
-        let classes = &*self.classes;
-        let mut known = *rows;
-        for before in (0..left).rev() {
-            let mut entries = [0; PARTS];
-            let mut is_known = true;
-            for part in 0..PARTS {
-                entries[part] = next[known[part] as usize + usize::from(classes[usize::from(parts[part][before])])];
-                is_known &= entries[part] != UNKNOWN;
-            }
-            if !is_known {
-                *rows = known;
-                return before + 1;
-            }
-            for part in 0..PARTS {
-                places[part][before] = known[part] | entries[part] & MATCHES;
-                known[part] = entries[part] & ROW;
-            }
-        }
-        *rows = known;
-        0
-    }
-
     /// Reads a value from the front: in several parts at once, because what a byte costs is the time that its entry takes to
-    /// come, which can be waited for side by side. At the beginning of a part it is guessed that no match is under way. Where
-    /// that is not so the part is read again, as far as there is a difference.
+    /// come, which can be waited for side by side. At the beginning of a part it is guessed that no match is under way, or
+    /// where the parts are long those that are at the beginning of the value. Where that is not so the part is read again, as
+    /// far as there is a difference.
     fn read_forward(&self, value: &[u8], sets: &mut Sets) -> Option<bool> {
         let first = sets.first(self.stride())?;
         let length = value.len() / PARTS / BETWEEN * BETWEEN;
@@ -280,9 +207,27 @@ impl Long {
         for part in 1..PARTS {
             guessed[part] = parts[part - 1].last().map_or(first, |before| self.nothing_behind(*before, sets));
         }
+        // What is found where nothing is said to be under way that is not is found in truth.
+        let mut is_sure = true;
+        if length >= FAR {
+            let row = self.go_on(&value[..FAR], first, sets)?;
+            if row & MATCHES != 0 {
+                return Some(true);
+            }
+            for part in 1..PARTS {
+                let near = parts[part - 1][length - NEAR..].iter();
+                let behind = near
+                    .copied()
+                    .try_fold(row, |row, byte| Some(self.entry_behind(row, self.class_of(byte), sets)? & ROW))?;
+                is_sure &= behind == guessed[part];
+                guessed[part] = behind;
+            }
+        }
         let mut rows = guessed;
         let mut passed = Vec::with_capacity(length / BETWEEN);
-        for start in (0..length).step_by(BETWEEN) {
+        // The number of what was passed last before something was found in a part.
+        let mut found = [None; PARTS];
+        for (number, start) in (0..length).step_by(BETWEEN).enumerate() {
             passed.push(rows);
             let Some(bytes) = between(&parts, start) else { break };
             let mut at = 0;
@@ -291,23 +236,31 @@ impl Long {
                 if at == BETWEEN {
                     break;
                 }
-                for (row, bytes) in rows.iter_mut().zip(bytes) {
-                    let entry = self.entry_behind(*row, self.class_of(bytes[at]), sets)?;
+                for part in 0..PARTS {
+                    let entry = self.entry_behind(rows[part], self.class_of(bytes[part][at]), sets)?;
                     if entry & MATCHES != 0 {
-                        return Some(true);
+                        if is_sure || part == 0 {
+                            return Some(true);
+                        }
+                        found[part].get_or_insert(number);
                     }
-                    *row = entry;
+                    rows[part] = entry & ROW;
                 }
                 at += 1;
             }
         }
         let mut row = rows[0];
         for part in 1..PARTS {
-            let mut again = parts[part].chunks(BETWEEN).zip(&passed);
+            let mut again = parts[part].chunks(BETWEEN).zip(&passed).enumerate();
             row = loop {
                 match again.next() {
-                    Some((_, passed)) if passed[part] == row => break rows[part],
-                    Some((bytes, _)) => {
+                    Some((number, (_, passed))) if passed[part] == row => {
+                        if found[part].is_some_and(|found| found >= number) {
+                            return Some(true);
+                        }
+                        break rows[part];
+                    }
+                    Some((_, (bytes, _))) => {
                         let entry = self.go_on(bytes, row, sets)?;
                         if entry & MATCHES != 0 {
                             return Some(true);
@@ -381,73 +334,6 @@ impl Long {
         sets.number(&set[..usize::from(kind != 0)], self.stride())
     }
 
-    /// Goes back through a value: for each place its set and its entry are handed over, until that says to stop.
-    #[inline]
-    fn read_backward(
-        &self,
-        value: &[u8],
-        ways: &mut Ways,
-        mut hand_over: impl FnMut(usize, u32, Entry) -> bool,
-    ) -> Option<()> {
-        let mut set = self.first_before(ways)?;
-        let mut counted = Counted::new(&self.counts);
-        let mut at = value.len();
-        for byte in value.iter().rev() {
-            let class = self.class_of(*byte);
-            let known = ways.backward.next[set as usize + class];
-            let entry = if known != UNKNOWN && known & ENDS == 0 && !counted.is_due(at) {
-                known
-            } else {
-                self.entry_before(set, class, at, &mut counted, ways)?
-            };
-            if !hand_over(at, set, entry) {
-                return Some(());
-            }
-            set = entry & ROW;
-            at -= 1;
-        }
-        let entry = self.entry_before(set, self.bytes.len(), at, &mut counted, ways)?;
-        hand_over(at, set, entry);
-        Some(())
-    }
-
-    /// The row of the set at the end of a value, which is empty.
-    fn first_before(&self, ways: &mut Ways) -> Option<u32> {
-        let first = ways.backward.first(self.stride())?;
-        if ways.age != ways.backward.age {
-            ways.forget_rows();
-        }
-        Some(first)
-    }
-
-    /// The entry where nothing is counted.
-    #[inline]
-    fn known_before(&self, set: u32, class: usize, ways: &mut Ways) -> Option<Entry> {
-        match ways.backward.next[set as usize + class] {
-            UNKNOWN => self.find_before(set, class, ways),
-            known => Some(known),
-        }
-    }
-
-    fn entry_before(
-        &self,
-        set: u32,
-        class: usize,
-        at: usize,
-        counted: &mut Counted<'_>,
-        ways: &mut Ways,
-    ) -> Option<Entry> {
-        let entry = self.known_before(set, class, ways)?;
-        match self.counts.as_slice() {
-            [] => return Some(entry),
-            // One is as often at its end as not, so that is not asked.
-            [only] => counted.end_only(only, (entry & ENDS != 0).then_some(at)),
-            _ if entry & ENDS != 0 => counted.end(ways.ends[set as usize + class], at),
-            _ => {}
-        }
-        if counted.is_due(at) { self.run_out(set, class, counted.over(at), entry, ways) } else { Some(entry) }
-    }
-
     /// The first match at or behind `from` in the value that was read last: where its groups lie, the whole match first.
     pub(super) fn next(&self, value: &[u8], from: usize, ways: &mut Ways, trace: &Trace, found: &mut Found) -> bool {
         let Some(start) = trace[from..].iter().position(|place| place & MATCHES != 0) else { return false };
@@ -455,7 +341,7 @@ impl Long {
         let (mut state, mut at) = (self.start, from + start);
         let (mut count, mut before) = (0, self.end);
         let mut ends = vec![0; self.counts.len()];
-        ways.recent.resize(RECENT, (0, 0));
+        ways.recent.resize(RECENT, [(0, 0); 2]);
         loop {
             let kind = at.checked_sub(1).map_or(0, |before| self.kinds[usize::from(value[before])]);
             let set = trace[at] & ROW;
@@ -464,17 +350,18 @@ impl Long {
             if let Some(counted) = self.counts.get(number) {
                 count = if before == state { count + 1 } else { 1 };
                 if !counted.may_end_anywhere() && ends[number] <= at {
-                    ends[number] = self.next_end(value, at, number, ways, trace);
+                    ends[number] = Self::next_end(at, number, ways, trace);
                 }
-                let is_over = count == counted.most || ends[number] > at + (counted.most - count) as usize;
+                let is_over = count == counted.most || ends[number] > at + usize::from(counted.most - count);
                 key |= if is_over { OVER } else { 0 };
             }
             before = state;
             let place = ((set << 3 | u32::from(kind)).wrapping_mul(0x9E37_79B1) >> 16 ^ state) as usize % RECENT;
-            let mut step = ways.recent[place];
+            let [first, second] = ways.recent[place];
+            let mut step = if first.0 == key { first } else { second };
             if step.0 != key {
                 step = (key, self.step(key, set, usize::from(kind), state, ways));
-                ways.recent[place] = step;
+                ways.recent[place] = [step, first];
             }
             state = step.1;
             if state & PASSING != 0 {
@@ -496,12 +383,9 @@ impl Long {
     }
 
     /// The first place behind `at` where a counted repetition may end, in the value that was read last.
-    fn next_end(&self, value: &[u8], at: usize, number: usize, ways: &Ways, trace: &Trace) -> usize {
-        let may_end = |at: &usize| {
-            let class = self.class_of(value[*at - 1]);
-            ways.ends[(trace[*at] & ROW) as usize + class] & 1 << number != 0
-        };
-        (at + 1..=value.len()).find(may_end).unwrap_or(usize::MAX)
+    fn next_end(at: usize, number: usize, ways: &Ways, trace: &Trace) -> usize {
+        let behind = &trace[at + 1..];
+        behind.iter().position(|place| ways.passed(*place).ends[number] != 0).map_or(usize::MAX, |more| at + 1 + more)
     }
 
     fn stride(&self) -> usize {
@@ -528,75 +412,6 @@ impl Long {
         let entry = self.row(class, work, sets) | matches;
         sets.next[set as usize + class] = entry;
         Some(entry)
-    }
-
-    /// The entry for a set and the class of the byte before its place.
-    #[cold]
-    fn find_before(&self, set: u32, class: usize, ways: &mut Ways) -> Option<Entry> {
-        ways.backward.spend(self.positions.words())?;
-        let mut entry = self.before(set, class, &self.positions.looped, &mut ways.backward);
-        let (here, behind) = self.all_of(set, ways);
-        if let Some(taken) = self.taken.get(class)
-            && !self.counts.is_empty()
-        {
-            let looks = self.looks[self.kind_of(class)][behind];
-            let ends = |count: &Count| {
-                holds(taken, count.position) && !count.may_end_anywhere() && count.may_end(&here, looks)
-            };
-            let ends = self.counts.iter().enumerate().filter(|(_, count)| ends(count));
-            let ends = ends.fold(0_u64, |ends, (number, _)| ends | 1 << number);
-            ways.ends.resize(ways.backward.next.len(), 0);
-            if ends != 0 {
-                ways.ends[set as usize + class] = ends;
-                entry |= ENDS;
-            }
-        }
-        ways.backward.next[set as usize + class] = entry;
-        Some(entry)
-    }
-
-    /// The entry where counted repetitions may not come once more; else it is that which is given.
-    #[cold]
-    fn run_out(&self, set: u32, class: usize, over: u64, entry: Entry, ways: &mut Ways) -> Option<Entry> {
-        if over == 0 {
-            return Some(entry);
-        }
-        let (here, _) = self.all_of(set, ways);
-        let mut over_here = 0;
-        let mut looped = self.positions.looped.clone();
-        for (number, count) in self.counts.iter().enumerate() {
-            if over & 1 << number != 0 && holds(&here, count.position) {
-                over_here |= 1 << number;
-                looped[count.position as usize / 64] &= !(1 << (count.position % 64));
-            }
-        }
-        if over_here == 0 {
-            return Some(entry);
-        }
-        let key = (set, class as u32, over_here);
-        if let Some(known) = ways.run_out.get(&key) {
-            return Some(*known);
-        }
-        ways.backward.spend(self.positions.words())?;
-        let entry = self.before(set, class, &looped, &mut ways.backward);
-        if ways.run_out.len() >= RUN_OUT {
-            ways.run_out.clear();
-        }
-        ways.run_out.insert(key, entry);
-        Some(entry)
-    }
-
-    /// The entry where of what comes again only that comes which is in `looped`.
-    fn before(&self, set: u32, class: usize, looped: &[u64], sets: &mut Sets) -> Entry {
-        let mut work = sets.work(self.positions.joints(), self.positions.words());
-        let (here, behind) = sets.of(set, self.positions.words(), self.stride());
-        let looks = self.looks[self.kind_of(class)][behind];
-        let matches = if self.positions.begins(here, looks) { MATCHES } else { 0 };
-        if class < self.taken.len() {
-            let (pass, gathered) = work.parts();
-            self.positions.before(here, looped, looks, class, pass, gathered);
-        }
-        self.row(class, work, sets) | matches
     }
 
     /// The row of those of the positions that were gathered that take a byte of a class; where there is no byte more, any row
@@ -695,24 +510,30 @@ impl Ways {
     pub(super) fn memory(&self) -> usize {
         self.forward.memory()
             + self.backward.memory()
-            + self.ends.capacity() * 8
+            + self.passed_by.capacity() * size_of::<Passed>()
             + self.run_out.capacity() * 25
             + self.on.capacity() * 17
-            + self.recent.capacity() * 16
+            + self.recent.capacity() * 32
             + self.steps.capacity() * size_of::<Step>()
             + self.passed * 4
     }
 
+    /// What the place of an entry means for counted repetitions.
+    fn passed(&self, entry: Entry) -> &Passed {
+        &self.passed_by[(entry >> PASSED & LAST_PASSED) as usize]
+    }
+
     fn forget_rows(&mut self) {
         self.age = self.backward.age;
-        self.ends.clear();
+        self.passed_by.clear();
+        self.passed_by.push(Passed::NOTHING);
         self.run_out.clear();
         self.forget_steps();
     }
 
     fn forget_steps(&mut self) {
         self.on.clear();
-        self.recent.fill((0, 0));
+        self.recent.fill([(0, 0); 2]);
         self.steps.clear();
         self.passed = 0;
     }
@@ -868,21 +689,28 @@ mod tests {
 
     use super::*;
 
-    /// What is found from each place of a value on, by the engines of `regex-automata` and here.
-    fn both(pattern: &str, value: &[u8], ways: &mut Ways) -> [Vec<Option<Found>>; 2] {
+    /// What is found from some places of a value on, the first of which is its beginning, by the engines of `regex-automata` and here.
+    fn both(
+        pattern: &str,
+        value: &[u8],
+        places: impl IntoIterator<Item = usize> + Clone,
+        ways: &mut Ways,
+    ) -> [Vec<Option<Found>>; 2] {
         let hir = syntax::parse_with(pattern, &flags()).unwrap();
         let regex = Regex::builder().configure(Config::new().utf8_empty(false)).build_from_hir(&hir).unwrap();
         let long = Long::new(pattern).unwrap();
         let mut groups = regex.create_captures();
-        let theirs = (0..=value.len()).map(|from| {
+        let theirs = places.clone().into_iter().map(|from| {
             regex.search_captures(&Input::new(value).span(from..value.len()), &mut groups);
             groups.is_match().then(|| groups.iter().map(|group| group.map(|span| span.range())).collect())
         });
         let theirs: Vec<_> = theirs.collect();
-        assert_eq!(long.is_match(value, ways), Some(theirs[0].is_some()), "{pattern} in {}", value.escape_ascii());
         let (mut ours, mut trace) = (Found::new(), Trace::new());
+        let is_match = long.is_match(value, ways, &mut trace);
+        assert_eq!(is_match, Some(theirs[0].is_some()), "{pattern} in {}", value.escape_ascii());
         let may_match = long.read(value, ways, &mut trace).unwrap();
-        let ours = (0..=value.len())
+        let ours = places
+            .into_iter()
             .map(|from| (may_match && long.next(value, from, ways, &trace, &mut ours)).then(|| ours.clone()));
         let ours = ours.collect();
         [theirs, ours]
@@ -899,7 +727,7 @@ mod tests {
             ("(?:(a)|b)*", b"abab", &[(0, 4), (2, 3)]),
         ];
         for (pattern, value, expected) in cases {
-            let [theirs, ours] = both(pattern, value, &mut Ways::default());
+            let [theirs, ours] = both(pattern, value, 0..=value.len(), &mut Ways::default());
             let expected: Found = expected.iter().map(|(start, end)| Some(*start..*end)).collect();
             assert_eq!(ours[0].as_ref(), Some(&expected), "{pattern}");
             assert_eq!(theirs[0].as_ref(), Some(&expected), "{pattern}");
@@ -919,12 +747,12 @@ mod tests {
             })
             .collect();
         value.extend_from_slice(b"bbbbbbbbbbbbbbbbbbbbbbbbbx");
-        let mut ways = Ways::default();
+        let (mut ways, mut trace) = (Ways::default(), Trace::new());
         let matches = b"yaaaaaaaaaaaaaaaaaaaaaaaaax";
         for _ in 0..40 {
-            assert_eq!(long.is_match(&value, &mut ways), None);
-            assert_eq!(long.read(&value, &mut ways, &mut Trace::new()), None);
-            let answered = (0..40).filter_map(|_| long.is_match(matches, &mut ways)).collect::<Vec<_>>();
+            assert_eq!(long.is_match(&value, &mut ways, &mut trace), None);
+            assert_eq!(long.read(&value, &mut ways, &mut trace), None);
+            let answered = (0..40).filter_map(|_| long.is_match(matches, &mut ways, &mut trace)).collect::<Vec<_>>();
             assert!(answered.len() > 20 && answered.iter().all(|is_match| *is_match));
         }
         assert!(ways.memory() < 16 << 20);
@@ -933,8 +761,52 @@ mod tests {
     #[test]
     fn groups_behind_one_that_never_comes_keep_their_numbers() {
         for pattern in ["(a){0}(b)", "(a)(b){0}c{1,20}(d)", "(?:(a){0}|(b))c{0,30}d{0}(c)"] {
-            let [theirs, ours] = both(pattern, b"xabacccccdbbcc", &mut Ways::default());
+            let [theirs, ours] = both(pattern, b"xabacccccdbbcc", 0..=14, &mut Ways::default());
             assert_eq!(theirs, ours, "{pattern}");
+        }
+    }
+
+    /// A value of so many bytes with others in some places.
+    fn with(length: usize, others: &[(usize, u8)]) -> Vec<u8> {
+        let mut value = vec![b'-'; length];
+        for (at, byte) in others {
+            value[*at] = *byte;
+        }
+        value
+    }
+
+    #[test]
+    fn what_is_under_way_at_the_beginning_and_ends_before_a_part_is_none_there() {
+        let mut ways = Ways::default();
+        let ended = with(8 * FAR, &[(0, b'b'), (FAR + 900, b'c'), (2 * FAR + 2000, b'x')]);
+        for (value, is_found) in [(ended, false), (with(8 * FAR, &[(0, b'b'), (2 * FAR + 2000, b'x')]), true)] {
+            let [theirs, ours] = both("(b)[^c]*x", &value, [0], &mut ways);
+            assert_eq!(theirs[0].is_some(), is_found);
+            assert_eq!(theirs, ours);
+        }
+    }
+
+    #[test]
+    fn what_is_counted_behind_a_part_is_not_what_is_counted_at_the_end() {
+        let mut ways = Ways::default();
+        for (before, is_found) in [(100, false), (45, true)] {
+            let places = [(3 * FAR + 5, b'x'), (2 * FAR + 350, b'x'), (2 * FAR - before, b'a')];
+            let [theirs, ours] = both("(a)[^c]{1,400}x", &with(4 * FAR, &places), [0], &mut ways);
+            assert_eq!(theirs[0].is_some(), is_found);
+            assert_eq!(theirs, ours);
+        }
+    }
+
+    #[test]
+    fn what_ends_a_repetition_only_in_truth_counts_where_what_was_guessed_is_the_same_again() {
+        let mut ways = Ways::default();
+        let part = 2 * FAR;
+        for (before, is_found) in [(450, true), (520, false)] {
+            let places =
+                [(part + 200, b'z'), (part - 10, b'x'), (part - 100, b'y'), (part - 150, b'd'), (part - before, b'a')];
+            let [theirs, ours] = both("(a)[^c]{1,400}(?:x|y[^d]*z)", &with(4 * FAR, &places), [0], &mut ways);
+            assert_eq!(theirs[0].is_some(), is_found);
+            assert_eq!(theirs, ours);
         }
     }
 
@@ -1024,7 +896,7 @@ mod tests {
         ) {
             let mut ways = Ways::default();
             for value in values {
-                let [theirs, ours] = both(&pattern, value.as_bytes(), &mut ways);
+                let [theirs, ours] = both(&pattern, value.as_bytes(), 0..=value.len(), &mut ways);
                 prop_assert_eq!(theirs, ours, "{} in {:?}", pattern, value);
             }
         }
@@ -1034,21 +906,53 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(1024))]
 
         #[test]
-        fn what_is_read_in_parts_matches_where_other_engines_say_so(
+        fn what_is_read_in_parts_matches_where_other_engines_find_it(
             pattern in prop_oneof![pattern(), counting()],
-            values in proptest::collection::vec((260_usize..700, 1..PARTS, 0_usize..12, "[ab\\- \n]{1,12}|a{8,30}"), 12),
+            values in proptest::collection::vec(
+                (260_usize..700, 1..PARTS, 0_usize..40, "[ab\\- \n]{1,12}|a{8,30}|([ab]{0,40}[abc \n]){1,3}"), 12),
         ) {
-            let hir = syntax::parse_with(&pattern, &flags()).unwrap();
-            let regex = Regex::builder().configure(Config::new().utf8_empty(false)).build_from_hir(&hir).unwrap();
-            let long = Long::new(&pattern).unwrap();
             let mut ways = Ways::default();
             for (length, part, before, text) in values {
-                // About where one part ends and the next one begins.
-                let start = part * (length / PARTS / BETWEEN * BETWEEN) - before;
-                let mut value = vec![b'c'; length];
-                value[start..start + text.len()].copy_from_slice(text.as_bytes());
-                let ours = long.is_match(&value, &mut ways);
-                prop_assert_eq!(ours, Some(regex.is_match(&value)), "{} in {:?} at {}", pattern, text, start);
+                // About where one part ends and the next one begins, from the front and from the end.
+                for end in [length / PARTS / BETWEEN * BETWEEN * part, length - length / PARTS * part] {
+                    let start = end.saturating_sub(before);
+                    let mut value = vec![b'c'; length.max(start + text.len())];
+                    value[start..start + text.len()].copy_from_slice(text.as_bytes());
+                    let [theirs, ours] = both(&pattern, &value, [0, start + 1], &mut ways);
+                    prop_assert_eq!(theirs, ours, "{} in {:?} at {}", pattern, text, start);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(384))]
+
+        #[test]
+        fn what_is_guessed_of_parts_changes_nothing(
+            pattern in prop_oneof![
+                pattern(),
+                counting(),
+                (counting(), counting()).prop_map(|(first, last)| format!("{first}.*?{last}")),
+            ],
+            values in proptest::collection::vec(
+                (PARTS * FAR..PARTS * FAR + 700, proptest::collection::vec("[ab\\- \n]{1,6}|a{8,40}", 5), 0..40_000_usize), 2),
+        ) {
+            let mut ways = Ways::default();
+            for (length, parts, chance) in values {
+                let [first, again, other, elsewhere, last] = &*parts else { unreachable!() };
+                // What comes again and again, with something else somewhere, in turn or seldom.
+                let seldom = if chance % 2 == 0 { 2 } else { 700 };
+                let mut value = first.clone();
+                for number in 0.. {
+                    value += if value.len() / 8 == chance / 16 { elsewhere } else if number % seldom == 1 { other } else { again };
+                    if value.len() + last.len() >= length {
+                        break;
+                    }
+                }
+                value += last;
+                let [theirs, ours] = both(&pattern, value.as_bytes(), [0, length / 2], &mut ways);
+                prop_assert_eq!(theirs, ours, "{} in {:?} {} {}", pattern, parts, chance, length);
             }
         }
     }

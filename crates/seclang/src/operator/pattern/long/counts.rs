@@ -16,7 +16,9 @@ use super::{bits, holds};
 /// A bound from which on it is worth the while to count.
 const MANY: u32 = 16;
 /// How many repetitions of a pattern can be counted.
-const MOST: usize = 64;
+pub(super) const MOST: usize = 16;
+/// How often one may come, or less: places are compared by the lower half of their numbers.
+type Often = u16;
 
 /// A pattern of which repetitions are marked by groups from a number on, and how often they may come.
 pub(super) struct Marked {
@@ -68,7 +70,7 @@ impl Marked {
             _ => false,
         };
         let more = repetition.max.map_or(0, |most| most.saturating_sub(repetition.min));
-        is_byte && more >= MANY && self.most.len() < MOST
+        is_byte && (MANY..u32::from(Often::MAX)).contains(&more) && self.most.len() < MOST
     }
 
     /// `x{5,100}` is `x{4}` and what is counted, once to 96 times.
@@ -98,7 +100,7 @@ fn highest_group(hir: &Hir) -> u32 {
 #[derive(Debug)]
 pub(super) struct Count {
     /// How often it may come.
-    pub most: isize,
+    pub most: Often,
     /// The state that takes the byte, and its position.
     pub state: u32,
     pub position: u32,
@@ -143,7 +145,7 @@ impl Count {
                 }
             }
             let next = bits(positions, next.into_iter());
-            let (most, state, after) = (*most as isize, state as u32, after as u32);
+            let (most, state, after) = (Often::try_from(*most).ok()?, state as u32, after as u32);
             Some(Self { most, state, position, after, next, next_if_there, ends })
         };
         most.iter().enumerate().map(one).collect()
@@ -173,58 +175,76 @@ fn behind(nfa: &NFA, slot: usize) -> Option<(usize, usize)> {
     found.next().is_none().then_some(only)
 }
 
-/// Where counted repetitions may end in the value that is read, and where the next of them comes too often.
-#[derive(Debug)]
-pub(super) struct Counted<'a> {
-    counts: &'a [Count],
-    /// For each the place from which on to the left it comes too often.
-    over: [isize; MOST],
-    /// The next place at which one may come too often, if none may end before.
-    due: isize,
+/// For each counted repetition how often it may come, the lower half of the number of a place, or all bits or none.
+pub(super) type Counts = [Often; MOST];
+
+/// What a place means for the counted repetitions.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Passed {
+    /// Those that may end there.
+    pub ends: Counts,
+    /// Those that go on there and may not end.
+    pub goes_on: Counts,
 }
 
-impl<'a> Counted<'a> {
-    pub(super) fn new(counts: &'a [Count]) -> Self {
-        Self { counts, over: [NOWHERE; MOST], due: NOWHERE }
+impl Passed {
+    /// Where nothing is known.
+    pub(super) const NOTHING: Self = Self { ends: [0; MOST], goes_on: [!0; MOST] };
+
+    /// Which may end, a bit for each.
+    pub(super) fn ending(&self) -> u32 {
+        gather(|number| self.ends[number] != 0)
     }
 
-    /// Those of `which` may end at `at`.
-    pub(super) fn end(&mut self, mut which: u64, at: usize) {
-        while which != 0 {
-            let number = which.trailing_zeros() as usize;
-            which &= which - 1;
-            let over = at as isize - self.counts[number].most;
-            self.over[number] = over;
-            self.due = self.due.max(over);
+    /// Which are under way, a bit for each.
+    pub(super) fn under_way(&self) -> u32 {
+        gather(|number| self.ends[number] | self.goes_on[number] != 0)
+    }
+
+    /// Goes by a place, where for each repetition that is under way it is known from which place on to the left it comes too
+    /// often. Says whether one may not come once more here; of one that is not under way that may be said, too. Which those are
+    /// is not asked one by one, because it is others at each place.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "four of these stand side by side, and a call for each takes a quarter longer"
+    )]
+    pub(super) fn at<const N: usize>(&self, at: usize, most: &Counts, over: &mut [Often; N]) -> bool {
+        let (at, mut is_over) = (at as Often, 0);
+        for number in 0..N {
+            over[number] = over[number] & self.goes_on[number] | at.wrapping_sub(most[number]) & self.ends[number];
+            is_over |= if over[number] == at { !0 } else { 0 };
         }
-    }
-
-    /// The same of the only one there is.
-    #[inline]
-    pub(super) fn end_only(&mut self, only: &Count, may_end_at: Option<usize>) {
-        let over = may_end_at.map_or(self.over[0], |at| at as isize - only.most);
-        (self.over[0], self.due) = (over, over);
-    }
-
-    /// Whether one may come too often at `at`.
-    pub(super) fn is_due(&self, at: usize) -> bool {
-        self.due == at as isize
-    }
-
-    /// Which may not come once more at `at`, where one is due.
-    pub(super) fn over(&mut self, at: usize) -> u64 {
-        let mut over = 0;
-        self.due = NOWHERE;
-        for (number, place) in self.over[..self.counts.len()].iter().enumerate() {
-            if *place == at as isize {
-                over |= 1 << number;
-            } else if *place < at as isize {
-                self.due = self.due.max(*place);
-            }
-        }
-        over
+        is_over != 0
     }
 }
 
-/// Before every value.
-const NOWHERE: isize = isize::MIN;
+/// Where the counted repetitions of a value come too often that is read from its end: for each the place from which on to the
+/// left it does, if it may not end before.
+#[derive(Clone, Debug)]
+pub(super) struct Counted {
+    pub over: Counts,
+}
+
+impl Counted {
+    pub(super) const NOTHING: Self = Self { over: [0; MOST] };
+
+    /// Goes by a place, and says which may not come once more there.
+    pub(super) fn pass(&mut self, at: usize, passed: &Passed, most: &Counts) -> u32 {
+        if passed.at(at, most, &mut self.over) { over(at, &self.over) } else { 0 }
+    }
+
+    /// From here on places have numbers that are higher by so many.
+    pub(super) fn go_on_at(&mut self, more: usize) {
+        self.over.iter_mut().for_each(|place| *place = place.wrapping_add(more as Often));
+    }
+}
+
+/// Which may not come once more at a place, a bit for each.
+pub(super) fn over(at: usize, over: &[Often]) -> u32 {
+    (0..).zip(over).fold(0, |bits, (number, place)| bits | u32::from(*place == at as Often) << number)
+}
+
+fn gather(is: impl Fn(usize) -> bool) -> u32 {
+    (0..MOST).fold(0, |bits, number| bits | u32::from(is(number)) << number)
+}

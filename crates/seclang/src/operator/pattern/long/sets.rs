@@ -12,10 +12,11 @@ use super::positions::{Gathered, Sparse};
 pub(super) type Entry = u32;
 /// A match begins there, of sets that are read from the end; or ends there.
 pub(super) const MATCHES: Entry = 1 << 31;
-/// Counted repetitions may end there.
-pub(super) const ENDS: Entry = 1 << 30;
+/// Where in an entry the number begins of what its place means for counted repetitions, and which number is the last.
+pub(super) const PASSED: u32 = 20;
+pub(super) const LAST_PASSED: u32 = (MATCHES - 1) >> PASSED;
 /// The rest of an entry.
-pub(super) const ROW: Entry = ENDS - 1;
+pub(super) const ROW: Entry = (1 << PASSED) - 1;
 /// Nothing is known yet. It has the bit of [`MATCHES`], so that both are asked for at once.
 pub(super) const UNKNOWN: Entry = MATCHES;
 
@@ -25,6 +26,7 @@ const LIMIT: usize = 2 << 20;
 const WORK: u32 = 1_000;
 /// For so many words of a set an entry is a unit more.
 const WORDS: usize = 128;
+const _: () = assert!(LIMIT / 4 + (WORK as usize + 4) * 257 <= ROW as usize, "an entry has no room for each row");
 /// How many values are not tried after one that needed more; where one after the other does, each time twice as many.
 const PAUSE: u32 = 8;
 const LONGEST_PAUSE: u32 = 128;
@@ -65,6 +67,7 @@ pub(super) struct Sets {
     next_pause: u32,
     /// Whether the value that was tried last needed too much.
     has_failed: bool,
+    is_full: bool,
     /// How often the tables were made anew.
     pub(super) age: u32,
 }
@@ -76,7 +79,7 @@ impl Sets {
             self.pause -= 1;
             return None;
         }
-        if self.tables() > LIMIT {
+        if self.is_full || self.tables() > LIMIT {
             let (age, next_pause, has_failed) = (self.age.wrapping_add(1), self.next_pause, self.has_failed);
             *self = Self { next_pause, has_failed, age, ..Self::default() };
         }
@@ -96,12 +99,22 @@ impl Sets {
     pub(super) fn spend(&mut self, words: usize) -> Option<()> {
         let left = self.left.checked_sub(1 + (words / WORDS) as u32);
         if left.is_none() {
-            self.pause = self.next_pause;
-            self.next_pause = (2 * self.next_pause).min(LONGEST_PAUSE);
-            self.has_failed = true;
+            self.fail();
         }
         self.left = left?;
         Some(())
+    }
+
+    /// Says that the value cannot be read, and that there is no room for more in what belongs to the tables.
+    pub(super) fn fill(&mut self) {
+        self.fail();
+        self.is_full = true;
+    }
+
+    fn fail(&mut self) {
+        self.pause = self.next_pause;
+        self.next_pause = (2 * self.next_pause).min(LONGEST_PAUSE);
+        self.has_failed = true;
     }
 
     /// The row of a set, which is added where it is not known.
