@@ -1,6 +1,7 @@
 //! HTML read as its tokenizer reads it (HTML Standard §13.2.5, as of 2012), with the ways of old browsers.
 
 use memchr::memchr;
+use smallvec::SmallVec;
 
 use crate::bytes::{ByteSet, find_near, find_pair, find_pairs};
 
@@ -49,14 +50,19 @@ enum State {
     End,
     Text,
     TagEnd,
-    BeforeName,
+    /// Before the name of an attribute, or in one that can do nothing, as [`harmless`] numbers that.
+    Attributes(u8),
     AfterName,
     BeforeValue,
     Quoted(u8),
 }
 
+const BEFORE_NAME: State = State::Attributes(harmless::BEFORE_NAME);
+
 /// So many bytes are read in one context before it is seen who reads the same.
 pub(super) const AT_ONCE: usize = 256;
+/// Over so many bytes at most all step that read attributes which can do nothing.
+const IN_STEP: usize = 2048;
 
 /// How attributes are read that can do nothing.
 mod harmless {
@@ -133,7 +139,7 @@ impl<'a> Reader<'a> {
     pub(super) fn new(value: &'a [u8], context: Context) -> Self {
         let state = match context {
             Context::Text => State::Text,
-            Context::Tag => State::BeforeName,
+            Context::Tag => BEFORE_NAME,
             Context::SingleQuotes => State::Quoted(b'\''),
             Context::DoubleQuotes => State::Quoted(b'"'),
             Context::Backticks => State::Quoted(b'`'),
@@ -234,7 +240,7 @@ impl<'a> Reader<'a> {
                 self.token(Kind::Other, end, end + 1, State::Text)
             }
             b'>' => self.token(Kind::TagOpen, end, end, State::TagEnd),
-            _ => self.token(Kind::TagOpen, end, end + 1, State::BeforeName),
+            _ => self.token(Kind::TagOpen, end, end + 1, BEFORE_NAME),
         }
     }
 
@@ -253,9 +259,9 @@ impl<'a> Reader<'a> {
     /// Steps over attributes whose names begin with no letter, which can do nothing, and their values: what comes next in texts
     /// of these cannot be foreseen, so that each byte costs one look into a table. After some bytes it answers a token of
     /// none, so that it is seen who else reads the same.
-    fn harmless(&mut self) -> Option<Token> {
+    fn harmless(&mut self, begun: u8) -> Option<Token> {
         let until = (self.at / AT_ONCE + 1) * AT_ONCE;
-        let (mut state, mut at) = (harmless::BEFORE_NAME, self.at);
+        let (mut state, mut at) = (begun, self.at);
         let stopped = loop {
             let Some(&byte) = self.value.get(at) else { break None };
             if at >= until && state <= harmless::AFTER_NAME {
@@ -273,7 +279,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         // Elsewhere it is stopped only by the end of the tag.
-        self.state = if state == harmless::BEFORE_NAME { State::BeforeName } else { State::AfterName };
+        self.state = if state == harmless::BEFORE_NAME { BEFORE_NAME } else { State::AfterName };
         match stopped {
             None => self.token(Kind::Other, at, at, self.state),
             Some(_) => self.attributes(state != harmless::BEFORE_NAME),
@@ -324,7 +330,7 @@ impl<'a> Reader<'a> {
     fn name(&mut self) -> Option<Token> {
         let Some(end) = self.first_of(&AFTER_NAME, self.at + 1) else { return self.last(Kind::AttributeName) };
         let (next, state) = match self.value[end] {
-            b'/' => (end + 1, State::BeforeName),
+            b'/' => (end + 1, BEFORE_NAME),
             b'=' => (end + 1, State::BeforeValue),
             b'>' => (end, State::TagEnd),
             _ => (end + 1, State::AfterName),
@@ -346,7 +352,7 @@ impl<'a> Reader<'a> {
             None => self.last(Kind::AttributeValue),
             Some(length) => {
                 let end = self.at + length;
-                self.token(Kind::AttributeValue, end, end + 1, State::BeforeName)
+                self.token(Kind::AttributeValue, end, end + 1, BEFORE_NAME)
             }
         }
     }
@@ -355,7 +361,7 @@ impl<'a> Reader<'a> {
         let Some(end) = self.first_of(&AFTER_VALUE, self.at) else { return self.last(Kind::AttributeValue) };
         match self.value[end] {
             b'>' => self.token(Kind::AttributeValue, end, end, State::TagEnd),
-            _ => self.token(Kind::AttributeValue, end, end + 1, State::BeforeName),
+            _ => self.token(Kind::AttributeValue, end, end + 1, BEFORE_NAME),
         }
     }
 
@@ -418,6 +424,48 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Lets all that read such attributes step over them side by side: what a byte costs is the time that a look into the table
+/// takes, and they need not wait for each other. None comes to a token by that.
+pub(super) fn step_together<'r, 'a: 'r>(readers: impl Iterator<Item = &'r mut Reader<'a>>) {
+    let readers = readers.filter(|reader| matches!(reader.state, State::Attributes(_)));
+    let mut readers: SmallVec<[&mut Reader<'_>; Context::ALL.len()]> = readers.collect();
+    match readers.len() {
+        2 => step::<2>(&mut readers),
+        3 => step::<3>(&mut readers),
+        4 => step::<4>(&mut readers),
+        5 => step::<5>(&mut readers),
+        _ => {}
+    }
+}
+
+/// The same of `N` of them.
+fn step<const N: usize>(readers: &mut [&mut Reader<'_>]) {
+    let mut states = [harmless::STOP; N];
+    let mut rests: [&[u8]; N] = [&[]; N];
+    for (reader, (state, rest)) in readers.iter().zip(states.iter_mut().zip(&mut rests)) {
+        *rest = reader.rest();
+        if let State::Attributes(begun) = reader.state {
+            *state = begun;
+        }
+    }
+    let most = rests.iter().map(|rest| rest.len()).min().unwrap_or(0).min(IN_STEP);
+    let rests = rests.map(|rest| &rest[..most]);
+    let mut stepped = 0;
+    while stepped < most {
+        let mut next = states;
+        for number in 0..N {
+            next[number] = harmless::NEXT[usize::from(states[number])][usize::from(rests[number][stepped])];
+        }
+        if next.contains(&harmless::STOP) {
+            break;
+        }
+        (states, stepped) = (next, stepped + 1);
+    }
+    for (reader, state) in readers.iter_mut().zip(states) {
+        (reader.at, reader.state) = (reader.at + stepped, State::Attributes(state));
+    }
+}
+
 impl Iterator for Reader<'_> {
     type Item = Token;
 
@@ -426,7 +474,7 @@ impl Iterator for Reader<'_> {
             State::End => None,
             State::Text => self.text(),
             State::TagEnd => self.tag_end(),
-            State::BeforeName => self.harmless(),
+            State::Attributes(begun) => self.harmless(begun),
             State::AfterName => self.attributes(true),
             State::BeforeValue => self.before_value(),
             State::Quoted(quote) => self.quoted(quote),

@@ -3,7 +3,7 @@
 use memchr::memchr;
 use smallvec::SmallVec;
 
-use super::markup::{AT_ONCE, Context, Kind, Reader, Token};
+use super::markup::{AT_ONCE, Context, Kind, Reader, Token, step_together};
 use crate::transform::hex_digit;
 
 /// What an attribute of this name can do.
@@ -49,7 +49,11 @@ const LONGEST: usize = b"ATTRIBUTENAME".len();
 pub(in crate::operator) fn is_script(value: &[u8]) -> bool {
     let mut readings: SmallVec<[Reading<'_>; Context::ALL.len()]> =
         Context::ALL.map(|context| Reading { reader: Reader::new(value, context), danger: Danger::None }).into();
-    while let Some(behind) = (0..readings.len()).min_by_key(|&at| readings[at].reader.at()) {
+    loop {
+        step_together(readings.iter_mut().map(|reading| &mut reading.reader));
+        let Some(behind) = (0..readings.len()).min_by_key(|&at| readings[at].reader.at()) else {
+            return false;
+        };
         let mut reading = readings.swap_remove(behind);
         let until = (reading.reader.at() / AT_ONCE + 1) * AT_ONCE;
         let until = if readings.is_empty() { usize::MAX } else { until };
@@ -66,7 +70,6 @@ pub(in crate::operator) fn is_script(value: &[u8]) -> bool {
             readings.push(reading);
         }
     }
-    false
 }
 
 /// A value that is being read in one context.
