@@ -561,6 +561,7 @@ impl<'a> Text<'a> {
 /// Where a mark of some bytes is. Most are near, and a search of all of a long text must be prepared.
 fn find(text: &[u8], mark: &[u8]) -> Option<usize> {
     const NEAR: usize = 32;
-    let near = text.windows(mark.len()).take(NEAR).position(|window| window == mark);
+    let first = mark.first();
+    let near = text.windows(mark.len()).take(NEAR).position(|window| window.first() == first && window == mark);
     near.or_else(|| memmem::find(text, mark))
 }
