@@ -45,7 +45,7 @@ def main() -> int:
     parser.add_argument("--most-us", type=float, default=1_000, help="what a text may take")
     parser.add_argument("--only", default="", metavar="NUMBER", help="rules whose numbers begin with this")
     parser.add_argument("--seed", type=int, default=1, help="of what is made by chance")
-    parser.add_argument("--profile", default="quick", help="by which the engine is built; dev needs no other build")
+    parser.add_argument("--profile", default="release", help="by which the engine is built; dev needs no other build")
     plan = parser.parse_args()
 
     program = example("slow_patterns", plan.profile)

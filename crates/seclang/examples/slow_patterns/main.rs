@@ -1,10 +1,12 @@
 //! A search for texts that a rule set is slow to read: `slow_patterns RULES TRIES SEED LENGTH MOST_US ONLY`.
 //!
 //! For each question that rules ask of a text (an operator with its argument, behind its transformations; for `multiMatch` what
-//! counts is the slowest of the texts that these make, and `all_us` is all of them) so many texts of that length are tried, each made by a recipe; the recipes of the slowest are changed and tried again. The same is done
-//! for each chain of transformations. What is found is timed five more times, a text by chance with other chances each
-//! time, and the least of these counts. Values that the gate of an operator keeps out cost it nothing. `ONLY` is what the
-//! numbers of rules begin with. One JSON line says what was slowest; `proofs/slow_patterns.py` runs it.
+//! counts is the slowest of the texts that these make, and `all_us` is all of them) so many texts of that length are tried,
+//! each made by a recipe; the recipes of the slowest are changed and tried again. The same is done for each chain of
+//! transformations. What is found is timed five more times, a text by chance with other chances each time, and the least of
+//! these counts. What took more than it may is timed so again when all is done: a machine that does something else may be
+//! slow for longer. Values that the gate of an operator keeps out cost it nothing. `ONLY` is what the numbers of rules begin
+//! with. One JSON line says what was slowest; `proofs/slow_patterns.py` runs it.
 
 #[path = "../made/mod.rs"]
 mod made;
@@ -56,6 +58,12 @@ fn main() -> Outcome<()> {
     for chain in chains(&asked) {
         let names: Vec<&str> = chain.0.iter().map(|one| one.name()).collect();
         of_chains.push((search.slowest(&chain, None)?, json!({ "transformations": names })));
+    }
+    for (asked, (slow, _)) in asked.iter().zip(&mut found) {
+        search.time_again(asked, slow, most_us)?;
+    }
+    for (chain, (slow, _)) in chains(&asked).zip(&mut of_chains) {
+        search.time_again(&chain, slow, most_us)?;
     }
     let line = json!({
         "questions": asked.len(),
@@ -152,18 +160,38 @@ impl Search {
         // What was slow once may have been disturbed by what else the machine does.
         let mut found: Option<Slow> = None;
         for (_, recipe) in best {
-            let [mut again, mut all, mut cold] = [Duration::MAX; 3];
-            for number in 0..AGAIN {
-                recipe.write(self.length, self.tries as u64 + number, &mut text);
-                again = again.min(reader.read(&text, &mut memory)?);
-                all = all.min(memory.all);
-                cold = cold.min(reader.read(&text, &mut Memory::default())?);
-            }
-            if found.as_ref().is_none_or(|found| found.again < again) {
-                found = Some(Slow { recipe, again, all, cold });
+            let slow = self.timed(reader, recipe, &mut memory)?;
+            if found.as_ref().is_none_or(|found| found.again < slow.again) {
+                found = Some(slow);
             }
         }
         found.ok_or_else(|| "nothing was tried".into())
+    }
+
+    /// What the texts of a recipe take.
+    fn timed(&self, reader: &impl Reader, recipe: Recipe, memory: &mut Memory) -> Outcome<Slow> {
+        let mut text = Vec::with_capacity(self.length);
+        let [mut again, mut all, mut cold] = [Duration::MAX; 3];
+        for number in 0..AGAIN {
+            recipe.write(self.length, self.tries as u64 + number, &mut text);
+            again = again.min(reader.read(&text, memory)?);
+            all = all.min(memory.all);
+            cold = cold.min(reader.read(&text, &mut Memory::default())?);
+        }
+        Ok(Slow { recipe, again, all, cold })
+    }
+
+    /// Times what took more than it may once more, in memory that has read such texts; the less counts.
+    fn time_again(&self, reader: &impl Reader, slow: &mut Slow, most_us: f64) -> Outcome<()> {
+        if slow.us() > most_us {
+            let mut memory = Memory::default();
+            self.timed(reader, slow.recipe.clone(), &mut memory)?;
+            let again = self.timed(reader, slow.recipe.clone(), &mut memory)?;
+            if again.again < slow.again {
+                *slow = again;
+            }
+        }
+        Ok(())
     }
 }
 
