@@ -11,7 +11,7 @@ use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::memory::{Folded, Memory};
-use super::token::{DECIMAL, Dialect, LETTERS, OF_VARIABLE, OF_WORD, Read, Text, is_white};
+use super::token::{DECIMAL, Dialect, LETTERS, LONGEST, OF_VARIABLE, OF_WORD, Read, Text, is_white};
 use super::{kind, words};
 
 /// So many states are kept at most, with room for those of what is read at once.
@@ -40,6 +40,9 @@ static CLASS: [u8; 256] = classes().0;
 /// A byte of each class.
 static ONE_OF: [u8; CLASSES] = classes().1;
 const CLASSES: usize = 75;
+/// Behind the classes stands the step of an underscore that is asked about; see [`Step::IN_NAME`].
+const UNDERSCORE: usize = CLASSES;
+const STEPS: usize = CLASSES + 1;
 
 const fn classes() -> ([u8; 256], [u8; CLASSES]) {
     let (mut class, mut one_of, mut count) = ([u8::MAX; 256], [0; CLASSES], 0);
@@ -82,6 +85,8 @@ struct Step(u32);
 impl Step {
     const UNKNOWN: Self = Self(u32::MAX);
     const HARD: Self = Self(u32::MAX - 1);
+    /// An underscore of a name that is not known, which is asked about where the name has not so many bytes before.
+    const IN_NAME: Self = Self(u32::MAX - 2);
     const BITS: u32 = 24;
     /// The token goes on that was there.
     const SAME: u32 = 0x7f;
@@ -105,7 +110,7 @@ impl Step {
 pub(super) struct Automaton {
     states: Vec<State>,
     numbers: HashTable<u16>,
-    /// Those of each state, by the class of the byte.
+    /// Those of each state, by the class of the byte; [`STEPS`] for each.
     steps: Vec<Step>,
     /// The state with nothing of a token, for what was folded in each mode.
     begun: Vec<[u16; 3]>,
@@ -147,7 +152,7 @@ impl Automaton {
         }
         let number = self.states.len() as u16;
         self.states.push(state);
-        self.steps.resize(self.states.len() * CLASSES, Step::UNKNOWN);
+        self.steps.resize(self.states.len() * STEPS, Step::UNKNOWN);
         self.numbers.insert_unique(hash(&state), number, |known| hash(&self.states[usize::from(*known)]));
         number
     }
@@ -179,23 +184,33 @@ impl Memory {
         if self.automaton.states.len() + ROOM > MOST {
             self.automaton.clear();
         }
-        let mut steps = usize::from(self.automaton.begin(folded, mode)) * CLASSES;
+        let mut steps = usize::from(self.automaton.begin(folded, mode)) * STEPS;
         let (mut start, mut place) = (at, at);
         let bytes = &text.0[..until.min(text.0.len())];
         while let Some(&byte) = bytes.get(place) {
-            let class = usize::from(CLASS[usize::from(byte)]);
-            let step = self.automaton.steps[steps + class];
-            if step.0 >= Step::HARD.0 {
-                if step == Step::UNKNOWN && self.learn_step(steps / CLASSES, class) {
+            let mut class = usize::from(CLASS[usize::from(byte)]);
+            let mut step = self.automaton.steps[steps + class];
+            if step.0 >= Step::IN_NAME.0 {
+                if step == Step::IN_NAME {
+                    if place - start >= LONGEST - 1 {
+                        place += 1;
+                        continue;
+                    }
+                    class = UNDERSCORE;
+                    step = self.automaton.steps[steps + class];
+                }
+                if step == Step::UNKNOWN && self.learn_step(steps / STEPS, class) {
                     continue;
                 }
-                break;
+                if step.0 >= Step::HARD.0 {
+                    break;
+                }
             }
             place += 1;
             start = select_unpredictable(step.back() == Step::SAME, start, place.wrapping_sub(step.back() as usize));
             steps = step.to();
         }
-        (start, self.automaton.states[steps / CLASSES].folded)
+        (start, self.automaton.states[steps / STEPS].folded)
     }
 
     /// Learns what follows a byte of a class, unless there is no room, and answers whether that was learnt.
@@ -205,11 +220,20 @@ impl Memory {
             return false;
         }
         self.automaton.credit -= 1;
-        let step = match self.after(self.automaton.states[from], ONE_OF[class]) {
-            Some((state, back)) => Step::new(usize::from(self.automaton.number(state)) * CLASSES, back),
+        let state = self.automaton.states[from];
+        let after = if let Some(byte) = ONE_OF.get(class) {
+            self.after(state, *byte)
+        } else {
+            let mut pending = [0; PENDING];
+            pending[..state.length].copy_from_slice(named(b"_"));
+            Some((State { pending, ..state }, Step::SAME))
+        };
+        let step = match after {
+            Some((state, back)) => Step::new(usize::from(self.automaton.number(state)) * STEPS, back),
+            None if ONE_OF[class] == b'_' && state.pending[..state.length] == *named(b"") => Step::IN_NAME,
             None => Step::HARD,
         };
-        self.automaton.steps[from * CLASSES + class] = step;
+        self.automaton.steps[from * STEPS + class] = step;
         true
     }
 
@@ -258,7 +282,7 @@ fn is_hard(text: &[u8]) -> bool {
         // `$tag$…$tag$`, the tag of which is to come again, `B'…'`, which is a word and a string if it has other than digits, and `Q'(…)'`, with any mark.
         [b'$', tag @ .., b'$'] if !tag.is_empty() => is_of_letters(tag),
         [b'B' | b'X' | b'Q', b'\'', ..] | [b'n' | b'N', b'Q', b'\'', ..] => true,
-        // An underscore is not asked about behind so many bytes, nor behind a zero.
+        // An underscore is not asked about behind so many bytes, nor behind a zero. In words that is seen; see [`Step::IN_NAME`].
         [.., UNKNOWN, b'_'] | [b'[' | b'`' | b'@', .., 0] => true,
         _ => false,
     }
@@ -390,6 +414,42 @@ mod tests {
     use super::super::tests::PARTS;
     use super::*;
 
+    /// Compares what is folded of a value byte by byte and token by token, from where each token begins in each mode. Answers
+    /// how far the first of these came.
+    fn came_to(value: &[u8]) -> usize {
+        let text = Text(value);
+        let mut memory = Memory::default();
+        let mut first = None;
+        for mode in [Mode::Ansi, Mode::UntilParted, Mode::MySql] {
+            memory.automaton.credit = usize::MAX;
+            let mut at = 0;
+            while let Some(read) = text.next(at, mode.dialect()) {
+                let (start, folded) = memory.run(text, at, value.len(), Folded::NONE, mode);
+                let (mut plain, mut place) = (Fold::NONE, at);
+                while let Some(read) = text.next(place, mode.dialect()).filter(|read| read.start < start) {
+                    assert!(!(read.is_of_dialect && mode == Mode::UntilParted));
+                    plain.push(Some(read.token));
+                    place = read.end;
+                }
+                assert!(place <= start, "{start} is of a token in {}", value.escape_ascii());
+                assert_eq!(memory.fold(folded), &plain, "{start} of {}", value.escape_ascii());
+                first.get_or_insert(start);
+                at = read.end;
+            }
+        }
+        first.unwrap_or(0)
+    }
+
+    #[test]
+    fn an_underscore_is_asked_about_where_the_name_has_not_too_many_bytes_before() {
+        for length in 1..40 {
+            let name = "q".repeat(length);
+            for value in [format!("{name}_,1"), format!("{name}_x,1"), format!("{name}_{name}_{name} ,1")] {
+                assert_eq!(came_to(value.as_bytes()), value.len() - 1, "{value}");
+            }
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2048))]
 
@@ -398,26 +458,7 @@ mod tests {
             some in prop::collection::vec(prop::sample::select(&PARTS[..]), 1..8),
             order in prop::collection::vec(0..8_usize, 0..80),
         ) {
-            let value: Vec<u8> = order.iter().flat_map(|place| some[place % some.len()].iter().copied()).collect();
-            let text = Text(&value);
-            let mut memory = Memory::default();
-            for mode in [Mode::UntilParted, Mode::Ansi, Mode::MySql] {
-                memory.automaton.credit = usize::MAX;
-                let mut at = 0;
-                // Each part of the value is run through from where tokens begin.
-                while let Some(read) = text.next(at, mode.dialect()) {
-                    let (start, folded) = memory.run(text, at, value.len(), Folded::NONE, mode);
-                    let (mut plain, mut place) = (Fold::NONE, at);
-                    while let Some(read) = text.next(place, mode.dialect()).filter(|read| read.start < start) {
-                        prop_assert!(!(read.is_of_dialect && mode == Mode::UntilParted));
-                        plain.push(Some(read.token));
-                        place = read.end;
-                    }
-                    prop_assert!(place <= start, "{} is of a token in {}", start, value.escape_ascii());
-                    prop_assert_eq!(memory.fold(folded), &plain, "{} of {}", start, value.escape_ascii());
-                    at = read.end;
-                }
-            }
+            came_to(&order.iter().flat_map(|place| some[place % some.len()].iter().copied()).collect::<Vec<_>>());
         }
     }
 }
