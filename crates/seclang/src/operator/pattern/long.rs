@@ -36,6 +36,8 @@ use sets::{Entry, LAST_PASSED, MATCHES, PASSED, ROW, Sets, UNKNOWN, Work};
 const KINDS: [Option<u8>; 5] = [None, Some(b'a'), Some(b'\n'), Some(b'\r'), Some(b' ')];
 /// Of how many pairs of steps it is remembered where they lie in the table of all.
 const RECENT: usize = 1 << 11;
+/// After how many that were not the first of their pair the places of all are others, a few times for a match.
+const SECONDS: usize = 256;
 /// How many steps are remembered, and how many entries where counted repetitions have run out.
 const STEPS: usize = 1 << 16;
 const RUN_OUT: usize = 1 << 14;
@@ -97,6 +99,8 @@ pub(super) struct Ways {
     /// or end on the way, it goes by the byte or the match ends, the number of a step, with [`PASSING`].
     on: HashMap<u64, u32, FixedState>,
     recent: Vec<[(u64, u32); 2]>,
+    /// How often the places of these were changed.
+    mixed: u32,
     steps: Vec<Step>,
     passed: usize,
 }
@@ -340,6 +344,7 @@ impl Long {
         let mut slots = vec![None; self.slots];
         let (mut state, mut at) = (self.start, from + start);
         let (mut count, mut before) = (0, self.end);
+        let (mut mix, mut seconds) = (ways.mix(), 0);
         let mut ends = vec![0; self.counts.len()];
         ways.recent.resize(RECENT, [(0, 0); 2]);
         loop {
@@ -356,14 +361,23 @@ impl Long {
                 key |= if is_over { OVER } else { 0 };
             }
             before = state;
-            let place = ((set << 3 | u32::from(kind)).wrapping_mul(0x9E37_79B1) >> 16 ^ state) as usize % RECENT;
+            let place = ((set << 3 | u32::from(kind)).wrapping_mul(mix) >> 16 ^ state) as usize % RECENT;
             let [first, second] = ways.recent[place];
-            let mut step = if first.0 == key { first } else { second };
-            if step.0 != key {
-                step = (key, self.step(key, set, usize::from(kind), state, ways));
-                ways.recent[place] = [step, first];
-            }
-            state = step.1;
+            state = if first.0 == key {
+                first.1
+            } else if second.0 == key {
+                // Where two come in turn that share a place, which it is cannot be foreseen.
+                seconds += 1;
+                if seconds % SECONDS == 0 && seconds <= 4 * SECONDS {
+                    ways.mixed = ways.mixed.wrapping_add(1);
+                    mix = ways.mix();
+                }
+                second.1
+            } else {
+                let step = self.step(key, set, usize::from(kind), state, ways);
+                ways.recent[place] = [(key, step), first];
+                step
+            };
             if state & PASSING != 0 {
                 let step = &ways.steps[(state & !PASSING) as usize];
                 for slot in &step.passed {
@@ -521,6 +535,11 @@ impl Ways {
     /// What the place of an entry means for counted repetitions.
     fn passed(&self, entry: Entry) -> &Passed {
         &self.passed_by[(entry >> PASSED & LAST_PASSED) as usize]
+    }
+
+    /// By which number keys are mixed.
+    fn mix(&self) -> u32 {
+        0x9E37_79B1_u32.wrapping_add(self.mixed.wrapping_mul(0x3C6E_F372))
     }
 
     fn forget_rows(&mut self) {
