@@ -6,6 +6,7 @@
 //! many states is hard: the token it is of is read as any other ([`Text::next`]).
 
 use std::hint::select_unpredictable;
+use std::ops::Range;
 
 use hashbrown::HashTable;
 use smallvec::SmallVec;
@@ -171,8 +172,8 @@ impl Automaton {
 }
 
 impl Memory {
-    /// Reads and folds tokens from `at` on as far as bytes before `until` say what they are, or up to one that is hard.
-    /// Answers where the next token begins, or white space before it, and what was folded before.
+    /// Reads and folds tokens from `at` on that begin before `until`, or up to one that another dialect reads otherwise or behind
+    /// which no further one is wanted. Of one that may go on behind `until` nothing is folded, unless it is hard. Answers where the next token begins, or white space before it, and what was folded before.
     pub(super) fn run(
         &mut self,
         text: Text<'_>,
@@ -203,7 +204,11 @@ impl Memory {
                     continue;
                 }
                 if step.0 >= Step::HARD.0 {
-                    break;
+                    let folded = self.automaton.states[steps / STEPS].folded;
+                    let Some((end, folded)) = self.read_hard(text, start..place, folded, mode) else { break };
+                    (start, place) = (end, end);
+                    steps = usize::from(self.automaton.begin(folded, mode)) * STEPS;
+                    continue;
                 }
             }
             place += 1;
@@ -211,6 +216,34 @@ impl Memory {
             steps = step.to();
         }
         (start, self.automaton.states[steps / STEPS].folded)
+    }
+
+    /// Reads a token as such, of which the beginning is known that stands before what made it hard, and answers where it ends
+    /// and what is folded then; nothing where another dialect reads it otherwise or no further one is wanted.
+    fn read_hard(
+        &mut self,
+        text: Text<'_>,
+        known: Range<usize>,
+        folded: Folded,
+        mode: Mode,
+    ) -> Option<(usize, Folded)> {
+        let (token, end) = match &text.0[known.start..=known.end] {
+            [b'$', letters @ .., b'$'] if !letters.is_empty() && is_of_letters(letters) => {
+                text.between_dollars(known.start, known.end)
+            }
+            _ => {
+                let read = text.next(known.start, mode.dialect())?;
+                if read.is_of_dialect && mode == Mode::UntilParted {
+                    return None;
+                }
+                (read.token, read.end)
+            }
+        };
+        if self.automaton.states.len() >= MOST {
+            return None;
+        }
+        let folded = self.push(folded, token);
+        (!folded.is_done()).then_some((end, folded))
     }
 
     /// Learns what follows a byte of a class, unless there is no room, and answers whether that was learnt.

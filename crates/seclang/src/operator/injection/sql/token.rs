@@ -510,13 +510,17 @@ impl<'a> Text<'a> {
         if self.byte(after + letters) != Some(b'$') {
             return (Token::new(kind::NAME, Marks::NONE), after);
         }
-        let (mark, inside) = (&self.0[at..=after + letters], self.rest(after + letters + 1));
-        let end = self.0.len() - inside.len();
+        self.between_dollars(at, after + letters)
+    }
+
+    /// A string between two of the same mark, of which the first one begins and ends at these places.
+    pub(super) fn between_dollars(self, at: usize, last: usize) -> (Token, usize) {
+        let (mark, inside) = (&self.0[at..=last], self.rest(last + 1));
         match find(inside, mark) {
             None => (Token::of(kind::STRING, inside).in_quotes(b'$', None), self.0.len()),
             Some(length) => {
                 let string = Token::of(kind::STRING, &inside[..length]).in_quotes(b'$', Some(b'$'));
-                (string, end + length + mark.len())
+                (string, last + 1 + length + mark.len())
             }
         }
     }
@@ -561,7 +565,11 @@ impl<'a> Text<'a> {
 /// Where a mark of some bytes is. Most are near, and a search of all of a long text must be prepared.
 fn find(text: &[u8], mark: &[u8]) -> Option<usize> {
     const NEAR: usize = 32;
-    let first = mark.first();
-    let near = text.windows(mark.len()).take(NEAR).position(|window| window.first() == first && window == mark);
+    let mut windows = text.windows(mark.len()).take(NEAR);
+    let near = match mark {
+        // No function is called to compare so few.
+        [a, b, c] => windows.position(|window| window == [*a, *b, *c]),
+        _ => windows.position(|window| window.first() == mark.first() && window == mark),
+    };
     near.or_else(|| memmem::find(text, mark))
 }
