@@ -53,7 +53,7 @@ const PARTS: usize = 4;
 /// Of how many bytes at the end of a value it is found out what may be guessed of its parts, where these are longer, and how many
 /// behind each part are read for that.
 const FAR: usize = 1 << 12;
-const NEAR: usize = 64;
+const NEAR: usize = 512;
 /// After how many bytes of a part it is remembered which set was there.
 const BETWEEN: usize = 64;
 
@@ -808,9 +808,9 @@ mod tests {
     #[test]
     fn what_is_counted_behind_a_part_is_not_what_is_counted_at_the_end() {
         let mut ways = Ways::default();
-        for (before, is_found) in [(100, false), (45, true)] {
-            let places = [(3 * FAR + 5, b'x'), (2 * FAR + 350, b'x'), (2 * FAR - before, b'a')];
-            let [theirs, ours] = both("(a)[^c]{1,400}x", &with(4 * FAR, &places), [0], &mut ways);
+        for (before, is_found) in [(200, false), (100, true)] {
+            let places = [(3 * FAR + 5, b'x'), (2 * FAR + 1350, b'x'), (2 * FAR - before, b'a')];
+            let [theirs, ours] = both("(a)[^c]{1,1500}x", &with(4 * FAR, &places), [0], &mut ways);
             assert_eq!(theirs[0].is_some(), is_found);
             assert_eq!(theirs, ours);
         }
@@ -822,7 +822,7 @@ mod tests {
         let part = 2 * FAR;
         for (before, is_found) in [(450, true), (520, false)] {
             let places =
-                [(part + 200, b'z'), (part - 10, b'x'), (part - 100, b'y'), (part - 150, b'd'), (part - before, b'a')];
+                [(part + 700, b'z'), (part - 10, b'x'), (part - 100, b'y'), (part - 150, b'd'), (part - before, b'a')];
             let [theirs, ours] = both("(a)[^c]{1,400}(?:x|y[^d]*z)", &with(4 * FAR, &places), [0], &mut ways);
             assert_eq!(theirs[0].is_some(), is_found);
             assert_eq!(theirs, ours);
