@@ -62,7 +62,7 @@ const BEFORE_NAME: State = State::Attributes(harmless::BEFORE_NAME);
 /// So many bytes are read in one context before it is seen who reads the same.
 pub(super) const AT_ONCE: usize = 256;
 /// Over so many bytes at most all step that read attributes which can do nothing.
-const IN_STEP: usize = 2048;
+const IN_STEP: usize = 8192;
 
 /// How attributes are read that can do nothing.
 mod harmless {
