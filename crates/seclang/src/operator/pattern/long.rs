@@ -229,7 +229,7 @@ impl Long {
         }
         let mut rows = guessed;
         let mut passed = Vec::with_capacity(length / BETWEEN);
-        // The number of what was passed last before something was found in a part.
+        // The number of what was passed last before something was found in a part the last time.
         let mut found = [None; PARTS];
         for (number, start) in (0..length).step_by(BETWEEN).enumerate() {
             passed.push(rows);
@@ -246,7 +246,7 @@ impl Long {
                         if is_sure || part == 0 {
                             return Some(true);
                         }
-                        found[part].get_or_insert(number);
+                        found[part] = Some(number);
                     }
                     rows[part] = entry & ROW;
                 }
@@ -375,6 +375,8 @@ impl Long {
                 second.1
             } else {
                 let step = self.step(key, set, usize::from(kind), state, ways);
+                // All may have been forgotten for that.
+                let [first, _] = ways.recent[place];
                 ways.recent[place] = [(key, step), first];
                 step
             };
@@ -797,12 +799,37 @@ mod tests {
     #[test]
     fn what_is_under_way_at_the_beginning_and_ends_before_a_part_is_none_there() {
         let mut ways = Ways::default();
-        let ended = with(8 * FAR, &[(0, b'b'), (FAR + 900, b'c'), (2 * FAR + 2000, b'x')]);
-        for (value, is_found) in [(ended, false), (with(8 * FAR, &[(0, b'b'), (2 * FAR + 2000, b'x')]), true)] {
+        let (length, begun) = (8 * FAR, (0, b'b'));
+        let ended = [begun, (FAR + 900, b'c'), (2 * FAR + 2000, b'x')];
+        // Behind what is found because something else was guessed stands a match.
+        let again = [(2 * FAR + 3000, b'c'), (2 * FAR + 3500, b'b'), (2 * FAR + 3510, b'x')];
+        let both_of_them = [&ended[..], &again].concat();
+        for (value, is_found) in [
+            (with(length, &ended), false),
+            (with(length, &[begun, (2 * FAR + 2000, b'x')]), true),
+            (with(length, &both_of_them), true),
+        ] {
             let [theirs, ours] = both("(b)[^c]*x", &value, [0], &mut ways);
             assert_eq!(theirs[0].is_some(), is_found);
             assert_eq!(theirs, ours);
         }
+    }
+
+    #[test]
+    fn steps_that_were_forgotten_are_not_gone() {
+        let mut ways = Ways::default();
+        let long = Long::new("(?:([ab])[ab]){0,400}c").unwrap();
+        let (mut trace, mut found) = (Trace::new(), Found::new());
+        let mut forgotten = 0;
+        for length in (256..800).step_by(2).cycle().flat_map(|length| [length, length]).take(1100) {
+            let value = [b"a".repeat(length), b"c".to_vec()].concat();
+            let known = ways.on.len();
+            assert_eq!(long.read(&value, &mut ways, &mut trace), Some(true));
+            assert!(long.next(&value, 0, &mut ways, &trace, &mut found));
+            assert_eq!((found[0].clone(), found[1].clone()), (Some(0..length + 1), Some(length - 2..length - 1)));
+            forgotten += usize::from(ways.on.len() < known);
+        }
+        assert!(forgotten > 0);
     }
 
     #[test]
