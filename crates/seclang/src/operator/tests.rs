@@ -110,6 +110,8 @@ fn what_is_not_linear_is_refused_by_name() {
         ("(?>a)", "atomic group"),
         ("(?:ab)++", "possessive"),
         ("a{2}+", "possessive"),
+        ("a{1,65536}", "more than 65,535 times"),
+        ("a{99999999999999999999,}", "more than 65,535 times"),
         (r"(a)\1", "reference to a group"),
         (r"(a+)\b\1\b", "only where the group is a word"),
         (r"\b(\w+)\b.*\b\1\b", "repeats without bound"),

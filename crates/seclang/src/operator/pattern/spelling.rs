@@ -194,6 +194,13 @@ impl<'a> Speller<'a> {
             self.literal(b'{');
             return Ok(());
         }
+        let bound = |part: &[u8]| str::from_utf8(part).ok()?.parse::<u16>().ok();
+        if inside.split(|&byte| byte == b',').any(|part| !part.is_empty() && bound(part).is_none()) {
+            return self.refused(
+                "a repetition of more than 65,535 times",
+                "is more than PCRE does; write * or + for no bound",
+            );
+        }
         self.spelled.push('{');
         self.spelled.extend(inside.iter().map(|&byte| char::from(byte)));
         self.spelled.push('}');

@@ -70,7 +70,7 @@ impl Marked {
             _ => false,
         };
         let more = repetition.max.map_or(0, |most| most.saturating_sub(repetition.min));
-        is_byte && (MANY..u32::from(Often::MAX)).contains(&more) && self.most.len() < MOST
+        is_byte && (MANY..=Often::MAX.into()).contains(&more) && self.most.len() < MOST
     }
 
     /// `x{5,100}` is `x{4}` and what is counted, once to 96 times.
