@@ -228,7 +228,10 @@ impl Memory {
         mode: Mode,
     ) -> Option<(usize, Folded)> {
         let (token, end) = match &text.0[known.start..=known.end] {
-            [b'$', letters @ .., b'$'] if !letters.is_empty() && is_of_letters(letters) => {
+            // A zero byte is a letter, and an amount is looked for first.
+            [b'$', letters @ .., b'$']
+                if letters.first().is_some_and(|first| *first != 0) && is_of_letters(letters) =>
+            {
                 text.between_dollars(known.start, known.end)
             }
             _ => {
