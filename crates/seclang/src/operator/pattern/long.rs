@@ -50,8 +50,8 @@ const POSITIONS: usize = 1 << 14;
 
 /// In how many parts a value is read at once.
 const PARTS: usize = 4;
-/// Of how many bytes at the end of a value it is found out what may be guessed of its parts, where these are longer, and how many
-/// behind each part are read for that.
+/// Of how many bytes at the end of a value, or at its beginning where it is read from the front, it is found out what may be
+/// guessed of its parts, where these are longer; and how many next to each part are read for that.
 const FAR: usize = 1 << 12;
 const NEAR: usize = 512;
 /// After how many bytes of a part it is remembered which set was there.
