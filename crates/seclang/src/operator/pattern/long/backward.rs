@@ -1,6 +1,6 @@
 //! Values that are read from their end, in several parts at once.
 
-use super::counts::{self, Counted, MOST, Passed};
+use super::counts::{self, Counted, Counts, MOST, Passed};
 use super::sets::{Entry, LAST_PASSED, MATCHES, PASSED, ROW, Sets, UNKNOWN};
 use super::{FAR, Long, NEAR, PARTS, RUN_OUT, Trace, Ways, holds};
 
@@ -17,8 +17,20 @@ struct Parts<'a> {
     /// The sets that were come to, and what is counted there.
     rows: [u32; PARTS],
     counted: [Counted; PARTS],
-    /// All that entries have.
-    found: Entry,
+}
+
+/// A part that is gone back through once more.
+struct Again<'a> {
+    bytes: &'a [u8],
+    places: &'a mut [u32],
+    /// How many bytes are left.
+    left: usize,
+    row: u32,
+    counted: Counted,
+    /// Which repetitions were last said to end at the same place. Where the others are not under way it is all the same.
+    alike: Counts,
+    /// The entry by which the set was come to, where nothing is counted.
+    last: Entry,
 }
 
 impl Long {
@@ -45,7 +57,6 @@ impl Long {
             places: std::array::from_fn(|_| places.next().unwrap_or_default()),
             rows: [first; PARTS],
             counted: [Counted::NOTHING; PARTS],
-            found: 0,
         };
         if enough == 0 && length >= FAR {
             self.guess(&mut parts, ways)?;
@@ -62,22 +73,25 @@ impl Long {
         };
         while parts.left > 0 {
             go_back(self, &mut parts, enough, ways);
-            if parts.found & enough != 0 {
-                return Some(true);
-            }
             let Some(before) = parts.left.checked_sub(1) else { break };
             for part in 0..PARTS {
                 let class = self.class_of(parts.bytes[part][before]);
                 let row = parts.rows[part];
                 let entry = self.entry_before(row, class, before + 1, &mut parts.counted[part], ways)?;
-                parts.found |= entry;
+                if entry & enough != 0 {
+                    return Some(true);
+                }
                 parts.places[part][before] = row | entry & !ROW;
                 parts.rows[part] = entry & ROW;
             }
             parts.left = before;
         }
-        let (mut row, mut counted, mut found) = self.put_right(parts, ways)?;
+        if self.put_right(&mut parts, enough, ways)? {
+            return Some(true);
+        }
+        let (mut row, mut counted) = (parts.rows[0], parts.counted[0].clone());
         counted.go_on_at(rest);
+        let mut found = 0;
         for at in (0..=rest).rev() {
             let class = at.checked_sub(1).map_or(self.bytes.len(), |before| self.class_of(value[before]));
             let entry = self.entry_before(row, class, at, &mut counted, ways)?;
@@ -116,18 +130,20 @@ impl Long {
     fn go_back_in_parts<const N: usize>(&self, parts: &mut Parts<'_>, enough: Entry, ways: &Ways) {
         let next = ways.backward.next.as_slice();
         let (classes, passed_by) = (&*self.classes, ways.passed_by.as_slice());
-        let Parts { bytes, places, rows, counted, found, left, .. } = parts;
+        let Parts { bytes, places, rows, counted, left, .. } = parts;
         let mut known = *rows;
         let mut over = [[0; N]; PARTS];
         over.iter_mut().zip(&*counted).for_each(|(over, counted)| over.copy_from_slice(&counted.over[..N]));
-        let mut all = 0;
+        let bytes = bytes.map(|bytes| &bytes[..*left]);
+        let places = places.each_mut().map(|places| &mut places[..*left]);
+        let is_asked = |entry: Entry| entry == UNKNOWN || entry & enough != 0;
         let mut is_left = 0;
         for before in (0..*left).rev() {
             let mut entries = [0; PARTS];
             let mut is_known = true;
             for part in 0..PARTS {
                 entries[part] = next[known[part] as usize + usize::from(classes[usize::from(bytes[part][before])])];
-                is_known &= entries[part] != UNKNOWN;
+                is_known &= !is_asked(entries[part]);
             }
             if N > 0 {
                 // Spelled out, because a loop is not made so.
@@ -140,53 +156,94 @@ impl Long {
                 if is_over && is_known {
                     let here = bytes.map(|bytes| self.class_of(bytes[before]));
                     match ways.run_out_in_parts(before + 1, known, here, entries, &over) {
-                        Some(known) => entries = known,
+                        Some(known) => {
+                            is_known = !known.into_iter().any(is_asked);
+                            entries = known;
+                        }
                         None => is_known = false,
                     }
                 }
             }
-            if !is_known || all & enough != 0 {
+            if !is_known {
                 is_left = before + 1;
                 break;
             }
             for part in 0..PARTS {
                 places[part][before] = known[part] | entries[part] & !ROW;
                 known[part] = entries[part] & ROW;
-                all |= entries[part];
             }
         }
         (*rows, *left) = (known, is_left);
-        *found |= all;
         counted.iter_mut().zip(&over).for_each(|(counted, over)| counted.over[..N].copy_from_slice(over));
     }
 
-    /// Goes back through parts once more as far as it was guessed wrongly what is behind them. Answers what was come to at the
-    /// beginning of the first, and all that entries have.
-    fn put_right(&self, parts: Parts<'_>, ways: &mut Ways) -> Option<(u32, Counted, Entry)> {
-        let Parts { length, bytes, places, rows, counted: guessed, mut found, .. } = parts;
-        let (mut row, mut counted) = (rows[PARTS - 1], guessed[PARTS - 1].clone());
+    /// Goes back through parts once more as far as it was guessed wrongly what is behind them. Says whether an entry has what is
+    /// enough.
+    fn put_right(&self, parts: &mut Parts<'_>, enough: Entry, ways: &mut Ways) -> Option<bool> {
+        let go_back_again = match self.counts.len() {
+            0 => Self::go_back_again::<0>,
+            1..=8 => Self::go_back_again::<8>,
+            _ => Self::go_back_again::<MOST>,
+        };
         for part in (0..PARTS - 1).rev() {
-            counted.go_on_at(length);
-            // Which repetitions were last said to end at the same place. Where the others are not under way it is all the same.
-            let (mut alike, mut last) = (0, 0);
-            for (before, place) in places[part].iter_mut().enumerate().rev() {
-                let is_alike = *place & ROW == row;
-                if is_alike && (self.counts.is_empty() || ways.passed(last).under_way() & !alike == 0) {
-                    (row, counted) = (rows[part], guessed[part].clone());
+            let (row, mut counted) = (parts.rows[part + 1], parts.counted[part + 1].clone());
+            counted.go_on_at(parts.length);
+            let (bytes, places) = (parts.bytes[part], &mut *parts.places[part]);
+            let mut again = Again { bytes, places, left: parts.length, row, counted, alike: [0; MOST], last: 0 };
+            while !go_back_again(self, &mut again, enough, ways) {
+                let Some(before) = again.left.checked_sub(1) else {
+                    (parts.rows[part], parts.counted[part]) = (again.row, again.counted);
                     break;
+                };
+                let class = self.class_of(bytes[before]);
+                again.last = self.known_before(again.row, class, ways)?;
+                let is_alike = again.places[before] & ROW == again.row;
+                ways.passed(again.last).add_ends(is_alike, &mut again.alike);
+                let entry = self.entry_before(again.row, class, before + 1, &mut again.counted, ways)?;
+                if entry & enough != 0 {
+                    return Some(true);
                 }
-                let class = self.class_of(bytes[part][before]);
-                last = self.known_before(row, class, ways)?;
-                if !self.counts.is_empty() {
-                    alike = if is_alike { alike | ways.passed(last).ending() } else { 0 };
-                }
-                let entry = self.entry_before(row, class, before + 1, &mut counted, ways)?;
-                found |= entry;
-                *place = row | entry & !ROW;
-                row = entry & ROW;
+                again.places[before] = again.row | entry & !ROW;
+                (again.row, again.left) = (entry & ROW, before);
             }
         }
-        Some((row, counted, found))
+        Some(false)
+    }
+
+    /// Goes back in a part as far as nothing has to be found out and no entry has what is enough. Says whether all is as it was
+    /// before from there on.
+    fn go_back_again<const N: usize>(&self, again: &mut Again<'_>, enough: Entry, ways: &Ways) -> bool {
+        let (next, passed_by) = (ways.backward.next.as_slice(), ways.passed_by.as_slice());
+        let Again { bytes, places, left, row, counted, alike: alike_before, last } = again;
+        let (bytes, places) = (&bytes[..*left], &mut places[..*left]);
+        let (mut over, mut alike) = ([0; N], [0; N]);
+        over.copy_from_slice(&counted.over[..N]);
+        alike.copy_from_slice(&alike_before[..N]);
+        let is_asked = |entry: Entry| entry == UNKNOWN || entry & enough != 0;
+        let (mut is_left, mut is_same) = (0, false);
+        for before in (0..*left).rev() {
+            let is_alike = places[before] & ROW == *row;
+            is_same = is_alike && (N == 0 || ways.passed(*last).is_within(&alike));
+            let entry = next[*row as usize + self.class_of(bytes[before])];
+            if is_same || is_asked(entry) {
+                is_left = before + 1;
+                break;
+            }
+            if N > 0 {
+                let passed = &passed_by[(entry >> PASSED & LAST_PASSED) as usize];
+                passed.add_ends(is_alike, &mut alike);
+                if passed.at(before + 1, &self.most, &mut over) {
+                    is_left = before + 1;
+                    break;
+                }
+            }
+            places[before] = *row | entry & !ROW;
+            (*row, *last) = (entry & ROW, entry);
+        }
+        *left = is_left;
+        counted.over[..N].copy_from_slice(&over);
+        alike_before[..N].copy_from_slice(&alike);
+        is_same
     }
 
     /// The row of the set at the end of a value, which is empty.

@@ -191,14 +191,16 @@ impl Passed {
     /// Where nothing is known.
     pub(super) const NOTHING: Self = Self { ends: [0; MOST], goes_on: [!0; MOST] };
 
-    /// Which may end, a bit for each.
-    pub(super) fn ending(&self) -> u32 {
-        gather(|number| self.ends[number] != 0)
+    /// Whether all that are under way are among others.
+    pub(super) fn is_within<const N: usize>(&self, others: &[Often; N]) -> bool {
+        (0..N).fold(0, |left, number| left | (self.ends[number] | self.goes_on[number]) & !others[number]) == 0
     }
 
-    /// Which are under way, a bit for each.
-    pub(super) fn under_way(&self) -> u32 {
-        gather(|number| self.ends[number] | self.goes_on[number] != 0)
+    /// Adds those that may end to others, or says that there are none of these.
+    pub(super) fn add_ends<const N: usize>(&self, are_others: bool, others: &mut [Often; N]) {
+        for (other, ends) in others.iter_mut().zip(&self.ends) {
+            *other = if are_others { *other | ends } else { 0 };
+        }
     }
 
     /// Goes by a place, where for each repetition that is under way it is known from which place on to the left it comes too
@@ -243,8 +245,4 @@ impl Counted {
 /// Which may not come once more at a place, a bit for each.
 pub(super) fn over(at: usize, over: &[Often]) -> u32 {
     (0..).zip(over).fold(0, |bits, (number, place)| bits | u32::from(*place == at as Often) << number)
-}
-
-fn gather(is: impl Fn(usize) -> bool) -> u32 {
-    (0..MOST).fold(0, |bits, number| bits | u32::from(is(number)) << number)
 }
