@@ -38,6 +38,8 @@ const KINDS: [Option<u8>; 5] = [None, Some(b'a'), Some(b'\n'), Some(b'\r'), Some
 const RECENT: usize = 1 << 11;
 /// After how many that were not the first of their pair the places of all are others, a few times for a match.
 const SECONDS: usize = 256;
+/// After how many steps in a row that are the first of their pair and pass nothing more of these are gone by at once.
+const PLAIN: u32 = 8;
 /// How many steps are remembered, and how many entries where counted repetitions have run out.
 const STEPS: usize = 1 << 16;
 const RUN_OUT: usize = 1 << 14;
@@ -347,7 +349,12 @@ impl Long {
         let (mut mix, mut seconds) = (ways.mix(), 0);
         let mut ends = vec![0; self.counts.len()];
         ways.recent.resize(RECENT, [(0, 0); 2]);
+        let mut plain = 0;
         loop {
+            if plain == PLAIN {
+                (at, state, before) = self.go_by(value, at, state, before, ways, trace);
+                plain = 0;
+            }
             let kind = at.checked_sub(1).map_or(0, |before| self.kinds[usize::from(value[before])]);
             let set = trace[at] & ROW;
             let mut key = u64::from(set) << 32 | u64::from(state) << 3 | u64::from(kind);
@@ -359,6 +366,7 @@ impl Long {
                 }
                 let is_over = count == counted.most || ends[number] > at + usize::from(counted.most - count);
                 key |= if is_over { OVER } else { 0 };
+                plain = 0;
             }
             before = state;
             let place = ((set << 3 | u32::from(kind)).wrapping_mul(mix) >> 16 ^ state) as usize % RECENT;
@@ -368,6 +376,7 @@ impl Long {
             } else if second.0 == key {
                 // Where two come in turn that share a place, which it is cannot be foreseen.
                 seconds += 1;
+                plain = 0;
                 if seconds % SECONDS == 0 && seconds <= 4 * SECONDS {
                     ways.mixed = ways.mixed.wrapping_add(1);
                     mix = ways.mix();
@@ -380,7 +389,9 @@ impl Long {
                 ways.recent[place] = [(key, step), first];
                 step
             };
+            plain += 1;
             if state & PASSING != 0 {
+                plain = 0;
                 let step = &ways.steps[(state & !PASSING) as usize];
                 for slot in &step.passed {
                     slots[*slot as usize] = Some(at);
@@ -396,6 +407,33 @@ impl Long {
         found.clear();
         found.extend(slots.chunks(2).map(|ends| Some(ends[0]?..ends[1]?)));
         true
+    }
+
+    /// Goes on by steps that are the first of their pair, pass nothing and count nothing: where one is then, and with which state
+    /// and the one before it. This stands apart, because what else a step may need does not leave a register for each variable.
+    #[inline(never)]
+    fn go_by(
+        &self,
+        value: &[u8],
+        mut at: usize,
+        mut state: u32,
+        mut before: u32,
+        ways: &Ways,
+        trace: &Trace,
+    ) -> (usize, u32, u32) {
+        let (recent, mix) = (ways.recent.as_slice(), ways.mix());
+        for (place, byte) in trace[at..].iter().zip(&value[at - 1..]) {
+            let (set, kind) = (place & ROW, self.kinds[usize::from(*byte)]);
+            let key = u64::from(set) << 32 | u64::from(state) << 3 | u64::from(kind);
+            let place = ((set << 3 | u32::from(kind)).wrapping_mul(mix) >> 16 ^ state) as usize % RECENT;
+            let [first, _] = recent[place];
+            if first.0 != key || first.1 & PASSING != 0 || self.counted[state as usize] != 0 {
+                break;
+            }
+            (before, state) = (state, first.1);
+            at += 1;
+        }
+        (at, state, before)
     }
 
     /// The first place behind `at` where a counted repetition may end, in the value that was read last.
@@ -830,6 +868,17 @@ mod tests {
             forgotten += usize::from(ways.on.len() < known);
         }
         assert!(forgotten > 0);
+    }
+
+    #[test]
+    fn what_is_counted_behind_steps_that_are_gone_by_at_once_is_counted() {
+        let mut ways = Ways::default();
+        for (as_many, left) in [(15, 0), (30, 10), (30, 10), (20, 0)] {
+            let value = [b"-".repeat(300), b"a".repeat(as_many)].concat();
+            let [theirs, ours] = both("^-*a{1,20}(a*)$", &value, [0], &mut ways);
+            assert_eq!(theirs, ours);
+            assert_eq!(ours[0].as_ref().unwrap()[1], Some(value.len() - left..value.len()));
+        }
     }
 
     #[test]
