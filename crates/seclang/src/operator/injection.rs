@@ -7,6 +7,7 @@
 //! crate's own verdicts differ where there are zero bytes, and by its list of events.
 
 mod markup;
+mod names;
 mod script;
 mod sql;
 

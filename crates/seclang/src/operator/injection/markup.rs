@@ -1,9 +1,12 @@
 //! HTML read as its tokenizer reads it (HTML Standard §13.2.5, as of 2012), with the ways of old browsers.
 
-use memchr::memchr;
-use smallvec::SmallVec;
+mod place;
 
+use memchr::memchr;
+
+use super::names::{Danger, of_attribute};
 use crate::bytes::{ByteSet, find_near, find_pair, find_pairs};
+use place::{AFTER_NAME_OF_NONE, BEFORE_NAME, Letters, Number, Place, Row, TABLE, TEXT, Until};
 
 const SPACE: ByteSet = ByteSet::of(b"\0 \t\n\x0b\x0c\r");
 const IS_SPACE: [bool; 256] = SPACE.table();
@@ -12,14 +15,15 @@ const AFTER_TAG: [bool; 256] = ByteSet::of(b" \t\n\x0b\x0c\r/>").table();
 const AFTER_NAME: [bool; 256] = SPACE.union(ByteSet::of(b"/=>")).table();
 const AFTER_VALUE: [bool; 256] = SPACE.with(b'>').table();
 
-/// What a token is; text and the ends of tags matter to nobody here.
+/// What a token is; text, the names of attributes and the ends of tags matter to nobody here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     TagOpen,
-    AttributeName,
-    AttributeValue,
+    /// Of an attribute that can do so much, or what is left of it behind these letters.
+    AttributeValue(Danger, Letters),
     Comment,
-    Doctype,
+    /// What is so whatever follows, as the type of a document.
+    Dangerous,
     Other,
 }
 
@@ -48,84 +52,16 @@ impl Context {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     End,
-    Text,
+    /// As the table says.
+    At(Number),
     TagEnd,
-    /// Before the name of an attribute, or in one that can do nothing, as [`harmless`] numbers that.
-    Attributes(u8),
-    AfterName,
-    BeforeValue,
-    Quoted(u8),
+    BeforeValue(Danger),
 }
-
-const BEFORE_NAME: State = State::Attributes(harmless::BEFORE_NAME);
 
 /// So many bytes are read in one context before it is seen who reads the same.
 pub(super) const AT_ONCE: usize = 256;
-/// Over so many bytes at most all step that read attributes which can do nothing.
-const IN_STEP: usize = 8192;
-
-/// How attributes are read that can do nothing.
-mod harmless {
-    use super::{AFTER_NAME as ENDS_NAME, AFTER_VALUE as ENDS_VALUE, IS_SPACE};
-
-    pub(super) const BEFORE_NAME: u8 = 0;
-    pub(super) const AFTER_NAME: u8 = 1;
-    const NAME: u8 = 2;
-    pub(super) const BEFORE_VALUE: u8 = 3;
-    const UNQUOTED: u8 = 4;
-    const SINGLE_QUOTES: u8 = 5;
-    const DOUBLE_QUOTES: u8 = 6;
-    const BACKTICKS: u8 = 7;
-    /// Here begins something else.
-    pub(super) const STOP: u8 = 8;
-
-    /// What is read behind each byte.
-    pub(super) static NEXT: [[u8; 256]; 8] = {
-        let mut table = [[STOP; 256]; 8];
-        let (mut state, mut at) = (0, 0);
-        while state < STOP {
-            while at < 256 {
-                table[state as usize][at] = next(state, at as u8);
-                at += 1;
-            }
-            (state, at) = (state + 1, 0);
-        }
-        table
-    };
-
-    const fn next(state: u8, byte: u8) -> u8 {
-        let is_space = IS_SPACE[byte as usize];
-        match (state, byte) {
-            (SINGLE_QUOTES, b'\'') | (DOUBLE_QUOTES, b'"') | (BACKTICKS, b'`') => BEFORE_NAME,
-            (SINGLE_QUOTES | DOUBLE_QUOTES | BACKTICKS, _) => state,
-            (_, b'>') => STOP,
-            (UNQUOTED, _) => {
-                if ENDS_VALUE[byte as usize] {
-                    BEFORE_NAME
-                } else {
-                    UNQUOTED
-                }
-            }
-            (BEFORE_NAME | AFTER_NAME | BEFORE_VALUE, _) if is_space => state,
-            (BEFORE_NAME | AFTER_NAME | BEFORE_VALUE, 0xff) => STOP,
-            (BEFORE_VALUE, b'\'') => SINGLE_QUOTES,
-            (BEFORE_VALUE, b'"') => DOUBLE_QUOTES,
-            (BEFORE_VALUE, b'`') => BACKTICKS,
-            (BEFORE_VALUE, _) => UNQUOTED,
-            (BEFORE_NAME | AFTER_NAME | NAME, b'/') => BEFORE_NAME,
-            (AFTER_NAME | NAME, b'=') => BEFORE_VALUE,
-            (NAME, _) => {
-                if ENDS_NAME[byte as usize] {
-                    AFTER_NAME
-                } else {
-                    NAME
-                }
-            }
-            (_, b'a'..=b'z' | b'A'..=b'Z') => STOP,
-            _ => NAME,
-        }
-    }
-}
+/// To read a token as such costs as much as so many looks into the table.
+const TOKEN: usize = 16;
 
 /// The tokens of a value, one after the other, without those of text.
 pub(super) struct Reader<'a> {
@@ -133,27 +69,46 @@ pub(super) struct Reader<'a> {
     at: usize,
     closing: bool,
     state: State,
+    cost: usize,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(value: &'a [u8], context: Context) -> Self {
-        let state = match context {
-            Context::Text => State::Text,
+        let place = match context {
+            Context::Text => TEXT,
             Context::Tag => BEFORE_NAME,
-            Context::SingleQuotes => State::Quoted(b'\''),
-            Context::DoubleQuotes => State::Quoted(b'"'),
-            Context::Backticks => State::Quoted(b'`'),
+            Context::SingleQuotes => place::SINGLE_QUOTES,
+            Context::DoubleQuotes => place::DOUBLE_QUOTES,
+            Context::Backticks => place::BACKTICKS,
         };
-        Self { value, at: 0, closing: false, state }
+        Self { value, at: 0, closing: false, state: State::At(place), cost: 0 }
     }
 
     pub(super) fn at(&self) -> usize {
         self.at
     }
 
+    /// What it cost so far, in looks into the table.
+    pub(super) fn cost(&self) -> usize {
+        self.cost
+    }
+
     /// Whether another that reads the same value will find the same tokens.
     pub(super) fn reads_as(&self, other: &Self) -> bool {
         (self.at, self.closing, self.state) == (other.at, other.closing, other.state)
+    }
+
+    /// Whether it can step on by the table.
+    pub(super) fn can_step(&self) -> bool {
+        matches!(self.state, State::At(_)) && self.peek().is_some_and(|byte| !TABLE.next(self.row(), byte).is_stop())
+    }
+
+    /// Where it stands in the table; nowhere before what that does not have.
+    fn row(&self) -> Row {
+        match self.state {
+            State::At(place) => Row::new(place, self.closing),
+            _ => Row::STOP,
+        }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -185,12 +140,17 @@ impl<'a> Reader<'a> {
     fn text(&mut self) -> Option<Token> {
         // Before any other byte a bracket is text too.
         let begins = |byte: u8| matches!(byte, b'!' | b'/' | b'?' | b'%' | b'a'..=b'z' | b'A'..=b'Z' | 0);
+        let until = self.at + AT_ONCE;
         while let Some(length) = find_near(self.rest(), |byte| byte == b'<') {
             self.at += length + 1;
+            self.cost += TOKEN;
             match self.rest() {
                 [b'/', b'>', ..] => {
                     self.at += 1;
                     self.closing = true;
+                    if self.at >= until {
+                        return self.token(Kind::Other, self.at, self.at, State::At(TEXT));
+                    }
                 }
                 [byte, ..] if begins(*byte) => return self.tag_open(),
                 _ => self.at += find_pairs(self.rest(), |bracket, byte| (bracket == b'<') & begins(byte))?,
@@ -237,17 +197,17 @@ impl<'a> Reader<'a> {
         match self.value[end] {
             b'>' if self.closing => {
                 self.closing = false;
-                self.token(Kind::Other, end, end + 1, State::Text)
+                self.token(Kind::Other, end, end + 1, State::At(TEXT))
             }
             b'>' => self.token(Kind::TagOpen, end, end, State::TagEnd),
-            _ => self.token(Kind::TagOpen, end, end + 1, BEFORE_NAME),
+            _ => self.token(Kind::TagOpen, end, end + 1, State::At(BEFORE_NAME)),
         }
     }
 
     fn tag_end(&mut self) -> Option<Token> {
         self.closing = false;
         let end = self.at + 1;
-        self.token(Kind::Other, end, end, if end < self.value.len() { State::Text } else { State::End })
+        self.token(Kind::Other, end, end, if end < self.value.len() { State::At(TEXT) } else { State::End })
     }
 
     /// Steps over white space. The byte FF ends the value: it is -1, libinjection's mark of the end.
@@ -256,34 +216,56 @@ impl<'a> Reader<'a> {
         self.peek().filter(|&byte| byte != 0xff)
     }
 
-    /// Steps over attributes whose names begin with no letter, which can do nothing, and their values: what comes next in texts
-    /// of these cannot be foreseen, so that each byte costs one look into a table. After some bytes it answers a token of
-    /// none, so that it is seen who else reads the same.
-    fn harmless(&mut self, begun: u8) -> Option<Token> {
-        let until = (self.at / AT_ONCE + 1) * AT_ONCE;
-        let (mut state, mut at) = (begun, self.at);
-        let stopped = loop {
-            let Some(&byte) = self.value.get(at) else { break None };
-            if at >= until && state <= harmless::AFTER_NAME {
-                break None;
+    /// Steps over what can do nothing: what comes next in texts of that cannot be foreseen, so that each byte costs one look
+    /// into a table. Ends before text and, as values of attributes may be long, before names that may be dangerous. After some
+    /// bytes it answers a token of none, so that it is seen who else reads the same.
+    fn step(&mut self, begun: Number) -> Option<Token> {
+        let until = self.value.len().min((self.at / AT_ONCE + 1) * AT_ONCE);
+        let (table, mut row, mut at) = (&*TABLE, Row::new(begun, self.closing), self.at);
+        let is_harmless = row.is_harmless();
+        let mut stop = None;
+        while at < until && row.place() != TEXT {
+            let next = table.next(row, self.value[at]);
+            if next.is_stop() || is_harmless && !next.is_harmless() {
+                stop = Some(next);
+                break;
             }
-            let next = harmless::NEXT[usize::from(state)][usize::from(byte)];
-            if next == harmless::STOP {
-                break Some(byte);
+            (row, at) = (next, at + 1);
+        }
+        self.cost += at - self.at;
+        (self.at, self.closing, self.state) = (at, row.is_closing(), State::At(row.place()));
+        let place = table.place(row.place());
+        match stop {
+            Some(next) if next.is_dangerous() => self.last(Kind::Dangerous),
+            Some(_) => self.stopped(place),
+            None if at < self.value.len() => self.token(Kind::Other, at, at, self.state),
+            None if place.is_dangerous_at_end() => self.last(Kind::Dangerous),
+            None => None,
+        }
+    }
+
+    /// Reads what begins in a place before a byte of which the table does not tell.
+    fn stopped(&mut self, place: Place) -> Option<Token> {
+        match place {
+            Place::Declaration(letters) | Place::CommentBegins(Until::Bracket | Until::Percent, letters) => {
+                self.back(2 + letters.as_bytes().len()).text()
             }
-            (state, at) = (next, at + 1);
-        };
-        self.at = at;
-        if at == self.value.len() || (state, stopped) == (harmless::BEFORE_VALUE, Some(0xff)) {
-            self.state = State::End;
-            return None;
+            Place::CommentBegins(_, letters) => self.back(4 + letters.as_bytes().len()).text(),
+            Place::NameInside(quote, letters) => {
+                self.back(letters.as_bytes().len()).value(quote, Kind::AttributeValue(Danger::Name, Letters::NONE))
+            }
+            Place::Reference(quote, last) => {
+                let length = 1 + usize::from(last != b'&') + usize::from(last == b'x');
+                self.back(length).value(quote, Kind::AttributeValue(Danger::Address, Letters::NONE))
+            }
+            Place::Address(quote, letters) => self.value(quote, Kind::AttributeValue(Danger::Address, letters)),
+            _ => self.attributes(place != Place::BeforeName),
         }
-        // Elsewhere it is stopped only by the end of the tag.
-        self.state = if state == harmless::BEFORE_NAME { BEFORE_NAME } else { State::AfterName };
-        match stopped {
-            None => self.token(Kind::Other, at, at, self.state),
-            Some(_) => self.attributes(state != harmless::BEFORE_NAME),
-        }
+    }
+
+    fn back(&mut self, length: usize) -> &mut Self {
+        self.at -= length;
+        self
     }
 
     /// What matters of attributes: a name with a value, or the end of the tag. Names without one, and slashes between them,
@@ -302,18 +284,17 @@ impl<'a> Reader<'a> {
                 }
                 (b'=', None) => {
                     self.at = place + 1;
-                    return self.before_value();
+                    return self.before_value(Danger::None);
                 }
                 (b'=', Some(last)) => {
                     let start = before[..last].iter().rposition(|&byte| AFTER_NAME[usize::from(byte)]);
-                    let end = self.at + last + 1;
-                    self.at += start.map_or(0, |start| start + 1);
-                    return self.token(Kind::AttributeName, end, place + 1, State::BeforeValue);
+                    let name = &before[start.map_or(0, |start| start + 1)..=last];
+                    return self.token(Kind::Other, place, place + 1, State::BeforeValue(of_attribute(name)));
                 }
                 (b'>', _) => {
                     self.at = place;
                     return if is_first {
-                        self.token(Kind::Other, place + 1, place + 1, State::Text)
+                        self.token(Kind::Other, place + 1, place + 1, State::At(TEXT))
                     } else {
                         self.tag_end()
                     };
@@ -326,49 +307,58 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// The first byte is of the name whatever it is.
+    /// The first byte is of the name whatever it is, and a name that begins so can do nothing.
     fn name(&mut self) -> Option<Token> {
-        let Some(end) = self.first_of(&AFTER_NAME, self.at + 1) else { return self.last(Kind::AttributeName) };
+        let Some(end) = self.first_of(&AFTER_NAME, self.at + 1) else { return self.last(Kind::Other) };
         let (next, state) = match self.value[end] {
-            b'/' => (end + 1, BEFORE_NAME),
-            b'=' => (end + 1, State::BeforeValue),
+            b'/' => (end + 1, State::At(BEFORE_NAME)),
+            b'=' => (end + 1, State::BeforeValue(Danger::None)),
             b'>' => (end, State::TagEnd),
-            _ => (end + 1, State::AfterName),
+            _ => (end + 1, State::At(AFTER_NAME_OF_NONE)),
         };
-        self.token(Kind::AttributeName, end, next, state)
+        self.token(Kind::Other, end, next, state)
     }
 
-    fn before_value(&mut self) -> Option<Token> {
+    fn before_value(&mut self, danger: Danger) -> Option<Token> {
         match self.after_space()? {
-            quote @ (b'"' | b'\'' | b'`') => self.quoted(quote),
-            _ => self.unquoted(),
+            quote @ (b'"' | b'\'' | b'`') => {
+                self.at += 1;
+                self.inside(quote, Kind::AttributeValue(danger, Letters::NONE))
+            }
+            _ => self.unquoted(Kind::AttributeValue(danger, Letters::NONE)),
         }
     }
 
-    /// At the very start the value stands inside the quotes already.
-    fn quoted(&mut self, quote: u8) -> Option<Token> {
-        self.at += usize::from(self.at > 0);
+    /// What is left of a value, in such quotes or none.
+    fn value(&mut self, quote: Option<u8>, kind: Kind) -> Option<Token> {
+        match quote {
+            Some(quote) => self.inside(quote, kind),
+            None => self.unquoted(kind),
+        }
+    }
+
+    fn inside(&mut self, quote: u8, kind: Kind) -> Option<Token> {
         match find_near(self.rest(), |byte| byte == quote) {
-            None => self.last(Kind::AttributeValue),
+            None => self.last(kind),
             Some(length) => {
                 let end = self.at + length;
-                self.token(Kind::AttributeValue, end, end + 1, BEFORE_NAME)
+                self.token(kind, end, end + 1, State::At(BEFORE_NAME))
             }
         }
     }
 
-    fn unquoted(&mut self) -> Option<Token> {
-        let Some(end) = self.first_of(&AFTER_VALUE, self.at) else { return self.last(Kind::AttributeValue) };
+    fn unquoted(&mut self, kind: Kind) -> Option<Token> {
+        let Some(end) = self.first_of(&AFTER_VALUE, self.at) else { return self.last(kind) };
         match self.value[end] {
-            b'>' => self.token(Kind::AttributeValue, end, end, State::TagEnd),
-            _ => self.token(Kind::AttributeValue, end, end + 1, BEFORE_NAME),
+            b'>' => self.token(kind, end, end, State::TagEnd),
+            _ => self.token(kind, end, end + 1, State::At(BEFORE_NAME)),
         }
     }
 
     fn declaration(&mut self) -> Option<Token> {
         let rest = self.rest();
         if rest.len() >= 7 && rest[..7].eq_ignore_ascii_case(b"DOCTYPE") {
-            return self.last(Kind::Doctype);
+            return self.last(Kind::Dangerous);
         }
         if rest.starts_with(b"[CDATA[") {
             self.at += 7;
@@ -384,7 +374,7 @@ impl<'a> Reader<'a> {
     fn bogus_comment(&mut self) -> Option<Token> {
         match memchr(b'>', self.rest()) {
             None => self.last(Kind::Comment),
-            Some(length) => self.token(Kind::Comment, self.at + length, self.at + length + 1, State::Text),
+            Some(length) => self.token(Kind::Comment, self.at + length, self.at + length + 1, State::At(TEXT)),
         }
     }
 
@@ -392,7 +382,7 @@ impl<'a> Reader<'a> {
     fn percent_comment(&mut self) -> Option<Token> {
         match find_pair(self.rest(), *b"%>") {
             None => self.last(Kind::Comment),
-            Some(length) => self.token(Kind::Comment, self.at + length, self.at + length + 2, State::Text),
+            Some(length) => self.token(Kind::Comment, self.at + length, self.at + length + 2, State::At(TEXT)),
         }
     }
 
@@ -404,7 +394,7 @@ impl<'a> Reader<'a> {
             if let [inside @ .., b'-' | b'!'] = &self.value[self.at..end]
                 && let Some(hyphen) = inside.iter().rposition(|&byte| byte != 0).filter(|&at| inside[at] == b'-')
             {
-                return self.token(Kind::Comment, self.at + hyphen, end + 1, State::Text);
+                return self.token(Kind::Comment, self.at + hyphen, end + 1, State::At(TEXT));
             }
             from = end + 1;
         }
@@ -416,7 +406,7 @@ impl<'a> Reader<'a> {
         while let Some(found) = find_pair(&self.value[from..], *b"]>") {
             let end = from + found;
             if end > self.at && self.value[end - 1] == b']' {
-                return self.token(Kind::Other, end - 1, end + 2, State::Text);
+                return self.token(Kind::Other, end - 1, end + 2, State::At(TEXT));
             }
             from = end + 2;
         }
@@ -424,60 +414,52 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Lets all that read such attributes step over them side by side: what a byte costs is the time that a look into the table
-/// takes, and they need not wait for each other. None comes to a token by that.
-pub(super) fn step_together<'r, 'a: 'r>(readers: impl Iterator<Item = &'r mut Reader<'a>>) {
-    let readers = readers.filter(|reader| matches!(reader.state, State::Attributes(_)));
-    let mut readers: SmallVec<[&mut Reader<'_>; Context::ALL.len()]> = readers.collect();
+/// Lets readers that stand at the same place step side by side, as far as all can but not behind `until`, and answers how
+/// far: what a byte costs is the time that a look into the table takes, and they need not wait for each other. None comes to a
+/// token by that.
+pub(super) fn step_together(readers: &mut [&mut Reader<'_>], until: usize) -> usize {
     match readers.len() {
-        2 => step::<2>(&mut readers),
-        3 => step::<3>(&mut readers),
-        4 => step::<4>(&mut readers),
-        5 => step::<5>(&mut readers),
-        _ => {}
+        1 => side_by_side::<1>(readers, until),
+        2 => side_by_side::<2>(readers, until),
+        3 => side_by_side::<3>(readers, until),
+        4 => side_by_side::<4>(readers, until),
+        5 => side_by_side::<5>(readers, until),
+        _ => 0,
     }
 }
 
 /// The same of `N` of them.
-fn step<const N: usize>(readers: &mut [&mut Reader<'_>]) {
-    let mut states = [harmless::STOP; N];
-    let mut rests: [&[u8]; N] = [&[]; N];
-    for (reader, (state, rest)) in readers.iter().zip(states.iter_mut().zip(&mut rests)) {
-        *rest = reader.rest();
-        if let State::Attributes(begun) = reader.state {
-            *state = begun;
-        }
-    }
-    let most = rests.iter().map(|rest| rest.len()).min().unwrap_or(0).min(IN_STEP);
-    let rests = rests.map(|rest| &rest[..most]);
-    let mut stepped = 0;
-    while stepped < most {
-        let mut next = states;
-        for number in 0..N {
-            next[number] = harmless::NEXT[usize::from(states[number])][usize::from(rests[number][stepped])];
-        }
-        if next.contains(&harmless::STOP) {
+fn side_by_side<const N: usize>(readers: &mut [&mut Reader<'_>], until: usize) -> usize {
+    let mut rows: [Row; N] = std::array::from_fn(|number| readers[number].row());
+    let (value, start) = (readers[0].value, readers[0].at);
+    let (table, mut at) = (&*TABLE, start);
+    for &byte in &value[start..until.min(value.len())] {
+        let next = rows.map(|row| table.next(row, byte));
+        if next.into_iter().any(Row::is_stop) {
             break;
         }
-        (states, stepped) = (next, stepped + 1);
+        (rows, at) = (next, at + 1);
     }
-    for (reader, state) in readers.iter_mut().zip(states) {
-        (reader.at, reader.state) = (reader.at + stepped, State::Attributes(state));
+    for (reader, row) in readers.iter_mut().zip(rows) {
+        (reader.at, reader.closing, reader.state) = (at, row.is_closing(), State::At(row.place()));
     }
+    at - start
 }
 
 impl Iterator for Reader<'_> {
     type Item = Token;
 
     fn next(&mut self) -> Option<Token> {
+        self.cost += TOKEN;
         match self.state {
             State::End => None,
-            State::Text => self.text(),
+            State::At(TEXT) => self.text(),
+            State::At(place::SINGLE_QUOTES) => self.inside(b'\'', Kind::Other),
+            State::At(place::DOUBLE_QUOTES) => self.inside(b'"', Kind::Other),
+            State::At(place::BACKTICKS) => self.inside(b'`', Kind::Other),
+            State::At(begun) => self.step(begun),
             State::TagEnd => self.tag_end(),
-            State::Attributes(begun) => self.harmless(begun),
-            State::AfterName => self.attributes(true),
-            State::BeforeValue => self.before_value(),
-            State::Quoted(quote) => self.quoted(quote),
+            State::BeforeValue(danger) => self.before_value(danger),
         }
     }
 }
