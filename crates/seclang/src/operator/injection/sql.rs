@@ -161,9 +161,11 @@ struct Reading {
     /// How many tokens were read, up to [`COUNTED`].
     count: usize,
     folded: Folded,
-    /// Whether it is read in `MySQL` too from where that differed first, or is so itself.
-    is_parted: bool,
+    mode: Mode,
 }
+
+/// So many readings there may be of a dialect at once.
+const MOST_LANES: usize = 3;
 
 /// What is to be read in `MySQL` as well, with what was folded before.
 type Parted = SmallVec<[(Reading, Fold); 2]>;
@@ -171,7 +173,7 @@ type Parted = SmallVec<[(Reading, Fold); 2]>;
 /// Nobody asks whether more tokens than this were read.
 const COUNTED: usize = 4;
 /// So many bytes are read before it is seen again who reads the same.
-const AT_ONCE: usize = 256;
+const AT_ONCE: usize = 4 * 255;
 
 /// What is found in the way with this number and those behind it. All of a dialect are gone together.
 fn together(value: &[u8], first: usize, folds: &mut Folds) -> Option<Fingerprint> {
@@ -183,22 +185,26 @@ fn together(value: &[u8], first: usize, folds: &mut Folds) -> Option<Fingerprint
     for dialect in [Dialect::Ansi, Dialect::MySql] {
         let ways = WAYS.iter().enumerate().skip(first);
         let ways = ways.filter(|(rank, way)| way.dialect == dialect && way.is_wanted(value, *rank == first));
-        let mut readings: SmallVec<[Reading; 3]> =
+        let mut readings: SmallVec<[Reading; MOST_LANES]> =
             ways.map(|(rank, way)| Reading::new(text, rank, *way, memory)).collect();
         readings.extend(parted.drain(..).map(|(reading, fold)| Reading { folded: memory.number(&fold), ..reading }));
         let counts = |reading: &Reading, found: Option<(usize, _)>| found.is_none_or(|(rank, _)| reading.rank < rank);
         readings.retain(|reading| counts(reading, found));
         while !readings.is_empty() {
-            if memory.is_full(readings.len() * AT_ONCE) {
+            if memory.is_full() {
                 memory.begin_anew(readings.iter_mut().map(|reading| &mut reading.folded).collect());
             }
-            // Who stands at the same place and has folded the same will find the same.
             readings.sort_unstable_by_key(|reading| (reading.at, reading.rank));
+            // Who stands at the same place and has folded the same will find the same.
             readings.dedup_by(|later, earlier| Reading { rank: earlier.rank, ..*later } == *earlier);
-            let place = readings[0].at;
-            let here = readings.iter().take_while(|reading| reading.at == place).count();
-            let until = (place / AT_ONCE + 1) * AT_ONCE;
-            read_on(text, dialect, &mut readings[..here], until, memory, &mut parted);
+            let until = (readings[0].at / AT_ONCE + 1) * AT_ONCE;
+            let behind = readings.partition_point(|reading| reading.at < until);
+            memory.run(text, until, &mut readings[..behind]);
+            for here in readings[..behind].chunk_by_mut(|one, other| one.at == other.at) {
+                if here[0].at < until {
+                    read_one(text, dialect, here, memory, &mut parted);
+                }
+            }
             for reading in readings.iter().filter(|reading| reading.folded.is_done()) {
                 if let Some(fingerprint) = judged(value, memory.fold(reading.folded), reading.count)
                     && counts(reading, found)
@@ -220,63 +226,28 @@ impl Reading {
             fold.push(Some(string.token));
             (count, at) = (1, string.end);
         }
-        Self { rank, at, count, folded: memory.number(&fold), is_parted: way.dialect == Dialect::MySql }
+        let mode = if way.dialect == Dialect::MySql { Mode::MySql } else { Mode::UntilParted };
+        Self { rank, at, count, folded: memory.number(&fold), mode }
     }
 }
 
-/// Reads all tokens that begin before `until`, for those who stand at the same place.
-fn read_on(
-    text: Text<'_>,
-    dialect: Dialect,
-    here: &mut [Reading],
-    until: usize,
-    memory: &mut Memory,
-    parted: &mut Parted,
-) {
-    let mut at = here[0].at;
-    while at < until {
-        if here.iter().all(|reading| reading.count == COUNTED) {
-            for reading in &mut *here {
-                let mode = match dialect {
-                    Dialect::MySql => Mode::MySql,
-                    Dialect::Ansi if reading.is_parted => Mode::Ansi,
-                    Dialect::Ansi => Mode::UntilParted,
-                };
-                (reading.at, reading.folded) = memory.run(text, at, until, reading.folded, mode);
-            }
-            at = here[0].at;
-            if here.iter().any(|reading| reading.at != at) {
-                return;
-            }
-            if at >= until {
-                break;
-            }
+/// Reads one token, for those who stand at the same place.
+fn read_one(text: Text<'_>, dialect: Dialect, here: &mut [Reading], memory: &mut Memory, parted: &mut Parted) {
+    let Some(Read { token, start, end, is_of_dialect }) = text.next(here[0].at, dialect) else {
+        for reading in here {
+            reading.folded = memory.end(reading.folded);
         }
-        let Some(Read { token, start, end, is_of_dialect }) = text.next(at, dialect) else {
-            for reading in &mut *here {
-                reading.folded = memory.end(reading.folded);
-            }
-            break;
-        };
-        if is_of_dialect {
-            for reading in here.iter_mut().filter(|reading| !reading.is_parted) {
-                reading.is_parted = true;
-                parted.push((Reading { rank: reading.rank + 1, at: start, ..*reading }, *memory.fold(reading.folded)));
-            }
-        }
-        let mut is_done = false;
-        for reading in &mut *here {
-            reading.folded = memory.push(reading.folded, token);
-            reading.count = (reading.count + 1).min(COUNTED);
-            is_done |= reading.folded.is_done();
-        }
-        at = end;
-        if is_done {
-            break;
-        }
-    }
+        return;
+    };
     for reading in here {
-        reading.at = at;
+        if is_of_dialect && reading.mode == Mode::UntilParted {
+            reading.mode = Mode::Ansi;
+            let other = Reading { rank: reading.rank + 1, at: start, mode: Mode::MySql, ..*reading };
+            parted.push((other, *memory.fold(reading.folded)));
+        }
+        reading.folded = memory.push(reading.folded, token);
+        reading.count = (reading.count + 1).min(COUNTED);
+        reading.at = end;
     }
 }
 
@@ -403,6 +374,23 @@ mod tests {
             assert_eq!(found, plainly(value.as_bytes()), "{word}");
             assert_eq!(found.is_some(), is_known, "{word}");
         }
+    }
+
+    #[test]
+    fn an_underscore_behind_what_is_kept_of_a_name_in_long_values_is_none() {
+        let (mut folds, long, mut found) = (Folds::default(), "1,".repeat(34), Vec::new());
+        for (open, close) in [("`", "`"), ("`-", "`"), ("`/", "`"), ("`#", "`"), ("[", "]"), ("", "")] {
+            for (before, length) in [("", 0), ("\\", 1), ("\\\\", 2), ("``", 2), ("\\`", 2), ("x\\x", 3)] {
+                for place in 8..40 {
+                    let name = "j".repeat(place - length);
+                    let value = format!("'#\n{long}1 collate {open}{name}{before}_{close},--\n");
+                    let here = fingerprint(value.as_bytes(), &mut folds);
+                    assert_eq!(here, plainly(value.as_bytes()), "{value}");
+                    found.extend((before == "\\" && open == "`").then_some(here.is_some()));
+                }
+            }
+        }
+        assert_eq!(found, (8..40).map(|place| place < token::LONGEST - 1).collect::<Vec<_>>());
     }
 
     proptest! {

@@ -1,23 +1,25 @@
 //! Tokens that are read and folded byte by byte.
 //!
 //! What the tokens of a text are that was made to be slow cannot be foreseen, and asking for each what it is takes most of
-//! the time. So a state is what was folded and the bytes of a token that may go on, and a byte costs one look into a table
-//! of which state follows. Tables are made as they are needed, by reading and folding those few bytes. What would need too
-//! many states is hard: the token it is of is read as any other ([`Text::next`]).
+//! the time. So a state is the bytes of a token that may go on, and a byte costs one look into a table of which state follows
+//! and which tokens end there, and one into another of what is folded then. Tables are made as they are needed, by reading
+//! those few bytes and folding those tokens. What would need too many states is hard: the token it is of is read as any other
+//! ([`Text::next`]).
 
-use std::hint::select_unpredictable;
+use std::array::from_fn;
+use std::mem;
 use std::ops::Range;
 
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::memory::{Folded, Memory};
-use super::token::{DECIMAL, Dialect, LETTERS, LONGEST, OF_VARIABLE, OF_WORD, Read, Text, is_white};
-use super::{kind, words};
+use super::token::{DECIMAL, Dialect, LETTERS, LONGEST, OF_VARIABLE, OF_WORD, Read, Text, Token, is_white};
+use super::{COUNTED, MOST_LANES, Reading, kind, words};
 
-/// So many states are kept at most, with room for those of what is read at once.
+/// So many states are kept at most, and so many things that may end at a byte.
 const MOST: usize = 1024;
-const ROOM: usize = 256;
+const MOST_ENDED: usize = 64;
 /// How much is kept of a token that may go on.
 const PENDING: usize = 8;
 
@@ -70,16 +72,19 @@ const fn classes() -> ([u8; 256], [u8; CLASSES]) {
     (class, one_of)
 }
 
-/// What was folded, and the beginning of the next token: its bytes, or others that stand for it.
+/// The beginning of a token: its bytes, or others that stand for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct State {
-    folded: Folded,
     mode: Mode,
     pending: [u8; PENDING],
     length: usize,
 }
 
-/// What follows a byte: where the steps of the next state are, in the lower bits, and how many bytes back its token begins.
+/// The tokens that end at a byte, one behind the other.
+type Ended = SmallVec<[Token; 2]>;
+
+/// What follows a byte: where the steps of the next state are, in the lower bits, which tokens end, and how many bytes back
+/// that of the next state begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Step(u32);
 
@@ -88,12 +93,14 @@ impl Step {
     const HARD: Self = Self(u32::MAX - 1);
     /// An underscore of a name that is not known, which is asked about where the name has not so many bytes before.
     const IN_NAME: Self = Self(u32::MAX - 2);
-    const BITS: u32 = 24;
+    const BITS: u32 = 17;
+    const BITS_ENDED: u32 = 6;
     /// The token goes on that was there.
     const SAME: u32 = 0x7f;
 
-    fn new(to: usize, back: u32) -> Self {
-        Self(to as u32 | back << Self::BITS)
+    fn new(to: usize, ended: usize, back: u32) -> Self {
+        const { assert!(MOST * STEPS <= 1 << Self::BITS && MOST_ENDED <= 1 << Self::BITS_ENDED) };
+        Self(to as u32 | (ended as u32) << Self::BITS | back << (Self::BITS + Self::BITS_ENDED))
     }
 
     /// Where the steps of the next state are.
@@ -101,22 +108,83 @@ impl Step {
         (self.0 & ((1 << Self::BITS) - 1)) as usize
     }
 
+    /// The number of what ended.
+    fn ended(self) -> usize {
+        (self.0 >> Self::BITS & ((1 << Self::BITS_ENDED) - 1)) as usize
+    }
+
     fn back(self) -> u32 {
-        self.0 >> Self::BITS
+        self.0 >> (Self::BITS + Self::BITS_ENDED)
+    }
+
+    /// Whether another token begins than was there.
+    fn begins(self) -> bool {
+        self.0 < Self::SAME << (Self::BITS + Self::BITS_ENDED)
     }
 }
 
+/// So many bytes are read at most before what ended is folded.
+const NOTED: usize = u8::MAX as usize;
+
+/// A step where another token begins, with how many bytes were read before instead of where the next steps are.
+#[derive(Debug, Clone, Copy)]
+struct Note(u32);
+
+impl Note {
+    /// That nothing ended.
+    const NONE: Self = Self(0);
+    fn new(step: Step, turn: usize) -> Self {
+        Self(step.0 & !((1 << Step::BITS) - 1) | turn as u32)
+    }
+
+    fn step(self) -> Step {
+        Step(self.0)
+    }
+
+    fn turn(self) -> usize {
+        self.step().to()
+    }
+
+    /// Where that token begins, if the first byte was read there.
+    fn start(self, first: usize) -> usize {
+        first + self.turn() + 1 - self.step().back() as usize
+    }
+}
+
+/// What each lane noted.
+type Notes = [[Note; NOTED + 1]; MOST_LANES];
+
 /// The states that were needed, for one thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Automaton {
     states: Vec<State>,
     numbers: HashTable<u16>,
     /// Those of each state, by the class of the byte; [`STEPS`] for each.
     steps: Vec<Step>,
-    /// The state with nothing of a token, for what was folded in each mode.
-    begun: Vec<[u16; 3]>,
+    /// Where those are of the state with nothing of a token, in each mode.
+    begun: [usize; 3],
+    /// What may end at a byte; first nothing.
+    ended: Vec<Ended>,
+    /// What is folded when that ends, for what was folded before; [`MOST_ENDED`] for each.
+    folds: Vec<Folded>,
+    notes: Notes,
     /// How many steps may still be made for a value: they cost as much as many bytes.
     credit: usize,
+}
+
+impl Default for Automaton {
+    fn default() -> Self {
+        Self {
+            states: Vec::new(),
+            numbers: HashTable::new(),
+            steps: Vec::new(),
+            begun: [usize::MAX; 3],
+            ended: Vec::new(),
+            folds: Vec::new(),
+            notes: [[Note::NONE; NOTED + 1]; MOST_LANES],
+            credit: 0,
+        }
+    }
 }
 
 impl Automaton {
@@ -125,27 +193,32 @@ impl Automaton {
         self.states.capacity() * size_of::<State>()
             + self.numbers.capacity() * size_of::<u16>()
             + self.steps.capacity() * size_of::<Step>()
-            + self.begun.capacity() * size_of::<[u16; 3]>()
+            + self.ended.capacity() * size_of::<Ended>()
+            + self.folds.capacity() * size_of::<Folded>()
     }
 
     /// Allows what is to be learnt of a value of that length.
     pub(super) fn allow(&mut self, length: usize) {
         self.credit = 256 + length / 64;
+        if self.states.len() > MOST * 3 / 4 || self.ended.len() > MOST_ENDED * 3 / 4 {
+            self.states.clear();
+            self.numbers.clear();
+            self.steps.clear();
+            self.ended.clear();
+            self.begun = [usize::MAX; 3];
+            self.forget_folds();
+        }
     }
 
-    /// Forgets all states.
-    pub(super) fn clear(&mut self) {
-        self.states.clear();
-        self.numbers.clear();
-        self.steps.clear();
-        self.begun.clear();
+    /// Forgets what had which number.
+    pub(super) fn forget_folds(&mut self) {
+        self.folds.clear();
     }
 
     fn number(&mut self, state: State) -> u16 {
         let hash = |state: &State| {
             let pending = u64::from_le_bytes(state.pending) ^ (state.length as u64) << 56;
-            let folded = u64::from(state.folded.bits()) << 2 | state.mode as u64;
-            (pending.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ folded).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            (pending.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ state.mode as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
         };
         let known = self.numbers.find(hash(&state), |known| self.states[usize::from(*known)] == state);
         if let Some(known) = known {
@@ -158,68 +231,246 @@ impl Automaton {
         number
     }
 
-    /// The number of the state where no token is begun.
-    fn begin(&mut self, folded: Folded, mode: Mode) -> u16 {
-        let place = folded.place();
-        if self.begun.len() <= place {
-            self.begun.resize(place + 1, [u16::MAX; 3]);
+    /// Where the steps of the state are where no token is begun.
+    fn begin(&mut self, mode: Mode) -> usize {
+        let known = self.begun[mode as usize];
+        if known != usize::MAX {
+            return known;
         }
-        if self.begun[place][mode as usize] == u16::MAX {
-            self.begun[place][mode as usize] = self.number(State { folded, mode, pending: [0; PENDING], length: 0 });
+        let steps = usize::from(self.number(State { mode, pending: [0; PENDING], length: 0 })) * STEPS;
+        self.begun[mode as usize] = steps;
+        steps
+    }
+
+    /// The number of what ended; nothing where there is no room.
+    fn number_ended(&mut self, ended: Ended) -> Option<usize> {
+        if self.ended.is_empty() {
+            self.ended.push(Ended::new());
         }
-        self.begun[place][mode as usize]
+        if let Some(known) = self.ended.iter().position(|known| *known == ended) {
+            return Some(known);
+        }
+        (self.ended.len() < MOST_ENDED).then(|| {
+            self.ended.push(ended);
+            self.ended.len() - 1
+        })
+    }
+
+    /// Makes room for what is folded behind this.
+    fn make_room(&mut self, folded: Folded) {
+        for place in self.folds.len() / MOST_ENDED..=folded.place() {
+            self.folds.push(Folded::of(place));
+            self.folds.resize((place + 1) * MOST_ENDED, Folded::UNKNOWN);
+        }
+    }
+
+    /// Goes on up to where one of the lanes is at the end, or at a byte of which more is to be asked than the step, and answers
+    /// how much each noted.
+    fn go_on<const N: usize>(&mut self, bytes: &[u8], lanes: &mut [Lane; N]) -> [usize; N] {
+        let rest = lanes.each_ref().map(|lane| bytes.get(lane.place..).unwrap_or_default());
+        let left = rest.iter().map(|rest| rest.len()).min().unwrap_or(0).min(NOTED);
+        let (mut states, mut counts) = (lanes.each_ref().map(|lane| lane.steps), [0_u8; N]);
+        let (steps, notes) = (self.steps.as_slice(), &mut self.notes);
+        let mut turn = 0;
+        while turn < left {
+            let mut next: [Step; N] =
+                from_fn(|lane| steps[states[lane] + usize::from(CLASS[usize::from(rest[lane][turn])])]);
+            if next.iter().any(|step| step.0 >= Step::IN_NAME.0) {
+                for (number, lane) in lanes.iter().enumerate() {
+                    if next[number] != Step::IN_NAME {
+                        continue;
+                    }
+                    let noted = usize::from(counts[number]).checked_sub(1).map(|last| notes[number][last]);
+                    let start = noted.map_or(lane.start, |last| last.start(lane.place));
+                    let state = states[number];
+                    let is_asked = lane.place + turn - start < LONGEST - 1;
+                    next[number] = if is_asked { steps[state + UNDERSCORE] } else { Step::new(state, 0, Step::SAME) };
+                }
+                if next.iter().any(|step| step.0 >= Step::IN_NAME.0) {
+                    for (lane, step) in lanes.iter_mut().zip(next) {
+                        lane.is_held = step.0 >= Step::IN_NAME.0;
+                    }
+                    break;
+                }
+            }
+            for (lane, step) in next.into_iter().enumerate() {
+                notes[lane][usize::from(counts[lane])] = Note::new(step, turn);
+                counts[lane] += u8::from(step.begins());
+                states[lane] = step.to();
+            }
+            turn += 1;
+        }
+        for (lane, steps) in lanes.iter_mut().zip(states) {
+            *lane = Lane { steps, place: lane.place + turn, ..*lane };
+        }
+        counts.map(usize::from)
     }
 }
 
+/// A reading that goes byte by byte.
+#[derive(Debug, Clone, Copy)]
+struct Lane {
+    /// Which of the readings it is.
+    of: usize,
+    folded: Folded,
+    /// Where the steps of its state are.
+    steps: usize,
+    /// Where its token begins, or white space before it.
+    start: usize,
+    /// The byte that is next.
+    place: usize,
+    /// Whether more is to be asked of that byte than the step.
+    is_held: bool,
+    has_ended: bool,
+}
+
 impl Memory {
-    /// Reads and folds tokens from `at` on that begin before `until`, or up to one that another dialect reads otherwise or behind
-    /// which no further one is wanted. Of one that may go on behind `until` nothing is folded, unless it is hard. Answers where the next token begins, or white space before it, and what was folded before.
-    pub(super) fn run(
-        &mut self,
-        text: Text<'_>,
-        at: usize,
-        until: usize,
-        folded: Folded,
-        mode: Mode,
-    ) -> (usize, Folded) {
-        if self.automaton.states.len() + ROOM > MOST {
-            self.automaton.clear();
+    /// Reads and folds tokens that begin before `until`, or up to one that another dialect reads otherwise or behind which no
+    /// further one is wanted. Of one that may go on behind `until` nothing is folded, unless it is hard. The readings then stand
+    /// where their next token begins, or white space before it. All go on side by side, wherever they stand: each waits for
+    /// what it looked up for the byte before, and none for the others.
+    pub(super) fn run(&mut self, text: Text<'_>, until: usize, readings: &mut [Reading]) {
+        let until = until.min(text.0.len());
+        let lanes = readings.iter().enumerate().filter(|(_, reading)| reading.count == COUNTED);
+        let mut lanes: SmallVec<[Lane; MOST_LANES]> = lanes
+            .map(|(of, reading)| {
+                self.automaton.make_room(reading.folded);
+                let steps = self.automaton.begin(reading.mode);
+                Lane {
+                    of,
+                    folded: reading.folded,
+                    steps,
+                    start: reading.at,
+                    place: reading.at,
+                    is_held: false,
+                    has_ended: false,
+                }
+            })
+            .collect();
+        loop {
+            let ended = if let Some(three) = lanes.first_chunk_mut::<3>() {
+                self.until_one_ends(text, until, three)
+            } else if let Some(two) = lanes.first_chunk_mut::<2>() {
+                self.until_one_ends(text, until, two)
+            } else if let Some(one) = lanes.first_chunk_mut::<1>() {
+                self.until_one_ends(text, until, one)
+            } else {
+                break;
+            };
+            let Lane { of, folded, start, .. } = lanes.swap_remove(ended);
+            readings[of] = Reading { at: start, folded, ..readings[of] };
         }
-        let mut steps = usize::from(self.automaton.begin(folded, mode)) * STEPS;
-        let (mut start, mut place) = (at, at);
-        let bytes = &text.0[..until.min(text.0.len())];
-        while let Some(&byte) = bytes.get(place) {
-            let mut class = usize::from(CLASS[usize::from(byte)]);
-            let mut step = self.automaton.steps[steps + class];
-            if step.0 >= Step::IN_NAME.0 {
-                if step == Step::IN_NAME {
-                    if place - start >= LONGEST - 1 {
-                        place += 1;
-                        continue;
-                    }
-                    class = UNDERSCORE;
-                    step = self.automaton.steps[steps + class];
-                }
-                if step == Step::UNKNOWN && self.learn_step(steps / STEPS, class) {
-                    continue;
-                }
-                if step.0 >= Step::HARD.0 {
-                    let folded = self.automaton.states[steps / STEPS].folded;
-                    let Some((end, folded)) = self.read_hard(text, start..place, folded, mode) else { break };
-                    (start, place) = (end, end);
-                    steps = usize::from(self.automaton.begin(folded, mode)) * STEPS;
-                    continue;
+    }
+
+    /// Goes on up to where one of the lanes ends, and answers which.
+    fn until_one_ends<const N: usize>(&mut self, text: Text<'_>, until: usize, lanes: &mut [Lane; N]) -> usize {
+        loop {
+            if let Some(ended) = lanes.iter().position(|lane| lane.place >= until || lane.has_ended) {
+                return ended;
+            }
+            let from = lanes.each_ref().map(|lane| lane.place);
+            let counts = self.automaton.go_on(&text.0[..until], lanes);
+            self.fold_noted(text, lanes, from, counts);
+            for lane in lanes.iter_mut() {
+                if mem::take(&mut lane.is_held) {
+                    self.turn(text, lane);
                 }
             }
-            place += 1;
-            start = select_unpredictable(step.back() == Step::SAME, start, place.wrapping_sub(step.back() as usize));
-            steps = step.to();
         }
-        (start, self.automaton.states[steps / STEPS].folded)
+    }
+
+    /// Folds what was noted of the bytes that were read from there on. Where no further token is wanted, a lane goes back.
+    fn fold_noted<const N: usize>(
+        &mut self,
+        text: Text<'_>,
+        lanes: &mut [Lane; N],
+        from: [usize; N],
+        counts: [usize; N],
+    ) {
+        let most = counts.into_iter().max().unwrap_or(0);
+        for (notes, count) in self.automaton.notes.iter_mut().zip(counts) {
+            notes[count..most].fill(Note::NONE);
+        }
+        let mut folded = lanes.each_ref().map(|lane| lane.folded);
+        let mut hard = [None; N];
+        for at in 0..most {
+            let Automaton { folds, notes, .. } = &self.automaton;
+            let mut next: [Folded; N] =
+                from_fn(|lane| folds[folded[lane].place() * MOST_ENDED + notes[lane][at].step().ended()]);
+            if next.iter().any(|folded| folded.is_done()) {
+                for lane in 0..N {
+                    let note = self.automaton.notes[lane][at];
+                    next[lane] = self.fold_ended(folded[lane], note.step().ended());
+                    if next[lane].is_done() {
+                        next[lane] = folded[lane];
+                        hard[lane] = Some((at, from[lane] + note.turn()));
+                        self.automaton.notes[lane][at..most].fill(Note::NONE);
+                    }
+                }
+            }
+            folded = next;
+        }
+        for (number, lane) in lanes.iter_mut().enumerate() {
+            lane.folded = folded[number];
+            let count = hard[number].map_or(counts[number], |(at, _)| at);
+            if count > 0 {
+                lane.start = self.automaton.notes[number][count - 1].start(from[number]);
+            }
+            if let Some((_, place)) = hard[number] {
+                *lane = Lane { place, is_held: false, ..*lane };
+                self.turn_hard(text, lane);
+            }
+        }
+    }
+
+    /// Learns what follows the next byte, or takes a token that is hard.
+    fn turn(&mut self, text: Text<'_>, lane: &mut Lane) {
+        let mut class = usize::from(CLASS[usize::from(text.0[lane.place])]);
+        let mut step = self.automaton.steps[lane.steps + class];
+        if step == Step::IN_NAME {
+            class = UNDERSCORE;
+            step = self.automaton.steps[lane.steps + class];
+        }
+        // Another lane may have learnt it meanwhile.
+        let is_known = step.0 < Step::IN_NAME.0;
+        if !is_known && (step != Step::UNKNOWN || !self.learn_step(lane.steps / STEPS, class)) {
+            self.turn_hard(text, lane);
+        }
+    }
+
+    /// Takes a token that is hard from the byte on that is next.
+    fn turn_hard(&mut self, text: Text<'_>, lane: &mut Lane) {
+        let mode = self.automaton.states[lane.steps / STEPS].mode;
+        let Some((end, folded)) = self.read_hard(text, lane.start..lane.place, lane.folded, mode) else {
+            lane.has_ended = true;
+            return;
+        };
+        self.automaton.make_room(folded);
+        *lane = Lane { folded, steps: self.automaton.begin(mode), start: end, place: end, ..*lane };
+    }
+
+    /// What is folded when that ends, unless there is no room.
+    fn fold_ended(&mut self, from: Folded, ended: usize) -> Folded {
+        let place = from.place() * MOST_ENDED + ended;
+        if self.automaton.folds[place] == Folded::UNKNOWN {
+            if self.is_full() {
+                return Folded::UNKNOWN;
+            }
+            let mut folded = from;
+            for token in self.automaton.ended[ended].clone() {
+                folded = self.push(folded, token);
+                if folded.is_done() {
+                    break;
+                }
+            }
+            self.automaton.make_room(folded);
+            self.automaton.folds[place] = folded;
+        }
+        self.automaton.folds[place]
     }
 
     /// Reads a token as such, of which the beginning is known that stands before what made it hard, and answers where it ends
-    /// and what is folded then; nothing where another dialect reads it otherwise or no further one is wanted.
+    /// and what is folded then; nothing where another dialect reads it otherwise, no further one is wanted or there is no room.
     fn read_hard(
         &mut self,
         text: Text<'_>,
@@ -227,6 +478,9 @@ impl Memory {
         folded: Folded,
         mode: Mode,
     ) -> Option<(usize, Folded)> {
+        if self.is_full() {
+            return None;
+        }
         let (token, end) = match &text.0[known.start..=known.end] {
             // A zero byte is a letter, and an amount is looked for first.
             [b'$', letters @ .., b'$']
@@ -242,9 +496,6 @@ impl Memory {
                 (read.token, read.end)
             }
         };
-        if self.automaton.states.len() >= MOST {
-            return None;
-        }
         let folded = self.push(folded, token);
         (!folded.is_done()).then_some((end, folded))
     }
@@ -258,58 +509,59 @@ impl Memory {
         self.automaton.credit -= 1;
         let state = self.automaton.states[from];
         let after = if let Some(byte) = ONE_OF.get(class) {
-            self.after(state, *byte)
+            after(state, *byte)
         } else {
             let mut pending = [0; PENDING];
             pending[..state.length].copy_from_slice(named(b"_"));
-            Some((State { pending, ..state }, Step::SAME))
+            Some((State { pending, ..state }, Ended::new(), Step::SAME))
         };
         let step = match after {
-            Some((state, back)) => Step::new(usize::from(self.automaton.number(state)) * STEPS, back),
+            Some((state, ended, back)) => {
+                let Some(ended) = self.automaton.number_ended(ended) else { return false };
+                Step::new(usize::from(self.automaton.number(state)) * STEPS, ended, back)
+            }
             None if ONE_OF[class] == b'_' && state.pending[..state.length] == *named(b"") => Step::IN_NAME,
             None => Step::HARD,
         };
         self.automaton.steps[from * STEPS + class] = step;
         true
     }
+}
 
-    /// The state behind a byte, and how many bytes back its token begins; nothing where that is hard.
-    fn after(&mut self, state: State, byte: u8) -> Option<(State, u32)> {
-        let State { mut folded, mode, mut pending, length } = state;
-        let mut bytes = [0; PENDING + 1];
-        bytes[..length].copy_from_slice(&pending[..length]);
-        bytes[length] = byte;
-        let all = &bytes[..=length];
-        let mut rest = all;
-        loop {
-            let blank = rest.iter().take_while(|byte| is_white(**byte)).count();
-            rest = &rest[blank..];
-            if rest.is_empty() {
-                break;
-            }
-            if is_hard(rest) {
-                return None;
-            }
-            let read = Text(rest).next(0, mode.dialect())?;
-            if !is_whole(rest, read) {
-                break;
-            }
-            if read.is_of_dialect && mode == Mode::UntilParted {
-                return None;
-            }
-            folded = self.push(folded, read.token);
-            if folded.is_done() {
-                return None;
-            }
-            rest = &rest[read.end..];
+/// The state behind a byte, what ended there, and how many bytes back its token begins; nothing where that is hard.
+fn after(state: State, byte: u8) -> Option<(State, Ended, u32)> {
+    let State { mode, mut pending, length } = state;
+    let mut ended = Ended::new();
+    let mut bytes = [0; PENDING + 1];
+    bytes[..length].copy_from_slice(&pending[..length]);
+    bytes[length] = byte;
+    let all = &bytes[..=length];
+    let mut rest = all;
+    loop {
+        let blank = rest.iter().take_while(|byte| is_white(**byte)).count();
+        rest = &rest[blank..];
+        if rest.is_empty() {
+            break;
         }
-        let back = if rest.len() == all.len() { Step::SAME } else { rest.len() as u32 };
-        let mut short = [0; PENDING + 1];
-        let length = shortened(rest, mode.dialect(), &mut short);
-        pending = *short.first_chunk().filter(|_| length <= PENDING)?;
-        pending[length..].fill(0);
-        Some((State { folded, mode, pending, length }, back))
+        if is_hard(rest) {
+            return None;
+        }
+        let read = Text(rest).next(0, mode.dialect())?;
+        if !is_whole(rest, read) {
+            break;
+        }
+        if read.is_of_dialect && mode == Mode::UntilParted {
+            return None;
+        }
+        ended.push(read.token);
+        rest = &rest[read.end..];
     }
+    let back = if rest.len() == all.len() { Step::SAME } else { rest.len() as u32 };
+    let mut short = [0; PENDING + 1];
+    let length = shortened(rest, mode.dialect(), &mut short);
+    pending = *short.first_chunk().filter(|_| length <= PENDING)?;
+    pending[length..].fill(0);
+    Some((State { mode, pending, length }, ended, back))
 }
 
 /// Whether more may have to be read to know what the first token is than what stands behind it, or more be known of it.
@@ -319,7 +571,8 @@ fn is_hard(text: &[u8]) -> bool {
         [b'$', tag @ .., b'$'] if !tag.is_empty() => is_of_letters(tag),
         [b'B' | b'X' | b'Q', b'\'', ..] | [b'n' | b'N', b'Q', b'\'', ..] => true,
         // An underscore is not asked about behind so many bytes, nor behind a zero. In words that is seen; see [`Step::IN_NAME`].
-        [.., UNKNOWN, b'_'] | [b'[' | b'`' | b'@', .., 0] => true,
+        [b'[' | b'`' | b'@', .., 0] => true,
+        [before @ .., b'_'] => before.contains(&UNKNOWN) && !before.contains(&b'_'),
         _ => false,
     }
 }
@@ -444,6 +697,8 @@ fn named(beginning: &[u8]) -> &'static [u8] {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use proptest::prelude::*;
 
     use super::super::fold::Fold;
@@ -460,7 +715,9 @@ mod tests {
             memory.automaton.credit = usize::MAX;
             let mut at = 0;
             while let Some(read) = text.next(at, mode.dialect()) {
-                let (start, folded) = memory.run(text, at, value.len(), Folded::NONE, mode);
+                let mut reading = Reading { rank: 0, at, count: COUNTED, folded: Folded::NONE, mode };
+                memory.run(text, value.len(), slice::from_mut(&mut reading));
+                let (start, folded) = (reading.at, reading.folded);
                 let (mut plain, mut place) = (Fold::NONE, at);
                 while let Some(read) = text.next(place, mode.dialect()).filter(|read| read.start < start) {
                     assert!(!(read.is_of_dialect && mode == Mode::UntilParted));
@@ -488,6 +745,30 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2048))]
+
+        #[test]
+        fn readings_that_go_side_by_side_come_to_what_each_comes_to_alone(
+            some in prop::collection::vec(prop::sample::select(&PARTS[..]), 1..8),
+            order in prop::collection::vec(0..8_usize, 1..80),
+            places in prop::collection::vec((any::<prop::sample::Index>(), 0..3_usize), 1..=MOST_LANES),
+        ) {
+            let value = order.iter().flat_map(|place| some[place % some.len()].iter().copied()).collect::<Vec<_>>();
+            let mut memory = Memory::default();
+            memory.automaton.credit = usize::MAX;
+            let mut together: SmallVec<[Reading; MOST_LANES]> = places
+                .iter()
+                .map(|(at, mode)| {
+                    let mode = [Mode::Ansi, Mode::UntilParted, Mode::MySql][*mode];
+                    Reading { rank: 0, at: at.index(value.len()), count: COUNTED, folded: Folded::NONE, mode }
+                })
+                .collect();
+            let mut alone = together.clone();
+            memory.run(Text(&value), value.len(), &mut together);
+            for reading in &mut alone {
+                memory.run(Text(&value), value.len(), slice::from_mut(reading));
+            }
+            prop_assert_eq!(together, alone, "{}", value.escape_ascii());
+        }
 
         #[test]
         fn what_is_folded_byte_by_byte_is_what_is_folded_token_by_token(

@@ -18,15 +18,17 @@ impl Folded {
     /// Where nothing was read.
     pub(super) const NONE: Self = Self(0);
     const DONE: u16 = 1 << 15;
+    /// What is not known, and so not gone on with.
+    pub(super) const UNKNOWN: Self = Self(u16::MAX);
 
     /// Whether no further token is wanted.
     pub(super) fn is_done(self) -> bool {
         self.0 & Self::DONE != 0
     }
 
-    /// All of it.
-    pub(super) fn bits(self) -> u16 {
-        self.0
+    /// What is kept at a place.
+    pub(super) fn of(place: usize) -> Self {
+        Self(place as u16)
     }
 
     pub(super) fn place(self) -> usize {
@@ -36,6 +38,7 @@ impl Folded {
 
 /// So many are kept at most.
 const MOST: usize = 2048;
+const ROOM: usize = 64;
 /// In so many sets steps from one to another are kept, and so many in each.
 const SETS: usize = 1024;
 const IN_SET: usize = 4;
@@ -85,9 +88,9 @@ impl Memory {
             + self.automaton.size()
     }
 
-    /// Whether it may have no room for so many more.
-    pub(super) fn is_full(&self, more: usize) -> bool {
-        self.folds.len() + more > MOST
+    /// Whether it has no room for what one byte may make of what was folded in all readings.
+    pub(super) fn is_full(&self) -> bool {
+        self.folds.len() + ROOM > MOST
     }
 
     /// Forgets all but these, which get other numbers.
@@ -96,7 +99,7 @@ impl Memory {
         self.folds.clear();
         self.numbers.clear();
         self.steps.fill([Step::NONE; IN_SET]);
-        self.automaton.clear();
+        self.automaton.forget_folds();
         self.number(&Fold::NONE);
         for (folded, fold) in kept.into_iter().zip(&folds) {
             *folded = self.number(fold);
