@@ -641,12 +641,11 @@ fn shortened(text: &[u8], dialect: Dialect, short: &mut [u8; PENDING + 1]) -> us
         }
         [a, b, _, ..] if text.iter().all(|byte| DECIMAL[usize::from(*byte)]) => write(&[&[*a, *b]]),
         [b'[', _, _, ..] if !text.contains(&b']') => write(&[b"[", named(text)]),
-        [b'`', name @ ..]
-            if is_unknown(name)
-                && !matches!(name[0], b'#' | b'/' | b'-')
-                && !name.iter().any(|byte| matches!(byte, b'`' | b'\\')) =>
-        {
-            write(&[b"`", named(name)])
+        // What it begins with is asked about, and whether a backtick would end it.
+        [b'`', name @ ..] if token.close() == 0 && is_unknown(name) => {
+            let first = &name[..usize::from(matches!(name[0], b'#' | b'/' | b'-'))];
+            let last: &[u8] = if ends_in_escape(name) { b"\\" } else { b"" };
+            write(&[b"`", first, named(name), last])
         }
         [b'@', b'@', name @ ..] | [b'@', name @ ..]
             if is_unknown(name) && name.iter().all(|byte| OF_VARIABLE[usize::from(*byte)]) =>
@@ -667,13 +666,17 @@ fn shortened(text: &[u8], dialect: Dialect, short: &mut [u8; PENDING + 1]) -> us
 /// What stands for what was read of a string, from behind its quote.
 fn of_string(inside: &[u8], is_closed: bool) -> SmallVec<[u8; PENDING + 1]> {
     let (content, last) = inside.split_at(inside.len() - usize::from(is_closed));
-    let backslashes = content.iter().rev().take_while(|byte| **byte == b'\\').count();
     let mut short = of_content(content);
     if short.len() < content.len() || content.len() == 3 {
-        short.extend((backslashes % 2 == 1).then_some(b'\\'));
+        short.extend(ends_in_escape(content).then_some(b'\\'));
     }
     short.extend_from_slice(last);
     short
+}
+
+/// Whether a quote behind this would not end it.
+fn ends_in_escape(content: &[u8]) -> bool {
+    content.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
 /// As much of what is in a string as is asked about.
