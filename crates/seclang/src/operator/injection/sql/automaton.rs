@@ -503,7 +503,8 @@ impl Memory {
     /// Learns what follows a byte of a class, unless there is no room, and answers whether that was learnt.
     #[cold]
     fn learn_step(&mut self, from: usize, class: usize) -> bool {
-        if self.automaton.credit == 0 || self.automaton.states.len() >= MOST {
+        // There is always room for the state with nothing of a token, in each mode.
+        if self.automaton.credit == 0 || self.automaton.states.len() + self.automaton.begun.len() >= MOST {
             return false;
         }
         self.automaton.credit -= 1;
