@@ -123,6 +123,10 @@ def main() -> int:
     parser.add_argument("--seeds", type=Path, help="a file of values, one a line, with escapes of Python")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="where chance begins (default: the time)")
     arguments = parser.parse_args()
+    asked = [(folder, patterns(folder)) for folder in arguments.rules]
+    for folder, found in asked:
+        if not found:
+            parser.error(f"{folder} has no rule file (*.conf) with a pattern; name the folder that the files are in")
     library = load()
     chance = random.Random(arguments.seed)
     seeds = []
@@ -132,7 +136,7 @@ def main() -> int:
     program = build()
     counts: Counter[str] = Counter()
     started = time.monotonic()
-    for number, pattern in [each for folder in arguments.rules for each in patterns(folder)]:
+    for number, pattern in [each for _, found in asked for each in found]:
         peer = Pattern(library, pattern.encode())
         made = values(chance, pattern, seeds, arguments.values)
         frames = b"".join(struct.pack("<I", len(each)) + each for each in [pattern.encode(), *made])

@@ -88,6 +88,13 @@ def test_a_short_run_prints_one_line(run: str) -> None:
     assert re.fullmatch(r"[0-9a-f]{7,}\+?", said["commit"])
 
 
+def test_a_folder_without_patterns_is_no_proof(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "proofs.patterns", str(tmp_path)]
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 2
+    assert f"{tmp_path} has no rule file (*.conf) with a pattern" in ended.stderr
+
+
 def has_cargo_fuzz() -> bool:
     """Whether nightly `cargo fuzz` can be run."""
     if shutil.which("cargo-fuzz") is None:
