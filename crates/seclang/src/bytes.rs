@@ -161,6 +161,24 @@ impl std::fmt::Debug for ByteSet {
     }
 }
 
+/// The class of each byte, where each is of that of the byte that stands for it, and a byte of each of `N` classes.
+pub(crate) const fn classes<const N: usize>(stands_for: &[u8; 256]) -> ([u8; 256], [u8; N]) {
+    let (mut class, mut one_of, mut count) = ([u8::MAX; 256], [0; N], 0);
+    let mut byte = 0;
+    while byte < 256 {
+        let same = stands_for[byte];
+        if class[same as usize] == u8::MAX {
+            class[same as usize] = count as u8;
+            one_of[count] = same;
+            count += 1;
+        }
+        class[byte] = class[same as usize];
+        byte += 1;
+    }
+    assert!(count == N);
+    (class, one_of)
+}
+
 /// Where in `text` the first byte is of which `wanted` holds; soon told where that is near, and in vector code where not.
 #[inline]
 pub(crate) fn find_near(text: &[u8], wanted: impl Fn(u8) -> bool) -> Option<usize> {

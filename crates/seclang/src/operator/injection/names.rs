@@ -75,10 +75,11 @@ known! { ATTRIBUTES, of_known_attribute: Danger, Danger::None;
     b"XLINK:HREF" => Danger::Address,
 }
 
-/// Attributes of five letters or more are dangerous whatever their value is whose names begin so.
+/// Attributes of so many letters or more are dangerous whatever their value is whose names begin so.
 pub(super) const ATTRIBUTES_OF: [&[u8]; 3] = [b"ON", b"XMLNS", b"XLINK"];
+pub(super) const EVENT: usize = 5;
 
-/// Comments are dangerous that begin so, and have a byte more behind the first two.
+/// Comments of four bytes or more are dangerous that begin so.
 pub(super) const COMMENTS: [&[u8]; 4] = [b"[IF", b"XML", b"IMPORT", b"ENTITY"];
 
 /// Of addresses that run.
@@ -97,7 +98,7 @@ pub(super) fn of_attribute(name: &[u8]) -> Danger {
     if name.len() < 2 || !(name[0].is_ascii_alphabetic() || name[0] == 0) {
         return Danger::None;
     }
-    if name.len() >= 5 && ATTRIBUTES_OF.iter().any(|known| name[..known.len()].eq_ignore_ascii_case(known)) {
+    if name.len() >= EVENT && ATTRIBUTES_OF.iter().any(|known| name[..known.len()].eq_ignore_ascii_case(known)) {
         return Danger::Always;
     }
     of_known_attribute(in_capitals(name, &mut [0; LONGEST]))

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use foldhash::fast::FixedState;
 
 use super::{AFTER_NAME, AFTER_TAG, AFTER_VALUE, IS_SPACE};
+use crate::bytes::classes;
 use crate::operator::injection::names::{self, Danger};
 
 /// What is read at a byte, where nothing before was dangerous.
@@ -212,10 +213,11 @@ impl Place {
     /// In the name of an attribute, behind one byte more.
     fn in_name(before: Letters, byte: u8) -> Self {
         let letters = before.with(byte);
+        let is_event = names::ATTRIBUTES_OF.iter().any(|known| letters.as_bytes().starts_with(known));
         match letters.as_bytes() {
-            [b'O', b'N', _, _, _] | b"XMLNS" | b"XLINK" => Self::Name(Danger::Always),
-            // Three bytes more make it an event, whichever they are.
-            [b'O', b'N', _, ..] => Self::NameBegins(before.with(b'X')),
+            begun if is_event && begun.len() >= names::EVENT => Self::Name(Danger::Always),
+            // It does not matter what more it has.
+            begun if is_event && !names::ATTRIBUTES_OF.contains(&begun) => Self::NameBegins(before.with(b'X')),
             begun if names::any_begins(names::ATTRIBUTES, begun) || names::any_begins(&names::ATTRIBUTES_OF, begun) => {
                 Self::NameBegins(letters)
             }
@@ -280,16 +282,16 @@ impl Until {
 }
 
 /// The class of each byte; those of one class are the same to all places.
-static CLASS: [u8; 256] = classes().0;
+static CLASS: [u8; 256] = classes::<CLASSES>(&STANDS_FOR).0;
 /// A byte of each class.
-static ONE_OF: [u8; CLASSES] = classes().1;
+static ONE_OF: [u8; CLASSES] = classes(&STANDS_FOR).1;
 const CLASSES: usize = 49;
 
-const fn classes() -> ([u8; 256], [u8; CLASSES]) {
-    let (mut class, mut one_of, mut count) = ([u8::MAX; 256], [0; CLASSES], 0);
-    let mut byte = 0;
+/// For each byte one of its class.
+const STANDS_FOR: [u8; 256] = {
+    let (mut stands_for, mut byte) = ([0; 256], 0);
     while byte < 256 {
-        let same = match byte as u8 {
+        stands_for[byte] = match byte as u8 {
             b'\t' | 0x0b..=b'\r' => b' ',
             1..=31 if byte != b'\n' as usize => 1,
             letter @ b'a'..=b'z' => letter.to_ascii_uppercase(),
@@ -299,17 +301,10 @@ const fn classes() -> ([u8; 256], [u8; CLASSES]) {
             0x7f..=0xfe => 0x80,
             other => other,
         };
-        if class[same as usize] == u8::MAX {
-            class[same as usize] = count as u8;
-            one_of[count] = same;
-            count += 1;
-        }
-        class[byte] = class[same as usize];
         byte += 1;
     }
-    assert!(count == CLASSES);
-    (class, one_of)
-}
+    stands_for
+};
 
 /// The number of a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 use super::memory::{Folded, Memory};
 use super::token::{DECIMAL, Dialect, LETTERS, LONGEST, OF_VARIABLE, OF_WORD, Read, Text, Token, is_white};
 use super::{COUNTED, MOST_LANES, Reading, kind, words};
+use crate::bytes::classes;
 
 /// So many states are kept at most, and so many things that may end at a byte.
 const MOST: usize = 1024;
@@ -39,19 +40,19 @@ impl Mode {
 }
 
 /// The class of each byte; those of one class are the same to all that reads tokens, but to what is hard.
-static CLASS: [u8; 256] = classes().0;
+static CLASS: [u8; 256] = classes::<CLASSES>(&STANDS_FOR).0;
 /// A byte of each class.
-static ONE_OF: [u8; CLASSES] = classes().1;
+static ONE_OF: [u8; CLASSES] = classes(&STANDS_FOR).1;
 const CLASSES: usize = 75;
 /// Behind the classes stands the step of an underscore that is asked about; see [`Step::IN_NAME`].
 const UNDERSCORE: usize = CLASSES;
 const STEPS: usize = CLASSES + 1;
 
-const fn classes() -> ([u8; 256], [u8; CLASSES]) {
-    let (mut class, mut one_of, mut count) = ([u8::MAX; 256], [0; CLASSES], 0);
-    let mut byte = 0;
+/// For each byte one of its class.
+const STANDS_FOR: [u8; 256] = {
+    let (mut stands_for, mut byte) = ([0; 256], 0);
     while byte < 256 {
-        let same = match byte as u8 {
+        stands_for[byte] = match byte as u8 {
             b'\t' | 0x0b..=b'\r' => b' ',
             ..=8 | 14..=31 | 127 if byte > 0 => 1,
             // `\N` is a token, `\n` is none.
@@ -60,17 +61,10 @@ const fn classes() -> ([u8; 256], [u8; CLASSES]) {
             0x80.. => 0x80,
             other => other,
         };
-        if class[same as usize] == u8::MAX {
-            class[same as usize] = count as u8;
-            one_of[count] = same;
-            count += 1;
-        }
-        class[byte] = class[same as usize];
         byte += 1;
     }
-    assert!(count == CLASSES);
-    (class, one_of)
-}
+    stands_for
+};
 
 /// The beginning of a token: its bytes, or others that stand for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -133,6 +127,7 @@ struct Note(u32);
 impl Note {
     /// That nothing ended.
     const NONE: Self = Self(0);
+
     fn new(step: Step, turn: usize) -> Self {
         Self(step.0 & !((1 << Step::BITS) - 1) | turn as u32)
     }
