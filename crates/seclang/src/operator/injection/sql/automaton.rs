@@ -7,8 +7,8 @@
 //! ([`Text::next`]).
 
 use std::array::from_fn;
-use std::mem;
 use std::ops::Range;
+use std::{mem, slice};
 
 use hashbrown::HashTable;
 use smallvec::SmallVec;
@@ -39,11 +39,12 @@ impl Mode {
     }
 }
 
-/// The class of each byte; those of one class are the same to all that reads tokens, but to what is hard.
+/// The class of each byte; those of one class are the same to all that reads tokens, but to what is hard. Letters have another
+/// for each case.
 static CLASS: [u8; 256] = classes::<CLASSES>(&STANDS_FOR).0;
 /// A byte of each class.
 static ONE_OF: [u8; CLASSES] = classes(&STANDS_FOR).1;
-const CLASSES: usize = 75;
+const CLASSES: usize = 100;
 /// Behind the classes stands the step of an underscore that is asked about; see [`Step::IN_NAME`].
 const UNDERSCORE: usize = CLASSES;
 const STEPS: usize = CLASSES + 1;
@@ -55,8 +56,6 @@ const STANDS_FOR: [u8; 256] = {
         stands_for[byte] = match byte as u8 {
             b'\t' | 0x0b..=b'\r' => b' ',
             ..=8 | 14..=31 | 127 if byte > 0 => 1,
-            // `\N` is a token, `\n` is none.
-            letter @ b'a'..=b'z' if letter != b'n' => letter.to_ascii_uppercase(),
             0xa0 => 0xa0,
             0x80.. => 0x80,
             other => other,
@@ -72,6 +71,33 @@ struct State {
     mode: Mode,
     pending: [u8; PENDING],
     length: usize,
+}
+
+impl State {
+    /// What may go on and a byte more, in capitals unless the case matters; and whether it does.
+    fn with(self, byte: u8) -> ([u8; PENDING + 1], bool) {
+        let mut bytes = [0; PENDING + 1];
+        bytes[..self.length].copy_from_slice(&self.pending[..self.length]);
+        bytes[self.length] = byte;
+        let keeps_case = matches!(bytes[..=self.length], [b'$', _]) || tagged(&bytes).is_some();
+        if !keeps_case {
+            for byte in &mut bytes {
+                *byte = other_case(*byte).map_or(*byte, |other| other.min(*byte));
+            }
+        }
+        (bytes, keeps_case)
+    }
+}
+
+/// The mark of a string `$a$…$a$` and what follows it. Those of more letters are hard.
+fn tagged(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (mark, inside) = text.split_at_checked(3)?;
+    matches!(mark, [b'$', letter, b'$'] if letter.is_ascii_alphabetic()).then_some((mark, inside))
+}
+
+/// The same letter in the other case, where one is read as the other; `\N` is a token, `\n` is none.
+fn other_case(byte: u8) -> Option<u8> {
+    (byte.is_ascii_alphabetic() && !matches!(byte, b'n' | b'N')).then_some(byte ^ 0x20)
 }
 
 /// The tokens that end at a byte, one behind the other.
@@ -504,8 +530,11 @@ impl Memory {
         }
         self.automaton.credit -= 1;
         let state = self.automaton.states[from];
-        let after = if let Some(byte) = ONE_OF.get(class) {
-            after(state, *byte)
+        let mut as_well = None;
+        let after = if let Some(&byte) = ONE_OF.get(class) {
+            let (bytes, keeps_case) = state.with(byte);
+            as_well = other_case(byte).filter(|_| !keeps_case).map(|other| usize::from(CLASS[usize::from(other)]));
+            after(state.mode, &bytes[..=state.length])
         } else {
             let mut pending = [0; PENDING];
             pending[..state.length].copy_from_slice(named(b"_"));
@@ -519,19 +548,17 @@ impl Memory {
             None if ONE_OF[class] == b'_' && state.pending[..state.length] == *named(b"") => Step::IN_NAME,
             None => Step::HARD,
         };
-        self.automaton.steps[from * STEPS + class] = step;
+        for class in [class].into_iter().chain(as_well) {
+            self.automaton.steps[from * STEPS + class] = step;
+        }
         true
     }
 }
 
-/// The state behind a byte, what ended there, and how many bytes back its token begins; nothing where that is hard.
-fn after(state: State, byte: u8) -> Option<(State, Ended, u32)> {
-    let State { mode, mut pending, length } = state;
+/// The state behind all that may go on and a byte more, what ended there, and how many bytes back its token begins; nothing
+/// where that is hard.
+fn after(mode: Mode, all: &[u8]) -> Option<(State, Ended, u32)> {
     let mut ended = Ended::new();
-    let mut bytes = [0; PENDING + 1];
-    bytes[..length].copy_from_slice(&pending[..length]);
-    bytes[length] = byte;
-    let all = &bytes[..=length];
     let mut rest = all;
     loop {
         let blank = rest.iter().take_while(|byte| is_white(**byte)).count();
@@ -555,7 +582,7 @@ fn after(state: State, byte: u8) -> Option<(State, Ended, u32)> {
     let back = if rest.len() == all.len() { Step::SAME } else { rest.len() as u32 };
     let mut short = [0; PENDING + 1];
     let length = shortened(rest, mode.dialect(), &mut short);
-    pending = *short.first_chunk().filter(|_| length <= PENDING)?;
+    let mut pending = *short.first_chunk().filter(|_| length <= PENDING)?;
     pending[length..].fill(0);
     Some((State { mode, pending, length }, ended, back))
 }
@@ -563,8 +590,9 @@ fn after(state: State, byte: u8) -> Option<(State, Ended, u32)> {
 /// Whether more may have to be read to know what the first token is than what stands behind it, or more be known of it.
 fn is_hard(text: &[u8]) -> bool {
     match text {
-        // `$tag$…$tag$`, the tag of which is to come again, `B'…'`, which is a word and a string if it has other than digits, and `Q'(…)'`, with any mark.
-        [b'$', tag @ .., b'$'] if !tag.is_empty() => is_of_letters(tag),
+        // Much would be kept of `$tag$…$tag$`, unless the tag is a letter. `B'…'` is a word and a string if it has other than
+        // digits, and `Q'(…)'` has any mark.
+        [b'$', tag @ .., b'$'] if tag.len() > 1 => is_of_letters(tag),
         [b'B' | b'X' | b'Q', b'\'', ..] | [b'n' | b'N', b'Q', b'\'', ..] => true,
         // An underscore is not asked about behind so many bytes, nor behind a zero. In words that is seen; see [`Step::IN_NAME`].
         [b'[' | b'`' | b'@', .., 0] => true,
@@ -579,6 +607,9 @@ fn is_of_letters(text: &[u8]) -> bool {
 
 /// Whether the first token is what was read, whatever follows.
 fn is_whole(text: &[u8], read: Read) -> bool {
+    if let Some((mark, inside)) = tagged(text) {
+        return inside.windows(mark.len()).any(|there| there == mark);
+    }
     let next = text.get(read.end);
     let looked_at = match text {
         [b'/', b'*', inside @ ..] => return inside.windows(2).any(|pair| pair == b"*/"),
@@ -614,6 +645,18 @@ fn shortened(text: &[u8], dialect: Dialect, short: &mut [u8; PENDING + 1]) -> us
     };
     let read = Text(text).next(0, dialect).filter(|read| read.end == text.len());
     let Some(Read { token, .. }) = read else { return write(&[text]) };
+    if let Some((mark, inside)) = tagged(text) {
+        let begun = [&mark[..2], &mark[..1]].into_iter().find(|begun| inside.ends_with(begun)).unwrap_or_default();
+        let content = match &inside[..inside.len() - begun.len()] {
+            [] => &b""[..],
+            [b'-'] => b"-",
+            [b'-', _] => b"-A",
+            [b'-', ..] => b"-AA",
+            [first @ (b'#' | b'/'), ..] => slice::from_ref(first),
+            _ => b"A",
+        };
+        return write(&[mark, content, begun]);
+    }
     match text {
         // Nothing is asked about what else is in a string, but whether a quote would end it.
         [quote @ (b'\'' | b'"'), inside @ ..] => write(&[&[*quote], &of_string(inside, token.close() != 0)]),
@@ -696,8 +739,6 @@ fn named(beginning: &[u8]) -> &'static [u8] {
 
 #[cfg(test)]
 mod tests {
-    use std::slice;
-
     use proptest::prelude::*;
 
     use super::super::fold::Fold;
@@ -739,6 +780,15 @@ mod tests {
             for value in [format!("{name}_,1"), format!("{name}_x,1"), format!("{name}_{name}_{name} ,1")] {
                 assert_eq!(came_to(value.as_bytes()), value.len() - 1, "{value}");
             }
+        }
+    }
+
+    #[test]
+    fn a_mark_of_one_letter_ends_where_it_comes_again_in_its_case() {
+        for value in
+            ["$a$$a$,1", "$a$x$A$y$a$,1", "$a$$a$,1", "$a$$$a$,1", "$a$-$a$a$a$,1", "$n$ $N$n$n$,1", "$Q$--/$q$$$Q$,1"]
+        {
+            assert_eq!(came_to(value.as_bytes()), value.len() - 1, "{value}");
         }
     }
 
