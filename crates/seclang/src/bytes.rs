@@ -161,7 +161,8 @@ impl std::fmt::Debug for ByteSet {
     }
 }
 
-/// The class of each byte, where each is of that of the byte that stands for it, and a byte of each of `N` classes.
+/// The class of each byte, where each is of that of the byte that stands for it and for itself, and a byte of each of `N`
+/// classes, fewer than all bytes.
 pub(crate) const fn classes<const N: usize>(stands_for: &[u8; 256]) -> ([u8; 256], [u8; N]) {
     let (mut class, mut one_of, mut count) = ([u8::MAX; 256], [0; N], 0);
     let mut byte = 0;

@@ -75,12 +75,13 @@ known! { ATTRIBUTES, of_known_attribute: Danger, Danger::None;
     b"XLINK:HREF" => Danger::Address,
 }
 
-/// Attributes of so many letters or more are dangerous whatever their value is whose names begin so.
+/// Attributes whose names begin so are dangerous whatever their value is, where these have so many letters or more.
 pub(super) const ATTRIBUTES_OF: [&[u8]; 3] = [b"ON", b"XMLNS", b"XLINK"];
-pub(super) const EVENT: usize = 5;
+pub(super) const LEAST_OF: usize = 5;
 
-/// Comments of four bytes or more are dangerous that begin so.
+/// Comments that begin so are dangerous, where they have so many bytes or more.
 pub(super) const COMMENTS: [&[u8]; 4] = [b"[IF", b"XML", b"IMPORT", b"ENTITY"];
+pub(super) const LEAST_COMMENT: usize = 4;
 
 /// Of addresses that run.
 pub(super) const SCHEMES: [&[u8]; 4] = [b"DATA", b"VIEW-SOURCE", b"JAVA", b"VBSCRIPT"];
@@ -98,7 +99,7 @@ pub(super) fn of_attribute(name: &[u8]) -> Danger {
     if name.len() < 2 || !(name[0].is_ascii_alphabetic() || name[0] == 0) {
         return Danger::None;
     }
-    if name.len() >= EVENT && ATTRIBUTES_OF.iter().any(|known| name[..known.len()].eq_ignore_ascii_case(known)) {
+    if name.len() >= LEAST_OF && ATTRIBUTES_OF.iter().any(|known| name[..known.len()].eq_ignore_ascii_case(known)) {
         return Danger::Always;
     }
     of_known_attribute(in_capitals(name, &mut [0; LONGEST]))

@@ -4,7 +4,7 @@ use memchr::memchr;
 use smallvec::SmallVec;
 
 use super::markup::{AT_ONCE, Context, Kind, Reader, Token, step_together};
-use super::names::{COMMENTS, Danger, SCHEMES, is_tag, of_attribute};
+use super::names::{COMMENTS, Danger, LEAST_COMMENT, SCHEMES, is_tag, of_attribute};
 use crate::transform::hex_digit;
 
 /// So many bytes are read by tokens before it is seen whether a table would be quicker; twice as many where it was not.
@@ -136,7 +136,8 @@ fn is_next_dangerous(reader: &mut Reader<'_>, value: &[u8]) -> Option<bool> {
 
 /// What old browsers read in a comment: its end at a backtick, conditions, imports and entities.
 fn is_comment(text: &[u8]) -> bool {
-    let begins = |known: &[u8]| text.len() >= known.len().max(4) && text[..known.len()].eq_ignore_ascii_case(known);
+    let begins =
+        |known: &[u8]| text.len() >= known.len().max(LEAST_COMMENT) && text[..known.len()].eq_ignore_ascii_case(known);
     memchr(b'`', text).is_some() || COMMENTS.into_iter().any(begins)
 }
 

@@ -213,11 +213,11 @@ impl Place {
     /// In the name of an attribute, behind one byte more.
     fn in_name(before: Letters, byte: u8) -> Self {
         let letters = before.with(byte);
-        let is_event = names::ATTRIBUTES_OF.iter().any(|known| letters.as_bytes().starts_with(known));
+        let is_of = names::ATTRIBUTES_OF.iter().any(|known| letters.as_bytes().starts_with(known));
         match letters.as_bytes() {
-            begun if is_event && begun.len() >= names::EVENT => Self::Name(Danger::Always),
+            begun if is_of && begun.len() >= names::LEAST_OF => Self::Name(Danger::Always),
             // It does not matter what more it has.
-            begun if is_event && !names::ATTRIBUTES_OF.contains(&begun) => Self::NameBegins(before.with(b'X')),
+            begun if is_of && !names::ATTRIBUTES_OF.contains(&begun) => Self::NameBegins(before.with(b'X')),
             begun if names::any_begins(names::ATTRIBUTES, begun) || names::any_begins(&names::ATTRIBUTES_OF, begun) => {
                 Self::NameBegins(letters)
             }
