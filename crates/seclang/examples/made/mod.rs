@@ -45,9 +45,9 @@ impl Chance {
 #[rustfmt::skip]
 const SQL: &[&[u8]] = &[
     b"'", b"\"", b"`", b"''", b"\\", b"\\'", b"--", b"-- ", b"#", b"\n", b"/*", b"*/", b"/**/", b"/*!", b" ", b"\0", b"\xa0", b"1",
-    b"0", b"1.", b".5", b"1e", b"1d", b"0x1f", b"0b1", b"x'1f'", b"b'01", b"n'", b"e'", b"nq'", b"q'(", b")'", b"u&'", b"$1,0",
-    b"$$", b"$a$", b"@", b"@@", b"@`", b"[", b"]", b"a", b"a_b", b"_", b"a.", b".", b"(", b")", b",", b";", b"{", b"}", b"=",
-    b"<=>", b"<>", b">=", b"||", b"&&", b"::", b":", b"!", b"!=", b"~", b"+", b"-", b"*", b"/", b"%", b"^", b"|", b"?", b"not ",
+    b"0", b"1.", b".5", b"1e", b"1d", b"0x1f", b"0b1", b"x'1f'", b"b'01", b"n'", b"e'", b"nq'", b"q'(", b")'", b"u&'", b"$",
+    b"$1,0", b"$$", b"$a$", b"$ab$", b"@", b"@@", b"@`", b"[", b"]", b"a", b"a_b", b"_", b"a.", b".", b"(", b")", b",", b";", b"{", b"}",
+    b"=", b"<=>", b"<>", b">=", b"||", b"&&", b"::", b":", b"!", b"!=", b"~", b"+", b"-", b"*", b"/", b"%", b"^", b"|", b"?", b"not ",
     b"and ", b"or ", b"in ", b"not in(", b"like ", b"is ", b"div ", b"select ", b"union ", b"union all ", b"distinct ", b"from ",
     b"where ", b"into ", b"outfile ", b"group by ", b"order by ", b"having ", b"create ", b"user", b"user(", b"database(", b"if",
     b"if(", b"sleep(", b"int ", b"collate ", b"null", b"natural join ", b"sp_password",

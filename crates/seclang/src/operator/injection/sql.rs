@@ -327,13 +327,14 @@ mod tests {
     use super::*;
 
     #[rustfmt::skip]
-    pub(super) const PARTS: [&[u8]; 88] = [
+    pub(super) const PARTS: [&[u8]; 93] = [
         b"1", b"+", b"-", b"--", b"-- ", b"#", b"\n", b"'", b"\"", b"`", b"``", b"a", b" ", b",", b"(", b")", b";", b"{",
         b"}", b"\\", b"/*", b"*/", b"/**/", b"/*!", b"!", b"=", b"<=>", b"||", b"::", b"or", b" and ", b" div.", b".",
-        b"select ", b"union ", b"all ", b"distinct ", b"@", b"@@", b"$", b"$$", b"$a$", b"$A$", b"$a", b"q'(", b")'", b"x'1", b"u&'",
+        b"select ", b"union ", b"all ", b"distinct ", b"@", b"@@", b"$", b"$$", b"$a$", b"q'(", b")'", b"x'1", b"u&'",
         b"[a_b]", b" in ", b"not ", b" like ", b"user", b"int ", b"collate ", b"a_b", b"is ", b"if", b"into ", b"outfile ",
         b"sp_password", b"0x", b"\0", b"\xa0", b"1d", b"f", b"1.e", b"e'", b"nq'", b"n'x", b"abcxyz", b"_", b"g", b"12345",
         b"b'01", b"\xc3\xa9", b"''", b"\\'", b"\"\\", b"#--/",
+        b"$A$", b"$a", b"$ab$", b"$aB$", b"E'", b"nQ'", b"\\N",
         b"md5(", b"$\0$", b"$\0a$", b"$a\0$", b"log3(", b"_utf8", b"int5", b"crc32(",
     ];
 

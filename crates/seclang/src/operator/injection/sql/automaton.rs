@@ -7,9 +7,11 @@
 //! ([`Text::next`]).
 
 use std::array::from_fn;
+use std::hash::BuildHasher;
 use std::ops::Range;
 use std::{mem, slice};
 
+use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
@@ -22,7 +24,7 @@ use crate::bytes::classes;
 const MOST: usize = 1024;
 const MOST_ENDED: usize = 64;
 /// How much is kept of a token that may go on.
-const PENDING: usize = 8;
+const PENDING: usize = 10;
 
 /// How tokens are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,7 +41,7 @@ impl Mode {
     }
 }
 
-/// The class of each byte; those of one class are the same to all that reads tokens, but to what is hard. Letters have another
+/// The class of each byte; those of one class are the same to all that reads tokens, but to what is hard. A letter has one
 /// for each case.
 static CLASS: [u8; 256] = classes::<CLASSES>(&STANDS_FOR).0;
 /// A byte of each class.
@@ -74,25 +76,32 @@ struct State {
 }
 
 impl State {
-    /// What may go on and a byte more, in capitals unless the case matters; and whether it does.
+    /// What may go on and a byte more, letters that have another case in capitals unless it matters; and whether it does.
     fn with(self, byte: u8) -> ([u8; PENDING + 1], bool) {
         let mut bytes = [0; PENDING + 1];
         bytes[..self.length].copy_from_slice(&self.pending[..self.length]);
         bytes[self.length] = byte;
-        let keeps_case = matches!(bytes[..=self.length], [b'$', _]) || tagged(&bytes).is_some();
+        let all = &bytes[..=self.length];
+        let begins_mark =
+            all.strip_prefix(b"$").is_some_and(|tag| tag.len() <= TAG && tag.iter().all(u8::is_ascii_alphabetic));
+        let keeps_case = begins_mark || tagged(all).is_some();
         if !keeps_case {
-            for byte in &mut bytes {
-                *byte = other_case(*byte).map_or(*byte, |other| other.min(*byte));
+            for byte in bytes.iter_mut().filter(|byte| other_case(**byte).is_some()) {
+                byte.make_ascii_uppercase();
             }
         }
         (bytes, keeps_case)
     }
 }
 
-/// The mark of a string `$a$…$a$` and what follows it. Those of more letters are hard.
+/// So many letters a mark may have that is told byte by byte; longer ones are hard.
+const TAG: usize = 2;
+
+/// The mark of a string `$a$…$a$` and what follows it.
 fn tagged(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (mark, inside) = text.split_at_checked(3)?;
-    matches!(mark, [b'$', letter, b'$'] if letter.is_ascii_alphabetic()).then_some((mark, inside))
+    let letters = text.strip_prefix(b"$")?.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let (mark, inside) = text.split_at_checked(letters + 2)?;
+    ((1..=TAG).contains(&letters) && mark.ends_with(b"$")).then_some((mark, inside))
 }
 
 /// The same letter in the other case, where one is read as the other; `\N` is a token, `\n` is none.
@@ -237,10 +246,7 @@ impl Automaton {
     }
 
     fn number(&mut self, state: State) -> u16 {
-        let hash = |state: &State| {
-            let pending = u64::from_le_bytes(state.pending) ^ (state.length as u64) << 56;
-            (pending.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ state.mode as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-        };
+        let hash = |state: &State| FixedState::default().hash_one(state);
         let known = self.numbers.find(hash(&state), |known| self.states[usize::from(*known)] == state);
         if let Some(known) = known {
             return *known;
@@ -590,9 +596,9 @@ fn after(mode: Mode, all: &[u8]) -> Option<(State, Ended, u32)> {
 /// Whether more may have to be read to know what the first token is than what stands behind it, or more be known of it.
 fn is_hard(text: &[u8]) -> bool {
     match text {
-        // Much would be kept of `$tag$…$tag$`, unless the tag is a letter. `B'…'` is a word and a string if it has other than
+        // Much would be kept of `$tag$…$tag$`, unless the tag is short. `B'…'` is a word and a string if it has other than
         // digits, and `Q'(…)'` has any mark.
-        [b'$', tag @ .., b'$'] if tag.len() > 1 => is_of_letters(tag),
+        [b'$', tag @ .., b'$'] if !tag.is_empty() => is_of_letters(tag) && tagged(text).is_none(),
         [b'B' | b'X' | b'Q', b'\'', ..] | [b'n' | b'N', b'Q', b'\'', ..] => true,
         // An underscore is not asked about behind so many bytes, nor behind a zero. In words that is seen; see [`Step::IN_NAME`].
         [b'[' | b'`' | b'@', .., 0] => true,
@@ -646,7 +652,8 @@ fn shortened(text: &[u8], dialect: Dialect, short: &mut [u8; PENDING + 1]) -> us
     let read = Text(text).next(0, dialect).filter(|read| read.end == text.len());
     let Some(Read { token, .. }) = read else { return write(&[text]) };
     if let Some((mark, inside)) = tagged(text) {
-        let begun = [&mark[..2], &mark[..1]].into_iter().find(|begun| inside.ends_with(begun)).unwrap_or_default();
+        let mut begun = (1..mark.len()).map(|length| &mark[..length]);
+        let begun = begun.find(|begun| inside.ends_with(begun)).unwrap_or_default();
         let content = match &inside[..inside.len() - begun.len()] {
             [] => &b""[..],
             [b'-'] => b"-",
@@ -784,11 +791,27 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_of_one_letter_ends_where_it_comes_again_in_its_case() {
-        for value in
-            ["$a$$a$,1", "$a$x$A$y$a$,1", "$a$$a$,1", "$a$$$a$,1", "$a$-$a$a$a$,1", "$n$ $N$n$n$,1", "$Q$--/$q$$$Q$,1"]
-        {
-            assert_eq!(came_to(value.as_bytes()), value.len() - 1, "{value}");
+    fn a_short_mark_ends_where_it_comes_again_in_its_case() {
+        let values = [
+            "$a$$a$",
+            "$a$x$A$y$a$",
+            "$a$$$a$",
+            "$a$-$a$a$a$",
+            "$n$ $N$n$n$",
+            "$Q$--/$q$$$Q$",
+            "$a$$ab$a$",
+            "$a$-$ax$a$",
+            "$a$-$$a$",
+            "$A$x$aA$A$",
+            "$ab$$ab$",
+            "$ab$$a$ab$",
+            "$ab$x$aB$y$Ab$$$ab$",
+            "$Nn$/$nn$$N$$Nn$",
+            "$AA$#$A$AA$",
+            "$\0$a",
+        ];
+        for value in values.map(|value| format!("{value},1")) {
+            assert_eq!(came_to(value.as_bytes()), value.len() - 1, "{}", value.escape_debug());
         }
     }
 
