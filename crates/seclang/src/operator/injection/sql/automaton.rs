@@ -23,8 +23,10 @@ use crate::bytes::classes;
 /// So many states are kept at most, and so many things that may end at a byte.
 const MOST: usize = 1024;
 const MOST_ENDED: usize = 64;
-/// How much is kept of a token that may go on.
-const PENDING: usize = 10;
+/// So many letters a mark as in `$a$…$a$` may have that is told byte by byte; longer ones are hard.
+const TAG: usize = 2;
+/// How much is kept of a token that may go on: at most such a mark, three bytes inside, and what may be the mark again.
+const PENDING: usize = (TAG + 2) + 3 + (TAG + 1);
 
 /// How tokens are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,10 +96,7 @@ impl State {
     }
 }
 
-/// So many letters a mark may have that is told byte by byte; longer ones are hard.
-const TAG: usize = 2;
-
-/// The mark of a string `$a$…$a$` and what follows it.
+/// The mark of a string `$a$…$a$` that is not hard, and what follows it.
 fn tagged(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let letters = text.strip_prefix(b"$")?.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let (mark, inside) = text.split_at_checked(letters + 2)?;
